@@ -1,0 +1,185 @@
+"""Addresses: the texts that people pass on for a scriptPubKey.
+
+Base58Check for hashes (2009), bech32 for segwit version 0 (BIP173), bech32m from version 1 on
+(BIP350).
+"""
+
+from dataclasses import dataclass
+
+from chain.hashes import sha256d
+
+BECH32_MAX = 90
+"""Characters in the longest bech32 text."""
+BASE58_MAX = 50
+"""Characters in a Base58 text that could still be a 21-byte payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFormat:
+    """What tells one network's addresses from another's."""
+
+    hrp: str
+    """The text before bech32's separator."""
+    p2pkh: int
+    """Base58 version byte of a key hash."""
+    p2sh: int
+    """Base58 version byte of a script hash."""
+
+
+MAIN_ADDRESSES = AddressFormat("bc", 0x00, 0x05)
+TEST_ADDRESSES = AddressFormat("tb", 0x6F, 0xC4)
+REGTEST_ADDRESSES = AddressFormat("bcrt", 0x6F, 0xC4)
+"""Of every network here; Base58 is the same on test networks."""
+FORMATS = (REGTEST_ADDRESSES, TEST_ADDRESSES, MAIN_ADDRESSES)
+
+
+class AddressError(ValueError):
+    """No address, or none of this network. `other_network` tells which of the two."""
+
+    def __init__(self, reason: str, *, other_network: bool = False) -> None:
+        super().__init__(reason)
+        self.other_network = other_network
+
+
+def encode_address(script: bytes, fmt: AddressFormat = REGTEST_ADDRESSES) -> str | None:
+    """The address of a scriptPubKey, or None if it is of no kind that has one."""
+    if len(script) == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
+        return _base58check(bytes((fmt.p2pkh,)) + script[3:23])
+    if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
+        return _base58check(bytes((fmt.p2sh,)) + script[2:22])
+    program = witness_program(script)
+    if program is None:
+        return None
+    version, content = program
+    if version == 0 and len(content) not in (20, 32):
+        return None
+    return _bech32_encode(fmt.hrp, version, content)
+
+
+def decode_address(text: str, fmt: AddressFormat = REGTEST_ADDRESSES) -> bytes:
+    """The scriptPubKey that the address stands for. Raises AddressError."""
+    lowered = text.lower()
+    for other in FORMATS:
+        if lowered.startswith(other.hrp + "1"):
+            script = _decode_bech32(text, other.hrp)
+            if other.hrp != fmt.hrp:
+                raise AddressError("address of another network", other_network=True)
+            return script
+    return _decode_base58(text, fmt)
+
+
+def witness_program(script: bytes) -> tuple[int, bytes] | None:
+    """Version and program of a witness output (BIP141), or None."""
+    if not 4 <= len(script) <= 42 or script[1] != len(script) - 2:
+        return None
+    if script[0] == 0:
+        return 0, script[2:]
+    if 0x51 <= script[0] <= 0x60:
+        return script[0] - 0x50, script[2:]
+    return None
+
+
+def _decode_base58(text: str, fmt: AddressFormat) -> bytes:
+    payload = _base58check_payload(text)
+    if payload is None or len(payload) != 21:
+        raise AddressError("not an address")
+    version, content = payload[0], payload[1:]
+    if version == fmt.p2pkh:
+        return b"\x76\xa9\x14" + content + b"\x88\xac"
+    if version == fmt.p2sh:
+        return b"\xa9\x14" + content + b"\x87"
+    known = {v for other in FORMATS for v in (other.p2pkh, other.p2sh)}
+    raise AddressError(
+        "address of another network" if version in known else "not an address", other_network=version in known
+    )
+
+
+# --- Base58Check ---------------------------------------------------------------------------
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BASE58_DIGIT = {character: digit for digit, character in enumerate(_BASE58)}
+
+
+def _base58check(payload: bytes) -> str:
+    raw = payload + sha256d(payload)[:4]
+    number = int.from_bytes(raw, "big")
+    text = ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = _BASE58[digit] + text
+    return "1" * (len(raw) - len(raw.lstrip(b"\x00"))) + text
+
+
+def _base58check_payload(text: str) -> bytes | None:
+    if not text or len(text) > BASE58_MAX:
+        return None
+    number = 0
+    for character in text:
+        digit = _BASE58_DIGIT.get(character)
+        if digit is None:
+            return None
+        number = number * 58 + digit
+    zeros = len(text) - len(text.lstrip("1"))
+    raw = bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return raw[:-4] if len(raw) >= 4 and sha256d(raw[:-4])[:4] == raw[-4:] else None
+
+
+# --- bech32 and bech32m ----------------------------------------------------------------------
+
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32_DIGIT = {character: digit for digit, character in enumerate(_BECH32)}
+_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_CHECKSUM = {False: 1, True: 0x2BC830A3}
+"""What the checksum comes to: bech32, bech32m."""
+
+
+def _polymod(digits: list[int]) -> int:
+    checksum = 1
+    for digit in digits:
+        top = checksum >> 25
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ digit
+        for bit, term in enumerate(_GENERATOR):
+            checksum ^= term if top >> bit & 1 else 0
+    return checksum
+
+
+def _expand(hrp: str) -> list[int]:
+    return [ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp]
+
+
+def _regroup(numbers: list[int], width: int, new_width: int, *, pad: bool) -> list[int] | None:
+    """The same bits in groups of another width; None if the padding is not zero or too long."""
+    held = bits = 0
+    groups = []
+    for number in numbers:
+        held = held << width | number
+        bits += width
+        while bits >= new_width:
+            bits -= new_width
+            groups.append(held >> bits & ((1 << new_width) - 1))
+        held &= (1 << bits) - 1
+    if pad:
+        return [*groups, held << (new_width - bits)] if bits else groups
+    return None if bits >= width or held else groups
+
+
+def _bech32_encode(hrp: str, version: int, program: bytes) -> str:
+    digits = [version, *(_regroup(list(program), 8, 5, pad=True) or [])]
+    checksum = _polymod(_expand(hrp) + digits + [0] * 6) ^ _CHECKSUM[version > 0]
+    digits += [checksum >> 5 * (5 - i) & 31 for i in range(6)]
+    return hrp + "1" + "".join(_BECH32[digit] for digit in digits)
+
+
+def _decode_bech32(text: str, hrp: str) -> bytes:
+    if len(text) > BECH32_MAX or text not in (text.lower(), text.upper()):
+        raise AddressError("not a bech32 address: too long, or upper and lower case mixed")
+    digits = [_BECH32_DIGIT.get(character, -1) for character in text.lower()[len(hrp) + 1 :]]
+    if len(digits) < 7 or -1 in digits:
+        raise AddressError("not a bech32 address: a character that does not belong")
+    version = digits[0]
+    if version > 16 or _polymod(_expand(hrp) + digits) != _CHECKSUM[version > 0]:
+        raise AddressError("not a bech32 address: wrong checksum, a letter may be mistyped")
+    program = _regroup(digits[1:-6], 5, 8, pad=False)
+    if program is None or not 2 <= len(program) <= 40 or (version == 0 and len(program) not in (20, 32)):
+        raise AddressError("not a bech32 address: wrong length")
+    return bytes((0x50 + version if version else 0, len(program), *program))

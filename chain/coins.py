@@ -1,0 +1,105 @@
+"""Coins, and how they change: the one big idea.
+
+Connecting a block is applying its `CoinsDelta`; disconnecting is applying the inverse; a
+reorganisation of any depth is one composed delta, so one atomic write.
+"""
+
+from collections.abc import Callable, Iterable
+
+from chain.tx import OutPoint, TxOut
+from chain.value import value
+
+MAX_SCRIPT_SIZE = 10_000
+"""Bytes; an output with a longer script can never be spent."""
+_HEAD = 12
+
+
+class Coin(bytes):
+    """An unspent output as storage holds it, looked into only when needed.
+
+    4 bytes height * 2 + coinbase, 8 bytes satoshis, both little endian, then the script.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def make(height: int, is_coinbase: bool, output: TxOut) -> "Coin":
+        """The coin that `output` of a block at `height` becomes."""
+        head = (height << 1 | is_coinbase).to_bytes(4, "little")
+        return Coin(head + output.value.to_bytes(8, "little") + output.script)
+
+    @property
+    def height(self) -> int:
+        """Of the block that made it."""
+        return int.from_bytes(self[:4], "little") >> 1
+
+    @property
+    def is_coinbase(self) -> bool:
+        """True if it was mined: it has to mature first."""
+        return bool(self[0] & 1)
+
+    @property
+    def value(self) -> int:
+        """Satoshis."""
+        return int.from_bytes(self[4:_HEAD], "little")
+
+    @property
+    def script(self) -> bytes:
+        """The scriptPubKey."""
+        return self[_HEAD:]
+
+
+CoinLookup = Callable[[OutPoint], Coin | None]
+"""Finds an unspent coin. In tests `{...}.get`, in the node the store's, or the mempool's."""
+
+
+def is_unspendable(script: bytes) -> bool:
+    """True for outputs that never enter the coin set: OP_RETURN, or a script over 10,000 bytes."""
+    return len(script) > MAX_SCRIPT_SIZE or script[:1] == b"\x6a"
+
+
+@value
+class CoinsDelta:
+    """What a piece of chain does to the coin set. Never changed once returned.
+
+    A transaction mined again at another height leaves its outpoint in both: so whoever applies
+    a delta deletes `spent` first and then puts `created`, and `over` looks in `created` first.
+    """
+
+    created: dict[OutPoint, Coin]
+    """Coins that are there afterwards and were not, or not the same, before."""
+    spent: dict[OutPoint, Coin]
+    """Coins that were there before and are not, or not the same, afterwards."""
+
+    def inverse(self) -> "CoinsDelta":
+        """What undoes this."""
+        return CoinsDelta(self.spent, self.created)
+
+    def then(self, later: "CoinsDelta") -> "CoinsDelta":
+        """This, followed by `later`."""
+        return CoinsDelta.fold((self, later))
+
+    def over(self, lookup: CoinLookup) -> CoinLookup:
+        """Sees the coins as they are after this, on top of what `lookup` sees."""
+        created, spent = self.created, self.spent
+
+        def find(point: OutPoint) -> Coin | None:
+            coin = created.get(point)
+            if coin is not None or point in spent:
+                return coin
+            return lookup(point)
+
+        return find
+
+    @staticmethod
+    def fold(deltas: Iterable["CoinsDelta"]) -> "CoinsDelta":
+        """All of them, one after the other, in time linear in their size."""
+        created: dict[OutPoint, Coin] = {}
+        spent: dict[OutPoint, Coin] = {}
+        for delta in deltas:
+            for point, coin in delta.spent.items():
+                # A coin made on the way is gone without a trace; any other was there before.
+                if created.pop(point, None) is None:
+                    spent[point] = coin
+            created.update(delta.created)
+        return CoinsDelta(created, spent)

@@ -1,0 +1,229 @@
+"""What needs context: a header its ancestors, a block its coins and height."""
+
+from collections.abc import Callable, Container, Sequence
+
+from chain.block import Block, Header
+from chain.check import MAX_SIGOPS_COST, legacy_sigops_cost
+from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
+from chain.errors import Invalid, Reject, Unready
+from chain.hashes import Wtxid
+from chain.keys import Check
+from chain.params import COINBASE_MATURITY, INITIAL_SUBSIDY, Params
+from chain.pow import next_bits
+from chain.script import Spend
+from chain.tree import Entry
+from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, describe
+from chain.value import value
+
+LEAST_VERSION = 4
+"""Header versions below are from before BIP34, BIP66 and BIP65."""
+LOCK_TIME_THRESHOLD = 500_000_000
+"""Lock times below are heights, others Unix times."""
+SEQUENCE_NO_LOCK = 1 << 31
+"""A sequence with this bit has no relative lock (BIP68)."""
+SEQUENCE_BY_TIME = 1 << 22
+"""With this bit the lock counts units of 512 seconds, without it blocks (BIP68)."""
+SEQUENCE_MASK = 0xFFFF
+SEQUENCE_UNIT_BITS = 9
+
+
+def connect_header(header: Header, parent: Entry | None, now: int, params: Params) -> None:
+    """The header may stand on `parent`. `now` is Unix time in seconds.
+
+    Its own proof of work is `check_pow`'s. Raises Unready(PREV_NOT_FOUND, TIME_TOO_NEW) and
+    Invalid(BAD_PREV, DIFFBITS, TIME_TOO_OLD, VERSION).
+    """
+    if parent is None:
+        raise Unready(Reject.PREV_NOT_FOUND)
+    if parent.invalid:
+        raise Invalid(Reject.BAD_PREV)
+    wanted = next_bits(parent.height, parent.elapsed_s, params)
+    if header.bits != wanted:
+        raise Invalid(Reject.DIFFBITS, f"{header.bits:08x} instead of {wanted:08x}")
+    if header.time <= parent.median_time:
+        raise Invalid(Reject.TIME_TOO_OLD)
+    if header.version < LEAST_VERSION:
+        raise Invalid(Reject.VERSION, f"0x{header.version & 0xFFFFFFFF:08x}")
+    if header.time > now + params.future_limit_s:
+        raise Unready(Reject.TIME_TOO_NEW, f"{header.time - now} s ahead")
+
+
+@value
+class Context:
+    """Where a transaction is to be connected."""
+
+    height: int
+    """Of the block it would be in."""
+    parent_median_time: int
+    """Median time past that lock times are held against (BIP113)."""
+    median_time_at: Callable[[int], int]
+    """Median time past of this branch's block at a height, for relative locks."""
+
+
+def context_after(parent: Entry) -> Context:
+    """The context of a block on top of `parent`."""
+    return Context(parent.height + 1, parent.median_time, lambda height: parent.ancestor(height).median_time)
+
+
+def subsidy(height: int, params: Params) -> int:
+    """Satoshis that the block at `height` may create."""
+    return INITIAL_SUBSIDY >> height // params.halving_interval
+
+
+def height_push(height: int) -> bytes:
+    """The minimal push of a height, that every coinbase's script starts with (BIP34)."""
+    if height == 0:
+        return b"\x00"
+    if height <= 16:
+        return bytes((0x50 + height,))
+    content = height.to_bytes(height.bit_length() // 8 + 1, "little")  # room for a sign bit
+    return bytes((len(content),)) + content
+
+
+def is_final(tx: Tx, height: int, median_time: int) -> bool:
+    """True if the absolute lock time is over, or no input heeds it (BIP113)."""
+    if tx.lock_time == 0:
+        return True
+    limit = height if tx.lock_time < LOCK_TIME_THRESHOLD else median_time
+    return tx.lock_time < limit or all(spent.sequence == SEQUENCE_FINAL for spent in tx.inputs)
+
+
+def relative_locks_over(tx: Tx, coins: Sequence[Coin], context: Context) -> bool:
+    """True if every input's relative lock is over (BIP68)."""
+    if tx.version < 2:
+        return True
+    for spent, coin in zip(tx.inputs, coins, strict=True):
+        sequence = spent.sequence
+        if sequence & SEQUENCE_NO_LOCK:
+            continue
+        if sequence & SEQUENCE_BY_TIME:
+            start = context.median_time_at(max(coin.height - 1, 0))
+            if start + ((sequence & SEQUENCE_MASK) << SEQUENCE_UNIT_BITS) > context.parent_median_time:
+                return False
+        elif coin.height + (sequence & SEQUENCE_MASK) > context.height:
+            return False
+    return True
+
+
+def connect_inputs(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
+    """The transaction may spend these coins here, signatures apart; returns its fee in satoshis.
+
+    `coins` are in the order of `tx.inputs`. Raises Invalid(PREMATURE_COINBASE, IN_BELOW_OUT,
+    NONFINAL), the last for relative locks only.
+    """
+    total_in = 0
+    for coin in coins:
+        if coin[0] & 1 and context.height - coin.height < COINBASE_MATURITY:
+            raise Invalid(
+                Reject.PREMATURE_COINBASE, f"tried to spend coinbase at depth {context.height - coin.height}"
+            )
+        total_in += coin.value
+    total_out = 0
+    for output in tx.outputs:
+        total_out += output.value
+    if total_in < total_out:
+        raise Invalid(Reject.IN_BELOW_OUT, f"value in ({total_in} sat) < value out ({total_out} sat)")
+    if not relative_locks_over(tx, coins, context):
+        raise Invalid(Reject.NONFINAL, "relative lock")
+    return total_in - total_out
+
+
+@value
+class Connected:
+    """What a block comes to on top of its parent."""
+
+    delta: CoinsDelta
+    undo: tuple[Coin, ...]
+    """The coins its inputs spend, in order, the coinbase's input left out."""
+    fees: int
+    """Satoshis."""
+    checks: tuple[Check, ...]
+    """The signatures that remain to be verified before the block counts as valid."""
+
+
+def connect_block(
+    block: Block, context: Context, lookup: CoinLookup, params: Params, known: Container[Wtxid] = frozenset()
+) -> Connected:
+    """Connect a block that has passed `check_body` and `check_block`, signatures apart.
+
+    `lookup` sees the coins as they are after the parent. `known` are witness txids whose
+    signatures have been verified before; they give no checks. Raises Invalid.
+    """
+    height, coinbase = context.height, block.txs[0]
+    for tx in block.txs:
+        if not is_final(tx, height, context.parent_median_time):
+            raise Invalid(Reject.NONFINAL, "absolute lock")
+    if not coinbase.inputs[0].script_sig.startswith(height_push(height)):
+        raise Invalid(Reject.CB_HEIGHT)
+    created: dict[OutPoint, Coin] = {}
+    spent: dict[OutPoint, Coin] = {}
+    undo: list[Coin] = []
+    checks: list[Check] = []
+    fees = sigops_cost = 0
+    for tx in block.txs:
+        if tx is not coinbase:
+            coins = _take(tx, created, spent, lookup)
+            fees += connect_inputs(tx, coins, context)
+            sigops_cost += witness_sigops_cost(coins)
+            undo += coins
+            if tx.wtxid not in known:
+                spend = Spend(tx, coins)
+                checks += [spend.check(index) for index in range(len(coins))]
+        _give(tx, height, tx is coinbase, created)
+    sigops_cost += legacy_sigops_cost(block.txs)
+    if sigops_cost > MAX_SIGOPS_COST:
+        raise Invalid(Reject.BLOCK_SIGOPS, f"cost {sigops_cost}")
+    claimed = sum(output.value for output in coinbase.outputs)
+    if claimed > fees + subsidy(height, params):
+        raise Invalid(Reject.CB_AMOUNT, f"{claimed} sat instead of at most {fees + subsidy(height, params)}")
+    return Connected(CoinsDelta(created, spent), tuple(undo), fees, tuple(checks))
+
+
+def _take(
+    tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lookup: CoinLookup
+) -> list[Coin]:
+    """The coins that a transaction spends, taken out of what the block has so far."""
+    coins = []
+    for entry in tx.inputs:
+        point = entry.outpoint
+        coin = created.pop(point, None)
+        if coin is None:
+            coin = None if point in spent else lookup(point)
+            if coin is None:
+                raise Invalid(Reject.INPUTS_MISSING_OR_SPENT, describe(point))
+            spent[point] = coin
+        coins.append(coin)
+    return coins
+
+
+def _give(tx: Tx, height: int, is_coinbase: bool, created: dict[OutPoint, Coin]) -> None:
+    """The coins that a transaction makes."""
+    head = (height << 1 | is_coinbase).to_bytes(4, "little")
+    for index, output in enumerate(tx.outputs):
+        if not is_unspendable(output.script):
+            created[OutPoint(tx.txid + index.to_bytes(4, "little"))] = Coin(
+                head + output.value.to_bytes(8, "little") + output.script
+            )
+
+
+def witness_sigops_cost(coins: Sequence[Coin]) -> int:
+    """One for each P2WPKH coin spent (BIP141)."""
+    return sum(len(coin) == _P2WPKH_COIN_SIZE and coin[12:14] == b"\x00\x14" for coin in coins)
+
+
+_P2WPKH_COIN_SIZE = 12 + 22
+
+
+def block_delta(block: Block, height: int, undo: Sequence[Coin]) -> CoinsDelta:
+    """The delta of a block that was connected before, from the coins that it spent."""
+    created: dict[OutPoint, Coin] = {}
+    spent: dict[OutPoint, Coin] = {}
+    coins = iter(undo)
+    for position, tx in enumerate(block.txs):
+        if position:
+            for entry in tx.inputs:
+                coin = next(coins)
+                if created.pop(entry.outpoint, None) is None:
+                    spent[entry.outpoint] = coin
+        _give(tx, height, position == 0, created)
+    return CoinsDelta(created, spent)

@@ -1,0 +1,68 @@
+"""Making blocks: put a candidate together, look for its nonce."""
+
+import hashlib
+from collections.abc import Sequence
+
+from chain.block import COMMITMENT_PREFIX, Block, Header, commitment_hash, make_block, make_header, merkle_root
+from chain.codec import varbytes
+from chain.compact import target_from_bits
+from chain.connect import height_push, subsidy
+from chain.params import Params
+from chain.pow import next_bits
+from chain.tree import Entry
+from chain.tx import NULL_OUTPOINT, SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx
+
+VERSION = 0x2000_0000
+"""Of the blocks made here: BIP9's top bits, no signal."""
+NONCES = 1 << 32
+
+
+def build_block(
+    parent: Entry, txs: Sequence[Tx], fees: int, script: bytes, now: int, params: Params, extra_nonce: int = 0
+) -> Block:
+    """An unsolved block on top of `parent` that pays subsidy and `fees` to `script`.
+
+    Its time is `now`, or the first second that the rules allow. `extra_nonce` (0 to 2^64-1)
+    makes the coinbase, and so the block, differ from others with the same content.
+    """
+    height = parent.height + 1
+    coinbase = build_coinbase(height, subsidy(height, params) + fees, script, txs, extra_nonce)
+    everything = (coinbase, *txs)
+    root = merkle_root([tx.txid for tx in everything])[0]
+    time = max(now, parent.median_time + 1)
+    bits = next_bits(parent.height, parent.elapsed_s, params)
+    return make_block(make_header(VERSION, parent.hash, root, time, bits, 0), everything)
+
+
+def build_coinbase(height: int, amount: int, script: bytes, txs: Sequence[Tx], extra_nonce: int) -> Tx:
+    """The first transaction: it makes `amount` satoshis and commits to the witnesses."""
+    reserved = bytes(32)
+    spent = TxIn(
+        NULL_OUTPOINT,
+        height_push(height) + varbytes(extra_nonce.to_bytes(8, "little")),
+        SEQUENCE_FINAL,
+        (reserved,),
+    )
+    # The coinbase itself counts as zero in the witness tree, so any stand-in will do.
+    blank = make_tx(2, (spent,), (), 0)
+    commitment = commitment_hash((blank, *txs), reserved)
+    outputs = (TxOut(amount, script), TxOut(0, COMMITMENT_PREFIX + commitment))
+    return make_tx(2, (spent,), outputs, 0)
+
+
+def with_nonce(header: Header, nonce: int) -> Header:
+    """The same header with another nonce."""
+    return make_header(header.version, header.prev_hash, header.merkle_root, header.time, header.bits, nonce)
+
+
+def solve(header: Header, most_hashes: int) -> Header | None:
+    """The header with the first nonce that meets its target, after at most `most_hashes` tries."""
+    target = target_from_bits(header.bits)
+    midstate = hashlib.sha256(header.raw[:64])
+    tail = header.raw[64:76]
+    for nonce in range(min(most_hashes, NONCES)):
+        inner = midstate.copy()
+        inner.update(tail + nonce.to_bytes(4, "little"))
+        if int.from_bytes(hashlib.sha256(inner.digest()).digest(), "little") <= target:
+            return with_nonce(header, nonce)
+    return None
