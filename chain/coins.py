@@ -94,12 +94,34 @@ class CoinsDelta:
     @staticmethod
     def fold(deltas: Iterable["CoinsDelta"]) -> "CoinsDelta":
         """All of them, one after the other, in time linear in their size."""
-        created: dict[OutPoint, Coin] = {}
-        spent: dict[OutPoint, Coin] = {}
+        builder = DeltaBuilder(lambda _: None)
         for delta in deltas:
-            for point, coin in delta.spent.items():
-                # A coin made on the way is gone without a trace; any other was there before.
-                if created.pop(point, None) is None:
-                    spent[point] = coin
-            created.update(delta.created)
-        return CoinsDelta(created, spent)
+            builder.add(delta)
+        return builder.delta
+
+
+class DeltaBuilder:
+    """Folds deltas one by one and sees the coins as they are on the way: for walking a path."""
+
+    __slots__ = ("_base", "delta")
+
+    def __init__(self, base: CoinLookup) -> None:
+        self._base = base
+        self.delta = CoinsDelta({}, {})
+        """Everything added so far. It grows with `add`: take it when the path is done."""
+
+    def add(self, delta: CoinsDelta) -> None:
+        """Go one step on."""
+        created, spent = self.delta.created, self.delta.spent
+        for point, coin in delta.spent.items():
+            # A coin made on the way is gone without a trace; any other was there before.
+            if created.pop(point, None) is None:
+                spent[point] = coin
+        created.update(delta.created)
+
+    def coin(self, point: OutPoint) -> Coin | None:
+        """The coin as it is here (a CoinLookup)."""
+        coin = self.delta.created.get(point)
+        if coin is not None or point in self.delta.spent:
+            return coin
+        return self._base(point)

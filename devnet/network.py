@@ -1,0 +1,194 @@
+"""The nodes of a devnet as processes: their command lines, starting, waiting, stopping, asking.
+
+Functions that start or stop return the devnet as it is now; the caller saves it.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devnet import processes
+from devnet.rpc import NodeClient, RpcError, Unreachable
+from devnet.state import HOST, Devnet, DevnetError, save
+
+PEERS_PER_NODE = 4
+"""A node keeps connections to so many of its successors; discovery may find more."""
+READY_S = 60.0
+"""How long a node may take from its start to its first answer, recovery included."""
+AGREE_S = 60.0
+"""How long all nodes may take to stand on one tip."""
+STOP_S = 10.0
+"""How long a node may take to stop cleanly."""
+KILL_S = 5.0
+POLL_S = 0.05
+STATUS_TIMEOUT_S = 2.0
+LOG_TAIL_BYTES = 64 * 1024
+
+Say = Callable[[str], None]
+"""Told what is being waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What a node says of itself; all but `running` None for one that does not answer."""
+
+    running: bool
+    """Its process is alive."""
+    height: int | None = None
+    tip: str | None = None
+    """Block hash, display order."""
+    peers: int | None = None
+    mempool: int | None = None
+    """Transactions waiting."""
+
+
+def node_command(devnet: Devnet, index: int) -> list[str]:
+    """The same command line at each start of this node."""
+    successors = ((index + step) % devnet.nodes for step in range(1, min(PEERS_PER_NODE, devnet.nodes - 1) + 1))
+    options = [
+        *("--network", "regtest" if devnet.network == "regtest" else str(devnet.network_file)),
+        *("--datadir", str(devnet.datadir(index))),
+        *("--api", devnet.api(index)),
+        *("--p2p", devnet.p2p(index)),
+        *("--log-file", str(devnet.log(index))),
+    ]
+    for successor in successors:
+        options += ["--peer", devnet.p2p(successor)]
+    if index < devnet.miners:
+        options += ["--mine", devnet.address, "--mine-threads", "1", "--mine-duty", str(devnet.mine_duty)]
+        if devnet.network == "regtest":
+            options += ["--mine-interval", str(devnet.spacing_s)]
+    return processes.python("node", *options)
+
+
+def client(devnet: Devnet, index: int, timeout_s: float | None = None) -> NodeClient:
+    """Node `index`, to be asked."""
+    options = {} if timeout_s is None else {"timeout_s": timeout_s}
+    return NodeClient(devnet.api(index), devnet.cookie(index), **options)
+
+
+def is_running(devnet: Devnet, index: int) -> bool:
+    return processes.is_running(devnet.processes[index], devnet.datadir(index))
+
+
+def check_ports(devnet: Devnet, indexes: Iterable[int]) -> None:
+    """Every port of these nodes can be had. Raises DevnetError naming the first that cannot."""
+    for index in indexes:
+        for address in (devnet.api(index), devnet.p2p(index)):
+            port = int(address.rpartition(":")[2])
+            with socket.socket() as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    trial.bind((HOST, port))
+                except OSError as error:
+                    raise DevnetError(
+                        f"port {port}, for node {index}: {os.strerror(error.errno or 0)}; "
+                        "choose other ports with `devnet up --api-port BASE`"
+                    ) from None
+
+
+def start(devnet: Devnet, indexes: Iterable[int], say: Say) -> Devnet:
+    """Start these nodes, those already running left alone, and wait until they answer.
+
+    Raises DevnetError with a node's last words if it ends instead.
+    """
+    stopped = [index for index in indexes if not is_running(devnet, index)]
+    check_ports(devnet, stopped)
+    for index in stopped:
+        devnet.datadir(index).mkdir(exist_ok=True)
+        process = processes.spawn(node_command(devnet, index), devnet.log(index))
+        devnet = save(devnet.with_process(index, process))
+    for index in stopped:
+        wait_ready(devnet, index, say)
+    return devnet
+
+
+def wait_ready(devnet: Devnet, index: int, say: Say) -> None:
+    """Wait for the node's first answer. Raises DevnetError if it ends, or after READY_S."""
+    deadline = time.monotonic() + READY_S
+    say(f"waiting for node {index} at {devnet.api_url(index)}")
+    while True:
+        try:
+            client(devnet, index, STATUS_TIMEOUT_S).get("/blocks/tip/height")
+            return
+        except Unreachable as unreachable:
+            reason = unreachable
+        if not is_running(devnet, index):
+            raise DevnetError(f"node {index} ended: {last_line(devnet.log(index))}")
+        if time.monotonic() > deadline:
+            raise DevnetError(f"node {index} did not answer within {READY_S:.0f} s ({reason}): see {devnet.log(index)}")
+        time.sleep(POLL_S)
+
+
+def wait_agreement(devnet: Devnet, height: int, say: Say) -> None:
+    """Wait until all nodes have at least `height` blocks. Raises DevnetError after AGREE_S."""
+    deadline = time.monotonic() + AGREE_S
+    for index in range(devnet.nodes):
+        say(f"waiting for node {index} to reach height {height}")
+        while (reached := node_status(devnet, index).height) is None or reached < height:
+            if not is_running(devnet, index):
+                raise DevnetError(f"node {index} ended: {last_line(devnet.log(index))}")
+            if time.monotonic() > deadline:
+                raise DevnetError(f"node {index} stays at height {reached}, not {height}: see {devnet.log(index)}")
+            time.sleep(POLL_S)
+
+
+def node_status(devnet: Devnet, index: int) -> NodeStatus:
+    """Ask a node how it is. Never raises: a node that does not answer has no height."""
+    running = is_running(devnet, index)
+    if not running:
+        return NodeStatus(running=False)
+    calls = [("getblockchaininfo", ()), ("getpeerinfo", ()), ("getmempoolinfo", ())]
+    try:
+        chain, peers, mempool = client(devnet, index, STATUS_TIMEOUT_S).batch(calls)
+    except (Unreachable, RpcError):
+        return NodeStatus(running=True)
+    return NodeStatus(True, chain["blocks"], chain["bestblockhash"], len(peers), mempool["size"])
+
+
+def stop(devnet: Devnet, indexes: Iterable[int], say: Say, *, force: bool = False) -> Devnet:
+    """Ask these nodes to stop, all at once, and wait until they have.
+
+    One that does not stop in time is killed if `force`, else that is a DevnetError.
+    """
+    running = [index for index in indexes if is_running(devnet, index)]
+    for index in running:
+        processes.send_signal(devnet.processes[index], devnet.datadir(index), signal.SIGTERM)
+    for index in running:
+        say(f"waiting for node {index} to stop")
+        if not processes.wait_end(devnet.processes[index], devnet.datadir(index), STOP_S):
+            if not force:
+                raise DevnetError(f"node {index} has not stopped after {STOP_S:.0f} s: `devnet kill {index}` ends it")
+            devnet = kill(devnet, index)
+        devnet = save(devnet.with_process(index, None))
+    return devnet
+
+
+def kill(devnet: Devnet, index: int) -> Devnet:
+    """SIGKILL, and wait until the process is gone."""
+    processes.send_signal(devnet.processes[index], devnet.datadir(index), signal.SIGKILL)
+    if not processes.wait_end(devnet.processes[index], devnet.datadir(index), KILL_S):
+        raise DevnetError(f"node {index} does not die: is its disk stuck?")
+    return save(devnet.with_process(index, None))
+
+
+def last_line(log: Path) -> str:
+    """What the log ends with."""
+    lines = tail(log, 1)
+    return lines[-1] if lines else f"nothing in {log}"
+
+
+def tail(log: Path, lines: int) -> list[str]:
+    """The last lines of a log, as far as its last LOG_TAIL_BYTES hold them."""
+    try:
+        with open(log, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LOG_TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-lines:] if lines else []

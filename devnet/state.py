@@ -1,0 +1,167 @@
+"""What a devnet is, where its parts lie, and the file that remembers it.
+
+Knows nothing of processes but the numbers that name them, and talks to nobody.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+NODES_MAX = 100
+API_PORT_DEFAULT = 18443
+PASSWORD = "devnet"
+"""Of every devnet's wallet: nothing in it is worth anything."""
+STATE_FILE = "devnet.json"
+LOCK_FILE = ".lock"
+LOCK_WAIT_S = 60.0
+"""How long a command waits for another one that is changing the same devnet."""
+LOCK_POLL_S = 0.05
+VERSION = 1
+"""Of the state file."""
+
+
+class DevnetError(Exception):
+    """What went wrong and what to do about it, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, told apart from a later one that got the same number."""
+
+    pid: int
+    started: str
+    """When it started, as the system has it: an opaque text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Devnet:
+    folder: Path
+    """Everything of this devnet lies in it."""
+    network: str
+    """devnet or regtest: also the name of each node's folder for it."""
+    nodes: int
+    """How many there are."""
+    miners: int
+    """The first so many nodes mine."""
+    spacing_s: int
+    """Wanted seconds between blocks."""
+    mine_duty: int
+    """Percent of a core that a miner uses."""
+    api_port: int
+    """Node i's API is at this + 2i, its P2P one above."""
+    address: str
+    """The wallet's: miners and first blocks pay it."""
+    ready: bool
+    """False until the first `up` has come to its end."""
+    processes: tuple[Process | None, ...]
+    """By index; None for a node that was stopped."""
+
+    def api(self, index: int) -> str:
+        """host:port of a node's HTTP API."""
+        return f"{HOST}:{self.api_port + 2 * index}"
+
+    def api_url(self, index: int) -> str:
+        """The same for people and programs."""
+        return f"http://{self.api(index)}"
+
+    def p2p(self, index: int) -> str:
+        """host:port at which a node's peers find it."""
+        return f"{HOST}:{self.api_port + 2 * index + 1}"
+
+    def datadir(self, index: int) -> Path:
+        return self.folder / f"node{index}"
+
+    def log(self, index: int) -> Path:
+        """What the node logs, and whatever else it and its Python print."""
+        return self.datadir(index) / "log"
+
+    def cookie(self, index: int) -> Path:
+        """The JSON-RPC credentials, there while the node runs."""
+        return self.datadir(index) / self.network / ".cookie"
+
+    @property
+    def network_file(self) -> Path:
+        return self.folder / "network.toml"
+
+    @property
+    def wallet_file(self) -> Path:
+        return self.folder / "wallet.json"
+
+    def check_index(self, index: int) -> int:
+        """The index, if there is such a node. Raises DevnetError."""
+        if not 0 <= index < self.nodes:
+            raise DevnetError(f"there is no node {index}: this devnet has nodes 0 to {self.nodes - 1}")
+        return index
+
+    def with_process(self, index: int, process: Process | None) -> "Devnet":
+        """The same devnet after a node was started or stopped."""
+        processes = (*self.processes[:index], process, *self.processes[index + 1 :])
+        return replace(self, processes=processes)
+
+
+def load(folder: Path) -> Devnet | None:
+    """The devnet that lives in the folder, or None. Raises DevnetError if its file is damaged."""
+    path = folder / STATE_FILE
+    try:
+        facts = json.loads(path.read_text())
+        if facts.pop("version") != VERSION:
+            raise DevnetError(f"{path} was written by another version of devnet")
+        processes = tuple(Process(**row) if row else None for row in facts.pop("processes"))
+        return Devnet(folder=folder, processes=processes, **facts)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise DevnetError(f"{path} is damaged: remove {folder} and run `devnet up`") from None
+
+
+def load_existing(folder: Path) -> Devnet:
+    """The devnet in the folder. Raises DevnetError if there is none."""
+    devnet = load(folder)
+    if not devnet or not devnet.ready:
+        raise DevnetError(f"there is no devnet in {folder}: start one with `devnet up`")
+    return devnet
+
+
+def save(devnet: Devnet) -> Devnet:
+    """Write the state file, whole or not at all."""
+    facts: dict[str, Any] = {"version": VERSION, **asdict(devnet)}
+    del facts["folder"]
+    write_atomically(devnet.folder / STATE_FILE, json.dumps(facts, indent=2) + "\n")
+    return devnet
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Readers see the old text or the new, also after a crash."""
+    draft = path.with_name(path.name + ".new")
+    with open(draft, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One command at a time changes a devnet. The folder must exist. Raises DevnetError after LOCK_WAIT_S."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    path = folder / LOCK_FILE
+    while True:
+        with open(path, "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise DevnetError(f"another devnet command is still working on {folder}") from None
+                time.sleep(LOCK_POLL_S)
+                continue
+            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                continue  # a `down --wipe` deleted it while we waited
+            yield
+            return

@@ -1,0 +1,194 @@
+"""Scripts as people read them: rust-bitcoin's style for Esplora, Bitcoin Core's for JSON-RPC,
+and the output descriptors (BIP380 to BIP386) that Core shows beside them.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from chain.address import encode_address
+from chain.keys import decode_der
+from chain.script import LockKind, classify
+
+_PUSHDATA1, _PUSHDATA4 = 0x4C, 0x4E
+_1NEGATE, _RESERVED, _1, _16 = 0x4F, 0x50, 0x51, 0x60
+_LAST_NAMED = 0xBA
+
+_NAMES = (
+    "OP_NOP OP_VER OP_IF OP_NOTIF OP_VERIF OP_VERNOTIF OP_ELSE OP_ENDIF OP_VERIFY OP_RETURN OP_TOALTSTACK "
+    "OP_FROMALTSTACK OP_2DROP OP_2DUP OP_3DUP OP_2OVER OP_2ROT OP_2SWAP OP_IFDUP OP_DEPTH OP_DROP OP_DUP OP_NIP "
+    "OP_OVER OP_PICK OP_ROLL OP_ROT OP_SWAP OP_TUCK OP_CAT OP_SUBSTR OP_LEFT OP_RIGHT OP_SIZE OP_INVERT OP_AND "
+    "OP_OR OP_XOR OP_EQUAL OP_EQUALVERIFY OP_RESERVED1 OP_RESERVED2 OP_1ADD OP_1SUB OP_2MUL OP_2DIV OP_NEGATE "
+    "OP_ABS OP_NOT OP_0NOTEQUAL OP_ADD OP_SUB OP_MUL OP_DIV OP_MOD OP_LSHIFT OP_RSHIFT OP_BOOLAND OP_BOOLOR "
+    "OP_NUMEQUAL OP_NUMEQUALVERIFY OP_NUMNOTEQUAL OP_LESSTHAN OP_GREATERTHAN OP_LESSTHANOREQUAL "
+    "OP_GREATERTHANOREQUAL OP_MIN OP_MAX OP_WITHIN OP_RIPEMD160 OP_SHA1 OP_SHA256 OP_HASH160 OP_HASH256 "
+    "OP_CODESEPARATOR OP_CHECKSIG OP_CHECKSIGVERIFY OP_CHECKMULTISIG OP_CHECKMULTISIGVERIFY OP_NOP1 "
+    "OP_CHECKLOCKTIMEVERIFY OP_CHECKSEQUENCEVERIFY OP_NOP4 OP_NOP5 OP_NOP6 OP_NOP7 OP_NOP8 OP_NOP9 OP_NOP10 "
+    "OP_CHECKSIGADD"
+).split()
+"""From 0x61 to 0xba."""
+
+_SIGHASH_NAMES = {
+    0x01: "ALL",
+    0x02: "NONE",
+    0x03: "SINGLE",
+    0x81: "ALL|ANYONECANPAY",
+    0x82: "NONE|ANYONECANPAY",
+    0x83: "SINGLE|ANYONECANPAY",
+}
+
+
+class Instruction(NamedTuple):
+    """One step of a script."""
+
+    operator: int
+    pushed: bytes | None
+    """What it pushes; None for an operator that pushes nothing of the script's."""
+
+
+def instructions(script: bytes) -> Iterator[Instruction | None]:
+    """The steps of a script; a truncated push ends them with None."""
+    pos, size = 0, len(script)
+    while pos < size:
+        operator = script[pos]
+        pos += 1
+        if operator > _PUSHDATA4:
+            yield Instruction(operator, None)
+            continue
+        length = operator
+        if operator >= _PUSHDATA1:
+            width = 1 << (operator - _PUSHDATA1)
+            length = int.from_bytes(script[pos : pos + width], "little")
+            pos += width
+        if pos + length > size:
+            yield None
+            return
+        yield Instruction(operator, script[pos : pos + length])
+        pos += length
+
+
+def esplora_asm(script: bytes) -> str:
+    """As rust-bitcoin writes it: `OP_PUSHBYTES_20 d0c4…`, `OP_PUSHNUM_1`, `OP_0`."""
+    words = []
+    for step in instructions(script):
+        if step is None:
+            words.append("<unexpected end>")
+        elif step.pushed is None:
+            words.append(_rust_name(step.operator))
+        elif step.operator == 0:
+            words.append("OP_0")
+        else:
+            prefix = f"BYTES_{step.operator}"
+            if step.operator >= _PUSHDATA1:
+                prefix = f"DATA{1 << (step.operator - _PUSHDATA1)}"
+            words.append(f"OP_PUSH{prefix} {step.pushed.hex()}".rstrip())
+    return " ".join(words)
+
+
+def core_asm(script: bytes, *, signatures: bool = False) -> str:
+    """As Bitcoin Core writes it: short pushes as numbers, long ones as hex.
+
+    With `signatures` (for a scriptSig) the hash type of what looks like one is spelled out.
+    """
+    words = []
+    for step in instructions(script):
+        if step is None:
+            words.append("[error]")
+        elif step.pushed is None:
+            words.append(_core_name(step.operator))
+        elif len(step.pushed) <= 4:
+            words.append(str(_script_number(step.pushed)))
+        else:
+            words.append(_signature_text(step.pushed) if signatures else step.pushed.hex())
+    return " ".join(words)
+
+
+def descriptor(script: bytes) -> str:
+    """The descriptor that Core infers for a scriptPubKey without knowing any key, checksum included."""
+    kind = classify(script)
+    address = encode_address(script)
+    if kind is LockKind.P2TR:
+        body = f"rawtr({script[2:].hex()})"
+    elif kind is LockKind.P2PK:
+        body = f"pk({script[1:-1].hex()})"
+    elif address is not None:
+        body = f"addr({address})"
+    else:
+        body = f"raw({script.hex()})"
+    return f"{body}#{descriptor_checksum(body)}"
+
+
+_DESCRIPTOR_CHARACTERS = (
+    "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
+)
+_CHECKSUM_CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_GENERATOR = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
+
+
+def descriptor_checksum(body: str) -> str:
+    """The 8 characters behind a descriptor's # (BIP380). Raises ValueError for a character that has no place."""
+    checksum, group, grouped = 1, 0, 0
+    for character in body:
+        position = _DESCRIPTOR_CHARACTERS.index(character)
+        checksum = _polymod(checksum, position & 31)
+        group = group * 3 + (position >> 5)
+        grouped += 1
+        if grouped == 3:
+            checksum = _polymod(checksum, group)
+            group = grouped = 0
+    if grouped:
+        checksum = _polymod(checksum, group)
+    for _ in range(8):
+        checksum = _polymod(checksum, 0)
+    checksum ^= 1
+    return "".join(_CHECKSUM_CHARACTERS[checksum >> 5 * (7 - i) & 31] for i in range(8))
+
+
+def _polymod(checksum: int, digit: int) -> int:
+    top = checksum >> 35
+    checksum = (checksum & 0x7FFFFFFFF) << 5 ^ digit
+    for bit, term in enumerate(_GENERATOR):
+        checksum ^= term if top >> bit & 1 else 0
+    return checksum
+
+
+def _rust_name(operator: int) -> str:
+    if _1 <= operator <= _16:
+        return f"OP_PUSHNUM_{operator - _RESERVED}"
+    if operator == _1NEGATE:
+        return "OP_PUSHNUM_NEG1"
+    if operator == _RESERVED:
+        return "OP_RESERVED"
+    if operator > _LAST_NAMED:
+        return f"OP_RETURN_{operator}" if operator != 0xFF else "OP_INVALIDOPCODE"
+    # rust-bitcoin keeps the short names of the two lock-time operators.
+    short = {0xB1: "OP_CLTV", 0xB2: "OP_CSV"}
+    return short.get(operator) or _NAMES[operator - 0x61]
+
+
+def _core_name(operator: int) -> str:
+    if _1 <= operator <= _16:
+        return str(operator - _RESERVED)
+    if operator == _1NEGATE:
+        return "-1"
+    if operator == _RESERVED:
+        return "OP_RESERVED"
+    if operator > _LAST_NAMED:
+        return "OP_UNKNOWN" if operator != 0xFF else "OP_INVALIDOPCODE"
+    return _NAMES[operator - 0x61]
+
+
+def _script_number(pushed: bytes) -> int:
+    """Little endian, the top bit of the last byte being the sign."""
+    if not pushed:
+        return 0
+    number = int.from_bytes(pushed, "little")
+    sign = 1 << (8 * len(pushed) - 1)
+    return -(number - sign) if number & sign else number
+
+
+def _signature_text(pushed: bytes) -> str:
+    name = _SIGHASH_NAMES.get(pushed[-1])
+    if name is None or decode_der(pushed[:-1]) is None:
+        return pushed.hex()
+    return f"{pushed[:-1].hex()}[{name}]"
+

@@ -1,0 +1,45 @@
+"""What a handler works with: one View, and a way to ask the core for a change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from node.api.answers import Problem
+from node.api.lookup import BlockMeasures
+from node.config import Config
+from node.node import Node
+from node.ports import Park, Step
+from node.runtime import Runtime
+from node.view import View
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request being answered."""
+
+    view: View
+    """Taken once: everything the answer says is of one moment."""
+    runtime: Runtime
+    config: Config
+    measures: BlockMeasures
+    """Of blocks, kept from request to request."""
+    body: Callable[[], bytes]
+    """Reads the request's body."""
+
+    def change(self, ask: Callable[[Node, float], Step[R]]) -> R:
+        """Have the core do something: `ask(node, now)` under the lock, its effects, its reply.
+
+        Raises Rejected; Problem(503) where the core gave no reply in time.
+        """
+
+        def boxed(node: Node, now: float) -> Step[tuple[R]]:
+            step = ask(node, now)
+            # None may be what the core says: the box tells it from no reply at all.
+            return Step(step.reply if isinstance(step.reply, Park) else (step.reply,), step.effects)
+
+        reply = self.runtime.call(boxed)
+        if reply is None:
+            raise Problem(503, "the node did not get to it in time", [("Retry-After", "1")])
+        return reply[0]

@@ -1,0 +1,135 @@
+"""Esplora's routes about a script, by address or by script hash: sums, history, coins. All need the index."""
+
+from collections.abc import Callable, Iterable
+
+from flask import Response
+
+from node.api.answers import JSON, Problem, document
+from node.api.call import Call
+from node.api.lookup import FoundTx, script_history
+from node.api.routes import Kind, LastSeen, Route, ScriptName
+from node.api.shapes import Shape, stats_shape, tx_shape, utxo_shape
+from node.pool.entry import Entry as PoolEntry
+
+TXS_PER_PAGE = 25
+UNCONFIRMED_MAX = 50
+"""Unconfirmed transactions of a history; the newest are listed."""
+UTXOS_MAX = 50_000
+"""Coins of one script that are listed; with more the request is refused."""
+
+_TOO_MANY = (400, f"too many unspent outputs: more than {UTXOS_MAX}")
+
+
+def address_stats(call: Call, script: ScriptName) -> Response:
+    return document({"address": script.given, **_stats(call, script)})
+
+
+def script_stats(call: Call, script: ScriptName) -> Response:
+    return document({"scripthash": script.given, **_stats(call, script)})
+
+
+def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Response:
+    if after_txid is not None:
+        return history_page(call, script, after_txid)
+    unconfirmed = call.view.pool.script_entries(script.script_hash, UNCONFIRMED_MAX)
+    confirmed = script_history(call.view, script.script_hash, None, TXS_PER_PAGE)
+    return _txs([*map(_in_pool, unconfirmed), *confirmed])
+
+
+def history_page(call: Call, script: ScriptName, last: LastSeen | None = None) -> Response:
+    txid = last.txid if last else None
+    return _txs(script_history(call.view, script.script_hash, txid, TXS_PER_PAGE))
+
+
+def unconfirmed(call: Call, script: ScriptName) -> Response:
+    return _txs(map(_in_pool, call.view.pool.script_entries(script.script_hash, UNCONFIRMED_MAX)))
+
+
+def utxos(call: Call, script: ScriptName) -> Response:
+    view, pool = call.view, call.view.pool
+    confirmed = view.reader.utxos(script.script_hash, UTXOS_MAX + 1)
+    if len(confirmed) > UTXOS_MAX:
+        raise Problem(*_TOO_MANY)
+    shapes = [
+        utxo_shape(point, coin, view.tip.ancestor(coin.height))
+        for point, coin in confirmed
+        if pool.spender(point) is None
+    ]
+    shapes += [utxo_shape(point, coin, None) for point, coin in pool.script_coins(script.script_hash)]
+    return document(shapes)
+
+
+def _stats(call: Call, script: ScriptName) -> Shape:
+    return {
+        "chain_stats": stats_shape(call.view.reader.stats(script.script_hash)),
+        "mempool_stats": stats_shape(call.view.pool.script_stats(script.script_hash)),
+    }
+
+
+def _in_pool(entry: PoolEntry) -> FoundTx:
+    return FoundTx(entry.tx, None, entry.spent, entry)
+
+
+def _txs(found: Iterable[FoundTx]) -> Response:
+    return document([tx_shape(one) for one in found])
+
+
+def _table(name: str, kind: Kind, stats: Callable[..., Response]) -> tuple[Route, ...]:
+    """The routes of one way to name a script."""
+    params = {"script": kind}
+    return (
+        Route("GET", f"/{name}/:script", stats, f"Sums of a script, by {kind}", JSON, params, needs_index=True),
+        Route(
+            "GET",
+            f"/{name}/:script/txs",
+            history,
+            f"Newest transactions of a script, by {kind}",
+            JSON,
+            params,
+            {"after_txid": Kind.LENIENT_TXID},
+            needs_index=True,
+        ),
+        Route(
+            "GET",
+            f"/{name}/:script/txs/chain",
+            history_page,
+            f"Newest confirmed transactions of a script, by {kind}",
+            JSON,
+            params,
+            needs_index=True,
+        ),
+        Route(
+            "GET",
+            f"/{name}/:script/txs/chain/:last",
+            history_page,
+            f"Confirmed transactions of a script after a given one, by {kind}",
+            JSON,
+            {**params, "last": Kind.LENIENT_TXID},
+            needs_index=True,
+        ),
+        Route(
+            "GET",
+            f"/{name}/:script/txs/mempool",
+            unconfirmed,
+            f"Unconfirmed transactions of a script, by {kind}",
+            JSON,
+            params,
+        ),
+        Route(
+            "GET",
+            f"/{name}/:script/utxo",
+            utxos,
+            f"Unspent outputs of a script, by {kind}",
+            JSON,
+            params,
+            errors=(_TOO_MANY,),
+            needs_index=True,
+        ),
+    )
+
+
+ROUTES = (
+    *_table("address", Kind.ADDRESS, address_stats),
+    *_table("scripthash", Kind.SCRIPT_HASH, script_stats),
+)
+"""By address and by script hash."""

@@ -1,0 +1,135 @@
+"""JSON at the edge: strict in, exact out.
+
+Python's own module takes NaN, keeps the last of duplicate keys, turns 1e999 into infinity and
+recurses as deep as a stranger likes; and it has no way to print an amount exactly.
+"""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from chain.tx import COIN
+
+DEPTH_MAX = 32
+"""Brackets inside brackets; a request is refused beyond."""
+STRINGS_MAX = 200_000
+"""Quotes in a request, so that parsing never makes a crowd of objects; refused beyond."""
+ITEMS_MAX = 200_000
+"""Commas in a request, for the same reason."""
+DIGITS_MAX = 40
+"""Characters of a number; longer ones are refused."""
+EXPONENT_MAX = 400
+"""A number's power of ten; larger ones are refused."""
+
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class Coins(int):
+    """Satoshis that are printed as coins with 8 decimals, as Bitcoin Core prints amounts."""
+
+    __slots__ = ()
+
+
+class BadJson(ValueError):
+    """Not JSON, or more of it than anybody needs."""
+
+
+def parse(body: bytes) -> Any:
+    """The value that `body` is: whole numbers as int, others as Decimal. Raises BadJson."""
+    if body.count(b'"') > STRINGS_MAX or body.count(b",") > ITEMS_MAX or _too_deep(body):
+        raise BadJson("too many or too deep")
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_int=_whole,
+            parse_float=_decimal,
+            parse_constant=_constant,
+            object_pairs_hook=_mapping,
+        )
+    except ValueError as error:
+        raise BadJson("not JSON") from error
+
+
+def emit(answer: Any) -> str:
+    """`answer` as compact ASCII JSON: `Coins` with 8 decimals, floats in their shortest form."""
+    parts: list[str] = []
+    _emit(answer, parts)
+    return "".join(parts)
+
+
+def coins_text(satoshis: int) -> str:
+    """An amount in coins with exactly 8 decimals."""
+    whole, rest = divmod(abs(satoshis), COIN)
+    return f"{'-' if satoshis < 0 else ''}{whole}.{rest:08d}"
+
+
+def _emit(answer: Any, parts: list[str]) -> None:
+    kind = type(answer)
+    if kind is str:
+        parts.append(encode_basestring_ascii(answer))
+    elif kind is int:
+        parts.append(str(answer))
+    elif kind is Coins:
+        parts.append(coins_text(answer))
+    elif answer is None or kind is bool:
+        parts.append({None: "null", True: "true", False: "false"}[answer])
+    elif kind is dict:
+        comma = "{"
+        for key, content in answer.items():
+            parts += (comma, encode_basestring_ascii(key), ":")
+            _emit(content, parts)
+            comma = ","
+        parts.append("}" if answer else "{}")
+    elif kind is list or kind is tuple:
+        comma = "["
+        for content in answer:
+            parts.append(comma)
+            _emit(content, parts)
+            comma = ","
+        parts.append("]" if answer else "[]")
+    elif kind is float or kind is Decimal:
+        parts.append(str(answer))
+    else:
+        raise TypeError(f"no JSON for {kind.__name__}")
+
+
+def _too_deep(body: bytes) -> bool:
+    """True if brackets stand deeper than DEPTH_MAX, or are never closed. Strings do not count."""
+    outside = b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = outside.translate(None, _NOT_BRACKETS)
+    for _ in range(DEPTH_MAX):  # each round takes the innermost pairs off
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(brackets)
+
+
+def _whole(text: str) -> int:
+    if len(text) > DIGITS_MAX:
+        raise BadJson("number too long")
+    return int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > DIGITS_MAX:
+        raise BadJson("number too long")
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise BadJson("number out of range") from error
+    if abs(number.adjusted()) > EXPONENT_MAX:
+        raise BadJson("number out of range")
+    return number
+
+
+def _constant(name: str) -> Any:
+    raise BadJson(f"{name} is no JSON")
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise BadJson("a key twice")
+    return mapping

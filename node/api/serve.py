@@ -1,0 +1,229 @@
+"""Listening sockets and worker threads: waitress, one instance a listener, in one process.
+
+Owns connection limits and clean stopping; `connection.py` owns what one connection may do.
+"""
+
+import logging
+import resource
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from node.api.connection import HEADER_BYTES_MAX, BodyCap, Channel
+from node.ports import Endpoint
+
+log = logging.getLogger("groat.http")
+
+API_THREADS = 32
+P2P_THREADS = 64
+CONNECTIONS_MAX = 2_000
+"""Open connections of one listener; then the one that has been idle or unfinished longest goes."""
+OTHER_FILES = 256
+"""File descriptors left to storage, processes and outgoing connections."""
+FILES_WANTED = 8_192
+"""The soft limit on file descriptors is raised to this where the system allows."""
+IDLE_S = 60
+"""Seconds that a connection may stay open without a request."""
+UNSENT_BYTES_MAX = 64 * 1024 * 1024
+"""Answers of one listener that wait for slow readers; beyond, the slowest is cut off."""
+RECV_BYTES = 64 * 1024
+"""Read at once from a connection."""
+BODY_IN_MEMORY_MAX = 512 * 1024
+"""Bytes of a request body held in memory; the rest goes to a temporary file."""
+ANSWER_IN_MEMORY_MAX = 8 * 1024 * 1024
+"""The same of one answer."""
+STOP_S = 2
+"""Seconds for answers under way when the listener stops."""
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What one listener serves."""
+
+    name: str
+    """For the log."""
+    app: Callable[..., Iterable[bytes]]
+    """A WSGI application."""
+    body_cap: BodyCap
+    threads: int
+
+
+class Listener:
+    """One site on one or more addresses. Binds at once; serves while `run` runs."""
+
+    def __init__(self, site: Site, endpoints: Sequence[Endpoint], connections_max: int = CONNECTIONS_MAX) -> None:
+        """Raises OSError where an address cannot be had."""
+        quiet_waitress()
+        sockets = []
+        try:
+            for endpoint in endpoints:
+                sockets.append(_bind(endpoint))
+        except OSError:
+            for bound in sockets:
+                bound.close()
+            raise
+        self.endpoints: tuple[Endpoint, ...] = tuple(Endpoint(*bound.getsockname()[:2]) for bound in sockets)
+        """Where it listens, ports being the real ones."""
+        adjustments = Adjustments(
+            threads=site.threads,
+            connection_limit=connections_max + OTHER_FILES,  # ours comes first and makes room
+            channel_timeout=IDLE_S,
+            cleanup_interval=1,
+            asyncore_use_poll=True,
+            backlog=BACKLOG,
+            recv_bytes=RECV_BYTES,
+            inbuf_overflow=BODY_IN_MEMORY_MAX,
+            outbuf_overflow=ANSWER_IN_MEMORY_MAX,
+            max_request_header_size=HEADER_BYTES_MAX,
+            log_socket_errors=False,
+            ident="",
+        )
+        adjustments.body_cap = site.body_cap
+        self._map: dict[int, Any] = {}
+        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher.set_thread_count(site.threads)
+        self._servers = [
+            _Server(site.app, self._map, bound, self._dispatcher, adjustments, max(1, connections_max // len(sockets)))
+            for bound in sockets
+        ]
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until `stop`; then finish what is under way, for a moment, and close."""
+        while not self._stopping:
+            wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+        for server in self._servers:
+            server.stop_accepting()
+        for _ in range(STOP_S * 20):
+            if not any(channel.requests or channel.total_outbufs_len for channel in self._channels()):
+                break
+            wasyncore.loop(timeout=0.05, use_poll=True, map=self._map, count=1)
+        self._dispatcher.shutdown(timeout=STOP_S)
+        wasyncore.close_all(self._map)
+
+    def stop(self) -> None:
+        """Make `run` return soon; from any thread, also from a handler."""
+        self._stopping = True
+        for server in self._servers:
+            server.pull_trigger()
+
+    def _channels(self) -> list[Channel]:
+        return [channel for server in self._servers for channel in server.active_channels.values()]
+
+
+class _Server(TcpWSGIServer):
+    """One listening socket with its connections."""
+
+    channel_class = Channel
+
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        channels: dict[int, Any],
+        bound: socket.socket,
+        dispatcher: ThreadedTaskDispatcher,
+        adjustments: Adjustments,
+        connections_max: int,
+    ) -> None:
+        self._connections_max = connections_max
+        sockinfo = (bound.family, bound.type, bound.proto, bound.getsockname())
+        super().__init__(
+            app,
+            channels,
+            True,
+            bound,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=sockinfo,
+            bind_socket=False,
+        )
+
+    def handle_accept(self) -> None:
+        """A client wants in."""
+        if len(self.active_channels) >= self._connections_max:
+            victim = self._longest_waiting()
+            if victim is not None:
+                victim.handle_close()
+        super().handle_accept()
+
+    def readable(self) -> bool:
+        """True if one more client can be let in."""
+        wanted = bool(super().readable())
+        full = len(self.active_channels) >= self._connections_max
+        return wanted and (not full or self._longest_waiting() is not None)
+
+    def maintenance(self, now: float) -> None:
+        """Once a second."""
+        super().maintenance(now)
+        for channel in list(self.active_channels.values()):
+            channel.watch(now)
+
+    def shed(self, coming: int) -> None:
+        """An answer of `coming` bytes is about to be queued: keep the sum of all bounded."""
+        channels = list(self.active_channels.values())
+        unsent = coming + sum(channel.total_outbufs_len for channel in channels)
+        if unsent <= UNSENT_BYTES_MAX:
+            return
+        slow = [channel for channel in channels if channel.sending_since is not None]
+        if slow:
+            min(slow, key=lambda channel: channel.sending_since).will_close = True
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket; connections stay."""
+        self.accepting = False
+        self.del_channel()
+        self.socket.close()
+
+    def _longest_waiting(self) -> Channel | None:
+        """The connection to give up first: none that is being answered."""
+        waiting = [channel for channel in self.active_channels.values() if not channel.requests]
+        return min(waiting, key=_waiting_since, default=None)
+
+
+def _waiting_since(channel: Channel) -> float:
+    since = channel.started_at
+    return float(channel.last_activity if since is None else since)
+
+
+def raise_file_limit() -> int:
+    """Allow this process as many open files as it may have; returns how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return FILES_WANTED if soft == resource.RLIM_INFINITY else soft
+
+
+def connections_allowed(files: int, listeners: int) -> int:
+    """Connections for each of `listeners`, if the process may have `files` open."""
+    return max(16, min(CONNECTIONS_MAX, (files - OTHER_FILES) // listeners))
+
+
+def quiet_waitress() -> None:
+    """Keep clients from filling the log: queue depth and disconnections are no news."""
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _bind(endpoint: Endpoint) -> socket.socket:
+    family, kind, proto, _, address = socket.getaddrinfo(
+        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, proto)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,71 @@
+"""A transaction's way in from the API: decoded outside the lock, refused in Core's words and codes."""
+
+from chain.errors import Invalid, Reject, Rejected
+from chain.hashes import Txid
+from chain.tx import Tx, decode_tx
+from node.api.call import Call
+from node.policy import Policy
+
+TX_HEX_MAX = 8_000_000
+"""Hex digits of a transaction: no block holds a larger one."""
+DEFAULT_MAX_RATE_SAT_KVB = 10_000_000
+"""Fee rate above which a submission is taken for a mistake (0.10 coins per 1,000 vB)."""
+
+DECODE_FAILED = -22
+MISSING = -25
+REJECTED = -26
+CONFIRMED = -27
+
+_KNOWN = frozenset({Policy.ALREADY_IN_MEMPOOL, Policy.SAME_NONWITNESS})
+
+
+class SubmissionError(Exception):
+    """Why a transaction was not taken in: Core's error code and words."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def decode_hex_tx(given: str) -> Tx:
+    """The transaction that the hex spells. Raises SubmissionError(-22)."""
+    try:
+        if not given.isascii() or len(given) > TX_HEX_MAX or any(c.isspace() for c in given):
+            raise ValueError
+        return decode_tx(bytes.fromhex(given))
+    except (ValueError, Invalid):
+        raise SubmissionError(
+            DECODE_FAILED, "TX decode failed. Make sure the tx has at least one input."
+        ) from None
+
+
+def submit_hex(call: Call, given: str, max_rate_sat_kvb: int = DEFAULT_MAX_RATE_SAT_KVB) -> Txid:
+    """Submit a transaction given in hex; its txid, also if it was there before.
+
+    A maximal fee rate of 0 means none. Raises SubmissionError.
+    """
+    tx = decode_hex_tx(given)
+    try:
+        call.change(lambda node, now: node.submit_tx(tx, now, max_fee_rate=max_rate_sat_kvb or None))
+    except Rejected as error:
+        if error.code in _KNOWN:
+            return tx.txid
+        raise submission_error(error) from None
+    return tx.txid
+
+
+def submission_error(error: Rejected) -> SubmissionError:
+    """The code that Core gives a refusal."""
+    if error.code is Reject.INPUTS_MISSING_OR_SPENT:
+        return SubmissionError(MISSING, str(Reject.INPUTS_MISSING_OR_SPENT))
+    if error.code is Policy.MAX_FEE_EXCEEDED:
+        return SubmissionError(MISSING, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
+    if error.code is Policy.ALREADY_KNOWN:
+        return SubmissionError(CONFIRMED, "Transaction outputs already in utxo set")
+    return SubmissionError(REJECTED, reason(error))
+
+
+def reason(error: Rejected) -> str:
+    """A refusal in Core's form: the rule, a comma, the details."""
+    return f"{error.code}, {error.detail}" if error.detail else str(error.code)

@@ -1,0 +1,387 @@
+"""The single writer: which blocks there are, which chain is followed, what the ledger holds.
+
+A block's way: `examine` (outside the lock) -> `submit_block` (header, body stored) -> `advance`
+(connected over the ledger, staged) -> signatures verified elsewhere -> `verified` (committed).
+A reorganisation is one staged step of any depth, so one atomic write. While blocks come in one
+after the other, the next is connected over the deltas of those still being verified.
+"""
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+from chain.block import Block, Header, decode_block, decode_header
+from chain.check import check_block, check_body
+from chain.coins import CoinLookup, CoinsDelta, DeltaBuilder
+from chain.connect import block_delta, connect_block, connect_header, context_after
+from chain.errors import Invalid, Reject, Rejected
+from chain.hashes import BlockHash, Wtxid, to_hex
+from chain.keys import Check
+from chain.params import Params
+from chain.pow import check_pow
+from chain.tree import BlockTree, Entry, path
+from node.ports import Change, Store, StoreError
+
+log = logging.getLogger("groat.chain")
+
+STAGED_MAX = 2
+"""Steps connected ahead of their signatures' verdict."""
+STEP_BLOCKS_MAX = 64
+"""Blocks that one extension step joins into one commit while catching up."""
+STEP_TXS_MAX = 1_000
+"""Transactions after which an extension step is closed, so that the lock is never held for long."""
+RECENT_BODIES_MAX = 64
+"""Decoded blocks kept between arrival and connection."""
+RECENT_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of those; beyond, the oldest is read again from storage."""
+FAILURES_MAX = 1_000
+"""Reasons kept for blocks found invalid; beyond, the oldest is forgotten (the mark is not)."""
+
+INVALID_MARK, OPERATOR_MARK = "invalid", "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A block that has passed `check_pow` and `check_body`."""
+
+    block: Block
+    fault: Invalid | None
+    """What `check_block` found: the block is invalid, and will be marked so if its header stands."""
+
+
+def examine(block: Block, params: Params) -> Examined:
+    """Everything about a block that needs neither lock nor ledger.
+
+    Raises Invalid where the header is not worth keeping or the body is not the header's.
+    """
+    check_pow(block.header, params)
+    check_body(block)
+    try:
+        check_block(block)
+    except Invalid as fault:
+        return Examined(block, fault)
+    return Examined(block, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A step of the best chain that waits for the verdict on its signatures."""
+
+    token: int
+    leave: tuple[Change, ...]
+    """Blocks to disconnect, tip first."""
+    enter: tuple[Change, ...]
+    """Blocks to connect, lowest first."""
+    target: Entry
+    """The tip afterwards."""
+    delta: CoinsDelta
+    checks: tuple[Check, ...]
+    owners: tuple[tuple[int, Entry], ...]
+    """(index of its first check, block), ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class TipChange:
+    """The best chain moved, and the ledger with it."""
+
+    old: Entry
+    new: Entry
+    disconnected: tuple[Change, ...]
+    """Tip first."""
+    connected: tuple[Change, ...]
+    """Lowest first."""
+
+
+class Chainstate:
+    """Blocks, branches and the committed ledger. Call only under the lock."""
+
+    def __init__(
+        self, params: Params, store: Store, next_token: Callable[[], int], known: Container[Wtxid] = frozenset()
+    ) -> None:
+        """`known` holds witness txids whose signatures the mempool has verified."""
+        self.params = params
+        self.tree = BlockTree(params)
+        self._store = store
+        self._next_token = next_token
+        self._known = known
+        self._staged: deque[Staged] = deque()
+        self._passed: set[int] = set()
+        self._recent: OrderedDict[BlockHash, Block] = OrderedDict()
+        self._recent_bytes = 0
+        self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
+        self._sequence = 0
+        self.tip = self.best = self.tree.genesis
+        self.tip = self._load()
+        self.best = self._find_best()
+
+    # --- start -------------------------------------------------------------------------
+
+    def _load(self) -> Entry:
+        """The tree as the stored bodies make it; returns the ledger's tip in it."""
+        for _, raw in self._store.headers():
+            header = decode_header(raw)
+            if header.prev_hash in self.tree.entries:
+                self._admit(self.tree.add(header))
+        for block_hash in self._store.marks():
+            if (entry := self.tree.get(block_hash)) is not None and not entry.invalid:
+                self.tree.set_invalid(entry, True)
+        tip = self.tree.get(self._store.tip().hash)
+        if tip is None:
+            raise StoreError("the ledger's tip has no stored block: run groatd reindex")
+        tip.sequence = 0  # what was followed before the stop is still first seen
+        return tip
+
+    @property
+    def settled(self) -> bool:
+        """True if the ledger stands on the best chain that the stored bodies allow."""
+        return self.tip is self.best and not self._staged
+
+    @property
+    def head(self) -> Entry:
+        """Where the chain stands once everything staged has passed."""
+        return self._staged[-1].target if self._staged else self.tip
+
+    # --- what comes in --------------------------------------------------------------------
+
+    def submit_header(self, header: Header, now: int) -> Entry:
+        """Find the header's place in the tree, adding it if it is new. Raises Rejected."""
+        entry = self.tree.get(header.hash)
+        if entry is not None:
+            if entry.invalid:
+                raise Invalid(Reject.DUPLICATE_INVALID)
+            return entry
+        check_pow(header, self.params)
+        connect_header(header, self.tree.get(header.prev_hash), now, self.params)
+        return self.tree.add(header)
+
+    def submit_block(self, examined: Examined, now: int, *, sync: bool) -> Entry:
+        """Take in a body: its entry is `ready` as soon as all bodies before it are here too.
+
+        `sync` makes it survive a power cut at once. Raises Rejected; the header is marked
+        invalid where the block itself is at fault.
+        """
+        block = examined.block
+        entry = self.submit_header(block.header, now)
+        if examined.fault is not None:
+            self._mark_invalid(entry, examined.fault)
+            raise examined.fault
+        if not entry.has_body:
+            self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
+            self._remember(block)
+            self._admit(entry)
+        return entry
+
+    def failure(self, block_hash: BlockHash) -> Rejected | None:
+        """Why a block was found invalid, if that is still known."""
+        return self._failures.get(block_hash)
+
+    def _admit(self, entry: Entry) -> None:
+        """The body of `entry` is here: it and what waited for it may now be followed."""
+        entry.has_body = True
+        if entry.parent is None or not entry.parent.ready:
+            return
+        waiting = [entry]
+        for ready in waiting:
+            ready.ready = True
+            self._sequence += 1
+            ready.sequence = self._sequence
+            if ready.chainwork > self.best.chainwork and not ready.invalid:
+                self.best = ready
+            waiting += [child for child in self.tree.children.get(ready.hash, ()) if child.has_body]
+
+    def _remember(self, block: Block) -> None:
+        self._recent[block.hash] = block
+        self._recent_bytes += block.size
+        while len(self._recent) > RECENT_BODIES_MAX or self._recent_bytes > RECENT_BYTES_MAX:
+            self._recent_bytes -= self._recent.popitem(last=False)[1].size
+
+    # --- towards the best chain -------------------------------------------------------------
+
+    def advance(self) -> Staged | None:
+        """Connect and stage the next step towards `best`, or None if there is nothing to do now.
+
+        Blocks that turn out invalid on the way are marked, and the next best is tried: each
+        failure takes a block out, so this ends.
+        """
+        while len(self._staged) < STAGED_MAX and self.head is not self.best:
+            leave, enter = path(self.head, self.best)
+            if leave and self._staged:
+                return None  # what is staged is no longer wanted: let its verdict come first
+            try:
+                staged = self._stage(leave, enter)
+            except _Fault as fault:
+                self._mark_invalid(fault.entry, fault.reason)
+                continue
+            except _BodyLost as lost:
+                self._lose(lost.entry)
+                continue
+            self._staged.append(staged)
+            return staged
+        return None
+
+    def _stage(self, leave: list[Entry], enter: list[Entry]) -> Staged:
+        """Fold the way down and connect the way up; a plain extension stops at a bounded step."""
+        builder = DeltaBuilder(self._lookup())
+        left = []
+        for entry in leave:
+            change = self._stored_change(entry)
+            builder.add(block_delta(change.block, change.height, change.undo).inverse())
+            left.append(change)
+        entered: list[Change] = []
+        checks: list[Check] = []
+        owners = []
+        txs = 0
+        for entry in enter:
+            assert entry.parent is not None
+            block = self._body(entry)
+            try:
+                connected = connect_block(
+                    block, context_after(entry.parent), builder.coin, self.params, self._known
+                )
+            except Invalid as reason:
+                raise _Fault(entry, reason) from None
+            builder.add(connected.delta)
+            owners.append((len(checks), entry))
+            checks += connected.checks
+            entered.append(Change(block, entry.height, connected.undo))
+            txs += len(block.txs)
+            if not leave and (txs >= STEP_TXS_MAX or len(entered) >= STEP_BLOCKS_MAX):
+                break
+        target = enter[len(entered) - 1] if entered else leave[-1].parent
+        assert target is not None
+        return Staged(
+            self._next_token(), tuple(left), tuple(entered), target, builder.delta, tuple(checks), tuple(owners)
+        )
+
+    def _lookup(self) -> CoinLookup:
+        """The coins as they are at `head`."""
+        lookup: CoinLookup = self._store.coin
+        for staged in self._staged:
+            lookup = staged.delta.over(lookup)
+        return lookup
+
+    def _body(self, entry: Entry) -> Block:
+        block = self._recent.pop(entry.hash, None)
+        if block is not None:
+            self._recent_bytes -= block.size
+            return block
+        raw = self._store.block(entry.height, entry.hash)
+        if raw is None:
+            raise _BodyLost(entry)
+        return decode_block(raw)
+
+    def _stored_change(self, entry: Entry) -> Change:
+        """A block of the best chain with the coins it spent."""
+        undo = self._store.undo(entry.height, entry.hash)
+        raw = self._store.block(entry.height, entry.hash)
+        if undo is None or raw is None:
+            raise StoreError(f"block {to_hex(entry.hash)} of the best chain is lost: run groatd reindex")
+        return Change(decode_block(raw), entry.height, undo)
+
+    def verified(self, token: int, failure: int | None) -> list[TipChange]:
+        """The verdict on a staged step's signatures. Commits what is now free to be committed.
+
+        A token that is no longer staged is ignored: its step was dropped.
+        """
+        staged = next((step for step in self._staged if step.token == token), None)
+        if staged is None:
+            return []
+        if failure is not None:
+            guilty = [entry for start, entry in staged.owners if start <= failure][-1]
+            self._mark_invalid(guilty, Invalid(Reject.SCRIPT_VERIFY, "wrong signature"))
+            return []
+        self._passed.add(token)
+        changes = []
+        while self._staged and self._staged[0].token in self._passed:
+            changes.append(self._commit(self._staged.popleft()))
+        return changes
+
+    def _commit(self, staged: Staged) -> TipChange:
+        self._passed.discard(staged.token)
+        old, new = self.tip, staged.target
+        self._store.commit(new.height, new.hash, staged.delta, staged.leave, staged.enter)
+        self.tip = new
+        return TipChange(old, new, staged.leave, staged.enter)
+
+    # --- ruling blocks out, and in again ------------------------------------------------------
+
+    def invalidate(self, entry: Entry) -> None:
+        """The operator's word that neither this block nor any on top of it is to be followed."""
+        self._store.set_mark(entry.hash, OPERATOR_MARK)
+        self._rule_out(entry)
+
+    def reconsider(self, entry: Entry) -> None:
+        """Take back every mark on this block, those before it and those on top of it."""
+        root: Entry = entry
+        step = entry.parent
+        while step is not None:
+            root = step if step.invalid else root
+            step = step.parent
+        marks = self._store.marks()
+        line = {ancestor.hash for ancestor in path(root, entry)[1]} | {root.hash}
+        for member in self.tree.branch(root):
+            on_line = member.hash in line or member.height > entry.height and member.ancestor(entry.height) is entry
+            if on_line and member.hash in marks:
+                self._store.set_mark(member.hash, None)
+                self._failures.pop(member.hash, None)
+                del marks[member.hash]
+        self.tree.set_invalid(root, False)
+        for block_hash in marks:
+            if (marked := self.tree.get(block_hash)) is not None:
+                self.tree.set_invalid(marked, True)
+        self.best = self._find_best()
+
+    def _mark_invalid(self, entry: Entry, reason: Rejected) -> None:
+        log.warning("block %s at height %d is invalid: %s", to_hex(entry.hash), entry.height, reason)
+        self._failures[entry.hash] = reason
+        while len(self._failures) > FAILURES_MAX:
+            self._failures.popitem(last=False)
+        self._store.set_mark(entry.hash, INVALID_MARK)
+        self._rule_out(entry)
+
+    def _rule_out(self, entry: Entry) -> None:
+        self.tree.set_invalid(entry, True)
+        self._drop_staged_from(entry)
+        self.best = self._find_best()
+
+    def _drop_staged_from(self, entry: Entry) -> None:
+        """Forget staged steps whose target stands on `entry`, and all after them."""
+        for position, staged in enumerate(self._staged):
+            target = staged.target
+            if target.height >= entry.height and target.ancestor(entry.height) is entry:
+                while len(self._staged) > position:
+                    self._passed.discard(self._staged.pop().token)
+                return
+
+    def _lose(self, entry: Entry) -> None:
+        """A stored body is gone or damaged: it has to be fetched again."""
+        log.warning("block %s at height %d is lost from storage: fetching it again", to_hex(entry.hash), entry.height)
+        entry.has_body = False
+        for member in self.tree.branch(entry):
+            member.ready = False
+        self.best = self._find_best()
+
+    def _find_best(self) -> Entry:
+        """Most work among what is ready and valid; the tip, then the first seen, of equals."""
+        return max(
+            (entry for entry in self.tree.entries.values() if entry.ready and not entry.invalid),
+            key=lambda entry: (entry.chainwork, entry is self.tip, -entry.sequence),
+        )
+
+
+class _Fault(Exception):
+    """A block on the way does not connect."""
+
+    def __init__(self, entry: Entry, reason: Invalid) -> None:
+        super().__init__(entry, reason)
+        self.entry = entry
+        self.reason = reason
+
+
+class _BodyLost(Exception):
+    """A body on the way cannot be read."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry)
+        self.entry = entry

@@ -1,0 +1,169 @@
+"""The only outgoing HTTP: one POST at a time to a peer, bounded in time and bytes.
+
+A `requests` timeout is per read, so a peer that drips a byte a second defeats it. Here every
+read of a connection, status line and headers included, waits only for what is left of the whole
+request's time.
+"""
+
+import socket
+import time
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, NamedTuple
+
+import requests
+import requests.adapters
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.poolmanager import PoolManager
+
+from node.ports import Endpoint
+
+CONNECT_S = 5.0
+"""At most so much of a request's time goes into connecting."""
+LEAST_S = 0.001
+"""A timeout of zero would mean none."""
+CHUNK_BYTES = 1 << 16
+ERROR_BYTES = 1_024
+"""Read of an answer that is no 200."""
+USER_AGENT = "groat"
+CONTENT_TYPE = "application/octet-stream"
+
+
+class Received(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+    """Whole for a 200; of any other status the first `ERROR_BYTES` at most."""
+
+
+class HttpFailure(Exception):
+    """No answer, or none that is taken. Its words are ours: nothing in them is the peer's."""
+
+
+class _Deadline:
+    """When the request that a session is at must be over; shared with its sockets."""
+
+    at = 0.0
+
+    def left_s(self) -> float:
+        """Seconds left. Raises TimeoutError when there are none."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("deadline")
+        return left
+
+
+class _Socket(socket.socket):
+    """A connection each of whose waits ends at the deadline."""
+
+    deadline: _Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left_s())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.left_s())  # for sendall this is the total
+        super().sendall(*args, **kwargs)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Makes the session's connections with sockets that know its deadline."""
+
+    def __init__(self, deadline: _Deadline) -> None:
+        class Connection(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                plain = super()._new_conn()
+                plain_timeout = plain.gettimeout()
+                watched = _Socket(plain.family, plain.type, plain.proto, plain.detach())
+                watched.settimeout(plain_timeout)
+                watched.deadline = deadline
+                return watched
+
+        class Pool(HTTPConnectionPool):
+            ConnectionCls = Connection
+
+        self._pool_class = Pool
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": self._pool_class}
+
+
+class Client:
+    """One keep-alive connection to one peer. For one thread at a time; `close` is for any."""
+
+    def __init__(self) -> None:
+        self._deadline = _Deadline()
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxies, no .netrc
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers = requests.structures.CaseInsensitiveDict(
+            {"User-Agent": USER_AGENT, "Content-Type": CONTENT_TYPE, "Accept-Encoding": "identity"}
+        )
+        for scheme in list(self._session.adapters):
+            del self._session.adapters[scheme]
+        self._session.mount("http://", _Adapter(self._deadline))
+
+    def post(
+        self, endpoint: Endpoint, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float, most: int
+    ) -> Received:
+        """POST `body` and read the answer, of a 200 at most `most` bytes.
+
+        Raises HttpFailure if there is no connection, the answer is longer or encoded, or all of
+        it has not happened within `timeout_s`.
+        """
+        self._deadline.at = time.monotonic() + timeout_s
+        try:
+            with self._session.post(
+                f"http://{endpoint}{path}",
+                data=body,
+                headers=headers,
+                timeout=(max(LEAST_S, min(CONNECT_S, timeout_s)), max(LEAST_S, timeout_s)),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return self._received(response, most)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self.close()
+            raise HttpFailure(self._why(error)) from None
+
+    def close(self) -> None:
+        """Drop the connection; the next request makes a new one."""
+        self._session.close()
+
+    def _received(self, response: requests.Response, most: int) -> Received:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise _Refused("answer in an encoding")
+        status = response.status_code
+        most = most if status == 200 else ERROR_BYTES
+        body = bytearray()
+        while chunk := response.raw.read(min(CHUNK_BYTES, most + 1 - len(body)), decode_content=False):
+            body += chunk
+            if len(body) > most:
+                self.close()
+                if status == 200:
+                    raise _Refused(f"answer over {most} bytes")
+                break
+        return Received(status, bytes(body[:most]))
+
+    def _why(self, error: Exception) -> str:
+        """In a few words."""
+        if isinstance(error, _Refused):
+            return str(error)
+        if time.monotonic() >= self._deadline.at:
+            return "timed out"
+        if isinstance(error, requests.ConnectTimeout):
+            return "does not answer"
+        if isinstance(error, requests.ConnectionError) and "NewConnectionError" in str(error):
+            return "cannot connect"
+        return "connection lost"
+
+
+class _Refused(ValueError):
+    """An answer that is not taken."""

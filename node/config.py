@@ -1,0 +1,161 @@
+"""What the operator decided, checked, as one frozen value. Only `__main__` makes it."""
+
+import ipaddress
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.address import AddressError, decode_address
+from chain.params import REGTEST, Params
+from node.ports import Endpoint
+
+MINE_INTERVAL_S = 10
+"""Between the blocks of `regtest --mine`."""
+THREADS_MAX = 1024
+"""Miner processes."""
+
+HOST_MAX = 253
+"""Characters of a name in DNS."""
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; one line that says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """How to mine."""
+
+    script: bytes
+    """The scriptPubKey that blocks pay to."""
+    threads: int
+    """Miner processes."""
+    duty_percent: int
+    """Share of the time that each works."""
+    interval_s: float | None
+    """One block each so many seconds, where the network has no difficulty; None: as the work allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that the node's behaviour depends on, beside its data."""
+
+    params: Params
+    """The network."""
+    datadir: Path
+    """The folder of all networks."""
+    api: tuple[Endpoint, ...]
+    """Where explorer, Esplora REST and JSON-RPC listen."""
+    p2p: Endpoint
+    """Where peers connect to."""
+    peers: tuple[Endpoint, ...] = ()
+    """Nodes to connect to and keep."""
+    mine: Mine | None = None
+    """None: not at all."""
+    index: bool = True
+    """Keep the indexes that Esplora's routes need."""
+    rpc_user: str | None = None
+    """A fixed JSON-RPC user beside the cookie."""
+    rpc_password: str | None = None
+    """Set if and only if the user is."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names beside addresses and localhost by which browsers may call the API."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may read the API."""
+    log_format: str = "text"
+    """text or json."""
+    log_file: Path | None = None
+    """None: standard error."""
+    engine: str = "auto"
+    """Who verifies signatures: auto, libsecp256k1 or python."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this network's data."""
+        return self.datadir / self.params.name
+
+    @property
+    def cookie(self) -> Path:
+        """The file with this run's JSON-RPC credentials."""
+        return self.folder / ".cookie"
+
+    @property
+    def node_key(self) -> Path:
+        """The file with the node's secret key."""
+        return self.folder / "node.key"
+
+    @property
+    def mempool(self) -> Path:
+        """The file that unconfirmed transactions are kept in between two runs."""
+        return self.folder / "mempool.dat"
+
+
+def read_network(name: str) -> Params:
+    """`regtest`, or the network that a TOML file describes. Raises ConfigError."""
+    if name == REGTEST.name:
+        return REGTEST
+    path = Path(name)
+    try:
+        return Params.from_mapping(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise ConfigError(f"no network file {name} (a network is {REGTEST.name} or such a file)") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the network file {name}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name} is no TOML: {_one_line(error)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{name}: {_one_line(error)}") from None
+
+
+def read_endpoint(text: str, option: str, *, any_port: bool = False) -> Endpoint:
+    """The endpoint in HOST:PORT or [IPV6]:PORT; port 0 only with `any_port`. Raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not _is_ipv6(host):
+            raise ConfigError(f"{option}: {text!r} has no IPv6 address in its brackets")
+    elif not colon or not host or ":" in host or not _is_host(host):
+        raise ConfigError(f"{option}: {text!r} is not HOST:PORT (an IPv6 address goes in brackets)")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and (0 if any_port else 1) <= int(port) < 1 << 16):
+        raise ConfigError(f"{option}: {text!r} has no valid port")
+    return Endpoint(host, int(port))
+
+
+def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: float, params: Params) -> Mine | None:
+    """How to mine to `address`, or None without one. Raises ConfigError."""
+    if address is None:
+        return None
+    try:
+        script = decode_address(address)
+    except AddressError as error:
+        raise ConfigError(f"--mine: {address!r} is no address of this network: {_one_line(error)}") from None
+    return Mine(script, threads, duty_percent, None if params.asert else interval_s)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder that only its owner can look into. Raises ConfigError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"--datadir: {folder} is not a folder") from None
+    except OSError as error:
+        raise ConfigError(f"--datadir: cannot create {folder}: {error.strerror}") from None
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"--datadir: no permission to use {folder}")
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", host)) and len(host) <= HOST_MAX
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,149 @@
+"""Takes the core's requests to peers and brings back what they answer.
+
+A peer has two lanes, each with a bounded queue, a thread and a connection of its own: what is
+small and urgent (announcements, headers) never waits behind blocks and loads of transactions.
+Greetings share a lane with a few threads. Knows nothing of what the messages mean.
+"""
+
+import contextlib
+import queue
+from collections.abc import Callable
+from typing import NamedTuple
+
+from chain.errors import Invalid
+from node.client import Client, HttpFailure
+from node.peers.messages import Announce, GetHeaders, Refusal, Reply, Request
+from node.peers.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.ports import Answer, Dial, Endpoint, Failed, PeerId, Send
+
+URGENT = (Announce, GetHeaders)
+URGENT_MAX = 64
+"""Requests that wait in a peer's urgent lane; one more fails at once."""
+BULK_MAX = 128
+"""The same for everything else."""
+DIALS_MAX = 64
+"""Greetings that wait."""
+DIAL_THREADS = 4
+"""Greetings under way at once: most of their time is waiting for who is not there."""
+OK = 200
+
+Deliver = Callable[[PeerId | None, Answer], None]
+"""Gives the core what came back."""
+Spawn = Callable[[str, Callable[[], None]], None]
+"""Runs something in a thread of its own, under a name."""
+
+
+class Parcel(NamedTuple):
+    """A request on its way."""
+
+    peer: PeerId | None
+    """None: whoever listens there."""
+    endpoint: Endpoint
+    token: bytes | None
+    message: Request
+    request_id: int
+    deadline: float
+    """Unix time."""
+
+
+class Lane:
+    """A bounded queue and the threads that work it off, which start with the first parcel."""
+
+    def __init__(self, name: str, most: int, work: Callable[[Client, Parcel], None], spawn: Spawn) -> None:
+        self._name = name
+        self._work = work
+        self._spawn = spawn
+        self._threads = 0
+        self._parcels: queue.Queue[Parcel | None] = queue.Queue(most)
+
+    def put(self, parcel: Parcel, threads_most: int = 1) -> bool:
+        """Queue a parcel; False if there is no room."""
+        try:
+            self._parcels.put_nowait(parcel)
+        except queue.Full:
+            return False
+        if self._threads < threads_most:
+            self._threads += 1
+            self._spawn(self._name, self._run)
+        return True
+
+    def close(self) -> None:
+        """Throw away what waits; the threads end after what they are at."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._parcels.get_nowait()
+        for _ in range(self._threads):
+            self._parcels.put_nowait(None)
+
+    def _run(self) -> None:
+        client = Client()
+        try:
+            while (parcel := self._parcels.get()) is not None:
+                self._work(client, parcel)
+        finally:
+            client.close()
+
+
+class Courier:
+    """All lanes. Its methods are called one at a time, under the runtime's lock, and never wait."""
+
+    def __init__(self, deliver: Deliver, spawn: Spawn, clock: Callable[[], float]) -> None:
+        """`clock` is Unix time in seconds."""
+        self._deliver = deliver
+        self._spawn = spawn
+        self._clock = clock
+        self._lanes: dict[PeerId, tuple[Lane, Lane]] = {}
+        self._dials = Lane("dial", DIALS_MAX, self._carry, spawn)
+
+    def send(self, effect: Send) -> Failed | None:
+        """Queue a request to a peer; why not, if not."""
+        link = effect.link
+        lanes = self._lanes.get(link.peer)
+        if lanes is None:
+            name = f"peer-{link.peer.hex()[:8]}"
+            lanes = self._lanes[link.peer] = (
+                Lane(f"{name}-urgent", URGENT_MAX, self._carry, self._spawn),
+                Lane(f"{name}-bulk", BULK_MAX, self._carry, self._spawn),
+            )
+        lane = lanes[0 if isinstance(effect.message, URGENT) else 1]
+        parcel = Parcel(link.peer, link.endpoint, link.token, effect.message, effect.request_id, effect.deadline)
+        return None if lane.put(parcel) else Failed("too many requests wait for this peer")
+
+    def dial(self, effect: Dial) -> Failed | None:
+        """Queue a greeting; why not, if not."""
+        parcel = Parcel(None, effect.endpoint, None, effect.message, effect.request_id, effect.deadline)
+        return None if self._dials.put(parcel, DIAL_THREADS) else Failed("too many greetings wait")
+
+    def close(self, peer: PeerId) -> None:
+        """Forget what is queued for a peer, and its connections."""
+        for lane in self._lanes.pop(peer, ()):
+            lane.close()
+
+    def close_all(self) -> None:
+        """The node stops."""
+        for peer in list(self._lanes):
+            self.close(peer)
+        self._dials.close()
+
+    def _carry(self, client: Client, parcel: Parcel) -> None:
+        left_s = parcel.deadline - self._clock()
+        outcome = _ask(client, parcel, left_s) if left_s > 0 else Failed("timed out in the queue")
+        self._deliver(parcel.peer, Answer(parcel.request_id, outcome))
+
+
+def _ask(client: Client, parcel: Parcel, timeout_s: float) -> Reply | Failed:
+    name = route_name(parcel.message)
+    headers = {SESSION_HEADER: parcel.token.hex()} if parcel.token else {}
+    body = encode(parcel.message)
+    try:
+        received = client.post(parcel.endpoint, f"/p2p/{name}", body, headers, timeout_s, ROUTES[name].reply_max)
+    except HttpFailure as failure:
+        return Failed(str(failure))
+    try:
+        reply = decode_reply(name, received.body)
+    except Invalid as error:
+        # Who is busy, or stands behind something that is, answers with a status and other words.
+        return Failed(str(error), True) if received.status == OK else Failed(f"status {received.status}")
+    if received.status != OK and not isinstance(reply, Refusal):
+        return Failed(f"status {received.status}")
+    return reply

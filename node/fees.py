@@ -1,0 +1,211 @@
+"""What to pay to be mined within so many blocks, learnt from what others paid and waited.
+
+The method, after Bitcoin Core's: transactions are sorted by fee rate into buckets, each 10% wider
+than the one below. For every bucket we keep how many were mined, after how many blocks, and how
+many left unmined; old observations fade, to half of their weight in 144 blocks. An estimate for n
+blocks walks down from the best-paid bucket, joining buckets until there is enough to judge by,
+as long as at least 85% of what paid so was mined within n blocks; the answer is the mean rate of
+the last group that passed. Those still waiting after n blocks count as not mined in time.
+
+Only transactions without relatives in the pool are counted: the others were mined, or not, for
+what their relatives paid.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable
+from itertools import accumulate
+
+from chain.hashes import Txid
+from chain.value import value
+from node.pool.entry import Entry
+
+TARGETS = (*range(1, 26), 144, 504, 1008)
+"""Blocks to be mined within that are kept apart (Esplora's)."""
+BUCKET_STEP = 1.1
+LOWEST_RATE_SAT_VB = 1.0
+HIGHEST_RATE_SAT_VB = 10_000.0
+"""All that pay more are in one bucket."""
+FADING = 0.5 ** (1 / 144)
+"""What is left of an observation's weight a block later."""
+ENOUGH = 10.0
+"""The least weight of observations to judge by: about ten recent transactions."""
+SUCCESS = 0.85
+"""The share that has to be mined in time."""
+_WEIGHT_MAX = 1e100
+
+
+def _bounds() -> list[float]:
+    bounds = [LOWEST_RATE_SAT_VB]
+    while bounds[-1] < HIGHEST_RATE_SAT_VB:
+        bounds.append(bounds[-1] * BUCKET_STEP)
+    return bounds
+
+
+_BOUNDS = _bounds()
+"""The lowest rate of each bucket, in sat/vB."""
+
+
+@value
+class FeeView:
+    """The estimates as of one block, for readers."""
+
+    rates: tuple[float | None, ...]
+    """sat/vB, one for each of TARGETS; None where too little is known."""
+
+    def estimate(self, target_blocks: int) -> float | None:
+        """The rate to be mined within so many blocks, by the nearest of TARGETS that is not longer."""
+        return self.rates[max(bisect_right(TARGETS, target_blocks) - 1, 0)]
+
+
+NO_ESTIMATES = FeeView((None,) * len(TARGETS))
+
+
+@value
+class _Waiting:
+    """A transaction that is followed."""
+
+    bucket: int
+    rate_sat_vb: float
+    height: int
+    """Of the tip when it entered."""
+
+
+class _Bucket:
+    """What was seen of one range of fee rates, in weights of observations."""
+
+    __slots__ = ("left", "mined", "rates", "waiting")
+
+    def __init__(self) -> None:
+        self.mined = [0.0] * (len(TARGETS) + 1)
+        """By the first of TARGETS that was met; the last for none."""
+        self.left = [0.0] * (len(TARGETS) + 1)
+        """Those that left unmined, by how many of TARGETS they had missed."""
+        self.rates = 0.0
+        """The rates of all mined, each times its weight."""
+        self.waiting: Counter[int] = Counter()
+        """How many are still here, by the height at which they entered."""
+
+    def scale(self, factor: float) -> None:
+        """Make every weight that much smaller."""
+        self.mined = [weight * factor for weight in self.mined]
+        self.left = [weight * factor for weight in self.left]
+        self.rates *= factor
+
+    def missed(self, height: int, weight: float) -> list[float]:
+        """For each of TARGETS, the weight of those that left or wait without having met it."""
+        late = self.left.copy()
+        for entered, count in self.waiting.items():
+            late[_missed(height - entered)] += count * weight
+        # Who missed k of the targets missed the k shortest.
+        return list(accumulate(reversed(late[1:])))[::-1]
+
+
+class FeeEstimator:
+    """Learns from the pool through `entered`, `left` and `connected`."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Txid, _Waiting] = {}
+        self._buckets = [_Bucket() for _ in _BOUNDS]
+        self._height = 0
+        # All old weights would fade at each block; instead new ones are worth more and more.
+        self._weight = 1.0
+        self._view: FeeView | None = NO_ESTIMATES
+
+    def entered(self, entry: Entry) -> None:
+        """A transaction has come into the pool on the present tip (not back out of a block)."""
+        if entry.ancestors.count > 1:
+            return
+        rate = entry.fee_rate
+        bucket = max(bisect_right(_BOUNDS, rate) - 1, 0)
+        self._waiting[entry.tx.txid] = _Waiting(bucket, rate, entry.height)
+        self._buckets[bucket].waiting[entry.height] += 1
+
+    def left(self, entry: Entry) -> None:
+        """A transaction has gone from the pool, for any reason but a block."""
+        waited = self._stop(entry)
+        if waited is not None:
+            missed = _missed(self._height - waited.height)
+            self._buckets[waited.bucket].left[missed] += self._weight
+
+    def connected(self, height: int, entries: Iterable[Entry]) -> None:
+        """A block at `height` is the tip and has mined these entries of the pool."""
+        self._height = height
+        self._fade()
+        for entry in entries:
+            waited = self._stop(entry)
+            if waited is None or entry.descendants.count > 1:
+                continue
+            bucket = self._buckets[waited.bucket]
+            bucket.mined[bisect_left(TARGETS, height - waited.height)] += self._weight
+            bucket.rates += waited.rate_sat_vb * self._weight
+        self._view = None
+
+    def estimate(self, target_blocks: int) -> float | None:
+        """sat/vB to be mined within so many blocks, as of the last block; None if not known."""
+        return self.view().estimate(target_blocks)
+
+    def view(self) -> FeeView:
+        """All estimates as of the last block. A longer wait never costs more than a shorter one."""
+        if self._view is None:
+            rates = self._estimate_all()
+            for index in range(1, len(rates)):
+                known = [rate for rate in rates[index - 1 : index + 1] if rate is not None]
+                rates[index] = min(known, default=None)
+            self._view = FeeView(tuple(rates))
+        return self._view
+
+    def _stop(self, entry: Entry) -> _Waiting | None:
+        """Follow a transaction no longer."""
+        waited = self._waiting.pop(entry.tx.txid, None)
+        if waited is not None:
+            waiting = self._buckets[waited.bucket].waiting
+            waiting[waited.height] -= 1
+            if not waiting[waited.height]:
+                del waiting[waited.height]
+        return waited
+
+    def _fade(self) -> None:
+        self._weight /= FADING
+        if self._weight > _WEIGHT_MAX:
+            for bucket in self._buckets:
+                bucket.scale(1 / self._weight)
+            self._weight = 1.0
+
+    def _estimate_all(self) -> list[float | None]:
+        # Per bucket from the best-paid down: rates, all mined, mined in time, missed.
+        seen = [
+            (
+                bucket.rates,
+                sum(bucket.mined),
+                list(accumulate(bucket.mined)),
+                bucket.missed(self._height, self._weight),
+            )
+            for bucket in reversed(self._buckets)
+            if any(bucket.mined) or any(bucket.left) or bucket.waiting
+        ]
+        return [self._estimate_one(target, seen) for target in range(len(TARGETS))]
+
+    def _estimate_one(
+        self, target: int, seen: list[tuple[float, float, list[float], list[float]]]
+    ) -> float | None:
+        """The mean rate of the worst-paid group of buckets that was mined in time."""
+        answer = None
+        rates = mined = in_time = missed = 0.0
+        for bucket_rates, bucket_mined, bucket_in_time, bucket_missed in seen:
+            rates += bucket_rates
+            mined += bucket_mined
+            in_time += bucket_in_time[target]
+            missed += bucket_missed[target]
+            if mined + missed < ENOUGH * self._weight:
+                continue
+            if in_time < SUCCESS * (mined + missed):
+                break
+            answer = rates / mined
+            rates = mined = in_time = missed = 0.0
+        return answer
+
+
+def _missed(blocks: int) -> int:
+    """How many of TARGETS somebody has missed who has waited so many blocks in vain."""
+    return bisect_right(TARGETS, max(blocks, 0))

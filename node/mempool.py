@@ -1,0 +1,195 @@
+"""Transactions that wait to be mined: who may enter, who has to leave, what readers see.
+
+The node stages a transaction, has its checks verified without the lock, stages it again and adds
+it. Knows neither peers nor storage: coins come from a lookup, the next block's place from a
+`Context`, the time from the caller. Its parts are in `node/pool/`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from chain.block import Block
+from chain.coins import Coin, CoinLookup
+from chain.connect import Context
+from chain.hashes import Txid, Wtxid
+from chain.tx import OutPoint, Tx
+from chain.value import value
+from node.policy import EXPIRY_S, check_standard
+from node.pool.dump import encode_dump
+from node.pool.entry import Entry, Removal, Removed
+from node.pool.eviction import FeeFloor
+from node.pool.graph import Graph
+from node.pool.staging import Staged, make_entry, stage
+from node.pool.tipchange import Confirmed, TipChange, bring_back, connect_to_pool, remove_with_descendants
+from node.pool.view import MempoolView
+
+USAGE_MAX_BYTES = 300_000_000
+"""Memory that the pool may take; beyond it the worst-paid leave and the fee floor rises."""
+
+
+@value
+class Added:
+    """What an addition did to the pool."""
+
+    entry: Entry
+    """The new one, as it entered."""
+    removed: tuple[Removed, ...]
+    """What it replaced and what a full pool pushed out, itself included if it was the worst."""
+
+    @property
+    def kept(self) -> bool:
+        """False if it was pushed out at once: answer Refused(MEMPOOL_FULL)."""
+        return all(removed.entry.tx is not self.entry.tx for removed in self.removed)
+
+
+class Mempool:
+    """Valid on top of one tip, free of conflicts, no child without its parents, within its limits.
+
+    One writer at a time; `view()` is for readers without a lock.
+    """
+
+    def __init__(self, usage_max_bytes: int = USAGE_MAX_BYTES, expiry_s: float = EXPIRY_S) -> None:
+        """`usage_max_bytes` bounds `MempoolView.usage`, `expiry_s` is in seconds."""
+        self.usage_max_bytes = usage_max_bytes
+        self._expiry_s = expiry_s
+        self._graph = Graph()
+        self._floor = FeeFloor()
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def view(self) -> MempoolView:
+        """What is here, for readers: kept up to date until the tip changes, then left as it was."""
+        return self._graph.view
+
+    def __len__(self) -> int:
+        return len(self._graph.view.entries)
+
+    def __contains__(self, txid: Txid) -> bool:
+        return txid in self._graph.view.entries
+
+    def get(self, txid: Txid) -> Entry | None:
+        """The transaction, if it is here."""
+        return self._graph.view.entries.get(txid)
+
+    def by_wtxid(self, wtxid: Wtxid) -> Entry | None:
+        """The transaction with exactly these witnesses, if it is here."""
+        txid = self._graph.view.wtxids.get(wtxid)
+        return None if txid is None else self.get(txid)
+
+    def coin(self, point: OutPoint) -> Coin | None:
+        """The coin that a transaction here makes, at MEMPOOL_HEIGHT, spent here or not."""
+        return self._graph.view.coin(point)
+
+    def spender(self, point: OutPoint) -> Txid | None:
+        """The transaction here that spends a coin, of the chain or of the pool."""
+        return self._graph.view.spenders.get(point)
+
+    def over(self, lookup: CoinLookup) -> CoinLookup:
+        """Sees the coins of the pool on top of what `lookup` sees, those spent in it included."""
+
+        def find(point: OutPoint) -> Coin | None:
+            return self.coin(point) or lookup(point)
+
+        return find
+
+    def min_fee_sat_kvb(self, now: float) -> float:
+        """The rate that a transaction has to pay to enter now."""
+        return self._floor.rate_sat_kvb(now, self._graph.view.usage / self.usage_max_bytes)
+
+    # --- entering --------------------------------------------------------------------------------
+
+    def stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float) -> Staged:
+        """May `tx`, which has passed `check_tx`, enter? Changes nothing.
+
+        `lookup` sees the coins of the tip, `context` is the next block's. Raises Refused (policy),
+        Unready (MissingInputs, coinbase not mature, lock time not over) and Invalid.
+        """
+        check_standard(tx)
+        return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now))
+
+    def restage(self, staged: Staged, lookup: CoinLookup, context: Context, now: float) -> Staged:
+        """The same again, after the signatures were verified: pool and tip may have changed.
+
+        The checks need no second look: a coin's script and value never change.
+        """
+        return stage(self._graph, staged.tx, lookup, context, self.min_fee_sat_kvb(now))
+
+    def add(self, staged: Staged, now: float, time: float | None = None) -> Added:
+        """Put in what was staged; nothing may have changed since. Its signatures are right.
+
+        `time` is when it first entered, if that was before `now` (a pool that was saved).
+        """
+        graph = self._graph
+        removed = [Removed(entry, Removal.REPLACED) for entry in graph.remove(staged.replaced)]
+        entry = make_entry(staged, graph.view.entries, now if time is None else time, graph.next_sequence)
+        graph.next_sequence += 1
+        graph.insert(entry, staged.ancestors)
+        removed += self._trim()
+        self._publish_floor(now)
+        return Added(entry, tuple(removed))
+
+    # --- leaving ---------------------------------------------------------------------------------
+
+    def expire(self, now: float) -> tuple[Removed, ...]:
+        """Take out what has waited too long, with what depends on it. Walks the whole pool: for
+        now and then."""
+        removed = self._expire(now)
+        self._publish_floor(now)
+        return tuple(removed)
+
+    def on_tip_change(
+        self,
+        disconnected: Iterable[Tx],
+        connected: Sequence[Block],
+        lookup: CoinLookup,
+        context: Context,
+        now: float,
+    ) -> TipChange:
+        """Follow the best chain to its new tip.
+
+        `disconnected` are the transactions, coinbases included, of the blocks that left it, the
+        oldest block's first; `connected` the blocks that joined it, the lowest first. `lookup`
+        sees the coins of the new tip and `context` is the next block's there. Views handed out
+        before stay as they were.
+        """
+        graph, undone = self._graph, tuple(disconnected)
+        graph.renew()
+        confirmed: list[Confirmed] = []
+        removed: list[Removed] = []
+        returned: list[Entry] = []
+        lowest = context.height - len(connected)
+        for height, block in enumerate(connected, lowest):
+            mined, robbed = connect_to_pool(graph, block, height)
+            confirmed.append(mined)
+            removed += robbed
+        if undone:
+            mined_again = {tx.txid for block in connected for tx in block.txs}
+            returned, waiting = bring_back(graph, undone, mined_again, lookup, context, now)
+            removed += waiting
+        if connected:
+            self._floor.on_block(now)
+        removed += self._expire(now) + self._trim()
+        self._publish_floor(now)
+        return TipChange(tuple(confirmed), tuple(removed), tuple(returned))
+
+    def dump(self) -> bytes:
+        """The pool as bytes to save, parents before children: `load_dump` reads them."""
+        return encode_dump((entry.tx, entry.time) for entry in self._graph.view.entries.values())
+
+    def _expire(self, now: float) -> list[Removed]:
+        oldest = now - self._expiry_s
+        late = [txid for txid, entry in self._graph.view.entries.items() if entry.time < oldest]
+        return remove_with_descendants(self._graph, late, Removal.EXPIRED)
+
+    def _trim(self) -> list[Removed]:
+        """While the pool is over its limit, take out the worst with its descendants."""
+        graph = self._graph
+        removed: list[Removed] = []
+        while graph.view.usage > self.usage_max_bytes:
+            worst = graph.worst.worst(graph.view.entries)
+            assert worst is not None  # usage is a sum over the entries
+            self._floor.evicted(worst.descendants.fee, worst.descendants.vsize)
+            removed += remove_with_descendants(graph, (worst.tx.txid,), Removal.EVICTED)
+        return removed
+
+    def _publish_floor(self, now: float) -> None:
+        self._graph.view.floor_sat_kvb = self.min_fee_sat_kvb(now)

@@ -1,0 +1,259 @@
+"""Block bodies: which to fetch, from whom, and what to do about peers that do not deliver.
+
+Each block on a branch with at least the tip's work comes from whichever peer has it and has
+room. A peer may be silent for as long as it likes while nobody else could do its part; once
+somebody could, its requests go there. Bodies are checked by hash, so nobody need be trusted.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from chain.block import decode_block
+from chain.errors import Invalid, Rejected
+from chain.hashes import BlockHash, to_hex
+from chain.params import Params
+from chain.tree import Entry, fork_point
+from node.chainstate import Chainstate, Examined, examine
+from node.peers.bounded import Recent
+from node.peers.messages import BlockMessage, GetBlock
+from node.peers.requests import Requests
+from node.ports import Effect, Failed, Link, PeerId
+
+IN_FLIGHT_MAX = 16
+"""Blocks asked of one peer at once."""
+QUOTA_START = 2
+"""Blocks asked at once of a peer that has delivered none; one more for each that it delivers."""
+WINDOW = 1_024
+"""How far above the first missing block others are fetched."""
+BLOCK_S = 60.0
+"""Deadline of one request."""
+PATIENCE_S, PATIENCE_MAX_S = 2.0, 64.0
+"""How long a peer may deliver nothing while another could: doubles with each time that it was
+too long (perhaps it is our own line that is slow), up to the second."""
+PATIENCE_DECAY = 0.85
+"""What each delivered block makes of that, down to the first."""
+REST_S = 1.0
+"""A peer that failed is asked for no block for so long."""
+LACKING_MAX = 256
+"""Blocks that a peer is known not to have; beyond, the oldest is asked again."""
+DELIVERED_MAX = 2 * WINDOW
+"""Blocks whose deliverer is remembered until they are connected."""
+
+Accept = Callable[[PeerId, Examined, float], Sequence[Effect]]
+"""Takes a body that was asked for and is the header's. Raises Rejected."""
+Punish = Callable[[PeerId, str, float], list[Effect]]
+"""Drops a peer for a provable offence."""
+
+
+def prepare(reply: Any, params: Params) -> Any:
+    """A block message as what `Chainstate` takes, or as the offence that it is; anything else as it is.
+
+    Costly, and needs neither lock nor chain.
+    """
+    if not isinstance(reply, BlockMessage):
+        return reply
+    try:
+        return examine(decode_block(reply.raw), params)
+    except Invalid as fault:
+        return Failed(f"sent a bad block: {fault}", offence=True)
+
+
+@dataclass(slots=True)
+class _Source:
+    """A peer as a source of blocks."""
+
+    quota: int = QUOTA_START
+    asked: dict[BlockHash, Entry] = field(default_factory=dict)
+    """Requests whose answers are not here."""
+    lacking: Recent[BlockHash] = field(default_factory=lambda: Recent(LACKING_MAX))
+    progress: float = 0.0
+    """When it last delivered, or was asked after owing nothing."""
+    rest_until: float = 0.0
+
+    def room(self, now: float) -> int:
+        """How many more blocks may be asked of it."""
+        return self.quota - len(self.asked) if now >= self.rest_until else 0
+
+
+class Download:
+    """All bodies under way."""
+
+    def __init__(
+        self,
+        chain: Chainstate,
+        requests: Requests,
+        link_of: Callable[[PeerId], Link | None],
+        best_of: Callable[[PeerId], Entry | None],
+        accept: Accept,
+        punish: Punish,
+    ) -> None:
+        """`best_of` is the best header that a peer is known to have."""
+        self._chain = chain
+        self._requests = requests
+        self._link_of = link_of
+        self._best_of = best_of
+        self._accept = accept
+        self._punish = punish
+        self._sources: dict[PeerId, _Source] = {}
+        self._in_flight: dict[BlockHash, PeerId] = {}
+        """Who is to deliver what."""
+        self._delivered: dict[BlockHash, PeerId] = {}
+        self._patience_s = PATIENCE_S
+
+    def linked(self, peer: PeerId) -> None:
+        """A peer can be asked."""
+        self._sources.setdefault(peer, _Source())
+
+    def left(self, peer: PeerId) -> None:
+        """It no longer can: what it owed is free for others."""
+        self._sources.pop(peer, None)
+        for block_hash in [h for h, owner in self._in_flight.items() if owner == peer]:
+            del self._in_flight[block_hash]
+
+    def in_flight(self) -> dict[BlockHash, PeerId]:
+        """Which blocks are being fetched, and from whom."""
+        return dict(self._in_flight)
+
+    # --- asking --------------------------------------------------------------------------
+
+    def pump(self, now: float, first: PeerId | None = None) -> list[Effect]:
+        """Ask for what is missing, in turn, of every peer that has it and has room; `first` begins."""
+        order = [peer for peer, source in self._sources.items() if source.room(now) > 0]
+        order.sort(key=lambda peer: peer != first)
+        wanted: dict[BlockHash, deque[Entry]] = {}
+        effects: list[Effect] = []
+        while order:
+            order = [peer for peer in order if self._ask_one(peer, wanted, now, effects)]
+        return effects
+
+    def _ask_one(self, peer: PeerId, wanted: dict[BlockHash, deque[Entry]], now: float, effects: list[Effect]) -> bool:
+        """Ask `peer` for the lowest block that nobody was asked for; False if there is none, or no room."""
+        source, best, link = self._sources[peer], self._best_of(peer), self._link_of(peer)
+        if best is None or link is None or source.room(now) <= 0:
+            return False
+        if best.hash not in wanted:
+            wanted[best.hash] = deque(self._missing(best))
+        branch = wanted[best.hash]
+        entry = next((e for e in branch if e.hash not in self._in_flight and e.hash not in source.lacking), None)
+        if entry is None or entry.hash in source.asked:
+            return False
+        if branch[0] is entry:
+            branch.popleft()
+        if not source.asked:
+            source.progress = now
+        source.asked[entry.hash] = entry
+        self._in_flight[entry.hash] = peer
+        then = partial(self._on_block, peer, entry)
+        effects.append(self._requests.send(link, GetBlock(entry.hash), now, BLOCK_S, then))
+        return True
+
+    def _missing(self, best: Entry) -> Iterator[Entry]:
+        """The blocks without bodies that lead to `best`, lowest first, within one window."""
+        tip = self._chain.tip
+        if best.chainwork < tip.chainwork:
+            return
+        base = fork_point(tip, best)
+        while base is not best:
+            top = best.ancestor(min(best.height, base.height + WINDOW))
+            missing = [entry for entry in _between(base, top) if not entry.has_body or entry.invalid]
+            if missing:
+                # What stands on an invalid block is not worth having.
+                yield from (entry for entry in missing if not missing[0].invalid and not entry.invalid)
+                return
+            base = top
+
+    # --- answers -------------------------------------------------------------------------
+
+    def _on_block(self, peer: PeerId, entry: Entry, reply: Any, now: float) -> list[Effect]:
+        source = self._sources.get(peer)
+        if source is None:
+            return []
+        source.asked.pop(entry.hash, None)
+        if self._in_flight.get(entry.hash) == peer:
+            del self._in_flight[entry.hash]
+        reply = prepare(reply, self._chain.params)
+        effects: list[Effect] = []
+        if isinstance(reply, Examined) and reply.block.hash == entry.hash:
+            effects = self._on_body(peer, source, entry, reply, now)
+        elif isinstance(reply, Examined):
+            effects = self._punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
+        elif isinstance(reply, Failed):
+            source.rest_until = now + REST_S
+            effects = self._punish(peer, reply.reason, now) if reply.offence else []
+        else:
+            source.lacking.add(entry.hash)
+        return effects + self.pump(now)
+
+    def _on_body(self, peer: PeerId, source: _Source, entry: Entry, body: Examined, now: float) -> list[Effect]:
+        source.progress = now
+        source.quota = min(IN_FLIGHT_MAX, source.quota + 1)
+        self._patience_s = max(PATIENCE_S, self._patience_s * PATIENCE_DECAY)
+        if entry.has_body or entry.invalid:
+            return []  # a request that was given to another peer meanwhile
+        self._delivered[entry.hash] = peer
+        if len(self._delivered) > DELIVERED_MAX:
+            del self._delivered[next(iter(self._delivered))]
+        try:
+            return list(self._accept(peer, body, now))
+        except Rejected as fault:
+            self._delivered.pop(entry.hash)
+            if isinstance(fault, Invalid):
+                return self._punish(peer, f"sent an invalid block: {fault}", now)
+            source.lacking.add(entry.hash)
+            return []
+
+    # --- time ----------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Effect]:
+        """Take requests from peers that stall, and see who delivered what turned out invalid."""
+        effects = self._punish_deliverers(now)
+        self._take_from_stalled(now)
+        return effects + self.pump(now)
+
+    def _take_from_stalled(self, now: float) -> None:
+        owing = {peer for peer in self._in_flight.values()}
+        stalled = [peer for peer in owing if now - self._sources[peer].progress >= self._patience_s]
+        helpers = [
+            best
+            for peer, source in self._sources.items()
+            if peer not in stalled and source.room(now) > 0 and (best := self._best_of(peer))
+        ]
+        taken = False
+        for block_hash, peer in list(self._in_flight.items()):
+            entry = self._sources[peer].asked[block_hash]
+            if peer in stalled and any(_is_on(entry, best) for best in helpers):
+                del self._in_flight[block_hash]
+                self._sources[peer].quota = max(1, self._sources[peer].quota // 2)
+                taken = True
+        if taken:
+            self._patience_s = min(PATIENCE_MAX_S, self._patience_s * 2)
+
+    def _punish_deliverers(self, now: float) -> list[Effect]:
+        """A body is connected long after its delivery; only then its inputs and signatures are judged."""
+        effects: list[Effect] = []
+        for block_hash, peer in list(self._delivered.items()):
+            entry = self._chain.tree.get(block_hash)
+            if entry is None or entry.invalid or _is_on(entry, self._chain.tip):
+                del self._delivered[block_hash]
+                # An operator's mark has no failure: that is nobody's fault.
+                if entry and entry.invalid and (fault := self._chain.failure(block_hash)):
+                    effects += self._punish(peer, f"sent an invalid block: {fault}", now)
+        return effects
+
+
+def _between(base: Entry, top: Entry) -> list[Entry]:
+    """The blocks above `base` up to `top`, lowest first."""
+    found = []
+    while top is not base:
+        found.append(top)
+        assert top.parent is not None
+        top = top.parent
+    return found[::-1]
+
+
+def _is_on(entry: Entry, branch: Entry) -> bool:
+    """True if `entry` is `branch` or one of its ancestors."""
+    return entry.height <= branch.height and branch.ancestor(entry.height) is entry

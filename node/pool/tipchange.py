@@ -1,0 +1,123 @@
+"""The pool after the best chain has changed: what was mined goes, what came undone comes back.
+
+::
+
+    fork --- old --- old        disconnected: their transactions come back, oldest first
+       \\---- new --- new --- new      connected: theirs go, and whatever they make impossible
+"""
+
+from collections.abc import Iterable, Sequence
+
+from chain.block import Block
+from chain.coins import CoinLookup
+from chain.connect import Context, is_final
+from chain.errors import Rejected
+from chain.hashes import Txid
+from chain.tx import Tx, outpoint
+from chain.value import value
+from node.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
+from node.pool.entry import Entry, Removal, Removed
+from node.pool.graph import Graph
+from node.pool.staging import check_ready, find_inputs, make_entry, stage_again
+
+
+@value
+class Confirmed:
+    """Transactions of the pool that one block has mined."""
+
+    height: int
+    """Of the block."""
+    entries: tuple[Entry, ...]
+    """As they were last, with relatives that were mined with them."""
+
+
+@value
+class TipChange:
+    """What a change of the tip did to the pool."""
+
+    confirmed: tuple[Confirmed, ...]
+    """One for each connected block, lowest first."""
+    removed: tuple[Removed, ...]
+    """Transactions that left for another reason."""
+    returned: tuple[Entry, ...]
+    """Transactions of disconnected blocks that are back, as they entered."""
+
+
+def connect_to_pool(graph: Graph, block: Block, height: int) -> tuple[Confirmed, list[Removed]]:
+    """Take out what the block holds, and with their descendants those whose coins it spent."""
+    if not graph.view.entries:
+        return Confirmed(height, ()), []
+    mined = [tx.txid for tx in block.txs if tx.txid in graph.view.entries]
+    confirmed = Confirmed(height, tuple(graph.remove(mined)))
+    spenders = graph.view.spenders
+    robbed = {
+        rival for tx in block.txs for spent in tx.inputs if (rival := spenders.get(spent.outpoint)) is not None
+    }
+    return confirmed, remove_with_descendants(graph, robbed, Removal.CONFLICT)
+
+
+def bring_back(
+    graph: Graph, disconnected: Iterable[Tx], mined_again: set[Txid], lookup: CoinLookup, context: Context, now: float
+) -> tuple[list[Entry], list[Removed]]:
+    """Put the transactions of disconnected blocks back, and take out what depends on the others.
+
+    `lookup` sees the coins of the new tip. Also takes out what is no longer ready there.
+    """
+    undone = [tx for tx in disconnected if tx.txid not in mined_again]
+    returned: list[Entry] = []
+    # Numbered below everything here: what is here may spend them, never the other way round.
+    sequence = graph.first_sequence - len(undone)
+    for tx in undone:
+        try:
+            staged = stage_again(graph, tx, lookup, context)
+        except Rejected:
+            continue  # a coinbase, or not valid on this branch: what spends it goes below
+        entry = make_entry(staged, graph.view.entries, now, sequence + len(returned))
+        graph.insert(entry, staged.ancestors)
+        returned.append(entry)
+    graph.first_sequence = sequence
+    grown = graph.adopt(entry.tx.txid for entry in returned)
+    removed = remove_with_descendants(graph, _orphaned(graph, undone), Removal.REORG)
+    removed += remove_with_descendants(graph, _over_limits(graph, grown), Removal.REORG)
+    removed += remove_with_descendants(graph, _not_ready(graph, lookup, context), Removal.REORG)
+    graph.sort()
+    return returned, removed
+
+
+def remove_with_descendants(graph: Graph, txids: Iterable[Txid], reason: Removal) -> list[Removed]:
+    """Take these out, which are here, and all that depends on them; parents before children."""
+    going = graph.descendants_of(txids)
+    return [Removed(entry, reason) for entry in graph.remove(going)] if going else []
+
+
+def _orphaned(graph: Graph, undone: Sequence[Tx]) -> set[Txid]:
+    """Transactions here that spend outputs of those that did not come back."""
+    entries, spenders = graph.view.entries, graph.view.spenders
+    points = (outpoint(tx.txid, i) for tx in undone if tx.txid not in entries for i in range(len(tx.outputs)))
+    return {spender for point in points if (spender := spenders.get(point)) is not None}
+
+
+def _over_limits(graph: Graph, grown: Iterable[Txid]) -> list[Txid]:
+    """Those that got too many ancestors by what came back. Descendants may be too many for a
+    while, as in Core: they were not when they came, and nothing new may join them."""
+    entries = graph.view.entries
+    sums = ((txid, entries[txid].ancestors) for txid in grown if txid in entries)
+    return [txid for txid, total in sums if total.count > MAX_ANCESTORS or total.vsize > MAX_CHAIN_VSIZE]
+
+
+def _not_ready(graph: Graph, lookup: CoinLookup, context: Context) -> list[Txid]:
+    """Those that could no longer be in the next block: a branch may be lower or earlier."""
+    height, time = context.height, context.parent_median_time
+    waiting = []
+    for txid, entry in graph.view.entries.items():
+        if not is_final(entry.tx, height, time) or (entry.waits and not _is_ready(graph, entry, lookup, context)):
+            waiting.append(txid)
+    return waiting
+
+
+def _is_ready(graph: Graph, entry: Entry, lookup: CoinLookup, context: Context) -> bool:
+    try:
+        check_ready(entry.tx, find_inputs(graph.view, entry.tx, lookup, context).coins, context)
+    except Rejected:
+        return False
+    return True

@@ -1,0 +1,251 @@
+"""What the core is given and what it gives back. The core has no sockets, threads or clock.
+
+`Store` is the only interface the core calls. Everything else it returns as values: a `Step` is
+a reply for whoever asked, and the effects that the runtime (or a simulator) carries out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, NewType, Protocol, TypeVar
+
+from chain.block import Block
+from chain.coins import Coin, CoinsDelta
+from chain.hashes import BlockHash, Txid
+from chain.keys import Check
+from chain.tx import OutPoint
+
+PeerId = NewType("PeerId", bytes)
+"""20 bytes: hash160 of the peer's public key."""
+
+R = TypeVar("R")
+
+
+class Endpoint(NamedTuple):
+    """Where a node listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+# --- effects -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A peer that we can send requests to."""
+
+    peer: PeerId
+    endpoint: Endpoint
+    token: bytes
+    """What the peer's welcome gave us to name ourselves with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Deliver a message; its answer comes back as `Answer(request_id, ...)` from that peer."""
+
+    link: Link
+    message: Any
+    """One of node.peers.protocol's requests."""
+    request_id: int
+    deadline: float
+    """Unix time by which the whole answer must be here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Greet whoever listens there; the answer comes back as `Answer(request_id, Welcome | Failed)`."""
+
+    endpoint: Endpoint
+    message: Any
+    request_id: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Forget a peer's connections and queues."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Check signatures outside the lock; the verdict comes back as `Verified(token, ...)`."""
+
+    token: int
+    checks: Sequence[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Something happened: wakes whoever is parked on the topic, and feeds live events."""
+
+    topic: str
+    event: Mapping[str, Any]
+
+
+Effect = Send | Dial | Close | Verify | Publish
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """No reply yet: wait, without the lock, for a Publish on `topic` or the deadline; then ask again."""
+
+    topic: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[R]):
+    """What one call of the core comes to."""
+
+    reply: R | Park
+    effects: tuple[Effect, ...] = ()
+
+
+# --- what comes back ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that brought nothing: refused, timed out, cut off, or not decodable."""
+
+    reason: str
+    offence: bool = False
+    """True if the peer answered with something that breaks the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a Send or Dial brought."""
+
+    request_id: int
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The verdict on a Verify: the index of a check that fails, or None."""
+
+    token: int
+    failure: int | None
+
+
+# --- storage -----------------------------------------------------------------------------
+
+
+class StoreError(Exception):
+    """The environment's fault (disk full, permission, corruption): stop, never reject on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The ledger's state in three facts."""
+
+    hash: BlockHash
+    height: int
+    digest: int
+    """Sum modulo 2^512 of blake2b-512(outpoint || encoded coin) over all coins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A block as it enters or leaves the best chain."""
+
+    block: Block
+    height: int
+    undo: tuple[Coin, ...]
+    """The coins that its inputs spend, in order, the coinbase's input left out."""
+
+
+class TxLocation(NamedTuple):
+    """Where a transaction of the best chain lies."""
+
+    height: int
+    position: int
+    offset: int
+    """In the block's bytes."""
+    size: int
+
+
+class Spender(NamedTuple):
+    """Who spent a coin, in the best chain."""
+
+    txid: Txid
+    input_index: int
+    height: int
+
+
+class HistoryRow(NamedTuple):
+    """One transaction of a script's history."""
+
+    height: int
+    position: int
+    txid: Txid
+
+
+class ScriptStats(NamedTuple):
+    """A script's sums over the best chain; amounts in satoshis."""
+
+    tx_count: int
+    funded_count: int
+    funded_sum: int
+    spent_count: int
+    spent_sum: int
+
+
+class Reader(Protocol):
+    """Consistent reads: of the store now, or of a snapshot for ever."""
+
+    has_index: bool
+    """False with --no-index: tx_location, spender, history, utxos and stats raise LookupError."""
+
+    def tip(self) -> Tip: ...
+    def coin(self, point: OutPoint) -> Coin | None: ...
+    def coins(self) -> Iterator[tuple[OutPoint, Coin]]: ...
+    def block(self, height: int, block_hash: BlockHash) -> bytes | None: ...
+    def undo(self, height: int, block_hash: BlockHash) -> tuple[Coin, ...] | None: ...
+    def tx_location(self, txid: Txid) -> TxLocation | None: ...
+    def spender(self, point: OutPoint) -> Spender | None: ...
+    def history(
+        self, script_hash: bytes, before: tuple[int, int] | None, limit: int
+    ) -> list[HistoryRow]:
+        """Newest first, strictly below `before` = (height, position)."""
+        ...
+
+    def utxos(self, script_hash: bytes, limit: int) -> list[tuple[OutPoint, Coin]]: ...
+    def stats(self, script_hash: bytes) -> ScriptStats: ...
+    def close(self) -> None: ...
+
+
+class Store(Reader, Protocol):
+    """Block bodies and the ledger. Raises StoreError for what the environment does."""
+
+    def headers(self) -> Iterator[tuple[int, bytes]]:
+        """(height, 80 bytes) of every stored body, genesis left out, heights ascending."""
+        ...
+
+    def marks(self) -> dict[BlockHash, str]:
+        """Blocks not to build on: "invalid" (found so) or "operator" (invalidateblock)."""
+        ...
+
+    def set_mark(self, block_hash: BlockHash, mark: str | None) -> None: ...
+    def put_block(self, height: int, block_hash: BlockHash, raw: bytes, *, sync: bool) -> None: ...
+    def commit(
+        self,
+        height: int,
+        block_hash: BlockHash,
+        delta: CoinsDelta,
+        disconnected: Sequence[Change],
+        connected: Sequence[Change],
+    ) -> None:
+        """Undo of the connected blocks, then one atomic synced batch: the coins (deletes first,
+        then puts), the index rows, the tip and its digest. Nothing is acknowledged before."""
+        ...
+
+    def snapshot(self) -> Reader: ...

@@ -1,0 +1,434 @@
+"""THE lock, the threads, the clock: everything that the core is kept free of.
+
+All calls of the core go through here, one at a time. What they return is carried out in the same
+order: requests to peers enter their queues while the lock is held, signatures are verified and
+answers awaited without it. Readers take no lock but the latest `View`.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from chain.block import Header
+from chain.errors import Rejected
+from node.ports import (
+    Answer,
+    Close,
+    Dial,
+    Effect,
+    Failed,
+    Park,
+    PeerId,
+    Publish,
+    Send,
+    Step,
+    StoreError,
+    Verified,
+    Verify,
+)
+from node.verifying import VerifierPool
+from node.view import View
+
+log = logging.getLogger("groat.runtime")
+
+R = TypeVar("R")
+
+TICK_S = 0.1
+"""Between two ticks of the core."""
+VERIFY_JOBS_MAX = 4
+"""Large batches that wait for a verifier; with one more the thread that has it does it."""
+VERIFY_THREADS = 2
+"""Threads that wait for verifiers: as many as the core has batches under way."""
+API_SEATS = 16
+"""Threads of the API that may be held by waiting requests; one more gets `Busy`."""
+P2P_SEATS = 48
+"""The same for peers."""
+BUSY_RETRY_S = 1
+"""When to come again after `Busy`."""
+EVENTS_MAX = 1_024
+"""Published events kept for those who follow them; one who is slower misses some."""
+
+
+class NotReady(Exception):
+    """The node is still starting, or already stopping: come again later."""
+
+
+class Busy(Exception):
+    """As many requests wait already as may."""
+
+    retry_after_s = BUSY_RETRY_S
+
+
+class Happened(NamedTuple):
+    """A published event and its place in the order of all."""
+
+    number: int
+    topic: str
+    event: Mapping[str, Any]
+
+
+class Core(Protocol):
+    """The node as a machine without threads; `node.node.Node` is one."""
+
+    view_version: int
+    """Changes whenever a new View is to be published."""
+
+    def start(self, now: float) -> Step[None]: ...
+    def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]: ...
+    def tick(self, now: float) -> Step[None]: ...
+    def view(self) -> View: ...
+
+
+class Carrier(Protocol):
+    """Takes requests to peers. Called under the lock, so it never waits; `node.courier` is one."""
+
+    def send(self, effect: Send) -> Failed | None:
+        """Queue a request; why not, if not."""
+        ...
+
+    def dial(self, effect: Dial) -> Failed | None:
+        """Queue a greeting; why not, if not."""
+        ...
+
+    def close(self, peer: PeerId) -> None:
+        """Forget what is queued for a peer."""
+        ...
+
+
+class Solver(Protocol):
+    """Does proof of work; `node.mining.MinerPool` is one."""
+
+    def solve(self, header: Header, deadline: float, is_wanted: Callable[[], bool]) -> Header | None: ...
+    def wake(self) -> None: ...
+
+
+_Errand = Verify | tuple[PeerId | None, Answer]
+"""What a step leaves to be done without the lock: signatures to verify, or an answer to feed back."""
+
+
+class Runtime:
+    """One node at work. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        verifiers: VerifierPool,
+        carrier: Carrier,
+        solver: Solver | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` is Unix time in seconds; `solver` is who does proof of work on demand."""
+        self._verifiers = verifiers
+        self._carrier = carrier
+        self._solver = solver
+        self.now = clock
+        self._lock = threading.Lock()
+        self._core: Core | None = None
+        self._view: View | None = None
+        self._view_version: int | None = None
+        self._ready = False
+        self._ending: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._over = threading.Event()
+        self._parked: dict[str, list[threading.Event]] = {}
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._events: deque[Happened] = deque(maxlen=EVENTS_MAX)
+        self._event_number = 0
+        self._event_bell = threading.Condition()
+        self._verify_jobs: queue.Queue[Verify | None] = queue.Queue(VERIFY_JOBS_MAX)
+        self._seats = {"api": threading.BoundedSemaphore(API_SEATS), "p2p": threading.BoundedSemaphore(P2P_SEATS)}
+        self._solving = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    # --- life --------------------------------------------------------------------------------
+
+    def open(self, core: Core) -> None:
+        """Start the core and its threads. Calls and readers are let in by `admit`."""
+        with self._lock:
+            self._core = core
+        for number in range(VERIFY_THREADS):
+            self.spawn(f"verify-{number}", self._verify_large)
+        self._perform(lambda core, now: core.start(now))
+        self.spawn("tick", self._tick)
+
+    def admit(self) -> None:
+        """The node has recovered and chosen its chain: `call`, `handle` and `view` work from here on."""
+        self._ready = True
+
+    @property
+    def ready(self) -> bool:
+        """True between `admit` and the beginning of the end."""
+        return self._ready
+
+    def stop(self, exit_code: int = 0) -> None:
+        """Ask for the end; `wait` returns. Also from signal handlers."""
+        self._ending.put(exit_code)  # reentrant, as the queue module promises
+
+    def wait(self) -> int:
+        """Wait until somebody calls `stop`; the first one's exit code."""
+        return self._ending.get()
+
+    def close(self, within_s: float) -> None:
+        """Refuse what comes, send away who waits, let threads end and drop the core."""
+        self._ready = False
+        self._over.set()
+        with self._lock:
+            self._core = self._view = None
+            bells = [bell for parked in self._parked.values() for bell in parked]
+        for bell in bells:
+            bell.set()
+        with self._event_bell:
+            self._event_bell.notify_all()
+        if self._solver:
+            self._solver.wake()
+        for _ in range(VERIFY_THREADS):
+            self._verify_jobs.put(None)
+        deadline = time.monotonic() + within_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def over(self) -> bool:
+        """True once `close` has begun: threads are to end."""
+        return self._over.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Sleep, but not beyond the beginning of the end; True if that is here."""
+        return self._over.wait(seconds)
+
+    def spawn(self, name: str, body: Callable[[], None]) -> None:
+        """Run `body` in a thread of its own. What it raises stops the node."""
+
+        def run() -> None:
+            try:
+                with self._guard():
+                    body()
+            except NotReady:
+                pass  # the node stops; the reason is in the log
+
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    # --- calls ---------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The node as of the last change, immutable. Take it once per request. Raises NotReady."""
+        view = self._view
+        if view is None or not self._ready:
+            raise NotReady
+        return view
+
+    def call(self, fn: Callable[[Any, float], Step[R]], seats: str = "api") -> R | None:
+        """Call the core: `fn(core, now)` under the lock, its effects carried out.
+
+        Where the reply is to wait, waits without the lock and calls again; None if there was
+        still no reply at the deadline. `fn` may raise Rejected, which is passed on, and nothing
+        else. Raises NotReady; Busy where too many wait.
+        """
+        if not self._ready:
+            raise NotReady
+        deadline: float | None = None
+        while True:
+            reply, bell = self._step(fn)
+            if not isinstance(reply, Park):
+                return reply
+            deadline = reply.deadline if deadline is None else min(deadline, reply.deadline)
+            if not self._wait(reply.topic, bell, deadline, seats):
+                return None
+
+    def handle(self, peer: PeerId | None, message: Any) -> Any:
+        """Give the core a peer's message; its reply, None if there is none. Raises as `call`."""
+        return self.call(lambda core, now: core.handle(peer, message, now), "p2p")
+
+    def deliver(self, peer: PeerId | None, answer: Answer) -> None:
+        """Give the core what a request to a peer brought; nobody waits for a reply."""
+        self._perform(lambda core, now: core.handle(peer, answer, now))
+
+    def solve(self, header: Header, deadline: float) -> Header | None:
+        """Do the header's proof of work in the miner processes.
+
+        None if `deadline` (Unix time) came first, the tip moved away from its parent, or no
+        nonce fits. One at a time; others wait for their turn. Raises NotReady.
+        """
+        if self._solver is None or not self._solving.acquire(timeout=max(0.0, deadline - self.now())):
+            return None
+        try:
+            left_s = deadline - self.now()
+            return self._solver.solve(header, time.monotonic() + left_s, lambda: self.view.tip.hash == header.prev_hash)
+        finally:
+            self._solving.release()
+
+    # --- events --------------------------------------------------------------------------------
+
+    def subscribe(self, topic: str, listener: Callable[[], None]) -> None:
+        """Call `listener` at each Publish on a topic: under the lock, so it must only ring a bell."""
+        self._listeners.setdefault(topic, []).append(listener)
+
+    def events(self, after: int | None, timeout_s: float) -> list[Happened]:
+        """What was published after event number `after`, waiting for it up to `timeout_s`.
+
+        With None only what comes from now on. A gap in the numbers means missed events.
+        """
+        with self._event_bell:
+            cursor = self._event_number if after is None else after
+            self._event_bell.wait_for(lambda: self._event_number > cursor or self.over, timeout_s)
+            return [happened for happened in self._events if happened.number > cursor]
+
+    # --- the core, one step at a time ------------------------------------------------------------
+
+    def _step(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, threading.Event | None]:
+        """One call under the lock, then what has to be done without it."""
+        with self._guard():
+            reply, bell, errands = self._locked(fn)
+            self._settle(errands)
+        return reply, bell
+
+    def _perform(self, fn: Callable[[Any, float], Step[Any]]) -> None:
+        """A call of which nobody wants the reply."""
+        _, bell = self._step(fn)
+        assert bell is None, "only a request can be parked"
+
+    def _locked(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, threading.Event | None, deque[_Errand]]:
+        with self._lock:
+            core = self._core
+            if core is None:
+                raise NotReady
+            try:
+                step = fn(core, self.now())
+            except Rejected:
+                self._publish_view(core)  # the rejection may have marked a block
+                raise
+            except BaseException:
+                self._core = None  # nobody may go on with what is half changed
+                raise
+            # First the new view, then the bells: who is woken reads it.
+            self._publish_view(core)
+            bell = self._park(step.reply.topic) if isinstance(step.reply, Park) else None
+            return step.reply, bell, self._dispatch(step.effects)
+
+    def _publish_view(self, core: Core) -> None:
+        if core.view_version != self._view_version:
+            self._view_version = core.view_version
+            self._view = core.view()
+
+    def _dispatch(self, effects: tuple[Effect, ...]) -> deque[_Errand]:
+        """Carry out what never waits; returns the rest, for when the lock is released."""
+        errands: deque[_Errand] = deque()
+        for effect in effects:
+            match effect:
+                case Send():
+                    if failed := self._carrier.send(effect):
+                        errands.append((effect.link.peer, Answer(effect.request_id, failed)))
+                case Dial():
+                    if failed := self._carrier.dial(effect):
+                        errands.append((None, Answer(effect.request_id, failed)))
+                case Close():
+                    self._carrier.close(effect.peer)
+                case Publish():
+                    self._publish(effect)
+                case Verify():
+                    errands.append(effect)
+        return errands
+
+    def _publish(self, happened: Publish) -> None:
+        for bell in self._parked.pop(happened.topic, ()):
+            bell.set()
+        for listener in self._listeners.get(happened.topic, ()):
+            listener()
+        with self._event_bell:
+            self._event_number += 1
+            self._events.append(Happened(self._event_number, happened.topic, happened.event))
+            self._event_bell.notify_all()
+
+    def _settle(self, errands: deque[_Errand]) -> None:
+        """Without the lock: verify, feed the verdicts back, and so on until nothing is left."""
+        while errands:
+            errand = errands.popleft()
+            if isinstance(errand, Verify):
+                if not self._verifiers.is_small(errand.checks) and self._queue_verify(errand):
+                    continue
+                errands.extend(self._feed(None, self._verify(errand)))
+            else:
+                errands.extend(self._feed(*errand))
+
+    def _feed(self, peer: PeerId | None, message: Any) -> deque[_Errand]:
+        return self._locked(lambda core, now: core.handle(peer, message, now))[2]
+
+    def _queue_verify(self, errand: Verify) -> bool:
+        try:
+            self._verify_jobs.put_nowait(errand)
+        except queue.Full:
+            return False
+        return True
+
+    def _verify(self, errand: Verify) -> Verified:
+        return Verified(errand.token, self._verifiers.first_failure(errand.checks))
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    def _park(self, topic: str) -> threading.Event:
+        """A bell that the next Publish on the topic rings; hung up under the lock, so none is missed."""
+        bell = threading.Event()
+        self._parked.setdefault(topic, []).append(bell)
+        return bell
+
+    def _wait(self, topic: str, bell: threading.Event | None, deadline: float, seats: str) -> bool:
+        """Wait for the bell; False if the deadline was over before."""
+        assert bell is not None
+        left_s = deadline - self.now()
+        try:
+            if bell.is_set():
+                return True
+            if left_s <= 0:
+                return False
+            if not self._seats[seats].acquire(blocking=False):
+                raise Busy
+            try:
+                bell.wait(left_s)
+            finally:
+                self._seats[seats].release()
+            return True
+        finally:
+            self._leave(topic, bell)
+
+    def _leave(self, topic: str, bell: threading.Event) -> None:
+        with self._lock:
+            parked = self._parked.get(topic, [])
+            if bell in parked:
+                parked.remove(bell)
+            if not parked:
+                self._parked.pop(topic, None)
+
+    # --- threads -----------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        while not self._over.wait(TICK_S):
+            self._perform(lambda core, now: core.tick(now))
+
+    def _verify_large(self) -> None:
+        while (errand := self._verify_jobs.get()) is not None:
+            if self.over:
+                return
+            self._settle(self._feed(None, self._verify(errand)))
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """What must never happen ends the node, with the one line or the traceback that it needs."""
+        try:
+            yield
+        except (Rejected, NotReady, Busy):
+            raise
+        except StoreError as error:
+            log.critical("%s", error)
+            self.stop(1)
+            raise NotReady from error
+        except Exception as bug:
+            log.critical("this is a bug in the node; it stops", exc_info=True)
+            self.stop(1)
+            raise NotReady from bug

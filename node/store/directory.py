@@ -1,0 +1,97 @@
+"""A network's data directory: one process owns it, and it remembers what was found broken."""
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from node.ports import StoreError
+from node.store.kv import Locked
+from node.store.leveldb import explain
+
+log = logging.getLogger("groat.store")
+
+BLOCKS = "blocks"
+LEDGER = "ledger"
+
+
+class Directory:
+    """An owned data directory. The lock is on the file `pid`, which names the owner; it goes
+    with the process, however that ends."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        """Take the directory. Raises Locked with the owner's pid, and StoreError."""
+        self.path = path
+        self.blocks = path / BLOCKS
+        self.ledger = path / LEDGER
+        self._told: set[str] = set()
+        try:
+            if create:
+                path.mkdir(parents=True, exist_ok=True)
+            elif not self.blocks.is_dir():
+                raise StoreError(f"{path} holds no blocks: check --datadir and --network")
+            self._lock = os.open(path / "pid", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise explain(path, str(error)) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError as error:
+            owner = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._lock)
+            raise Locked(f"{path} is in use by process {owner or 'unknown'}: stop that first") from error
+        except OSError as error:
+            os.close(self._lock)
+            raise explain(path, str(error)) from error
+
+    def release(self) -> None:
+        """Let others have it. The file stays: unlinking it would race with who locks it next."""
+        os.ftruncate(self._lock, 0)
+        os.close(self._lock)
+
+    def reporter(self, part: str) -> Callable[[str], None]:
+        """What to call when `part` is found broken: says so once and has the next start repair it."""
+
+        def report(reason: str) -> None:
+            if part in self._told:
+                return  # once is enough: a peer may ask for the same broken block for ever
+            self._told.add(part)
+            log.error("%s is damaged (%s); the next start repairs it", self.path / part, reason)
+            try:
+                self._marker(part).write_text(reason + "\n")
+            except OSError as error:
+                log.error("cannot note that for the next start: %s", error)
+
+        return report
+
+    def reported(self, part: str) -> str | None:
+        """Why `part` was reported broken, or None."""
+        try:
+            return self._marker(part).read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise explain(self.path, str(error)) from error
+
+    def repaired(self, part: str) -> None:
+        """Forget the report."""
+        self._marker(part).unlink(missing_ok=True)
+
+    def discard_ledger(self) -> None:
+        """Throw `ledger/` away, all or nothing: half a database could open as an older one."""
+        rubbish = self.path / f"{LEDGER}.discarded"
+        try:
+            if rubbish.exists():
+                shutil.rmtree(rubbish)
+            if self.ledger.exists():
+                self.ledger.rename(rubbish)
+                shutil.rmtree(rubbish)
+            self.repaired(LEDGER)
+        except OSError as error:
+            raise explain(self.path, str(error)) from error
+
+    def _marker(self, part: str) -> Path:
+        return self.path / f"{part}.damaged"

@@ -1,0 +1,98 @@
+"""The index rows that a block brings and, when it leaves the best chain, takes with it.
+
+Pure functions of a block, its height and the coins it spent: see schema.py for the rows. With
+the coins' digest this is where a commit spends its time, hence the plain loops.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from chain.block import tx_offsets
+from chain.coins import CoinsDelta, is_unspendable
+from chain.hashes import sha256
+from node.ports import Change
+from node.store.kv import Edit, Row
+from node.store.schema import (
+    FUNDED_ONE,
+    FUNDED_SHIFT,
+    HISTORY,
+    LOCATION,
+    LOCATION_VALUE,
+    SPENDER,
+    SPENDER_VALUE,
+    SPENT_ONE,
+    SUMS_SIZE,
+    UTXO,
+)
+
+
+class ScriptHashes(dict[bytes, bytes]):
+    """SHA-256 of each script it is asked for, computed once: a commit needs most of them twice."""
+
+    def __missing__(self, script: bytes) -> bytes:
+        script_hash = self[script] = sha256(script)
+        return script_hash
+
+
+def index_edits(delta: CoinsDelta, disconnected: Iterable[Change], connected: Iterable[Change]) -> Iterator[Edit]:
+    """The edits of a step of the best chain, to be applied in this order: what is spent on one
+    branch and made again on the other, or mined on both, loses its old rows first."""
+    hashes = ScriptHashes()
+    for point, coin in delta.spent.items():
+        yield UTXO + hashes[coin.script] + point, None
+    for point, coin in delta.created.items():
+        yield UTXO + hashes[coin.script] + point, coin
+    for change in disconnected:
+        for key, _ in block_rows(change, hashes):
+            yield key, None
+    for change in connected:
+        yield from block_rows(change, hashes)
+
+
+def block_rows(change: Change, hashes: ScriptHashes) -> Iterator[Row]:
+    """Where the block's transactions are, what they spend, and whose history they are."""
+    yield from _location_rows(change)
+    yield from _spender_rows(change)
+    yield from _history_rows(change, hashes)
+
+
+def _location_rows(change: Change) -> Iterator[Row]:
+    height, pack = change.height, LOCATION_VALUE.pack
+    for position, (tx, offset) in enumerate(zip(change.block.txs, tx_offsets(change.block), strict=True)):
+        yield LOCATION + tx.txid, pack(height, position, offset, len(tx.raw))
+
+
+def _spender_rows(change: Change) -> Iterator[Row]:
+    height, pack = change.height, SPENDER_VALUE.pack
+    for tx in change.block.txs[1:]:
+        for index, spent in enumerate(tx.inputs):
+            yield SPENDER + spent.outpoint, pack(tx.txid, index, height)
+
+
+def _history_rows(change: Change, hashes: ScriptHashes) -> Iterator[Row]:
+    """One row for each script, however often the block pays or spends it."""
+    height = change.height.to_bytes(4, "big")
+    for script, (sums, *entries) in _touched_scripts(change).items():
+        yield HISTORY + hashes[script] + height, sums.to_bytes(SUMS_SIZE, "big") + b"".join(entries)
+
+
+def _touched_scripts(change: Change) -> dict[bytes, list[Any]]:
+    """For each script its sums, followed by the entries of its transactions in block order. One
+    that touches the script several times is listed once. Unspendable outputs are nobody's."""
+    scripts: dict[bytes, list[Any]] = {}
+    undo = iter(change.undo)
+    for position, tx in enumerate(change.block.txs):
+        entry = position.to_bytes(4, "big") + tx.txid
+        moves = [(output.script, FUNDED_ONE + (output.value << FUNDED_SHIFT)) for output in tx.outputs]
+        if position:
+            moves += [(coin.script, SPENT_ONE + coin.value) for _, coin in zip(tx.inputs, undo, strict=False)]
+        for script, amount in moves:
+            touched = scripts.get(script)
+            if touched is None:
+                if not is_unspendable(script):
+                    scripts[script] = [amount, entry]
+            else:
+                touched[0] += amount
+                if touched[-1] is not entry:
+                    touched.append(entry)
+    return scripts

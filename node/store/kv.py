@@ -1,0 +1,66 @@
+"""The ordered key-value port that the store stands on, and the ways it can fail.
+
+Keys and values are bytes; keys are ordered bytewise. Knows nothing of blocks or coins.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from node.ports import StoreError
+
+Row = tuple[bytes, bytes]
+"""A key and its value."""
+Edit = tuple[bytes, bytes | None]
+"""A key and its new value; None deletes it."""
+OnDamage = Callable[[str], None]
+"""Told once what was found broken, so that the next start can repair it."""
+
+
+class Locked(StoreError):
+    """Another process owns the data directory."""
+
+
+class Damaged(StoreError):
+    """Stored bytes are not what was written: the next start repairs or rebuilds them."""
+
+
+class Reads(Protocol):
+    """Reads of a database as it is now, or of a snapshot for ever."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+        ...
+
+    def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[Row]:
+        """Rows with start <= key < stop, in key order or against it; untouched by later writes."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held; a second call does nothing."""
+        ...
+
+
+class Kv(Reads, Protocol):
+    """A database. Raises StoreError for what the environment does."""
+
+    def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
+        """All edits or none, in their order: of two edits of a key the later one counts.
+
+        With `sync` they, and every write before them, survive a power cut once this returns.
+        """
+        ...
+
+    def snapshot(self) -> Reads:
+        """The rows as they are now, whatever is written later."""
+        ...
+
+
+def end_of(prefix: bytes) -> bytes:
+    """The least key above every key that starts with `prefix`, which is not all ff."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,))
+
+
+def scan_prefix(rows: Reads, prefix: bytes, *, reverse: bool = False) -> Iterator[Row]:
+    """Every row whose key starts with `prefix`."""
+    return rows.scan(prefix, end_of(prefix), reverse=reverse)

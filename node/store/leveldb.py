@@ -1,0 +1,141 @@
+"""The key-value port on LevelDB. The only file that knows plyvel.
+
+Opened paranoid and read with checksums: without, a flipped bit in a write-ahead log opens
+without error and leaves holes under a tip that looks right. What LevelDB says in its own words
+becomes one line that says what happened and what to do.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import plyvel
+
+from node.ports import StoreError
+from node.store.kv import Damaged, Edit, Locked, OnDamage, Row
+
+WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+"""Held in memory, and twice that in log files, before a table is written: larger is slower here,
+because inserting into the sorted buffer then misses the processor's caches."""
+CACHE_BYTES = 32 * 1024 * 1024
+"""Of uncompressed table blocks."""
+BLOOM_BITS = 10
+"""A key: one lookup in a hundred of a key that is not there reads a table in vain."""
+FILES_MAX = 256
+"""Tables kept open, for each of the two databases."""
+
+# What the operating system says, and what the operator can do about it. The first that fits counts.
+_ADVICE = (
+    (("Permission denied", "Operation not permitted"), "permission denied: let this user read and write it"),
+    (("Read-only file system",), "the file system is read-only: mount it writable or choose another --datadir"),
+    (
+        ("No space left on device", "Disk quota exceeded", "File too large"),
+        "the disk is full: free some space and start again; nothing acknowledged is lost",
+    ),
+    (("Too many open files",), "too many open files: raise the limit (ulimit -n) and start again"),
+    (("Input/output error",), "the disk fails to read or write: check it before you start again"),
+    (("Not a directory", "File exists", "Is a directory"), "something else is in its place: choose another --datadir"),
+)
+
+
+def explain(path: Path, reason: str) -> StoreError:
+    """The error that tells an operator what `reason`, in LevelDB's or the system's words, means."""
+    if "lock " in reason and ("already held" in reason or "temporarily unavailable" in reason):
+        return Locked(f"{path} is in use by another process: stop that first")
+    for signs, advice in _ADVICE:
+        if any(sign in reason for sign in signs):
+            return StoreError(f"{path}: {advice}")
+    return StoreError(f"{path}: {reason}")
+
+
+class _LevelReads:
+    """What a database and its snapshots have in common."""
+
+    def __init__(self, source: "plyvel.DB | plyvel.Snapshot", path: Path, on_damage: OnDamage) -> None:
+        self._source = source
+        self._get = source.get
+        self._path = path
+        self._on_damage = on_damage
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            found: bytes | None = self._get(key, verify_checksums=True)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._failure(error) from error
+        return found
+
+    def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[Row]:
+        try:
+            with self._source.iterator(
+                start=start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=False
+            ) as rows:
+                yield from rows
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _failure(self, error: Exception) -> StoreError:
+        if isinstance(error, plyvel.CorruptionError):
+            self._on_damage(str(error))
+            return Damaged(f"{self._path} is damaged ({error}): start again to have it repaired")
+        return explain(self._path, str(error))  # RuntimeError: closed under a reader while stopping
+
+
+class LevelDb(_LevelReads):
+    """A LevelDB database as a `Kv`. Close it only when nobody reads any more."""
+
+    def __init__(self, path: Path, on_damage: OnDamage) -> None:
+        """Open, and make if it is not there. Raises StoreError, among them Locked and Damaged."""
+        if is_headless(path):
+            raise Damaged(f"{path} is damaged (CURRENT is missing)")
+        try:
+            self._db = plyvel.DB(
+                str(path),
+                create_if_missing=True,
+                paranoid_checks=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=CACHE_BYTES,
+                bloom_filter_bits=BLOOM_BITS,
+                max_open_files=FILES_MAX,
+                compression=None,  # hashes and signatures do not compress
+            )
+        except plyvel.CorruptionError as error:
+            raise Damaged(f"{path} is damaged ({error})") from error
+        except plyvel.Error as error:
+            raise explain(path, str(error)) from error
+        super().__init__(self._db, path, on_damage)
+
+    def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
+        batch = self._db.write_batch(sync=sync)
+        put, delete = batch.put, batch.delete
+        for key, row in edits:
+            if row is None:
+                delete(key)
+            else:
+                put(key, row)
+        try:
+            batch.write()
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._failure(error) from error
+
+    def snapshot(self) -> _LevelReads:
+        return _LevelReads(self._db.snapshot(), self._path, self._on_damage)
+
+
+def is_headless(path: Path) -> bool:
+    """True for tables or logs without the file that says which count: opened like that, LevelDB
+    would start an empty database and delete them."""
+    if not path.is_dir() or (path / "CURRENT").exists():
+        return False
+    return any(entry.suffix in {".ldb", ".sst", ".log"} for entry in path.iterdir())
+
+
+def repair(path: Path) -> None:
+    """Keep what can be read, its order of writing included; the rest goes to `lost/`."""
+    try:
+        plyvel.repair_db(str(path), compression=None, bloom_filter_bits=BLOOM_BITS)
+    except plyvel.Error as error:
+        raise StoreError(
+            f"{path} is damaged beyond repair ({error}): move it away, start again, and peers send its blocks"
+        ) from error

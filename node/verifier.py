@@ -1,0 +1,65 @@
+"""Signature checks in a process of its own: batches in, the first failure out.
+
+`python -m node.verifier` reads batches of 129-byte checks from standard input and answers each
+with an index or -1; the end of the input ends it. It knows no chain, network or file.
+"""
+
+import argparse
+import contextlib
+import select
+import signal
+import sys
+from struct import Struct
+from typing import BinaryIO
+
+from chain.keys import CHECK_SIZE, Engine, libsecp256k1_engine, python_engine
+
+BATCH_HEAD = Struct("<I")
+"""How many checks follow."""
+VERDICT = Struct("<i")
+"""The index of the first check that fails, or -1."""
+ENGINES = {"libsecp256k1": libsecp256k1_engine, "python": python_engine}
+CHECKS_PER_LOOK = 64
+"""After so many checks the verifier looks whether anybody still waits for the answer."""
+
+
+def serve(engine: Engine, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer batches until the pipe closes. Raises EOFError then."""
+    hang_up = select.poll()
+    hang_up.register(requests, 0)
+    while True:
+        (count,) = BATCH_HEAD.unpack(_take(requests, BATCH_HEAD.size))
+        checks = _take(requests, count * CHECK_SIZE)
+        failure = None
+        for start in range(0, count, CHECKS_PER_LOOK):
+            part = checks[start * CHECK_SIZE : (start + CHECKS_PER_LOOK) * CHECK_SIZE]
+            failure = engine.first_failure(part)
+            if failure is not None:
+                failure += start
+                break
+            if hang_up.poll(0):
+                raise EOFError
+        answers.write(VERDICT.pack(-1 if failure is None else failure))
+        answers.flush()
+
+
+def _take(stream: BinaryIO, size: int) -> bytes:
+    taken = stream.read(size)
+    if len(taken) < size:
+        raise EOFError
+    return taken
+
+
+def main() -> None:
+    """The command line."""
+    # Ctrl-C reaches the whole terminal; the node stops us when it is ready to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parser = argparse.ArgumentParser(prog="python -m node.verifier", description="Check signatures.")
+    parser.add_argument("--engine", choices=ENGINES, default="libsecp256k1")
+    engine = ENGINES[parser.parse_args().engine]()
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        serve(engine, sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

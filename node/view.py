@@ -1,0 +1,55 @@
+"""What readers see: one consistent picture of the node, taken without the lock.
+
+After each change of the tip the runtime publishes a new View by a single assignment. A reader
+takes it once and works on it to the end; the block tree only grows, and the pool's dictionaries
+are replaced, not changed, when the tip changes.
+"""
+
+from dataclasses import dataclass
+
+from chain.hashes import BlockHash
+from chain.params import Params
+from chain.tree import BlockTree, Entry
+from node.fees import FeeEstimator
+from node.mempool import MempoolView
+from node.ports import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    tip: Entry
+    """The last block of the committed best chain."""
+    tree: BlockTree
+    """All known headers; live, but it only grows."""
+    reader: Reader
+    """The store as it was when `tip` was committed."""
+    pool: MempoolView
+    """Unconfirmed transactions on top of `tip`."""
+    fees: FeeEstimator
+    """What recent blocks asked for."""
+    params: Params
+
+    @property
+    def best_header(self) -> Entry:
+        """The most work that any valid header claims."""
+        return self.tree.best_header
+
+    def entry_at(self, height: int) -> Entry | None:
+        """The best chain's block at `height`, or None outside of it."""
+        return self.tip.ancestor(height) if 0 <= height <= self.tip.height else None
+
+    def in_best_chain(self, entry: Entry) -> bool:
+        """True if `entry` is the tip or one of its ancestors."""
+        return entry.height <= self.tip.height and self.tip.ancestor(entry.height) is entry
+
+    def confirmations(self, entry: Entry) -> int:
+        """Blocks from `entry` to the tip, both counted; -1 outside the best chain, as in Core."""
+        return self.tip.height - entry.height + 1 if self.in_best_chain(entry) else -1
+
+    def raw_block(self, entry: Entry) -> bytes | None:
+        """The bytes of a block of any branch, or None where only its header is known."""
+        return self.reader.block(entry.height, entry.hash)
+
+    def get(self, block_hash: BlockHash) -> Entry | None:
+        """The block of this hash, on any branch."""
+        return self.tree.get(block_hash)

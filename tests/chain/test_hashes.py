@@ -1,0 +1,65 @@
+"""Hash functions against published vectors and against OpenSSL."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.hashes import from_hex, hash160, sha256, sha256d, tagged_hash, to_hex
+from chain.ripemd160 import ripemd160
+
+# homes.esat.kuleuven.be/~bosselae/ripemd160.html, "RIPEMD-160: test values"
+RIPEMD160 = {
+    "": "9c1185a5c5e9fc54612808977ee8f548b2258d31",
+    "a": "0bdc9d2d256b3ee9daae347be6f4dc835a467ffe",
+    "abc": "8eb208f7e05d987a9b044a8e98c6b087f15a0bfc",
+    "message digest": "5d0689ef49d2fae572b881b123a85ffa21595f36",
+    "abcdefghijklmnopqrstuvwxyz": "f71c27109c692c1b56bbdceb5b9d2865b3708dbc",
+    "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq": "12a053384a9c0c88e405a06c27dcf49ada62eb2b",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789": "b0e20b6e3116640286ed3a87a5713079b21f5189",
+    "1234567890" * 8: "9b752e45573d4b39f4dbd3323cab82bf63326bfb",
+}
+
+
+@pytest.mark.parametrize(("message", "digest"), RIPEMD160.items())
+def test_ripemd160_published_values(message: str, digest: str) -> None:
+    assert ripemd160(message.encode()).hex() == digest
+
+
+@given(st.binary(max_size=300))
+def test_ripemd160_agrees_with_openssl(message: bytes) -> None:
+    try:
+        theirs = hashlib.new("ripemd160", message)
+    except ValueError:
+        pytest.skip("this OpenSSL was built without RIPEMD-160")
+    assert ripemd160(message) == theirs.digest()
+
+
+@given(st.binary(max_size=100))
+def test_hash160_is_ripemd160_of_sha256(message: bytes) -> None:
+    assert hash160(message) == ripemd160(hashlib.sha256(message).digest())
+
+
+def test_double_sha256() -> None:
+    # Bitcoin wiki, "Protocol documentation", hashes: "hello".
+    assert sha256(b"hello").hex() == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    assert sha256d(b"hello").hex() == "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
+
+
+def test_tagged_hash_is_bip340s() -> None:
+    tag = hashlib.sha256(b"TapTweak").digest()
+    assert tagged_hash("TapTweak", b"x") == hashlib.sha256(tag + tag + b"x").digest()
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_display_hex_round_trip(digest: bytes) -> None:
+    assert to_hex(digest) == digest[::-1].hex()
+    assert from_hex(to_hex(digest)) == digest
+    assert from_hex(to_hex(digest).upper()) == digest
+
+
+@pytest.mark.parametrize("text", ["", "00", "0" * 63, "0" * 65, "g" * 64, " " * 64, "0" * 62 + " 0", "٣" * 64])
+def test_bad_display_hex(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_hex(text)

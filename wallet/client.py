@@ -1,0 +1,286 @@
+"""A node's Esplora API over HTTP: the only code here that talks to the network or reads a clock.
+
+What a node answers is checked for shape and range before anybody sees it. Every call has a
+deadline for the whole of it and a cap on the answer's size: a node that drips a byte a second, or
+never stops, fails like one that is not there.
+"""
+
+import functools
+import socket
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+
+from chain.hashes import BlockHash, Txid, to_hex
+from wallet.errors import NodeError, NodeRefused, NodeUnreachable, WalletError
+from wallet.esplora import (
+    ChainTx,
+    Tip,
+    Utxo,
+    read_block_height,
+    read_estimates,
+    read_hash,
+    read_height,
+    read_status,
+    read_txs,
+    read_utxos,
+)
+
+DEFAULT_NODE = "http://127.0.0.1:18443"
+DEADLINE_S = 30.0
+"""For one call, from connecting to the last byte."""
+CONNECT_S = 5.0
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""An answer beyond this is cut off and counts as none."""
+REASON_CHARS_MAX = 300
+"""Of a refusal, shown to people."""
+NODES_MAX = 16
+TIP_POLL_S = 0.25
+_CHUNK = 65_536
+
+T = TypeVar("T")
+
+
+# --- a deadline for whole exchanges ---------------------------------------------------------------
+
+
+class _Deadline:
+    """When the call under way has to be over, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def left(self) -> float:
+        """Seconds until then. Raises TimeoutError when there are none."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the node took too long to answer")
+        return left
+
+
+class _TimedSocket(socket.socket):
+    """Waits for each piece no longer than until the call's deadline. (A plain timeout starts again
+    with every byte.)"""
+
+    deadline: _Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.left())  # of the whole, for this method
+        super().sendall(*args, **kwargs)
+
+
+class _TimedConnection(HTTPConnection):
+    def __init__(self, *args: Any, deadline: _Deadline, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline = deadline
+
+    def connect(self) -> None:
+        super().connect()
+        plain = self.sock
+        timed = _TimedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        timed.deadline = self._deadline
+        self.sock = timed
+
+
+class _TimedPool(HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+    def __init__(self, *args: Any, deadline: _Deadline, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn_kw["deadline"] = deadline
+
+
+class _TimedAdapter(HTTPAdapter):
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        pool = functools.partial(_TimedPool, deadline=self._deadline)
+        self.poolmanager.pool_classes_by_scheme = {"http": pool}
+
+
+# --- the API --------------------------------------------------------------------------------------
+
+
+class Esplora:
+    """One node, or the first that answers of several. Every method raises NodeError: NodeRefused for
+    an answer that says no, NodeUnreachable where none came."""
+
+    def __init__(self, urls: Sequence[str] = (DEFAULT_NODE,), *, deadline_s: float = DEADLINE_S) -> None:
+        """`urls` are API base addresses, best first. Raises WalletError for what is no such address."""
+        if not 1 <= len(urls) <= NODES_MAX:
+            raise WalletError(f"give 1 to {NODES_MAX} nodes")
+        self._urls = [_base_url(url) for url in urls]
+        self._deadline_s = deadline_s
+        self._deadline = _Deadline()
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxies or credentials from the environment
+        self._session.headers.clear()
+        self._session.headers.update({"User-Agent": "groat-wallet", "Accept-Encoding": "identity"})
+        self._session.mount("http://", _TimedAdapter(self._deadline))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> "Esplora":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Blocks
+
+    def tip_hash(self) -> BlockHash:
+        """The best block's hash."""
+        return self._get("/blocks/tip/hash", read_hash)
+
+    def tip_height(self) -> int:
+        """The best block's height."""
+        return self._get("/blocks/tip/height", read_height)
+
+    def tip(self) -> Tip:
+        """Hash and height of one and the same best block."""
+        best = self.tip_hash()
+        return Tip(best, self._get(f"/block/{to_hex(best)}", read_block_height))
+
+    def block_hash(self, height: int) -> BlockHash:
+        """Of the best chain's block at a height."""
+        return self._get(f"/block-height/{height}", read_hash)
+
+    def wait_for_new_tip(self, known: BlockHash, most_s: float) -> bool:
+        """Wait until the tip is another; False if it still is not after `most_s` seconds."""
+        give_up = time.monotonic() + most_s
+        while self.tip_hash() == known:
+            if time.monotonic() > give_up:
+                return False
+            self.pause(TIP_POLL_S)
+        return True
+
+    @staticmethod
+    def pause(seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    # Scripts (their hash is SHA-256 of the scriptPubKey)
+
+    def script_txs(self, script_hash: bytes) -> list[ChainTx]:
+        """The first page of a script's history: unconfirmed, then newest first."""
+        return self._get(f"/scripthash/{script_hash.hex()}/txs", read_txs)
+
+    def script_txs_after(self, script_hash: bytes, last: Txid) -> list[ChainTx]:
+        """The page of confirmed transactions that follows `last`."""
+        return self._get(f"/scripthash/{script_hash.hex()}/txs/chain/{to_hex(last)}", read_txs)
+
+    def script_coins(self, script_hash: bytes) -> list[Utxo]:
+        """A script's unspent outputs, less those that the mempool spends."""
+        return self._get(f"/scripthash/{script_hash.hex()}/utxo", read_utxos)
+
+    # Transactions
+
+    def send(self, raw: bytes) -> Txid:
+        """Hand a transaction over to be relayed. NodeRefused's reason is then the node's policy or rule.
+
+        Sending it twice does no harm."""
+        return Txid(read_hash(self._exchange("POST", "/tx", raw.hex().encode())))
+
+    def tx_height(self, txid: Txid) -> int | None:
+        """The height of a transaction's block; None while unconfirmed, and for an unknown one."""
+        return self._get(f"/tx/{to_hex(txid)}/status", read_status)
+
+    def fee_estimates(self) -> dict[int, Decimal]:
+        """For each target in blocks the fee rate, in satoshis per virtual byte, to be mined within it."""
+        return self._get("/fee-estimates", read_estimates)
+
+    # Exchanges
+
+    def _get(self, path: str, parse: Callable[[bytes], T]) -> T:
+        body = self._exchange("GET", path)
+        try:
+            return parse(body)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise NodeError(
+                f"{self._urls[0]} gave an answer that is not the Esplora API's (to {path[:60]}): check --node"
+            ) from error
+
+    def _exchange(self, method: str, path: str, content: bytes | None = None) -> bytes:
+        """The body of the first node's answer. A node that fails goes to the end of the row."""
+        failure = NodeUnreachable("no node")
+        for _ in range(len(self._urls)):
+            try:
+                return self._ask(method, self._urls[0], path, content)
+            except NodeUnreachable as error:
+                failure = error
+                self._urls.append(self._urls.pop(0))
+        raise failure
+
+    def _ask(self, method: str, base: str, path: str, content: bytes | None) -> bytes:
+        self._deadline.at = time.monotonic() + self._deadline_s
+        try:
+            try:
+                status, body = self._once(method, base + "/api" + path, content)
+            except requests.ConnectionError:
+                # The node may just have closed the connection that we kept: once more, on a new one.
+                status, body = self._once(method, base + "/api" + path, content)
+        except (requests.ConnectTimeout, requests.ReadTimeout, TimeoutError) as error:
+            raise NodeUnreachable(
+                f"the node at {base} takes too long to answer: try again, or another --node"
+            ) from error
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise NodeUnreachable(
+                f"no node answers at {base}: start one (`devnet up` or `groatd`), or give --node URL"
+            ) from error
+        if status in (502, 503, 504):
+            raise NodeUnreachable(f"the node at {base} is not ready (it may be starting): try again in a few seconds")
+        if status != 200:
+            raise NodeRefused(f"{method} {path[:40]} at {base}", status, _reason(body))
+        return body
+
+    def _once(self, method: str, url: str, content: bytes | None) -> tuple[int, bytes]:
+        left = self._deadline.left()
+        with self._session.request(
+            method, url, data=content, stream=True, allow_redirects=False, timeout=(min(CONNECT_S, left), left)
+        ) as response:
+            parts, size = [], 0
+            while part := response.raw.read1(_CHUNK, decode_content=False):
+                self._deadline.left()
+                size += len(part)
+                if size > BODY_BYTES_MAX:
+                    raise NodeError(f"an answer of {urlsplit(url).netloc} is over {BODY_BYTES_MAX} bytes")
+                parts.append(part)
+            return response.status_code, b"".join(parts)
+
+
+def _base_url(url: str) -> str:
+    address = url.strip().rstrip("/")
+    if "://" not in address:
+        address = "http://" + address
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.query
+    except ValueError:
+        good = False
+    if not good:
+        raise WalletError(f"{url!r} is no node address: write it like {DEFAULT_NODE}")
+    return address
+
+
+def _reason(body: bytes) -> str:
+    """A refusal's text as one safe line."""
+    text = body[: REASON_CHARS_MAX * 4].decode("utf-8", "replace")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line.removeprefix("sendrawtransaction RPC error ")[:REASON_CHARS_MAX] or "no reason given"

@@ -1,0 +1,115 @@
+"""Words to keys: BIP39 words, BIP32 derivation, one BIP84 account. Pure.
+
+The account's extended public key derives every address; only signing needs the words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from bip32 import BIP32, HARDENED_INDEX
+from mnemonic import Mnemonic
+
+from chain.hashes import hash160
+from chain.script import p2wpkh_script
+from wallet.errors import WalletError
+
+RECEIVE, CHANGE = 0, 1
+"""The two chains of an account: addresses given to others, and our own change."""
+GAP_LIMIT = 20
+"""Unused addresses in a row after which there are none (BIP44)."""
+INDEX_MAX = 2**31 - 1
+ACCOUNT_PATH = (84 | HARDENED_INDEX, 1 | HARDENED_INDEX, 0 | HARDENED_INDEX)
+"""m/84'/1'/0': the first P2WPKH account of a test network (BIP84)."""
+ENTROPY_BYTES = 16
+"""Of new words: 128 bits, 12 words."""
+WORD_COUNTS = (12, 15, 18, 21, 24)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyPath:
+    """Where in the account a key is."""
+
+    chain: int
+    """RECEIVE or CHANGE."""
+    index: int
+
+
+def words_from_entropy(entropy: bytes) -> str:
+    """English BIP39 words of 16 to 32 random bytes."""
+    return Mnemonic("english").to_mnemonic(entropy)
+
+
+def check_words(text: str) -> str:
+    """The words in BIP39's form (lower case, single spaces). Raises WalletError saying what is wrong."""
+    language = Mnemonic("english")
+    words = Mnemonic.normalize_string(text).lower().split()
+    if len(words) not in WORD_COUNTS:
+        raise WalletError(f"{len(words)} words given: BIP39 has 12, 15, 18, 21 or 24")
+    known = frozenset(language.wordlist)
+    for position, word in enumerate(words, 1):
+        if word not in known:
+            raise WalletError(f"word {position} is not a BIP39 word{_suggestion(word, language.wordlist)}")
+    if not language.check(" ".join(words)):
+        raise WalletError("the words' checksum is wrong: one is mistaken for another, or their order is")
+    return " ".join(words)
+
+
+def _suggestion(word: str, wordlist: Sequence[str]) -> str:
+    # The word itself is not repeated: error texts end up in logs.
+    close = get_close_matches(word, wordlist, n=1)
+    return f": did you mean {close[0]!r}?" if close else ""
+
+
+def seed_from_words(words: str, passphrase: str = "") -> bytes:
+    """The 64-byte BIP39 seed."""
+    return Mnemonic.to_seed(words, passphrase)
+
+
+class Account:
+    """The public half: derives scripts, spends nothing."""
+
+    def __init__(self, xpub: str) -> None:
+        """`xpub` is the account's extended public key. Raises WalletError if it is none."""
+        try:
+            account = BIP32.from_xpub(xpub)
+            self._chains = [BIP32.from_xpub(account.get_xpub_from_path([chain])) for chain in (RECEIVE, CHANGE)]
+        except (ValueError, AssertionError) as error:  # the package asserts its input's length
+            raise WalletError(
+                "the wallet's extended public key is not one: restore the wallet from its words"
+            ) from error
+        self.xpub = xpub
+        self._scripts: dict[KeyPath, bytes] = {}
+        self._paths: dict[bytes, KeyPath] = {}
+
+    def script(self, path: KeyPath) -> bytes:
+        """The P2WPKH scriptPubKey of the key at `path`."""
+        script = self._scripts.get(path)
+        if script is None:
+            public_key = self._chains[path.chain].get_pubkey_from_path([path.index])
+            script = self._scripts[path] = p2wpkh_script(hash160(public_key))
+            self._paths[script] = path
+        return script
+
+    def path_of(self, script: bytes) -> KeyPath | None:
+        """Where the script's key is, if `script` was derived before; None for everybody else's."""
+        return self._paths.get(script)
+
+
+class AccountSecret:
+    """The private half of an account: what the words open."""
+
+    def __init__(self, words: str, path: Sequence[int] = ACCOUNT_PATH) -> None:
+        """`words` must have passed `check_words`."""
+        master = BIP32.from_seed(seed_from_words(words), network="test")
+        self.xpub: str = master.get_xpub_from_path(list(path))
+        account = BIP32.from_xpriv(master.get_xpriv_from_path(list(path)))
+        self._chains = [BIP32.from_xpriv(account.get_xpriv_from_path([chain])) for chain in (RECEIVE, CHANGE)]
+
+    def secret(self, path: KeyPath) -> bytes:
+        """The 32-byte secret key at `path`."""
+        secret: bytes = self._chains[path.chain].get_privkey_from_path([path.index])
+        return secret
+
+    def __repr__(self) -> str:
+        return "AccountSecret(...)"

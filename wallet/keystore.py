@@ -1,0 +1,170 @@
+"""The wallet file's contents: what it says in clear, and the words sealed by the password. Pure
+but for fresh salts.
+
+The file is one JSON object:
+
+    groat_wallet  1, the format's version
+    network       {"name", "id"}: which network the wallet is for
+    xpub          the account's extended public key
+    seal          how the words are encrypted, and the ciphertext (see `Seal`)
+    state         what the wallet remembers between commands (wallet.state)
+
+The password guards spending. It does not hide what the wallet has: the extended public key and
+our own unsent payments are in clear, so that `balance`, `address`, `history` and `coins` ask for
+no password. Whoever reads the file sees every address; whoever has no password spends nothing.
+The clear part that matters is bound to the ciphertext: the right password does not open a file
+whose network or extended public key was changed.
+"""
+
+import json
+import os
+import unicodedata
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from wallet.errors import DamagedFile, WrongPassword
+from wallet.fields import Fields, parse_json
+
+VERSION = 1
+KEY_BYTES, SALT_BYTES, NONCE_BYTES = 32, 16, 12
+WORDS_BYTES_MAX = 1_024
+XPUB_CHARS_MAX = 128
+NAME_CHARS_MAX = 32
+TAG_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one guess of the password costs (scrypt, RFC 7914): 128 * n * r bytes, p times."""
+
+    n: int = 2**15
+    r: int = 8
+    p: int = 1
+
+
+COST_N_MAX, COST_R_MAX, COST_P_MAX = 2**20, 16, 8
+"""A file that asks for more than these is refused: opening it could take all memory, or years."""
+COST_BYTES_MAX = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The words, encrypted with ChaCha20-Poly1305 under a key that scrypt makes of the password."""
+
+    cost: Cost
+    salt: bytes
+    nonce: bytes
+    ciphertext: bytes
+    """The JSON object {"words"}, and the tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a wallet is for good."""
+
+    network: str
+    """The network's name."""
+    network_id: bytes
+    """32 bytes: the hash of the network's parameters and genesis."""
+    xpub: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keystore:
+    """A wallet file, decoded as far as it is for this module to say."""
+
+    identity: Identity
+    seal: Seal
+    state: Fields
+    """For wallet.state to read."""
+
+
+def seal_words(words: str, password: str, identity: Identity, cost: Cost | None = None) -> Seal:
+    """Encrypt the words. `cost` is for tests that seal many."""
+    cost = cost or Cost()
+    salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
+    key = _stretch(password, salt, cost)
+    secret = json.dumps({"words": words}).encode()
+    return Seal(cost, salt, nonce, ChaCha20Poly1305(key).encrypt(nonce, secret, _bound(identity, cost)))
+
+
+def open_words(seal: Seal, password: str, identity: Identity) -> str:
+    """The words. Raises WrongPassword, also where the file's identity was tampered with."""
+    key = _stretch(password, seal.salt, seal.cost)
+    try:
+        secret = ChaCha20Poly1305(key).decrypt(seal.nonce, seal.ciphertext, _bound(identity, seal.cost))
+    except InvalidTag as error:
+        raise WrongPassword("wrong password (or the wallet file was changed by something else)") from error
+    return Fields(parse_json(secret), "the sealed part").text("words", WORDS_BYTES_MAX)
+
+
+def _stretch(password: str, salt: bytes, cost: Cost) -> bytes:
+    # One password typed on two systems may come as different code points.
+    typed = unicodedata.normalize("NFC", password).encode()
+    return Scrypt(salt=salt, length=KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(typed)
+
+
+def _bound(identity: Identity, cost: Cost) -> bytes:
+    """What the ciphertext is bound to besides the password."""
+    facts = [VERSION, identity.network, identity.network_id.hex(), identity.xpub, cost.n, cost.r, cost.p]
+    return json.dumps(facts).encode()
+
+
+def encode_keystore(identity: Identity, seal: Seal, state: object) -> bytes:
+    """The file's bytes. `state` is what wallet.state made ready for JSON."""
+    document = {
+        "groat_wallet": VERSION,
+        "network": {"name": identity.network, "id": identity.network_id.hex()},
+        "xpub": identity.xpub,
+        "seal": {
+            "kdf": "scrypt",
+            "n": seal.cost.n,
+            "r": seal.cost.r,
+            "p": seal.cost.p,
+            "salt": seal.salt.hex(),
+            "cipher": "chacha20-poly1305",
+            "nonce": seal.nonce.hex(),
+            "ciphertext": seal.ciphertext.hex(),
+        },
+        "state": state,
+    }
+    return json.dumps(document).encode() + b"\n"
+
+
+def decode_keystore(content: bytes) -> Keystore:
+    """The wallet file that `content` is. Raises DamagedFile."""
+    try:
+        document = parse_json(content)
+    except ValueError as error:
+        raise DamagedFile(f"it does not parse ({error})") from error
+    if not isinstance(document, dict) or "groat_wallet" not in document:
+        raise DamagedFile("it is no groat wallet")
+    if document["groat_wallet"] != VERSION:
+        raise DamagedFile(
+            f"its format is {str(document['groat_wallet'])[:20]!r} and this program reads {VERSION}: update groat"
+        )
+    fields = Fields(document, "the file")
+    network, seal = fields.object("network"), fields.object("seal")
+    identity = Identity(
+        network.text("name", NAME_CHARS_MAX), network.content("id", 32, 32), fields.text("xpub", XPUB_CHARS_MAX)
+    )
+    return Keystore(identity, _decode_seal(seal), fields.object("state"))
+
+
+def _decode_seal(fields: Fields) -> Seal:
+    cost = Cost(
+        fields.integer("n", 2, COST_N_MAX), fields.integer("r", 1, COST_R_MAX), fields.integer("p", 1, COST_P_MAX)
+    )
+    if cost.n & (cost.n - 1) or 128 * cost.n * cost.r > COST_BYTES_MAX:
+        raise DamagedFile("the seal's scrypt parameters are out of range")
+    if fields.text("kdf", 32) != "scrypt" or fields.text("cipher", 32) != "chacha20-poly1305":
+        raise DamagedFile("the seal's kdf or cipher is unknown to this program")
+    return Seal(
+        cost,
+        fields.content("salt", SALT_BYTES, SALT_BYTES),
+        fields.content("nonce", NONCE_BYTES, NONCE_BYTES),
+        fields.content("ciphertext", TAG_BYTES, WORDS_BYTES_MAX),
+    )

@@ -1,0 +1,117 @@
+"""What follows from transactions for the wallet: its coins, with our own pending payments on top. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from chain.hashes import Txid
+from chain.tx import OutPoint, TxOut, outpoint, outpoint_txid
+from wallet.derivation import KeyPath
+from wallet.esplora import ChainIn, ChainTx, Utxo
+from wallet.state import Fate, OwnCoin, Pending
+
+PathOf = Callable[[bytes], KeyPath | None]
+"""Finds whose a scriptPubKey is: the key's place in our account, or None."""
+ScriptAt = Callable[[KeyPath], bytes]
+"""Finds the scriptPubKey of the key at a place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the wallet has, in satoshis. The first three add up to everything."""
+
+    confirmed: int
+    """In blocks, and free to spend."""
+    unconfirmed: int
+    """In no block yet: change, and payments to us under way."""
+    immature: int
+    """Mined by us less than 100 blocks ago."""
+    spendable: int
+    """What `send` could spend now: confirmed and unconfirmed."""
+
+
+def balance_of(coins: Iterable[OwnCoin], tip_height: int) -> Balance:
+    """The sums over the coins."""
+    confirmed = unconfirmed = immature = 0
+    for coin in coins:
+        if coin.height is None:
+            unconfirmed += coin.value
+        elif coin.is_mature(tip_height):
+            confirmed += coin.value
+        else:
+            immature += coin.value
+    return Balance(confirmed, unconfirmed, immature, confirmed + unconfirmed)
+
+
+def coins_in(script: bytes, path: KeyPath, txs: Iterable[ChainTx]) -> list[OwnCoin]:
+    """The coins of a script whose whole history `txs` is."""
+    txs = tuple(txs)
+    spent = {spent.outpoint for tx in txs for spent in tx.inputs}
+    return [
+        OwnCoin(point, output.value, path, tx.height, tx.is_coinbase)
+        for tx in txs
+        for index, output in enumerate(tx.outputs)
+        if output.script == script and (point := outpoint(tx.txid, index)) not in spent
+    ]
+
+
+def coins_listed(
+    utxos: Iterable[Utxo], path: KeyPath, mature_height: int, txs: Mapping[Txid, ChainTx]
+) -> list[OwnCoin]:
+    """The coins of a script whose history is known in part. Coinbases up to `mature_height` are
+    mature; a younger coin whose transaction is not among `txs` is taken for an immature coinbase."""
+    coins = []
+    for utxo in utxos:
+        tx = txs.get(outpoint_txid(utxo.outpoint))
+        young = utxo.height is not None and utxo.height > mature_height
+        is_coinbase = tx.is_coinbase if tx else young
+        coins.append(OwnCoin(utxo.outpoint, utxo.value, path, utxo.height, is_coinbase))
+    return coins
+
+
+def mark_own(coins: Iterable[OwnCoin], txs: Mapping[Txid, ChainTx], path_of: PathOf) -> list[OwnCoin]:
+    """The coins, those marked `own` that an unconfirmed payment of ours made."""
+    marked = []
+    for coin in coins:
+        tx = txs.get(outpoint_txid(coin.outpoint)) if coin.height is None else None
+        own = tx is not None and all(i.prevout is not None and path_of(i.prevout.script) for i in tx.inputs)
+        marked.append(replace(coin, own=True) if own else coin)
+    return marked
+
+
+def with_pending(coins: Iterable[OwnCoin], pending: Iterable[Pending]) -> dict[OutPoint, OwnCoin]:
+    """The coins as they are once our own payments are counted that the chain does not show yet."""
+    held = {coin.outpoint: coin for coin in coins}
+    for payment in pending:
+        if payment.fate is Fate.LOST:
+            continue
+        tx = payment.tx
+        for spent in tx.inputs:
+            held.pop(spent.outpoint, None)
+        if payment.fate is Fate.SENT:
+            for index, path in payment.outputs:
+                point = outpoint(tx.txid, index)
+                held[point] = OwnCoin(point, tx.outputs[index].value, path, None, own=True)
+    return held
+
+
+def unconfirmed_ancestors(pending: Iterable[Pending]) -> dict[Txid, int]:
+    """For each unconfirmed payment of ours, how many unconfirmed payments it stands on, itself counted.
+
+    Of other people's we know nothing: the node has the last word.
+    """
+    ancestors: dict[Txid, frozenset[Txid]] = {}
+    for payment in pending:
+        if payment.fate is Fate.LOST or payment.height is not None:
+            continue
+        parents = (ancestors.get(outpoint_txid(spent.outpoint), frozenset()) for spent in payment.tx.inputs)
+        ancestors[payment.txid] = frozenset({payment.txid}).union(*parents)
+    return {txid: len(stack) for txid, stack in ancestors.items()}
+
+
+def as_chain_tx(payment: Pending, script_at: ScriptAt) -> ChainTx:
+    """A pending payment in the form that the chain shows transactions in."""
+    inputs = tuple(
+        ChainIn(spent.outpoint, TxOut(value, script_at(path)))
+        for spent, (value, path) in zip(payment.tx.inputs, payment.inputs, strict=True)
+    )
+    return ChainTx(payment.txid, inputs, payment.tx.outputs, payment.fee, payment.height, None)

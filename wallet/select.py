@@ -1,0 +1,222 @@
+"""Which coins to spend: branch and bound for a payment without change, else the least wasteful of
+three ways to pay with change. Pure; randomness is passed in.
+
+Waste is what a choice costs beyond necessity, in satoshis: what its inputs cost now rather than
+later at `LATER_RATE`, plus the price of change (making it now, spending it later) or, without
+change, what is left to the fee. The method and its names are Bitcoin Core's and Murch's (2016).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from chain.tx import WITNESS_SCALE, OutPoint
+from wallet.amounts import RELAY_RATE, FeeRate, fee_at
+from wallet.errors import ShortOfFunds
+from wallet.sizes import P2WPKH_INPUT_WEIGHT, P2WPKH_OUTPUT_WEIGHT, WEIGHT_MAX, spend_weight, vsize_of
+
+LATER_RATE = FeeRate(RELAY_RATE // 2)
+"""What spending a coin is taken to cost some day. Below what any spend costs now, so that fewer
+inputs are better: where fees hardly move, gathering coins in advance saves nothing."""
+TRIES_MAX = 20_000
+"""Steps of branch and bound; the best choice found by then counts."""
+CHANGE_AIM = 50_000
+"""Satoshis of change that a random draw goes on for: too small a coin only costs fees later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A coin that may be chosen."""
+
+    outpoint: OutPoint
+    value: int
+    """Satoshis."""
+    weight: int = P2WPKH_INPUT_WEIGHT
+    """Weight units of its input, signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the coins are for."""
+
+    amount: int
+    """Satoshis that the payments come to."""
+    outputs: int
+    """How many payments."""
+    outputs_weight: int
+    """Weight units of the payments' outputs."""
+    rate: FeeRate
+    change_dust: int
+    """Change below this is left to the fee."""
+    least_paid: int
+    """What the payments must at least receive, once a subtracted fee is off."""
+    subtract_fee: bool = False
+    """The fee is taken from the amount, not added to it."""
+    change_weight: int = P2WPKH_OUTPUT_WEIGHT
+
+    def vsize(self, chosen: Sequence[Candidate], *, change: bool) -> int:
+        """Virtual bytes of the transaction that spends `chosen`."""
+        inputs_weight = sum(candidate.weight for candidate in chosen)
+        outputs_weight = self.outputs_weight + self.change_weight * change
+        return vsize_of(spend_weight(len(chosen), self.outputs + change, inputs_weight, outputs_weight))
+
+    def worth(self, candidate: Candidate) -> int:
+        """What a coin adds to the payment: its value, less the price of its own input."""
+        return candidate.value - (0 if self.subtract_fee else fee_at(self.rate, vsize_of(candidate.weight)))
+
+    def least(self, inputs: int) -> int:
+        """What the chosen coins must be worth together, if there is no change and at most `inputs` of them."""
+        if self.subtract_fee:
+            return self.amount
+        frame = spend_weight(inputs, self.outputs, 0, self.outputs_weight)
+        return self.amount + fee_at(self.rate, vsize_of(frame))
+
+    def haste(self, candidate: Candidate) -> int:
+        """What spending the coin now costs above spending it later."""
+        vsize = vsize_of(candidate.weight)
+        return fee_at(self.rate, vsize) - fee_at(LATER_RATE, vsize)
+
+    @property
+    def change_price(self) -> int:
+        """What change costs: its output now, its input later."""
+        now = fee_at(self.rate, vsize_of(self.change_weight))
+        return now + fee_at(LATER_RATE, vsize_of(P2WPKH_INPUT_WEIGHT))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A choice, with its arithmetic closed: inputs = amount + change + fee (amount less the fee's
+    part of it, if the fee is subtracted)."""
+
+    chosen: tuple[Candidate, ...]
+    fee: int
+    """Satoshis; never below the goal's rate for `vsize`."""
+    change: int
+    """Satoshis, or 0 for no change output."""
+    vsize: int
+    """Virtual bytes, signatures at their longest."""
+    waste: int
+
+    @property
+    def total(self) -> int:
+        """Satoshis of the coins chosen."""
+        return sum(candidate.value for candidate in self.chosen)
+
+
+def select(candidates: Sequence[Candidate], goal: Goal, rng: Random) -> Selection:
+    """The least wasteful choice found. Raises ShortOfFunds."""
+    pool = sorted((c for c in candidates if goal.worth(c) > 0), key=goal.worth, reverse=True)
+    choices = [
+        closed
+        for chosen in (_without_change(pool, goal), _smallest_alone(pool, goal), _largest_first(pool, goal),
+                       _random_draw(pool, goal, rng))
+        if chosen and (closed := close(chosen, goal))
+    ]  # fmt: skip
+    if not choices:
+        raise _shortage(pool, goal)
+    return min(choices, key=lambda choice: (choice.waste, len(choice.chosen)))
+
+
+def close(chosen: Sequence[Candidate], goal: Goal) -> Selection | None:
+    """The exact fee and change of spending just these coins, or None where they do not suffice."""
+    rest = sum(candidate.value for candidate in chosen) - goal.amount
+    if rest < 0:
+        return None
+    vsize = goal.vsize(chosen, change=True)
+    fee = fee_at(goal.rate, vsize)
+    change = rest if goal.subtract_fee else rest - fee
+    if change < goal.change_dust:
+        vsize, change = goal.vsize(chosen, change=False), 0
+        needed = fee_at(goal.rate, vsize)
+        fee = max(rest, needed) if goal.subtract_fee else rest
+        if fee < needed:
+            return None
+    if vsize > WEIGHT_MAX // WITNESS_SCALE or goal.amount + rest - change - fee < goal.least_paid:
+        return None
+    excess = goal.change_price if change else fee - fee_at(goal.rate, vsize)
+    return Selection(tuple(chosen), fee, change, vsize, sum(map(goal.haste, chosen)) + excess)
+
+
+def _without_change(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
+    """Branch and bound: the least wasteful coins worth the goal, or above it by no more than the
+    price of change.
+
+    A depth-first walk over coins by falling worth, taking each before leaving it out. A branch
+    ends when it is worth enough, wastes too much, or cannot reach the goal any more; of coins
+    worth the same, one left out means leaving out the next ones too.
+    """
+    low = goal.least(len(pool))
+    high = low + goal.change_price
+    worths, hastes = [goal.worth(candidate) for candidate in pool], [goal.haste(candidate) for candidate in pool]
+    prune = min(hastes, default=0) >= 0
+    ahead, have, haste, at = sum(worths), 0, 0, 0
+    taken: list[int] = []
+    best: list[int] | None = None
+    least_waste = 0
+    for _ in range(TRIES_MAX):
+        waste = haste + have - low
+        if low <= have <= high and (best is None or waste < least_waste):
+            best, least_waste = taken.copy(), waste
+        hopeless = best is not None and prune and haste > least_waste
+        if have >= low or have + ahead < low or hopeless:
+            if not taken:
+                break
+            last = taken.pop()
+            ahead += sum(worths[last + 1 : at])
+            have, haste, at = have - worths[last], haste - hastes[last], last + 1
+            continue
+        just_left_out = at > 0 and (not taken or taken[-1] != at - 1)
+        ahead -= worths[at]
+        if not (just_left_out and worths[at] == worths[at - 1]):
+            taken.append(at)
+            have, haste = have + worths[at], haste + hastes[at]
+        at += 1
+    return None if best is None else [pool[position] for position in best]
+
+
+def _smallest_alone(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
+    """The smallest coin that pays for everything and leaves good change; the large ones stay whole."""
+    enough = _enough_with_change(goal, 1)
+    for candidate in reversed(pool):
+        if goal.worth(candidate) >= enough:
+            return [candidate]
+    return None
+
+
+def _largest_first(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
+    """As few coins as possible."""
+    return _until_enough(pool, goal, goal.least(len(pool)))
+
+
+def _random_draw(pool: Sequence[Candidate], goal: Goal, rng: Random) -> list[Candidate] | None:
+    """Coins in random order until they pay for everything and leave good change: says the least
+    about the wallet, and in the long run keeps its coins of many sizes."""
+    drawn = list(pool)
+    rng.shuffle(drawn)
+    return _until_enough(drawn, goal, _enough_with_change(goal, len(pool)))
+
+
+def _enough_with_change(goal: Goal, inputs: int) -> int:
+    return goal.least(inputs) + fee_at(goal.rate, vsize_of(goal.change_weight) + 1) + max(goal.change_dust, CHANGE_AIM)
+
+
+def _until_enough(pool: Sequence[Candidate], goal: Goal, enough: int) -> list[Candidate] | None:
+    chosen, worth = [], 0
+    for candidate in pool:
+        chosen.append(candidate)
+        worth += goal.worth(candidate)
+        if worth >= enough:
+            return chosen
+    return chosen or None
+
+
+def _shortage(pool: Sequence[Candidate], goal: Goal) -> ShortOfFunds:
+    least, available = goal.least(max(len(pool), 1)), sum(goal.worth(candidate) for candidate in pool)
+    if available >= least and pool:
+        if goal.subtract_fee and goal.amount - fee_at(goal.rate, goal.vsize(pool[:1], change=False)) < goal.least_paid:
+            return ShortOfFunds("too little would be left of the amount after the fee: pay more, or lower --fee-rate")
+        return ShortOfFunds("too many small coins for one transaction: pay a smaller amount, several times")
+    return ShortOfFunds(
+        f"not enough coins: {least} sat are needed with the fee, {available} sat can be spent now "
+        "(immature and already spent coins do not count)"
+    )
