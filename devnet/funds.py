@@ -1,1 +1,59 @@
-x = 1
+"""The devnet's own wallet: made with the network, full from the first block on."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chain.address import decode_address
+from chain.block import Block
+from chain.hashes import to_hex
+from chain.params import Params
+from chain.tx import COIN, TxOut, outpoint
+from devnet.state import PASSWORD, Devnet
+from wallet.account import Wallet
+from wallet.client import Esplora
+from wallet.derivation import ENTROPY_BYTES, RECEIVE, KeyPath, words_from_entropy
+from wallet.draft import Order
+from wallet.store import WalletFile
+
+PARTS = 100
+"""Coins that the first one is split into: so many payments can be under way at once."""
+PART_SAT = COIN // 2
+"""Of each but the last, which is what remains."""
+
+
+def create(devnet: Devnet, params: Params) -> str:
+    """Make the wallet, for this network; its first address. Raises WalletError."""
+    words = words_from_entropy(os.urandom(ENTROPY_BYTES))
+    WalletFile.create(devnet.wallet_file, words, PASSWORD, params, Esplora.pause)
+    with _open(devnet, devnet.api_url(0)) as wallet:
+        return wallet.address_of(KeyPath(RECEIVE, 0))
+
+
+def balance_sat(devnet: Devnet, url: str) -> int:
+    """Satoshis that the wallet could spend now, by the node at `url`. Raises WalletError."""
+    with _open(devnet, url) as wallet:
+        return wallet.balance().spendable
+
+
+def split(devnet: Devnet, url: str, first: Block) -> None:
+    """Pay the first block's coin back to the wallet in PARTS pieces. Raises WalletError."""
+    mined = first.txs[0]
+    part = TxOut(PART_SAT, decode_address(devnet.address))
+    order = Order((part,) * (PARTS - 1), only=(outpoint(mined.txid, 0),))
+    with _open(devnet, url, PASSWORD) as wallet:
+        wallet.pay(order)
+
+
+def pay(devnet: Devnet, url: str, address: str, amount_sat: int) -> dict[str, Any]:
+    """Send from the wallet: {"txid", "fee_sat"}. Raises WalletError."""
+    with _open(devnet, url, PASSWORD) as wallet:
+        sent = wallet.send(address, amount_sat)
+    return {"txid": to_hex(sent.txid), "fee_sat": sent.fee}
+
+
+@contextmanager
+def _open(devnet: Devnet, url: str, password: str | None = None) -> Iterator[Wallet]:
+    with Esplora([url]) as client:
+        yield Wallet.open(devnet.wallet_file, password, client)

@@ -88,7 +88,7 @@ def _found(folder: Path, plan: Plan, screen: Screen) -> Devnet:
             _submit(devnet, blocks)
             network.wait_agreement(devnet, FIRST_BLOCKS, say)
             say("splitting the first coin into many")
-            funds.split(devnet, devnet.api_url(0))
+            funds.split(devnet, devnet.api_url(0), blocks[0])
         return save(replace(devnet, ready=True))
     except BaseException:
         # Nothing half-made goes on running; what was started is in the state file.

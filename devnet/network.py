@@ -155,16 +155,21 @@ def stop(devnet: Devnet, indexes: Iterable[int], say: Say, *, force: bool = Fals
 
     One that does not stop in time is killed if `force`, else that is a DevnetError.
     """
-    running = [index for index in indexes if is_running(devnet, index)]
-    for index in running:
+    indexes = list(indexes)
+    for index in indexes:
         processes.send_signal(devnet.processes[index], devnet.datadir(index), signal.SIGTERM)
-    for index in running:
-        say(f"waiting for node {index} to stop")
-        if not processes.wait_end(devnet.processes[index], devnet.datadir(index), STOP_S):
-            if not force:
-                raise DevnetError(f"node {index} has not stopped after {STOP_S:.0f} s: `devnet kill {index}` ends it")
+    stubborn = []
+    for index in indexes:
+        if is_running(devnet, index):
+            say(f"waiting for node {index} to stop")
+        if processes.wait_end(devnet.processes[index], devnet.datadir(index), STOP_S):
+            devnet = save(devnet.with_process(index, None))
+        elif force:
             devnet = kill(devnet, index)
-        devnet = save(devnet.with_process(index, None))
+        else:
+            stubborn.append(index)
+    if stubborn:
+        raise DevnetError(f"node {stubborn[0]} has not stopped in {STOP_S:.0f} s: `devnet kill {stubborn[0]}` ends it")
     return devnet
 
 

@@ -76,7 +76,9 @@ def run(command: click.Command, name: str) -> NoReturn:
     except click.BadParameter as error:
         # A bad value: usage lines would not help.
         fail(name, error.format_message())
-    except click.ClickException as error:
+    except click.UsageError as error:
+        # An option without its argument knows no context.
+        error.ctx = error.ctx or click.Context(command, info_name=name)
         error.show()
         sys.exit(error.exit_code)
     except (DevnetError, WalletError) as error:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -23,10 +24,10 @@ class Screen:
     def step(self, text: str) -> Iterator[Callable[[str], None]]:
         """While something takes its time: a spinner with `text`, replaced by what it is called with."""
         if self._progress.is_terminal and not self.as_json:
-            with self._progress.status(text) as status:
-                yield status.update
+            with self._progress.status(escape(text)) as status:
+                yield lambda text: status.update(escape(text))
         else:
-            self._progress.print(text, highlight=False, soft_wrap=True)
+            self.note(text)
             yield lambda _: None
 
     @contextmanager
@@ -36,7 +37,7 @@ class Screen:
             with self.step(text):
                 yield lambda _: None
             return
-        columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn(escape(text)), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self._progress, transient=True) as progress:
             task = progress.add_task(text, total=total)
             yield lambda done: progress.update(task, completed=done)

@@ -111,6 +111,8 @@ class Chainstate:
         self._recent_bytes = 0
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
+        self.ruled_out = 0
+        """How often a block was ruled out so far: tells who waits for a verdict that there is one."""
         self.tip = self.best = self.tree.genesis
         self.tip = self._load()
         self.best = self._find_best()
@@ -321,8 +323,8 @@ class Chainstate:
         marks = self._store.marks()
         line = {ancestor.hash for ancestor in path(root, entry)[1]} | {root.hash}
         for member in self.tree.branch(root):
-            on_line = member.hash in line or member.height > entry.height and member.ancestor(entry.height) is entry
-            if on_line and member.hash in marks:
+            above = member.height > entry.height and member.ancestor(entry.height) is entry
+            if (above or member.hash in line) and member.hash in marks:
                 self._store.set_mark(member.hash, None)
                 self._failures.pop(member.hash, None)
                 del marks[member.hash]
@@ -341,6 +343,7 @@ class Chainstate:
         self._rule_out(entry)
 
     def _rule_out(self, entry: Entry) -> None:
+        self.ruled_out += 1
         self.tree.set_invalid(entry, True)
         self._drop_staged_from(entry)
         self.best = self._find_best()

@@ -44,11 +44,15 @@ class Child:
         """File descriptor of its output."""
         os.set_blocking(self.stdin, False)
 
+    def close_input(self) -> None:
+        """Tell it to end."""
+        with contextlib.suppress(OSError):
+            self._pipes[0].close()
+
     def end(self) -> str:
         """Close its input, wait for it, kill it if need be; why it ended, in one line."""
-        to_child, from_child, errors = self._pipes
-        with contextlib.suppress(OSError):
-            to_child.close()
+        self.close_input()
+        _, from_child, errors = self._pipes
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:

@@ -22,6 +22,8 @@ from node.pool.entry import Entry
 
 TARGETS = (*range(1, 26), 144, 504, 1008)
 """Blocks to be mined within that are kept apart (Esplora's)."""
+TARGET_MAX = TARGETS[-1]
+"""The longest wait that there are estimates for, in blocks."""
 BUCKET_STEP = 1.1
 LOWEST_RATE_SAT_VB = 1.0
 HIGHEST_RATE_SAT_VB = 10_000.0
@@ -110,7 +112,7 @@ class FeeEstimator:
         self._height = 0
         # All old weights would fade at each block; instead new ones are worth more and more.
         self._weight = 1.0
-        self._view: FeeView | None = NO_ESTIMATES
+        self._view = NO_ESTIMATES
 
     def entered(self, entry: Entry) -> None:
         """A transaction has come into the pool on the present tip (not back out of a block)."""
@@ -139,20 +141,14 @@ class FeeEstimator:
             bucket = self._buckets[waited.bucket]
             bucket.mined[bisect_left(TARGETS, height - waited.height)] += self._weight
             bucket.rates += waited.rate_sat_vb * self._weight
-        self._view = None
+        self._view = self._estimate_all()
 
     def estimate(self, target_blocks: int) -> float | None:
         """sat/vB to be mined within so many blocks, as of the last block; None if not known."""
-        return self.view().estimate(target_blocks)
+        return self._view.estimate(target_blocks)
 
     def view(self) -> FeeView:
-        """All estimates as of the last block. A longer wait never costs more than a shorter one."""
-        if self._view is None:
-            rates = self._estimate_all()
-            for index in range(1, len(rates)):
-                known = [rate for rate in rates[index - 1 : index + 1] if rate is not None]
-                rates[index] = min(known, default=None)
-            self._view = FeeView(tuple(rates))
+        """All estimates as of the last block; any thread may take it."""
         return self._view
 
     def _stop(self, entry: Entry) -> _Waiting | None:
@@ -172,7 +168,7 @@ class FeeEstimator:
                 bucket.scale(1 / self._weight)
             self._weight = 1.0
 
-    def _estimate_all(self) -> list[float | None]:
+    def _estimate_all(self) -> FeeView:
         # Per bucket from the best-paid down: rates, all mined, mined in time, missed.
         seen = [
             (
@@ -184,7 +180,12 @@ class FeeEstimator:
             for bucket in reversed(self._buckets)
             if any(bucket.mined) or any(bucket.left) or bucket.waiting
         ]
-        return [self._estimate_one(target, seen) for target in range(len(TARGETS))]
+        rates: list[float | None] = []
+        for target in range(len(TARGETS)):
+            # A longer wait never costs more than a shorter one.
+            known = (self._estimate_one(target, seen), *rates[-1:])
+            rates.append(min((rate for rate in known if rate is not None), default=None))
+        return FeeView(tuple(rates))
 
     def _estimate_one(
         self, target: int, seen: list[tuple[float, float, list[float], list[float]]]

@@ -6,6 +6,7 @@ it. Knows neither peers nor storage: coins come from a lookup, the next block's 
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from chain.block import Block
 from chain.coins import Coin, CoinLookup
@@ -16,7 +17,7 @@ from chain.value import value
 from node.policy import EXPIRY_S, check_standard
 from node.pool.dump import encode_dump
 from node.pool.entry import Entry, Removal, Removed
-from node.pool.eviction import FeeFloor
+from node.pool.eviction import Eviction, FeeFloor, make_room
 from node.pool.graph import Graph
 from node.pool.staging import Staged, make_entry, stage
 from node.pool.tipchange import Confirmed, TipChange, bring_back, connect_to_pool, remove_with_descendants
@@ -33,12 +34,12 @@ class Added:
     entry: Entry
     """The new one, as it entered."""
     removed: tuple[Removed, ...]
-    """What it replaced and what a full pool pushed out, itself included if it was the worst."""
+    """What it replaced, and what left because the pool was full."""
 
     @property
     def kept(self) -> bool:
-        """False if it was pushed out at once: answer Refused(MEMPOOL_FULL)."""
-        return all(removed.entry.tx is not self.entry.tx for removed in self.removed)
+        """True: a transaction that would be the worst of a full pool is refused when staged."""
+        return True
 
 
 class Mempool:
@@ -104,26 +105,30 @@ class Mempool:
         Unready (MissingInputs, coinbase not mature, lock time not over) and Invalid.
         """
         check_standard(tx)
-        return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now))
+        return self._stage(tx, lookup, context, now)
 
     def restage(self, staged: Staged, lookup: CoinLookup, context: Context, now: float) -> Staged:
         """The same again, after the signatures were verified: pool and tip may have changed.
 
         The checks need no second look: a coin's script and value never change.
         """
-        return stage(self._graph, staged.tx, lookup, context, self.min_fee_sat_kvb(now))
+        return self._stage(staged.tx, lookup, context, now)
+
+    def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float) -> Staged:
+        free_bytes = self.usage_max_bytes - self._graph.view.usage
+        return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), free_bytes)
 
     def add(self, staged: Staged, now: float, time: float | None = None) -> Added:
-        """Put in what was staged; nothing may have changed since. Its signatures are right.
+        """Put in what was staged just now: nothing may have changed since. Its signatures are right.
 
         `time` is when it first entered, if that was before `now` (a pool that was saved).
         """
         graph = self._graph
         removed = [Removed(entry, Removal.REPLACED) for entry in graph.remove(staged.replaced)]
+        removed += self._evict(staged.evicted)
         entry = make_entry(staged, graph.view.entries, now if time is None else time, graph.next_sequence)
         graph.next_sequence += 1
         graph.insert(entry, staged.ancestors)
-        removed += self._trim()
         self._publish_floor(now)
         return Added(entry, tuple(removed))
 
@@ -181,14 +186,15 @@ class Mempool:
         return remove_with_descendants(self._graph, late, Removal.EXPIRED)
 
     def _trim(self) -> list[Removed]:
-        """While the pool is over its limit, take out the worst with its descendants."""
-        graph = self._graph
-        removed: list[Removed] = []
-        while graph.view.usage > self.usage_max_bytes:
-            worst = graph.worst.worst(graph.view.entries)
-            assert worst is not None  # usage is a sum over the entries
-            self._floor.evicted(worst.descendants.fee, worst.descendants.vsize)
-            removed += remove_with_descendants(graph, (worst.tx.txid,), Removal.EVICTED)
+        """What came back out of blocks asked nobody for room: make it now."""
+        view = self._graph.view
+        return self._evict(make_room(self._graph, view.usage - self.usage_max_bytes, inf, ()))
+
+    def _evict(self, evictions: Iterable[Eviction]) -> list[Removed]:
+        removed = []
+        for eviction in evictions:
+            self._floor.evicted(eviction)
+            removed += [Removed(entry, Removal.EVICTED) for entry in self._graph.remove(eviction.txids)]
         return removed
 
     def _publish_floor(self, now: float) -> None:

@@ -11,10 +11,16 @@ import select
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chain.block import Header, decode_header
+from chain.block import Block, Header, decode_header, make_block, make_header
 from chain.compact import target_from_bits
+from chain.errors import Rejected
+from chain.hashes import BlockHash, to_hex
+from node.chainstate import examine
 from node.child import Child
+from node.config import Mine
 from node.miner import NONCES, REPORT_SIZE, ROW, Report, Work, decode_report
+from node.node import Submission
+from node.runtime import OVER, TIP, Runtime
 
 log = logging.getLogger("groat.mining")
 
@@ -22,6 +28,17 @@ BACKOFF_MIN_S, BACKOFF_MAX_S = 1.0, 60.0
 """A miner that dies is started again after the one, doubled each time up to the other."""
 HEALTHY_S = 60.0
 """A miner that has lived so long starts with the shortest wait again."""
+
+REFRESH_S = 1.0
+"""How often the time in the header moves on, and a fuller mempool gives a new template."""
+CATCHING_UP_S = 0.5
+"""Between two looks whether the chain has been caught up with."""
+BEHIND_MAX = 2
+"""Blocks by which the best known header may be ahead before mining waits."""
+STALLED_S = 30.0
+"""Without a new block for so long, mining no longer waits."""
+REFUSED_S = 1.0
+"""Pause after a block of our own was refused."""
 
 
 @dataclass(slots=True)
@@ -129,10 +146,13 @@ class MinerPool:
 
     def stop(self) -> None:
         """End all processes."""
+        children = [slot.child for slot in self._slots if slot.child]
+        for child in children:
+            child.close_input()
+        for child in children:
+            child.end()
         for slot in self._slots:
-            if slot.child:
-                slot.child.end()
-                slot.child = None
+            slot.child = None
 
     def _ready(self, deadline: float) -> list[int]:
         poll = select.poll()
@@ -194,25 +214,78 @@ class MinerPool:
         slot.backoff_s = min(slot.backoff_s * 2, BACKOFF_MAX_S)
 
 
-class Node(Protocol):
-    """What mining needs of the node."""
+class Supervisor:
+    """Keeps the miners on the newest template and hands in what they solve."""
 
-    def template(self) -> Block:
-        """A new candidate on the tip, its nonce still to be found."""
-        ...
+    def __init__(self, runtime: Runtime, pool: MinerPool, mine: Mine, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._runtime = runtime
+        self._pool = pool
+        self._mine = mine
+        self._clock = clock
+        self._tip = b""
+        self._tip_since = clock()
+        for topic in (TIP, OVER):
+            runtime.subscribe(topic, pool.wake)
 
-    def submit(self, block: Block) -> None:
-        """Hand in a solved block."""
-        ...
+    def run(self) -> None:
+        """Mine until the node stops."""
+        interval_s = self._mine.interval_s
+        while not self._runtime.over:
+            if interval_s is not None and self._runtime.pause(interval_s):
+                return
+            if self._is_catching_up():
+                self._runtime.pause(CATCHING_UP_S)
+            else:
+                self._mine_block()
 
-    def state(self) -> object:
-        """Something that compares unequal when a template made now would be a better one."""
-        ...
+    def _mine_block(self) -> None:
+        """Work on one template until it is solved or a better one can be had."""
+        state = self._state()
+        block: Block = self._runtime.call(lambda node, now: node.template(self._mine.script, now), None)
+        header: Header | None = None
+        while not self._runtime.over and state == self._state():
+            newest = at_time(block.header, int(self._runtime.now()))
+            if header is None or header.raw != newest.raw:
+                header = newest
+                self._pool.assign(header)
+            outcome = self._pool.wait(self._clock() + REFRESH_S)
+            if isinstance(outcome, Solved):
+                self._submit(make_block(outcome.header, block.txs))
+            if outcome:
+                return
 
-    def is_behind(self) -> bool:
-        """True while a better chain than ours is being fetched."""
-        ...
+    def _submit(self, block: Block) -> None:
+        submission = Submission(examine(block, self._runtime.view.params))
+        try:
+            verdict = self._runtime.call(lambda node, now: node.submit_block(submission, now), None)
+        except Rejected as rejected:
+            log.error("own block %s refused: %s", to_hex(block.hash), rejected)
+            self._runtime.pause(REFUSED_S)
+            return
+        if verdict is None:
+            log.info("mined block %s", to_hex(block.hash))
+        else:
+            log.info("mined block %s did not become the tip: %s", to_hex(block.hash), verdict)
 
-    def pause(self, seconds: float) -> bool:
-        """Sleep; True if the node is to stop."""
-        ...
+    def _state(self) -> tuple[BlockHash, object]:
+        """Changes when a template made now would be another one."""
+        view = self._runtime.view
+        return view.tip.hash, view.pool.totals
+
+    def _is_catching_up(self) -> bool:
+        """True while blocks of a longer chain come in: what is mined now would be stale.
+
+        Headers alone must not stop a miner, so it goes on when no block has come for a while.
+        """
+        view, now = self._runtime.view, self._clock()
+        if view.tip.hash != self._tip:
+            self._tip, self._tip_since = view.tip.hash, now
+        behind = view.best_header.height - view.tip.height
+        return behind > BEHIND_MAX and now < self._tip_since + STALLED_S
+
+
+def at_time(header: Header, time: int) -> Header:
+    """The same header at a later time, which nothing else in the block depends on."""
+    later = max(header.time, time)
+    return make_header(header.version, header.prev_hash, header.merkle_root, later, header.bits, 0)

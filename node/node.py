@@ -1,44 +1,48 @@
 """The node as a machine without sockets, threads or clock: calls in, a Step out.
 
-Composes the chainstate, the mempool and the network. The runtime (or a simulator) calls it under
-one lock, carries out the effects of each Step, and brings back what they came to: `Answer` for
-requests to peers, `Verified` for signatures.
+Composes chainstate, mempool and network. The runtime (or a simulator) calls it under one lock,
+carries out the effects of each Step, and brings back what they came to: `Answer` for requests to
+peers, `Verified` for signatures.
 """
 
 import itertools
-import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain.block import Block, Header
+from chain.block import Block
 from chain.check import check_tx
 from chain.connect import Context, context_after
-from chain.errors import Invalid, Reject, Rejected
+from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid, Wtxid, to_hex
-from chain.keys import Engine
 from chain.params import Params
 from chain.template import build_block
 from chain.tree import Entry
 from chain.tx import Tx
-from node.admission import Admission, Verdict
+from node.admission import Admission, Offer, Verdict, VerifiedCache
 from node.assembly import select_for_block
 from node.chainstate import Chainstate, Examined, TipChange
 from node.fees import FeeEstimator
 from node.mempool import Mempool
-from node.policy import Policy, check_max_fee
+from node.peers.handshake import Identity
+from node.peers.messages import Hello
+from node.peers.network import Network, PeerInfo
+from node.pool.entry import Entry as PoolEntry
 from node.pool.entry import Removed
-from node.pool.staging import Staged
+from node.pool.orphans import Orphans
+from node.pool.inputs import MissingInputs
 from node.ports import Answer, Effect, Endpoint, Park, PeerId, Publish, Step, Store, Verified, Verify
 from node.view import View
 
-log = logging.getLogger("groat.node")
-
 VERDICT_WAIT_S = 60.0
-"""How long a caller waits for the verdict on what it submitted."""
-EXPIRE_EVERY_S = 600.0
-"""Between two looks for transactions that have waited too long."""
+"""How long a caller waits for what becomes of its transaction or block."""
+EXPIRE_EVERY_S = 60.0
+"""Between two looks for what has waited too long."""
+CHAIN_TOPIC = "chain"
+"""Published whenever a block is committed or ruled out."""
+READY_TOPIC = "ready"
+"""Published once, when the stored blocks' best chain is committed."""
 
 
 class Submission:
@@ -54,7 +58,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the mempool would say to a transaction that it would take."""
+    """What the mempool would make of a transaction that it would take."""
 
     txid: Txid
     wtxid: Wtxid
@@ -62,3 +66,319 @@ class Accepted:
     """Satoshis."""
     vsize: int
     """Virtual bytes."""
+
+
+class Node:
+    """One node. Every method but `peer_of` is to be called under the lock."""
+
+    def __init__(
+        self,
+        params: Params,
+        store: Store,
+        identity: Identity,
+        rng: random.Random,
+        *,
+        listen: Endpoint | None = None,
+        agent: str = "groat",
+        peers: Iterable[Endpoint] = (),
+    ) -> None:
+        """`listen` is what peers are told (see Network), `peers` whom to greet and keep."""
+        token = itertools.count(1).__next__
+        verified = VerifiedCache()
+        self.params = params
+        self.view_version = 0
+        """Changes whenever a new View is to be published."""
+        self.ready = False
+        """The best chain of the stored blocks is committed."""
+        self._store = store
+        self._rng = rng
+        self._static = tuple(peers)
+        self._chain = Chainstate(params, store, token, verified)
+        self._mempool = Mempool()
+        self._orphans = Orphans()
+        self._fees = FeeEstimator()
+        self._admission = Admission(self._mempool, verified, store.coin, self._context, token)
+        self._network = Network(self, self._chain, self._mempool, identity, listen, agent, params, rng)
+        self._expire_at = 0.0
+        self._marked = 0
+
+    # --- the runtime's calls -------------------------------------------------------------------
+
+    def start(self, now: float) -> Step[None]:
+        """Begin: connect what is stored, greet whom the operator named."""
+        return Step(None, tuple(self._pump() + self._network.start(self._static, now)))
+
+    def tick(self, now: float) -> Step[None]:
+        """Let time pass; several times a second."""
+        effects = self._network.tick(now)
+        if now >= self._expire_at:
+            self._expire_at = now + EXPIRE_EVERY_S
+            self._orphans.expire(now)
+            effects += self._removed(self._mempool.expire(now))
+        return Step(None, tuple(effects + self._pump()))
+
+    def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]:
+        """A peer's request, or (with no peer) what an effect came to."""
+        if isinstance(message, Verified):
+            return Step(None, tuple(self._on_verified(message, now)))
+        if isinstance(message, Answer):
+            return Step(None, tuple(self._network.on_answer(message, now) + self._pump()))
+        reply, effects = self._network.handle(peer, message, now)
+        return Step(reply, tuple(effects + self._pump()))
+
+    def greet(self, hello: Hello, host: str, now: float) -> Step[Any]:
+        """A greeting from the address `host`: Welcome or Refusal."""
+        return Step(self._network.greet(hello, host, now))
+
+    def peer_of(self, token: bytes) -> PeerId | None:
+        """Whose session this token is. Needs no lock."""
+        return self._network.peer_of(token)
+
+    def view(self) -> View:
+        """The node as it is now, for readers."""
+        return View(
+            self._chain.tip,
+            self._chain.tree,
+            self._store.snapshot(),
+            self._mempool.view(),
+            self._fees.view(),
+            self.params,
+        )
+
+    # --- local calls: transactions ----------------------------------------------------------------
+
+    def submit_tx(
+        self, tx: Tx, now: float, *, max_fee_rate: float | None = None, time: float | None = None
+    ) -> Step[Txid]:
+        """Take a transaction into the mempool. `max_fee_rate` is in sat/kvB; `time` is when it
+        first entered, if it was saved. Raises Rejected."""
+        check_tx(tx)
+        if self._mempool.by_wtxid(tx.wtxid) is not None:
+            return Step(tx.txid)
+        return self._offer(Offer(tx, None, True, max_fee_rate, time), tx.txid, now)
+
+    def test_accept(self, tx: Tx, now: float, *, max_fee_rate: float | None = None) -> Step[Accepted]:
+        """What the mempool would say. Raises Rejected."""
+        check_tx(tx)
+        staged = self._mempool.stage(tx, self._store.coin, self._context(), now)
+        accepted = Accepted(tx.txid, tx.wtxid, staged.fee, staged.vsize)
+        return self._offer(Offer(tx, None, False, max_fee_rate), accepted, now)
+
+    def _offer(self, offer: Offer, reply: Any, now: float) -> Step[Any]:
+        [verdict], verify = self._admission.offer([offer], now)
+        if verdict.error:
+            raise verdict.error
+        effects = self._judged([verdict], now) + ([verify] if verify else [])
+        if verdict.added or self._admission.is_verified(offer.tx.wtxid):
+            return Step(reply, tuple(effects))
+        return Step(Park(_tx_topic(offer.tx), now + VERDICT_WAIT_S), tuple(effects))
+
+    def dump_mempool(self, now: float) -> Step[bytes]:
+        """The mempool as bytes to save."""
+        return Step(self._mempool.dump())
+
+    # --- local calls: blocks ------------------------------------------------------------------------
+
+    def submit_block(self, submission: Submission, now: float) -> Step[str | None]:
+        """Take in a block. None: it is on the best chain; else Core's word ("duplicate",
+        "duplicate-inconclusive", "inconclusive"). Raises Rejected."""
+        entry = submission.entry
+        if entry is None:
+            known = self._chain.tree.get(submission.examined.block.hash)
+            submission.was_known = known is not None and known.has_body
+            entry = self._chain.submit_block(submission.examined, int(now), sync=True)
+            submission.entry = entry
+        effects = tuple(self._pump())
+        if self._is_followed(entry):
+            return Step("duplicate" if submission.was_known else None, effects)
+        if entry.invalid:
+            raise self._chain.failure(entry.hash) or Invalid(Reject.BAD_PREV)
+        best = self._chain.best
+        if best.height >= entry.height and best.ancestor(entry.height) is entry:
+            return Step(Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
+        return Step("duplicate-inconclusive" if submission.was_known else "inconclusive", effects)
+
+    def template(self, script: bytes, now: float) -> Step[Block]:
+        """An unsolved block on the tip with the best-paid transactions, that pays to `script`."""
+        chosen = select_for_block(self._mempool.view())
+        return Step(assemble(self._chain.tip, chosen, script, int(now), self.params, self._rng.getrandbits(64)))
+
+    def invalidate(self, block_hash: BlockHash, now: float) -> Step[None]:
+        """Rule out a block and all on top of it. Raises LookupError for one that is not known,
+        ValueError for genesis."""
+        entry = self._entry(block_hash)
+        if entry.parent is None:
+            raise ValueError("the genesis block cannot be invalidated")
+        if not entry.invalid:
+            self._chain.invalidate(entry)
+        return self._settled(now)
+
+    def reconsider(self, block_hash: BlockHash, now: float) -> Step[None]:
+        """Take back every mark on a block, those before it and those on top of it."""
+        entry = self._entry(block_hash)
+        if entry.invalid:
+            self._chain.reconsider(entry)
+        return self._settled(now)
+
+    def _settled(self, now: float) -> Step[None]:
+        effects = tuple(self._pump())
+        return Step(None if self._chain.settled else Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
+
+    def _entry(self, block_hash: BlockHash) -> Entry:
+        entry = self._chain.tree.get(block_hash)
+        if entry is None:
+            raise LookupError("Block not found")
+        return entry
+
+    def _is_followed(self, entry: Entry) -> bool:
+        tip = self._chain.tip
+        return tip.height >= entry.height and tip.ancestor(entry.height) is entry
+
+    # --- local calls: peers ------------------------------------------------------------------------------
+
+    def peers(self, now: float) -> Step[tuple[PeerInfo, ...]]:
+        """All peers, in order of arrival."""
+        return Step(self._network.peers())
+
+    def add_peer(self, endpoint: Endpoint, now: float) -> Step[bool]:
+        """Stay linked with an endpoint. False if it was kept already."""
+        added, effects = self._network.keep(endpoint, now)
+        return Step(added, tuple(effects))
+
+    def remove_peer(self, endpoint: Endpoint, now: float) -> Step[bool]:
+        """Keep an endpoint no longer. False if it was not kept."""
+        removed, effects = self._network.release(endpoint, now)
+        return Step(removed, tuple(effects))
+
+    def disconnect(self, peer: PeerId, now: float) -> Step[None]:
+        """End a peer's sessions, for now."""
+        return Step(None, tuple(self._network.drop(peer, now)))
+
+    # --- the network's host ---------------------------------------------------------------------------------
+
+    def take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
+        """A body that was asked for. Raises Rejected."""
+        self._chain.submit_block(body, int(now), sync=False)
+        return self._pump()
+
+    def take_txs(self, peer: PeerId, txs: Sequence[Tx], now: float) -> Sequence[Effect]:
+        """Transactions that were asked for."""
+        return self._take_offers([Offer(tx, peer) for tx in txs], now)
+
+    def raw_block(self, block_hash: BlockHash) -> bytes | None:
+        """A stored block."""
+        entry = self._chain.tree.get(block_hash)
+        return self._store.block(entry.height, entry.hash) if entry and entry.has_body else None
+
+    # --- transactions ---------------------------------------------------------------------------------------
+
+    def _take_offers(self, offers: Sequence[Offer], now: float) -> list[Effect]:
+        """What others offer: nobody waits for a verdict, orphans are kept."""
+        sound = []
+        for offer in offers:
+            try:
+                check_tx(offer.tx)
+            except Invalid:
+                self._network.on_rejected(offer.tx.wtxid)
+                continue
+            sound.append(offer)
+        verdicts, verify = self._admission.offer(sound, now)
+        return self._judged(verdicts, now) + ([verify] if verify else [])
+
+    def _judged(self, verdicts: Iterable[Verdict], now: float) -> list[Effect]:
+        """Tell everyone whom it concerns what became of transactions."""
+        effects: list[Effect] = []
+        for verdict in verdicts:
+            tx, peer = verdict.offer.tx, verdict.offer.source
+            if verdict.added is not None:
+                entry = verdict.added.entry
+                self._fees.entered(entry)
+                self._network.on_accepted(tx)
+                effects += self._removed(verdict.added.removed)
+                effects.append(Publish("mempool", {"added": to_hex(tx.txid)}))
+                effects += self._retry_orphans([tx.txid], now)
+            elif isinstance(verdict.error, MissingInputs) and verdict.error.parents and peer is not None:
+                if self._orphans.add(peer, tx, verdict.error.parents, now):
+                    self._network.on_orphaned(tx, verdict.error.parents, peer, now)
+            elif verdict.error is not None and peer is not None:
+                self._network.on_rejected(tx.wtxid)
+        return effects
+
+    def _retry_orphans(self, parents: Iterable[Txid], now: float) -> list[Effect]:
+        """What waited for these gets another chance."""
+        orphans = self._orphans.take_children(parents)
+        return self._take_offers([Offer(orphan.tx, next(iter(orphan.peers), None)) for orphan in orphans], now)
+
+    def _removed(self, removed: Iterable[Removed]) -> list[Effect]:
+        effects: list[Effect] = []
+        for gone in removed:
+            self._fees.left(gone.entry)
+            effects.append(Publish("mempool", {"removed": to_hex(gone.entry.tx.txid), "why": str(gone.reason)}))
+        return effects
+
+    # --- blocks ------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> list[Effect]:
+        """Stage what can be staged, and send out its signatures."""
+        effects: list[Effect] = []
+        while (staged := self._chain.advance()) is not None:
+            effects.append(Verify(staged.token, staged.checks))
+        if self._chain.ruled_out != self._marked:
+            self._marked = self._chain.ruled_out
+            effects.append(Publish(CHAIN_TOPIC, {}))
+        if not self.ready and self._chain.settled:
+            self.ready = True
+            self.view_version += 1
+            effects.append(Publish(READY_TOPIC, {}))
+        return effects
+
+    def _on_verified(self, verified: Verified, now: float) -> list[Effect]:
+        if self._admission.owns(verified.token):
+            verdicts, verify = self._admission.settle(verified.token, verified.failure, now)
+            effects = self._judged(verdicts, now) + ([verify] if verify else [])
+            return effects + [Publish(_tx_topic(verdict.offer.tx), {}) for verdict in verdicts]
+        changes = self._chain.verified(verified.token, verified.failure)
+        return [effect for change in changes for effect in self._on_tip(change, now)] + self._pump()
+
+    def _on_tip(self, change: TipChange, now: float) -> list[Effect]:
+        """The ledger has moved: so do mempool, estimates, readers and peers."""
+        blocks = [connected.block for connected in change.connected]
+        undone = [tx for left in reversed(change.disconnected) for tx in left.block.txs]
+        pool = self._mempool.on_tip_change(undone, blocks, self._store.coin, self._context(), now)
+        for confirmed in pool.confirmed:
+            self._fees.connected(confirmed.height, confirmed.entries)
+        for entry in pool.returned:
+            self._network.on_accepted(entry.tx)
+        self.view_version += 1
+        mined = [tx.wtxid for block in blocks for tx in block.txs]
+        effects: list[Effect] = self._removed(pool.removed)
+        effects += self._network.on_tip(mined, not change.disconnected, now)
+        effects += self._retry_orphans([tx.txid for block in blocks for tx in block.txs], now)
+        return [*effects, Publish("tip", _tip_event(change)), Publish(CHAIN_TOPIC, {})]
+
+    def _context(self) -> Context:
+        """Where the next block's transactions will be connected."""
+        return context_after(self._chain.tip)
+
+
+def assemble(
+    parent: Entry, chosen: Sequence[PoolEntry], script: bytes, now: int, params: Params, extra_nonce: int
+) -> Block:
+    """An unsolved block on `parent` with these entries of the mempool, that pays to `script`."""
+    fees = sum(entry.fee for entry in chosen)
+    return build_block(parent, [entry.tx for entry in chosen], fees, script, now, params, extra_nonce)
+
+
+def _tx_topic(tx: Tx) -> str:
+    return f"tx:{tx.wtxid.hex()}"
+
+
+def _tip_event(change: TipChange) -> dict[str, Any]:
+    return {
+        "hash": to_hex(change.new.hash),
+        "height": change.new.height,
+        "old_hash": to_hex(change.old.hash),
+        "old_height": change.old.height,
+        "disconnected": len(change.disconnected),
+        "connected": len(change.connected),
+    }

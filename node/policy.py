@@ -88,8 +88,10 @@ class Policy(StrEnum):
     """It is here with other witnesses."""
     MEMPOOL_MIN_FEE = "mempool min fee not met"
     """Below the floor that a full pool has raised."""
+    BUSY = "busy"
+    """Too many signatures are being verified: try again (ours)."""
     MEMPOOL_FULL = "mempool full"
-    """It was taken in and at once pushed out again, being the worst of a full pool."""
+    """There is no room, and nobody in the pool pays less."""
     TOO_LONG_CHAIN = "too-long-mempool-chain"
     """With it an unconfirmed chain would have more than 25 transactions or 101,000 vB."""
     SPENDS_CONFLICTING = "bad-txns-spends-conflicting-tx"
@@ -100,6 +102,8 @@ class Policy(StrEnum):
     """A replacement that would push out more than 100 (BIP125, rule 5)."""
     ADDS_UNCONFIRMED = "replacement-adds-unconfirmed"
     """A replacement that spends an unconfirmed output which the replaced did not (BIP125, rule 2)."""
+    BUSY = "busy"
+    """Ours: too many transactions have their signatures verified right now."""
 
 
 class Refused(Rejected):

@@ -54,6 +54,10 @@ EVENTS_MAX = 1_024
 """Published events kept for those who follow them; one who is slower misses some."""
 
 
+TIP, OVER = "tip", "over"
+"""Topics to subscribe to: the best chain has a new tip; the node begins to stop."""
+
+
 class NotReady(Exception):
     """The node is still starting, or already stopping: come again later."""
 
@@ -104,7 +108,9 @@ class Solver(Protocol):
     """Does proof of work; `node.mining.MinerPool` is one."""
 
     def solve(self, header: Header, deadline: float, is_wanted: Callable[[], bool]) -> Header | None: ...
-    def wake(self) -> None: ...
+    def wake(self) -> None:
+        """Have `solve` ask at once whether it is still wanted."""
+        ...
 
 
 _Errand = Verify | tuple[PeerId | None, Answer]
@@ -138,7 +144,7 @@ class Runtime:
         self._events: deque[Happened] = deque(maxlen=EVENTS_MAX)
         self._event_number = 0
         self._event_bell = threading.Condition()
-        self._verify_jobs: queue.Queue[Verify | None] = queue.Queue(VERIFY_JOBS_MAX)
+        self._verify_jobs: queue.SimpleQueue[Verify | None] = queue.SimpleQueue()
         self._seats = {"api": threading.BoundedSemaphore(API_SEATS), "p2p": threading.BoundedSemaphore(P2P_SEATS)}
         self._solving = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -171,8 +177,8 @@ class Runtime:
         """Wait until somebody calls `stop`; the first one's exit code."""
         return self._ending.get()
 
-    def close(self, within_s: float) -> None:
-        """Refuse what comes, send away who waits, let threads end and drop the core."""
+    def close(self) -> None:
+        """Refuse what comes, send away who waits, drop the core. `join` comes after."""
         self._ready = False
         self._over.set()
         with self._lock:
@@ -180,12 +186,15 @@ class Runtime:
             bells = [bell for parked in self._parked.values() for bell in parked]
         for bell in bells:
             bell.set()
+        for listener in self._listeners.get(OVER, ()):
+            listener()
         with self._event_bell:
             self._event_bell.notify_all()
-        if self._solver:
-            self._solver.wake()
         for _ in range(VERIFY_THREADS):
             self._verify_jobs.put(None)
+
+    def join(self, within_s: float) -> None:
+        """Wait for the threads to end; those that are in the middle of a request end with the process."""
         deadline = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -199,8 +208,11 @@ class Runtime:
         """Sleep, but not beyond the beginning of the end; True if that is here."""
         return self._over.wait(seconds)
 
-    def spawn(self, name: str, body: Callable[[], None]) -> None:
-        """Run `body` in a thread of its own. What it raises stops the node."""
+    def spawn(self, name: str, body: Callable[[], None], *, joined: bool = True) -> None:
+        """Run `body` in a thread of its own. What it raises stops the node.
+
+        `join` waits for those that are `joined`.
+        """
 
         def run() -> None:
             try:
@@ -209,9 +221,9 @@ class Runtime:
             except NotReady:
                 pass  # the node stops; the reason is in the log
 
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=run, name=name, daemon=True)
-        self._threads.append(thread)
+        if joined:
+            self._threads.append(thread)
         thread.start()
 
     # --- calls ---------------------------------------------------------------------------------
@@ -224,12 +236,13 @@ class Runtime:
             raise NotReady
         return view
 
-    def call(self, fn: Callable[[Any, float], Step[R]], seats: str = "api") -> R | None:
+    def call(self, fn: Callable[[Any, float], Step[R]], seats: str | None = "api") -> R | None:
         """Call the core: `fn(core, now)` under the lock, its effects carried out.
 
         Where the reply is to wait, waits without the lock and calls again; None if there was
         still no reply at the deadline. `fn` may raise Rejected, which is passed on, and nothing
-        else. Raises NotReady; Busy where too many wait.
+        else. `seats` names whose waiting threads are counted, None for the node's own. Raises
+        NotReady; Busy where too many wait.
         """
         if not self._ready:
             raise NotReady
@@ -256,7 +269,7 @@ class Runtime:
         None if `deadline` (Unix time) came first, the tip moved away from its parent, or no
         nonce fits. One at a time; others wait for their turn. Raises NotReady.
         """
-        if self._solver is None or not self._solving.acquire(timeout=max(0.0, deadline - self.now())):
+        if not self._solver or not self._solving.acquire(timeout=max(0.0, deadline - self.now())):
             return None
         try:
             left_s = deadline - self.now()
@@ -351,9 +364,8 @@ class Runtime:
         while errands:
             errand = errands.popleft()
             if isinstance(errand, Verify):
-                if not self._verifiers.is_small(errand.checks) and self._queue_verify(errand):
-                    continue
-                errands.extend(self._feed(None, self._verify(errand)))
+                if self._verifiers.is_small(errand.checks) or not self._queue_verify(errand):
+                    errands.extend(self._feed(None, self._verify(errand)))
             else:
                 errands.extend(self._feed(*errand))
 
@@ -361,10 +373,9 @@ class Runtime:
         return self._locked(lambda core, now: core.handle(peer, message, now))[2]
 
     def _queue_verify(self, errand: Verify) -> bool:
-        try:
-            self._verify_jobs.put_nowait(errand)
-        except queue.Full:
+        if self._verify_jobs.qsize() >= VERIFY_JOBS_MAX:
             return False
+        self._verify_jobs.put(errand)
         return True
 
     def _verify(self, errand: Verify) -> Verified:
@@ -378,7 +389,7 @@ class Runtime:
         self._parked.setdefault(topic, []).append(bell)
         return bell
 
-    def _wait(self, topic: str, bell: threading.Event | None, deadline: float, seats: str) -> bool:
+    def _wait(self, topic: str, bell: threading.Event | None, deadline: float, seats: str | None) -> bool:
         """Wait for the bell; False if the deadline was over before."""
         assert bell is not None
         left_s = deadline - self.now()
@@ -387,15 +398,22 @@ class Runtime:
                 return True
             if left_s <= 0:
                 return False
-            if not self._seats[seats].acquire(blocking=False):
-                raise Busy
-            try:
+            with self._seat(seats):
                 bell.wait(left_s)
-            finally:
-                self._seats[seats].release()
             return True
         finally:
             self._leave(topic, bell)
+
+    @contextmanager
+    def _seat(self, seats: str | None) -> Iterator[None]:
+        taken = self._seats.get(seats or "")
+        if taken and not taken.acquire(blocking=False):
+            raise Busy
+        try:
+            yield
+        finally:
+            if taken:
+                taken.release()
 
     def _leave(self, topic: str, bell: threading.Event) -> None:
         with self._lock:

@@ -39,6 +39,11 @@ class Verifier:
         self._child: Child | None = None
         self._deadline = 0.0
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if it runs."""
+        return self._child.pid if self._child else None
+
     def ask(self, checks: bytes) -> None:
         """Hand over a batch. Raises VerifierLost."""
         count = len(checks) // CHECK_SIZE
@@ -140,7 +145,7 @@ class VerifierPool:
                     verifier.ask(share)
                 return verifier.verdict()
             except VerifierLost as lost:
-                log.warning("verifier process lost: %s", lost)
+                log.warning("verifier process lost (%s)", lost)
         return self._engine.first_failure(share)
 
 
@@ -148,6 +153,6 @@ def _ask(verifier: Verifier, share: bytes) -> bool:
     try:
         verifier.ask(share)
     except VerifierLost as lost:
-        log.warning("verifier process lost: %s", lost)
+        log.warning("verifier process lost (%s)", lost)
         return False
     return True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chain.hashes import BlockHash
 from chain.params import Params
 from chain.tree import BlockTree, Entry
-from node.fees import FeeEstimator
+from node.fees import FeeView
 from node.mempool import MempoolView
 from node.ports import Reader
 
@@ -25,7 +25,7 @@ class View:
     """The store as it was when `tip` was committed."""
     pool: MempoolView
     """Unconfirmed transactions on top of `tip`."""
-    fees: FeeEstimator
+    fees: FeeView
     """What recent blocks asked for."""
     params: Params
 

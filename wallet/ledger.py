@@ -94,8 +94,8 @@ def with_pending(coins: Iterable[OwnCoin], pending: Iterable[Pending]) -> dict[O
     return held
 
 
-def unconfirmed_ancestors(pending: Iterable[Pending]) -> dict[Txid, int]:
-    """For each unconfirmed payment of ours, how many unconfirmed payments it stands on, itself counted.
+def unconfirmed_ancestors(pending: Iterable[Pending]) -> dict[Txid, frozenset[Txid]]:
+    """For each unconfirmed payment of ours, the unconfirmed payments it stands on, itself included.
 
     Of other people's we know nothing: the node has the last word.
     """
@@ -105,7 +105,7 @@ def unconfirmed_ancestors(pending: Iterable[Pending]) -> dict[Txid, int]:
             continue
         parents = (ancestors.get(outpoint_txid(spent.outpoint), frozenset()) for spent in payment.tx.inputs)
         ancestors[payment.txid] = frozenset({payment.txid}).union(*parents)
-    return {txid: len(stack) for txid, stack in ancestors.items()}
+    return ancestors
 
 
 def as_chain_tx(payment: Pending, script_at: ScriptAt) -> ChainTx:

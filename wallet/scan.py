@@ -106,3 +106,15 @@ def _rest(client: Esplora, script_hash: bytes, first: list[ChainTx], down_to: in
         page = client.script_txs_after(script_hash, page[-1].txid)
         txs += page
     raise NodeError(f"one address has more than {PAGES_MAX * PAGE_CONFIRMED} transactions: too many to read")
+
+
+def used_receiving(client: Esplora, account: Account, handed_out: int) -> frozenset[int]:
+    """Indexes of the receiving addresses that anybody has paid, up to the gap limit."""
+    used = set()
+    index, end = 0, handed_out + GAP_LIMIT
+    while index < end:
+        if client.script_txs(sha256(account.script(KeyPath(RECEIVE, index)))):
+            used.add(index)
+            end = max(end, index + 1 + GAP_LIMIT)
+        index += 1
+    return frozenset(used)

@@ -23,6 +23,7 @@ BURIED_DEPTH = 6
 PENDING_KEEP_BLOCKS = 2_016
 """How long a payment that can no longer confirm is kept: some fork might bring its coins back."""
 PENDING_MAX = 20_000
+ADDRESSES_MAX = 100_000
 COINS_MAX = 200_000
 """Most entries in a file that is still taken for ours."""
 HEIGHT_MAX = 2**31 - 1
@@ -162,8 +163,8 @@ def decode_state(fields: Fields) -> State:
     """The state that JSON holds. Raises DamagedFile."""
     settled = fields.object("settled")
     return State(
-        fields.integer("receive_next", 1, INDEX_MAX),
-        fields.integer("change_next", 0, INDEX_MAX),
+        fields.integer("receive_next", 1, ADDRESSES_MAX),
+        fields.integer("change_next", 0, ADDRESSES_MAX),
         tuple(_decode_pending(Fields(row, "a payment")) for row in fields.rows("pending", PENDING_MAX)),
         _decode_snapshot(fields.object("snapshot")) if fields.has("snapshot") else None,
         frozenset(

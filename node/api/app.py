@@ -11,19 +11,25 @@ from flask import Flask, Response
 from flask.sessions import SessionMixin
 from werkzeug.exceptions import HTTPException
 
-from node.api import esplora, esplora_fees, esplora_scripts
+from node.api import esplora_blocks, esplora_mempool, esplora_scripts, esplora_txs
 from node.api.answers import Problem, problem
 from node.api.call import Call
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
 from node.api.lookup import BlockMeasures, NoIndex
 from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc import RPC_BODY_MAX, RpcServer
+from node.api.rpc_coins import ScanTurn
 from node.api.rpc_table import METHODS
 from node.config import Config
 from node.ports import Endpoint
 from node.runtime import Busy, NotReady, Runtime
 
-ROUTES: tuple[Route, ...] = (*esplora.ROUTES, *esplora_scripts.ROUTES, *esplora_fees.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *esplora_blocks.ROUTES,
+    *esplora_txs.ROUTES,
+    *esplora_scripts.ROUTES,
+    *esplora_mempool.ROUTES,
+)
 """Every route of the API but JSON-RPC's `POST /`."""
 UNAUTHORIZED_BODY_MAX = 64 * 1024
 """Bytes of a JSON-RPC request without the right credentials; more is not read."""
@@ -49,12 +55,12 @@ def create_api_app(runtime: Runtime, config: Config, listening: tuple[Endpoint, 
     """The WSGI application. `listening` is where it is served, if not where `config` says."""
     app = bare_app("groat.api")
     hosts = HostList(config.allow_hosts, listening or config.api)
-    measures = BlockMeasures()
+    measures, scan_turn, started = BlockMeasures(), ScanTurn(), runtime.now()
     rpc = RpcServer(METHODS, Credentials.of(config))
     app.extensions["groat.rpc"] = rpc
 
     def call() -> Call:
-        return Call(runtime.view, runtime, config, measures, _body)
+        return Call(runtime.view, runtime, config, measures, scan_turn, started, _body)
 
     @app.before_request
     def check_host() -> Response | None:
@@ -148,7 +154,8 @@ def _check_origin(config: Config) -> None:
 def _preflight(config: Config) -> Response | None:
     """What a browser asks before a request of another origin; None where it asks in vain."""
     headers = flask.request.headers
-    if "Access-Control-Request-Method" not in headers or not cors_headers(headers.get("Origin", ""), config.cors_origins):
+    allowed = cors_headers(headers.get("Origin", ""), config.cors_origins)
+    if not allowed or "Access-Control-Request-Method" not in headers:
         return None
     return Response(status=204, headers=list(PREFLIGHT_HEADERS))
 

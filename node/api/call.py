@@ -1,6 +1,7 @@
 """What a handler works with: one View, and a way to ask the core for a change."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +26,10 @@ class Call:
     config: Config
     measures: BlockMeasures
     """Of blocks, kept from request to request."""
+    scan_turn: AbstractContextManager[None]
+    """Held by whoever walks through the whole coin set."""
+    started: float
+    """When the application was made, Unix time in seconds."""
     body: Callable[[], bytes]
     """Reads the request's body."""
 

@@ -99,6 +99,12 @@ def find_block(view: View, entry: Entry) -> Block | None:
     return None if raw is None else decode_block(raw)
 
 
+def block_txids(view: View, entry: Entry) -> list[Txid] | None:
+    """The ids of a block's transactions in order, or None where only the header is here."""
+    block = find_block(view, entry)
+    return None if block is None else [tx.txid for tx in block.txs]
+
+
 def block_txs(view: View, entry: Entry, first: int, limit: int) -> list[FoundTx]:
     """Transactions of a block whose body is here, from position `first` on."""
     raw = raw_block(view, entry)

@@ -133,9 +133,7 @@ class Method:
             if position is None:
                 raise RpcError(BAD_VALUE, f"Unknown named parameter {shown(name)}")
             if position in taken:
-                raise RpcError(
-                    BAD_VALUE, f"Parameter {name} specified twice both as positional and named argument"
-                )
+                raise RpcError(BAD_VALUE, f"Parameter {name} specified twice both as positional and named argument")
             taken.add(position)
             given[position] = content
         return given
@@ -144,9 +142,9 @@ class Method:
 # --- parameters ----------------------------------------------------------------------------
 
 
-def block_hash(name: str) -> Arg:
+def block_hash(name: str, default: Any = REQUIRED) -> Arg:
     """A block's hash in display order."""
-    return Arg(name, lambda name, content: BlockHash(_hash(name, content)), "string")
+    return Arg(name, lambda name, content: BlockHash(_hash(name, content)), "string", default)
 
 
 def txid(name: str) -> Arg:
@@ -206,9 +204,7 @@ _KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "numb
 
 def wrong_type(content: Any, expected: str) -> RpcError:
     """The error for a value of another JSON type."""
-    return RpcError(
-        TYPE, f"JSON value of type {_KINDS.get(type(content), 'null')} is not of expected type {expected}"
-    )
+    return RpcError(TYPE, f"JSON value of type {_KINDS.get(type(content), 'null')} is not of expected type {expected}")
 
 
 def _string(_: str, content: Any) -> str:

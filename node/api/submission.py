@@ -35,9 +35,7 @@ def decode_hex_tx(given: str) -> Tx:
             raise ValueError
         return decode_tx(bytes.fromhex(given))
     except (ValueError, Invalid):
-        raise SubmissionError(
-            DECODE_FAILED, "TX decode failed. Make sure the tx has at least one input."
-        ) from None
+        raise SubmissionError(DECODE_FAILED, "TX decode failed. Make sure the tx has at least one input.") from None
 
 
 def submit_hex(call: Call, given: str, max_rate_sat_kvb: int = DEFAULT_MAX_RATE_SAT_KVB) -> Txid:

@@ -30,6 +30,15 @@ def normalise_host(host: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
+def advertised(listen: Endpoint) -> Endpoint:
+    """How to tell others of a listener: one on all addresses, or on a name, is where it is seen."""
+    try:
+        address = ipaddress.ip_address(listen.host)
+    except ValueError:
+        return Endpoint("", listen.port)
+    return Endpoint("" if address.is_unspecified else normalise_host(listen.host), listen.port)
+
+
 def is_dialable(endpoint: Endpoint, allow_local: bool) -> bool:
     """True if an endpoint that somebody told us may be dialled: a public IP address, and where
     the network allows it also a private or loopback one. Names never: whoever answers for them

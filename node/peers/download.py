@@ -6,7 +6,7 @@ somebody could, its requests go there. Bodies are checked by hash, so nobody nee
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from chain.params import Params
 from chain.tree import Entry, fork_point
 from node.chainstate import Chainstate, Examined, examine
 from node.peers.bounded import Recent
+from node.peers.branches import between, is_on
 from node.peers.messages import BlockMessage, GetBlock
 from node.peers.requests import Requests
 from node.ports import Effect, Failed, Link, PeerId
@@ -41,6 +42,8 @@ LACKING_MAX = 256
 """Blocks that a peer is known not to have; beyond, the oldest is asked again."""
 DELIVERED_MAX = 2 * WINDOW
 """Blocks whose deliverer is remembered until they are connected."""
+REVIEW_EVERY_S = 1.0
+"""Between two looks at these."""
 
 Accept = Callable[[PeerId, Examined, float], Sequence[Effect]]
 """Takes a body that was asked for and is the header's. Raises Rejected."""
@@ -77,6 +80,10 @@ class _Source:
         """How many more blocks may be asked of it."""
         return self.quota - len(self.asked) if now >= self.rest_until else 0
 
+    def can_take(self, entry: Entry, now: float) -> bool:
+        """True if it could be asked for this block of its branch."""
+        return self.room(now) > 0 and entry.hash not in self.asked and entry.hash not in self.lacking
+
 
 class Download:
     """All bodies under way."""
@@ -102,6 +109,7 @@ class Download:
         """Who is to deliver what."""
         self._delivered: dict[BlockHash, PeerId] = {}
         self._patience_s = PATIENCE_S
+        self._review_at = 0.0
 
     def linked(self, peer: PeerId) -> None:
         """A peer can be asked."""
@@ -131,14 +139,14 @@ class Download:
 
     def _ask_one(self, peer: PeerId, wanted: dict[BlockHash, deque[Entry]], now: float, effects: list[Effect]) -> bool:
         """Ask `peer` for the lowest block that nobody was asked for; False if there is none, or no room."""
-        source, best, link = self._sources[peer], self._best_of(peer), self._link_of(peer)
-        if best is None or link is None or source.room(now) <= 0:
+        source, best, link = self._sources.get(peer), self._best_of(peer), self._link_of(peer)
+        if source is None or best is None or link is None:
             return False
         if best.hash not in wanted:
             wanted[best.hash] = deque(self._missing(best))
         branch = wanted[best.hash]
-        entry = next((e for e in branch if e.hash not in self._in_flight and e.hash not in source.lacking), None)
-        if entry is None or entry.hash in source.asked:
+        entry = next((e for e in branch if e.hash not in self._in_flight and source.can_take(e, now)), None)
+        if entry is None:
             return False
         if branch[0] is entry:
             branch.popleft()
@@ -150,20 +158,21 @@ class Download:
         effects.append(self._requests.send(link, GetBlock(entry.hash), now, BLOCK_S, then))
         return True
 
-    def _missing(self, best: Entry) -> Iterator[Entry]:
+    def _missing(self, best: Entry) -> list[Entry]:
         """The blocks without bodies that lead to `best`, lowest first, within one window."""
+        while best.invalid:
+            assert best.parent is not None
+            best = best.parent
         tip = self._chain.tip
         if best.chainwork < tip.chainwork:
-            return
+            return []
         base = fork_point(tip, best)
         while base is not best:
             top = best.ancestor(min(best.height, base.height + WINDOW))
-            missing = [entry for entry in _between(base, top) if not entry.has_body or entry.invalid]
-            if missing:
-                # What stands on an invalid block is not worth having.
-                yield from (entry for entry in missing if not missing[0].invalid and not entry.invalid)
-                return
+            if missing := [entry for entry in between(base, top) if not entry.has_body]:
+                return missing
             base = top
+        return []
 
     # --- answers -------------------------------------------------------------------------
 
@@ -192,18 +201,20 @@ class Download:
         source.quota = min(IN_FLIGHT_MAX, source.quota + 1)
         self._patience_s = max(PATIENCE_S, self._patience_s * PATIENCE_DECAY)
         if entry.has_body or entry.invalid:
-            return []  # a request that was given to another peer meanwhile
+            return []  # the request had been given to another peer meanwhile
         self._delivered[entry.hash] = peer
         if len(self._delivered) > DELIVERED_MAX:
             del self._delivered[next(iter(self._delivered))]
+        effects: list[Effect] = []
         try:
-            return list(self._accept(peer, body, now))
+            effects += self._accept(peer, body, now)
         except Rejected as fault:
-            self._delivered.pop(entry.hash)
+            self._delivered.pop(entry.hash, None)
             if isinstance(fault, Invalid):
-                return self._punish(peer, f"sent an invalid block: {fault}", now)
-            source.lacking.add(entry.hash)
-            return []
+                effects += self._punish(peer, f"sent an invalid block: {fault}", now)
+        if not entry.has_body:
+            source.lacking.add(entry.hash)  # whatever was wrong with it: not from this peer again
+        return effects
 
     # --- time ----------------------------------------------------------------------------
 
@@ -214,46 +225,33 @@ class Download:
         return effects + self.pump(now)
 
     def _take_from_stalled(self, now: float) -> None:
-        owing = {peer for peer in self._in_flight.values()}
-        stalled = [peer for peer in owing if now - self._sources[peer].progress >= self._patience_s]
-        helpers = [
-            best
-            for peer, source in self._sources.items()
-            if peer not in stalled and source.room(now) > 0 and (best := self._best_of(peer))
-        ]
-        taken = False
+        """Free what peers owe that have been silent for too long, where another could do it."""
+        stalled = {p for p in self._in_flight.values() if now - self._sources[p].progress >= self._patience_s}
+        taken_from = set()
         for block_hash, peer in list(self._in_flight.items()):
-            entry = self._sources[peer].asked[block_hash]
-            if peer in stalled and any(_is_on(entry, best) for best in helpers):
+            if peer in stalled and self._could_help(self._sources[peer].asked[block_hash], peer, stalled, now):
                 del self._in_flight[block_hash]
-                self._sources[peer].quota = max(1, self._sources[peer].quota // 2)
-                taken = True
-        if taken:
+                taken_from.add(peer)
+        for peer in taken_from:
+            self._sources[peer].quota = max(1, self._sources[peer].quota // 2)
+        if taken_from:
             self._patience_s = min(PATIENCE_MAX_S, self._patience_s * 2)
+
+    def _could_help(self, entry: Entry, owner: PeerId, stalled: set[PeerId], now: float) -> bool:
+        others = ((p, s) for p, s in self._sources.items() if p != owner and p not in stalled)
+        return any((best := self._best_of(p)) and is_on(entry, best) and s.can_take(entry, now) for p, s in others)
 
     def _punish_deliverers(self, now: float) -> list[Effect]:
         """A body is connected long after its delivery; only then its inputs and signatures are judged."""
         effects: list[Effect] = []
+        if now < self._review_at:
+            return effects
+        self._review_at = now + REVIEW_EVERY_S
         for block_hash, peer in list(self._delivered.items()):
             entry = self._chain.tree.get(block_hash)
-            if entry is None or entry.invalid or _is_on(entry, self._chain.tip):
+            if entry is None or entry.invalid or is_on(entry, self._chain.tip):
                 del self._delivered[block_hash]
                 # An operator's mark has no failure: that is nobody's fault.
                 if entry and entry.invalid and (fault := self._chain.failure(block_hash)):
                     effects += self._punish(peer, f"sent an invalid block: {fault}", now)
         return effects
-
-
-def _between(base: Entry, top: Entry) -> list[Entry]:
-    """The blocks above `base` up to `top`, lowest first."""
-    found = []
-    while top is not base:
-        found.append(top)
-        assert top.parent is not None
-        top = top.parent
-    return found[::-1]
-
-
-def _is_on(entry: Entry, branch: Entry) -> bool:
-    """True if `entry` is `branch` or one of its ancestors."""
-    return entry.height <= branch.height and branch.ancestor(entry.height) is entry

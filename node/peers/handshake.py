@@ -30,12 +30,10 @@ def peer_id(public_key: bytes) -> PeerId:
 
 
 def handshake_digest(
-    network_id: bytes, side: Side, dialler: PeerId, answerer: PeerId, dialler_challenge: bytes, answerer_challenge: bytes
+    network_id: bytes, side: Side, ids: tuple[PeerId, PeerId], challenges: tuple[bytes, bytes]
 ) -> bytes:
-    """What `side` has to sign; 32 bytes."""
-    return tagged_hash(
-        PROOF_TAG, network_id + side.value + dialler + answerer + dialler_challenge + answerer_challenge
-    )
+    """What `side` has to sign, 32 bytes. Ids and challenges: the dialler's, the answerer's."""
+    return tagged_hash(PROOF_TAG, network_id + side.value + b"".join(ids) + b"".join(challenges))
 
 
 class Identity:

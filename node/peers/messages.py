@@ -216,3 +216,14 @@ class Addresses:
 Request = Hello | Confirm | GetHeaders | GetBlock | Announce | Inv | Txs | GetTxs | GetAddresses
 Reply = Welcome | Refusal | Ok | Headers | BlockMessage | NotFound | Want | Txs | Addresses
 Message = Request | Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as a transport received it: what it knows of the sender comes with it."""
+
+    request: Request
+    token: bytes | None
+    """The session that the sender names, if any; nothing else says who it is."""
+    host: str
+    """The IP address that it came from."""

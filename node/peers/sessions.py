@@ -164,7 +164,7 @@ class Sessions:
         facts, challenge = self._describe(), self._identity.unguessable("challenge", 32)
         token = self._identity.unguessable("token", TOKEN_SIZE)
         digests = [
-            handshake_digest(facts.network_id, side, them, us, hello.challenge, challenge)
+            handshake_digest(facts.network_id, side, (them, us), (hello.challenge, challenge))
             for side in (Side.DIALLER, Side.ANSWERER)
         ]
         self._greetings[token] = _Greeting(hello.facts, normalise_host(host), digests[0], now + HANDSHAKE_S)
@@ -268,7 +268,7 @@ class Sessions:
         if target.kind is Kind.BACK and target.peer != them:
             return self._fail(target, Failed("another node answers there"), now)
         digests = {
-            side: handshake_digest(facts.network_id, side, us, them, challenge, reply.challenge) for side in Side
+            side: handshake_digest(facts.network_id, side, (us, them), (challenge, reply.challenge)) for side in Side
         }
         if not self._identity.is_proof(facts.public_key, reply.proof, digests[Side.ANSWERER]):
             return self._fail(target, Refusal(Reason.BAD_PROOF), now)

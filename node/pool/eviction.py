@@ -1,56 +1,56 @@
 """Who leaves a full pool, and what that costs those who come after."""
 
-from collections.abc import Mapping
-from heapq import heapify, heappop, heappush
+from collections.abc import Collection
 
 from chain.hashes import Txid
-from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
+from chain.value import value
+from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB, Policy, Refused
 from node.pool.entry import Entry
+from node.pool.graph import Graph
+from node.pool.worst import worth
 
 FLOOR_HALF_LIFE_S = 12 * 3600
 """In which the floor of a pool that is at least half full falls by half (Core)."""
-_STALE_SLACK = 1000
 
 
-def worth(entry: Entry) -> float:
-    """What losing it with its descendants would cost a miner, in sat/vB: the better of its own
-    rate and that of all together (Core's descendant score)."""
-    descendants = entry.descendants
-    return max(entry.fee / entry.vsize, descendants.fee / descendants.vsize)
+@value
+class Eviction:
+    """A transaction that leaves because it pays least, with all that depends on it."""
+
+    txids: frozenset[Txid]
+    fee_rate: float
+    """Of all together, in sat/vB: what comes next has to pay more."""
 
 
-class WorstFirst:
-    """The entries by worth, as a heap that is there only while the pool is full.
+def make_room(graph: Graph, need_bytes: int, fee_rate: float, spared: Collection[Txid]) -> tuple[Eviction, ...]:
+    """Who leaves to free so much memory for a transaction that pays `fee_rate` sat/vB.
 
-    Built when somebody asks. From then on changes are pushed on top, and what is out of date goes
-    when it comes up; when most of the heap is out of date, the heap goes.
+    `spared` are its ancestors, whom it pays for, and those who leave anyway. Changes nothing.
+    Raises Refused(MEMPOOL_FULL) if somebody would have to go who pays as much.
     """
-
-    __slots__ = ("_heap",)
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Txid]] | None = None
-
-    def note(self, entry: Entry, size: int) -> None:
-        """An entry is new, or its descendants have changed; there are `size` entries."""
-        if self._heap is None:
-            return
-        heappush(self._heap, (worth(entry), -entry.sequence, entry.tx.txid))
-        if len(self._heap) > 2 * size + _STALE_SLACK:
-            self._heap = None
-
-    def worst(self, entries: Mapping[Txid, Entry]) -> Entry | None:
-        """The entry of the least worth, of equals the newest; None if there are none."""
-        if self._heap is None:
-            self._heap = [(worth(entry), -entry.sequence, txid) for txid, entry in entries.items()]
-            heapify(self._heap)
-        while self._heap:
-            score, negated, txid = self._heap[0]
-            entry = entries.get(txid)
-            if entry is not None and entry.sequence == -negated and worth(entry) == score:
-                return entry
-            heappop(self._heap)
-        return None
+    if need_bytes <= 0:
+        return ()
+    entries, worst = graph.view.entries, graph.worst
+    leaving: set[Txid] = set()
+    evictions: list[Eviction] = []
+    seen: list[Entry] = []
+    while need_bytes > 0 and (entry := worst.pop(entries)) is not None:
+        seen.append(entry)
+        txid = entry.tx.txid
+        if txid in spared or txid in leaving:
+            continue
+        if worth(entry) >= fee_rate:
+            break
+        package = graph.descendants_of((txid,)) - leaving
+        package.difference_update(spared)
+        leaving |= package
+        evictions.append(Eviction(frozenset(package), entry.descendants.fee / entry.descendants.vsize))
+        need_bytes -= sum(entries[member].usage for member in package)
+    for entry in seen:
+        worst.note(entry, len(entries))
+    if need_bytes > 0:
+        raise Refused(Policy.MEMPOOL_FULL)
+    return tuple(evictions)
 
 
 class FeeFloor:
@@ -66,9 +66,9 @@ class FeeFloor:
         self._time = 0.0
         self._falling = False
 
-    def evicted(self, fee: int, vsize: int) -> None:
-        """A package with this fee and size had to go: the next has to pay more than it did."""
-        rate = fee * 1000 / vsize + INCREMENTAL_FEE_SAT_KVB
+    def evicted(self, eviction: Eviction) -> None:
+        """The next has to pay for more than what had to go did."""
+        rate = eviction.fee_rate * 1000 + INCREMENTAL_FEE_SAT_KVB
         if rate > self._rate_sat_kvb:
             self._rate_sat_kvb, self._falling = rate, False
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable
 from chain.hashes import Txid, sha256
 from chain.tx import outpoint
 from node.pool.entry import NOTHING, Entry, Totals
-from node.pool.eviction import WorstFirst
 from node.pool.view import MempoolView, empty_view
+from node.pool.worst import WorstFirst
 
 
 class Graph:

@@ -4,16 +4,16 @@ The signatures are the `checks` of what comes out: they are verified without the
 then the transaction is staged again, because the pool or the tip may have changed meanwhile.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from chain.check import legacy_sigops_cost
-from chain.coins import Coin, CoinLookup
-from chain.connect import SEQUENCE_NO_LOCK, Context, connect_inputs, is_final, witness_sigops_cost
-from chain.errors import Invalid, Reject, Unready
+from chain.coins import CoinLookup
+from chain.connect import Context, witness_sigops_cost
+from chain.errors import Invalid, Reject
 from chain.hashes import Txid, to_hex
 from chain.keys import Check
 from chain.script import Spend
-from chain.tx import OutPoint, Tx, describe, outpoint
+from chain.tx import Tx
 from chain.value import value
 from node.policy import (
     MAX_ANCESTORS,
@@ -25,32 +25,12 @@ from node.policy import (
     check_standard,
     fee_at,
 )
-from node.pool.entry import NOTHING, Entry, Totals, memory_usage, pool_coin
+from node.pool.entry import NOTHING, Entry, Totals, memory_usage
+from node.pool.eviction import Eviction, make_room
 from node.pool.graph import Graph
+from node.pool.inputs import Inputs, check_ready, find_inputs, may_wait
 from node.pool.replacement import check_replacement
 from node.pool.view import MempoolView
-
-
-class MissingInputs(Unready):
-    """Coins that neither the chain nor the pool has: an orphan, perhaps."""
-
-    def __init__(self, parents: tuple[Txid, ...], detail: str) -> None:
-        super().__init__(Reject.INPUTS_MISSING_OR_SPENT, detail)
-        self.parents = parents
-        """Transactions, none of them in the pool, that would have made the missing coins. Empty
-        if the coins are missing for another reason: they will not come."""
-
-
-@value
-class Inputs:
-    """What a transaction spends."""
-
-    coins: tuple[Coin, ...]
-    """In the order of its inputs; those made in the pool stand at the next block's height."""
-    parents: tuple[Txid, ...]
-    """Transactions of the pool that made some of them."""
-    conflicts: frozenset[Txid]
-    """Transactions of the pool that spend some of them too."""
 
 
 @value
@@ -66,7 +46,9 @@ class Staged:
     ancestors: frozenset[Txid]
     """All of the pool that has to be mined before it."""
     replaced: frozenset[Txid]
-    """All of the pool that it pushes out."""
+    """All of the pool that spends what it spends, or depends on such."""
+    evicted: tuple[Eviction, ...]
+    """Others that leave because the pool is full."""
     height: int
     """Of the tip that it was staged on."""
 
@@ -89,11 +71,14 @@ def wrong_signature(index: int) -> Invalid:
     return Invalid(Policy.SCRIPT_VERIFY, f"input {index}: wrong signature")
 
 
-def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_kvb: float) -> Staged:
+def stage(
+    graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_kvb: float, free_bytes: int
+) -> Staged:
     """`tx`, which has passed `check_tx` and `check_standard`, may enter the pool.
 
-    `lookup` sees the coins of the chain, `context` is the next block's. Raises Refused, Unready
-    (inputs missing, premature coinbase, lock times) and Invalid.
+    `lookup` sees the coins of the chain, `context` is the next block's, `free_bytes` of memory
+    are left in the pool. Raises Refused, Unready (inputs missing, premature coinbase, lock times)
+    and Invalid.
     """
     _check_new(graph.view, tx)
     inputs = find_inputs(graph.view, tx, lookup, context)
@@ -106,7 +91,9 @@ def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_
     if inputs.conflicts:
         replaced = check_replacement(graph, tx, fee, vsize, inputs.conflicts)
     _check_descendants(graph, vsize, ancestors, replaced)
-    return Staged(tx, fee, vsize, inputs, frozenset(ancestors), frozenset(replaced), context.height - 1)
+    need = memory_usage(tx) - free_bytes - sum(graph.view.entries[txid].usage for txid in replaced)
+    evicted = make_room(graph, need, fee / vsize, ancestors.union(replaced))
+    return Staged(tx, fee, vsize, inputs, frozenset(ancestors), frozenset(replaced), evicted, context.height - 1)
 
 
 def stage_again(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> Staged:
@@ -119,7 +106,7 @@ def stage_again(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> S
     # Nothing here can have spent what a block had spent: to be safe, and not to trust it.
     if inputs.conflicts:
         raise Refused(Policy.SPENDS_CONFLICTING)
-    return Staged(tx, fee, vsize, inputs, frozenset(ancestors), frozenset(), context.height - 1)
+    return Staged(tx, fee, vsize, inputs, frozenset(ancestors), frozenset(), (), context.height - 1)
 
 
 def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, sequence: int) -> Entry:
@@ -141,63 +128,11 @@ def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, seque
         height=staged.height,
         sequence=sequence,
         spent=coins,
-        waits=_may_wait(tx, coins),
+        waits=may_wait(tx, coins),
         parents=staged.inputs.parents,
         ancestors=Totals(1 + len(staged.ancestors), vsize, fee),
         descendants=Totals(1, staged.vsize, staged.fee),
     )
-
-
-def find_inputs(view: MempoolView, tx: Tx, lookup: CoinLookup, context: Context) -> Inputs:
-    """The coins that `tx` spends, of the chain and of the pool. Raises MissingInputs and
-    Refused(ALREADY_KNOWN)."""
-    entries, spenders = view.entries, view.spenders
-    coins: list[Coin] = []
-    parents: dict[Txid, None] = {}
-    conflicts = set()
-    for spent in tx.inputs:
-        point = spent.outpoint
-        parent = entries.get(Txid(point[:32]))
-        if parent is None:
-            coin = lookup(point)
-        else:
-            coin = pool_coin(parent, point, context.height)
-            parents[parent.tx.txid] = None
-        if coin is None:
-            raise _missing(view, tx, lookup, point)
-        coins.append(coin)
-        rival = spenders.get(point)
-        if rival is not None:
-            conflicts.add(rival)
-    return Inputs(tuple(coins), tuple(parents), frozenset(conflicts))
-
-
-def _missing(view: MempoolView, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
-    if any(lookup(outpoint(tx.txid, index)) is not None for index in range(len(tx.outputs))):
-        return Refused(Policy.ALREADY_KNOWN)
-    missing = dict.fromkeys(
-        Txid(spent.outpoint[:32])
-        for spent in tx.inputs
-        if spent.outpoint[:32] not in view.entries and lookup(spent.outpoint) is None
-    )
-    return MissingInputs(tuple(missing), describe(point))
-
-
-def check_ready(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
-    """`tx` could be in the next block, signatures apart; returns its fee in satoshis.
-
-    What a block could never hold is Invalid, what it cannot hold yet is Unready.
-    """
-    if not is_final(tx, context.height, context.parent_median_time):
-        raise Unready(Policy.NON_FINAL, f"lock time {tx.lock_time}")
-    try:
-        return connect_inputs(tx, coins, context)
-    except Invalid as error:
-        if error.code is Reject.PREMATURE_COINBASE:
-            raise Unready(error.code, error.detail) from None
-        if error.code is Reject.NONFINAL:
-            raise Unready(Policy.NON_BIP68_FINAL, error.detail) from None
-        raise
 
 
 def find_ancestors(graph: Graph, vsize: int, parents: tuple[Txid, ...]) -> set[Txid]:
@@ -250,10 +185,3 @@ def _check_fee(fee: int, vsize: int, floor_sat_kvb: float) -> None:
     if fee < wanted:
         code = Policy.MEMPOOL_MIN_FEE if floor_sat_kvb > MIN_RELAY_FEE_SAT_KVB else Policy.MIN_RELAY_FEE
         raise Refused(code, f"{fee} < {wanted}")
-
-
-def _may_wait(tx: Tx, coins: Sequence[Coin]) -> bool:
-    """A reorg could make it wait again, absolute lock times apart."""
-    if tx.version >= 2 and any(not spent.sequence & SEQUENCE_NO_LOCK for spent in tx.inputs):
-        return True
-    return any(coin[0] & 1 for coin in coins)

@@ -18,7 +18,8 @@ from chain.value import value
 from node.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
 from node.pool.entry import Entry, Removal, Removed
 from node.pool.graph import Graph
-from node.pool.staging import check_ready, find_inputs, make_entry, stage_again
+from node.pool.inputs import check_ready, find_inputs
+from node.pool.staging import make_entry, stage_again
 
 
 @value

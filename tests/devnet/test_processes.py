@@ -113,7 +113,4 @@ def test_children_get_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_folder_called_node_is_not_taken_for_the_package(tmp_path: Path) -> None:
     (tmp_path / "chain").mkdir()
     (tmp_path / "chain" / "__init__.py").write_text("raise SystemExit('wrong package')")
-    outcome = subprocess.run(
-        python("devnet.solver"), cwd=tmp_path, env=processes.environment(), input="", capture_output=True, text=True
-    )
-    assert (outcome.returncode, outcome.stderr) == (0, "")
+    subprocess.run(python("devnet.solver"), cwd=tmp_path, env=processes.environment(), input=b"", check=True)

@@ -66,8 +66,15 @@ class Kernel:
         options.update_block_tree_db_in_memory(True)
         options.update_chainstate_db_in_memory(True)
         self._manager: Any = pbk.ChainstateManager(options)
-        self.coins_count = 0
-        """Unspent outputs at the tip, as the engine counts them."""
+        self.entries_count = 0
+        """Entries of the engine's coin cache, which here is never written out: the unspent outputs,
+        and every coinbase output that was spent (an engine marks it, as it may lie on disk)."""
+
+    def __enter__(self) -> "Kernel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the engine and its folder."""
@@ -106,7 +113,7 @@ class Kernel:
         assert [(name, state == "Valid") for name, state in said] == checked, "the log's format has changed"
         for line in lines:
             if found := TIP.search(line):
-                self.coins_count = int(found[3])
+                self.entries_count = int(found[3])
         states = [state for name, state in said if name == block_hash]
         assert states, f"the engine did not check block {block_hash}: {lines}"
         if states[-1] == "Valid":

@@ -1,0 +1,157 @@
+"""Esplora's routes about blocks."""
+
+from collections.abc import Callable
+
+from flask import Response
+
+from chain.hashes import BlockHash, Txid, to_hex
+from chain.tree import Entry
+from node.api.answers import JSON, OCTETS, TEXT, Problem, document, octets, text
+from node.api.call import Call
+from node.api.lookup import block_txids, block_txs, raw_block
+from node.api.routes import Kind, Route
+from node.api.shapes import Shape, block_shape, tx_shape
+
+BLOCKS_LISTED = 10
+TXS_PER_PAGE = 25
+
+_NO_BLOCK = (404, "Block not found")
+_NO_POSITION = (404, "tx index out of range")
+_PAGE_START = (400, f"start index must be a multiple of {TXS_PER_PAGE}")
+_PAGE_RANGE = (400, "start index out of range")
+
+
+def tip_height(call: Call) -> Response:
+    return text(str(call.view.tip.height))
+
+
+def tip_hash(call: Call) -> Response:
+    return text(to_hex(call.view.tip.hash))
+
+
+def hash_at(call: Call, height: int) -> Response:
+    entry = call.view.entry_at(height)
+    if entry is None:
+        raise Problem(*_NO_BLOCK)
+    return text(to_hex(entry.hash))
+
+
+def blocks(call: Call, start: int | None = None) -> Response:
+    top = call.view.tip.height if start is None else start
+    if call.view.entry_at(top) is None:
+        raise Problem(*_NO_BLOCK)
+    heights = range(top, max(-1, top - BLOCKS_LISTED), -1)
+    return document([_block_shape(call, call.view.tip.ancestor(height)) for height in heights])
+
+
+def block(call: Call, block_hash: BlockHash) -> Response:
+    return document(_block_shape(call, _entry(call, block_hash)))
+
+
+def block_header(call: Call, block_hash: BlockHash) -> Response:
+    return text(_entry(call, block_hash).header.raw.hex())
+
+
+def block_raw(call: Call, block_hash: BlockHash) -> Response:
+    return octets(_raw(call, _entry(call, block_hash)))
+
+
+def block_status(call: Call, block_hash: BlockHash) -> Response:
+    entry = call.view.get(block_hash)
+    if entry is None or not call.view.in_best_chain(entry):
+        return document({"in_best_chain": False, "height": None, "next_best": None})
+    following = call.view.entry_at(entry.height + 1)
+    return document(
+        {
+            "in_best_chain": True,
+            "height": entry.height,
+            "next_best": to_hex(following.hash) if following else None,
+        }
+    )
+
+
+def txids(call: Call, block_hash: BlockHash) -> Response:
+    return document([to_hex(txid) for txid in _txids(call, block_hash)])
+
+
+def block_txid(call: Call, block_hash: BlockHash, index: int) -> Response:
+    txids = _txids(call, block_hash)
+    if index >= len(txids):
+        raise Problem(*_NO_POSITION)
+    return text(to_hex(txids[index]))
+
+
+def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Response:
+    entry = _entry(call, block_hash)
+    _raw(call, entry)
+    first = start or 0
+    if first % TXS_PER_PAGE:
+        raise Problem(*_PAGE_START)
+    found = block_txs(call.view, entry, first, TXS_PER_PAGE)
+    if not found:
+        raise Problem(*_PAGE_RANGE)
+    confirmed = call.view.in_best_chain(entry)
+    return document([tx_shape(one, confirmed=confirmed) for one in found])
+
+
+def _entry(call: Call, block_hash: BlockHash) -> Entry:
+    entry = call.view.get(block_hash)
+    if entry is None:
+        raise Problem(*_NO_BLOCK)
+    return entry
+
+
+def _raw(call: Call, entry: Entry) -> bytes:
+    raw = raw_block(call.view, entry)
+    if raw is None:
+        raise Problem(*_NO_BLOCK)
+    return raw
+
+
+def _block_shape(call: Call, entry: Entry) -> Shape:
+    facts = call.measures.of(call.view, entry)
+    if facts is None:
+        raise Problem(*_NO_BLOCK)
+    return block_shape(entry, facts)
+
+
+def _txids(call: Call, block_hash: BlockHash) -> list[Txid]:
+    found = block_txids(call.view, _entry(call, block_hash))
+    if found is None:
+        raise Problem(*_NO_BLOCK)
+    return found
+
+
+def _get(path: str, answer: Callable[..., Response], summary: str, content: str, *errors: tuple[int, str]) -> Route:
+    """A route about one block, or about a page of blocks."""
+    params = {name: kind for name, kind in _PARAMS.items() if f":{name}" in path}
+    return Route("GET", path, answer, summary, content, params, errors=errors)
+
+
+_PARAMS = {"block_hash": Kind.BLOCK_HASH, "height": Kind.NUMBER, "index": Kind.NUMBER, "start": Kind.LENIENT_NUMBER}
+ROUTES = (
+    _get("/blocks/tip/height", tip_height, "Height of the best chain's last block", TEXT),
+    _get("/blocks/tip/hash", tip_hash, "Hash of the best chain's last block", TEXT),
+    _get("/block-height/:height", hash_at, "Hash of the best chain's block at a height", TEXT, _NO_BLOCK),
+    _get("/blocks", blocks, "The last ten blocks", JSON),
+    _get("/blocks/:start", blocks, "Ten blocks from a height downwards", JSON, _NO_BLOCK),
+    _get("/block/:block_hash", block, "A block", JSON, _NO_BLOCK),
+    _get("/block/:block_hash/header", block_header, "A block's header in hex", TEXT, _NO_BLOCK),
+    _get("/block/:block_hash/raw", block_raw, "A block's bytes", OCTETS, _NO_BLOCK),
+    _get("/block/:block_hash/status", block_status, "Where a block stands", JSON),
+    _get("/block/:block_hash/txids", txids, "Ids of a block's transactions", JSON, _NO_BLOCK),
+    _get(
+        "/block/:block_hash/txid/:index", block_txid, "Id of one transaction of a block", TEXT, _NO_BLOCK, _NO_POSITION
+    ),
+    _get("/block/:block_hash/txs", block_page, "A block's first 25 transactions", JSON, _NO_BLOCK),
+    _get(
+        "/block/:block_hash/txs/:start",
+        block_page,
+        "25 transactions of a block",
+        JSON,
+        _NO_BLOCK,
+        _PAGE_START,
+        _PAGE_RANGE,
+    ),
+)
+"""About blocks."""

@@ -1,0 +1,64 @@
+"""Esplora's routes about the mempool, and about what to pay. Rates are satoshis per virtual byte."""
+
+from flask import Response
+
+from chain.hashes import to_hex
+from node.api.answers import JSON, document
+from node.api.call import Call
+from node.api.routes import Route
+from node.api.shapes import recent_shape
+from node.fees import TARGETS
+from node.policy import MIN_RELAY_FEE_SAT_KVB
+
+RECENT_TXS = 10
+RECOMMENDED_TARGETS = {"fastestFee": 1, "halfHourFee": 3, "hourFee": 6, "economyFee": 144}
+"""Blocks to wait, by mempool.space's names (of ten minutes each)."""
+
+
+def mempool(call: Call) -> Response:
+    pool = call.view.pool
+    return document(
+        {
+            "count": pool.totals.count,
+            "vsize": pool.totals.vsize,
+            "total_fee": pool.totals.fee,
+            "fee_histogram": pool.fee_histogram(),
+        }
+    )
+
+
+def mempool_txids(call: Call) -> Response:
+    return document([to_hex(txid) for txid in tuple(call.view.pool.entries)])
+
+
+def mempool_recent(call: Call) -> Response:
+    return document([recent_shape(entry) for entry in call.view.pool.newest(RECENT_TXS)])
+
+
+def fee_estimates(call: Call) -> Response:
+    return document({str(target): _rate(call, target) for target in TARGETS})
+
+
+def fees_recommended(call: Call) -> Response:
+    rates: dict[str, int | float] = {name: _rate(call, target) for name, target in RECOMMENDED_TARGETS.items()}
+    return document({**rates, "minimumFee": _least(call)})
+
+
+def _rate(call: Call, target: int) -> float:
+    """The estimate; without data, or below what is relayed at all, the least that is."""
+    estimate = call.view.fees.estimate(target)
+    return max(round(estimate or 0.0, 3), _least(call))
+
+
+def _least(call: Call) -> float:
+    return round(max(call.view.pool.floor_sat_kvb, MIN_RELAY_FEE_SAT_KVB) / 1000, 3)
+
+
+ROUTES = (
+    Route("GET", "/mempool", mempool, "The mempool's sums", JSON),
+    Route("GET", "/mempool/txids", mempool_txids, "Ids of all unconfirmed transactions", JSON),
+    Route("GET", "/mempool/recent", mempool_recent, "The ten newest unconfirmed transactions", JSON),
+    Route("GET", "/fee-estimates", fee_estimates, "Fee rates by blocks to wait", JSON),
+    Route("GET", "/v1/fees/recommended", fees_recommended, "Fee rates in mempool.space's words", JSON),
+)
+"""About the mempool and fees."""

@@ -1,0 +1,137 @@
+"""Esplora's routes about transactions."""
+
+from collections.abc import Callable
+
+from flask import Response
+
+from chain.block import merkle_branch
+from chain.hashes import Txid, to_hex
+from chain.tree import Entry
+from chain.tx import outpoint
+from node.api.answers import JSON, OCTETS, TEXT, Problem, document, octets, text
+from node.api.call import Call
+from node.api.lookup import FoundTx, block_txids, find_confirmed, find_spender, find_tx
+from node.api.merkleblock import merkle_block
+from node.api.routes import Kind, Route
+from node.api.shapes import outspend_shape, status_shape, tx_shape
+from node.api.submission import SubmissionError, submit_hex
+
+TX_BODY_MAX = 1_000_000
+"""Bytes of a transaction in hex: policy lets in fewer."""
+
+_NO_TX = (404, "Transaction not found")
+_NO_PROOF = (404, "Transaction not found or is unconfirmed")
+_NO_HEX = (400, "Missing tx")
+_REFUSED = (400, "sendrawtransaction RPC error")
+
+
+def tx(call: Call, txid: Txid) -> Response:
+    return document(tx_shape(_tx(call, txid)))
+
+
+def tx_hex(call: Call, txid: Txid) -> Response:
+    return text(_tx(call, txid).tx.raw.hex())
+
+
+def tx_raw(call: Call, txid: Txid) -> Response:
+    return octets(_tx(call, txid).tx.raw)
+
+
+def tx_status(call: Call, txid: Txid) -> Response:
+    if call.view.pool.entry(txid) is not None:
+        return document(status_shape(None))
+    confirmed = find_confirmed(call.view, txid)
+    return document(status_shape(confirmed[0] if confirmed else None))
+
+
+def tx_outspends(call: Call, txid: Txid) -> Response:
+    outputs = _tx(call, txid).tx.outputs
+    points = [outpoint(txid, index) for index in range(len(outputs))]
+    return document([outspend_shape(find_spender(call.view, point)) for point in points])
+
+
+def tx_outspend(call: Call, txid: Txid, index: int) -> Response:
+    return document(outspend_shape(find_spender(call.view, outpoint(txid, index))))
+
+
+def tx_merkle_proof(call: Call, txid: Txid) -> Response:
+    entry, position, txids = _confirmed(call, txid)
+    branch = merkle_branch([bytes(one) for one in txids], position)
+    return document({"block_height": entry.height, "merkle": [to_hex(node) for node in branch], "pos": position})
+
+
+def tx_merkle_block(call: Call, txid: Txid) -> Response:
+    entry, position, txids = _confirmed(call, txid)
+    return text(merkle_block(entry.header, txids, {position}).hex())
+
+
+def send_tx(call: Call) -> Response:
+    return _send(call, call.body())
+
+
+def broadcast(call: Call, given: str | None) -> Response:
+    if given is None:
+        raise Problem(*_NO_HEX)
+    return _send(call, given.encode("utf-8", "replace"))
+
+
+def _send(call: Call, given: bytes) -> Response:
+    try:
+        return text(to_hex(submit_hex(call, given.decode("ascii", "replace").strip())))
+    except SubmissionError as error:
+        raise Problem(400, f"sendrawtransaction RPC error {error.code}: {error.reason}") from None
+
+
+def _tx(call: Call, txid: Txid) -> FoundTx:
+    found = find_tx(call.view, txid)
+    if found is None:
+        raise Problem(*_NO_TX)
+    return found
+
+
+def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:
+    """Block and position of a confirmed transaction, and the ids of all in that block."""
+    confirmed = find_confirmed(call.view, txid)
+    txids = block_txids(call.view, confirmed[0]) if confirmed else None
+    if confirmed is None or txids is None:
+        raise Problem(*_NO_PROOF)
+    return (*confirmed, txids)
+
+
+def _get(path: str, answer: Callable[..., Response], summary: str, content: str, *errors: tuple[int, str]) -> Route:
+    """A route about one transaction."""
+    params = {"txid": Kind.TXID} | ({"index": Kind.INDEX} if ":index" in path else {})
+    return Route("GET", path, answer, summary, content, params, errors=errors)
+
+
+ROUTES = (
+    _get("/tx/:txid", tx, "A transaction", JSON, _NO_TX),
+    _get("/tx/:txid/hex", tx_hex, "A transaction in hex", TEXT, _NO_TX),
+    _get("/tx/:txid/raw", tx_raw, "A transaction's bytes", OCTETS, _NO_TX),
+    _get("/tx/:txid/status", tx_status, "Where a transaction stands", JSON),
+    _get("/tx/:txid/outspends", tx_outspends, "Who spends each output", JSON, _NO_TX),
+    _get("/tx/:txid/outspend/:index", tx_outspend, "Who spends an output", JSON),
+    _get("/tx/:txid/merkle-proof", tx_merkle_proof, "A proof of inclusion", JSON, _NO_PROOF),
+    _get("/tx/:txid/merkleblock-proof", tx_merkle_block, "BIP37's merkleblock, in hex", TEXT, _NO_PROOF),
+    Route(
+        "POST",
+        "/tx",
+        send_tx,
+        "Submit a transaction in hex",
+        TEXT,
+        body_max=TX_BODY_MAX,
+        errors=(_REFUSED,),
+        writes=True,
+    ),
+    Route(
+        "GET",
+        "/broadcast",
+        broadcast,
+        "Submit a transaction in hex, as a query",
+        TEXT,
+        query={"tx": Kind.TX_HEX},
+        errors=(_NO_HEX, _REFUSED),
+        writes=True,
+    ),
+)
+"""About transactions."""

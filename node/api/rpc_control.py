@@ -1,0 +1,75 @@
+"""JSON-RPC about the process, and small tools."""
+
+from collections.abc import Sequence
+
+from chain.address import AddressError, decode_address, encode_address, witness_program
+from node.api.call import Call
+from node.api.rpc_method import MISC, Method, RpcError, ignored, shown, string
+from node.api.shapes import Shape
+
+CONTROL, UTIL = "Control", "Util"
+
+
+def uptime(call: Call) -> int:
+    return max(0, int(call.runtime.now() - call.started))
+
+
+def stop(call: Call, wait: object) -> str:
+    call.runtime.stop()
+    return "groatd stopping"
+
+
+def getrpcinfo(call: Call) -> Shape:
+    log = call.config.log_file
+    return {"active_commands": [{"method": "getrpcinfo", "duration": 0}], "logpath": str(log) if log else ""}
+
+
+def validateaddress(call: Call, address: str) -> Shape:
+    try:
+        script = decode_address(address)
+    except AddressError as error:
+        return {"isvalid": False, "error_locations": [], "error": str(error)}
+    program = witness_program(script)
+    shape: Shape = {
+        "isvalid": True,
+        "address": encode_address(script),
+        "scriptPubKey": script.hex(),
+        # Core counts what a script can be behind: P2SH, P2WSH and P2TR.
+        "isscript": script[:1] == b"\xa9" or (program is not None and program[0] <= 1 and len(program[1]) == 32),
+        "iswitness": program is not None,
+    }
+    if program is not None:
+        shape |= {"witness_version": program[0], "witness_program": program[1].hex()}
+    return shape
+
+
+def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
+    """The methods and `help`, which knows them all."""
+
+    def answer(call: Call, command: str | None) -> str:
+        if command is None:
+            return _overview(table)
+        for method in table:
+            if method.name == command:
+                return method.help
+        raise RpcError(MISC, f"help: unknown command: {shown(command)}")
+
+    own = Method("help", answer, (string("command", None),), CONTROL, "All methods, or how to call one.")
+    table = (*methods, own)
+    return table
+
+
+def _overview(methods: Sequence[Method]) -> str:
+    lines = []
+    for category in sorted({method.category for method in methods}):
+        lines += [f"== {category} ==", *sorted(m.usage for m in methods if m.category == category), ""]
+    return "\n".join(lines[:-1])
+
+
+METHODS = (
+    Method("uptime", uptime, (), CONTROL, "Seconds since the start."),
+    Method("stop", stop, (ignored("wait"),), CONTROL, "End the node."),
+    Method("getrpcinfo", getrpcinfo, (), CONTROL, "The calls under way and the log's place."),
+    Method("validateaddress", validateaddress, (string("address"),), UTIL, "What an address says, if it is one."),
+)
+"""About the process."""

@@ -1,0 +1,216 @@
+"""JSON-RPC about making blocks. Solving takes place here where it is trivial, in the miner processes elsewhere."""
+
+from chain.address import AddressError, decode_address
+from chain.block import Block, Header, decode_block, make_block, witness_commitment
+from chain.check import check_block, check_body
+from chain.connect import connect_block, context_after
+from chain.errors import Invalid, Rejected
+from chain.hashes import Txid, from_hex, to_hex
+from chain.keys import default_engine
+from chain.template import build_block, solve
+from chain.tree import Entry
+from chain.tx import Tx, TxIn, make_tx
+from node.api.asm import descriptor_checksum
+from node.api.call import Call
+from node.api.rpc_method import (
+    MISC,
+    NOT_FOUND,
+    UNDECODABLE,
+    VERIFY,
+    Method,
+    RpcError,
+    address,
+    flag,
+    ignored,
+    integer,
+    shown,
+    string,
+    strings,
+)
+from node.api.rpc_shapes import bits_hex, target_hex
+from node.api.shapes import Shape, difficulty
+from node.api.submission import SubmissionError, decode_hex_tx, reason
+from node.chainstate import examine
+from node.node import Submission
+from node.view import View
+
+CATEGORY = "Mining"
+GENERATE_MAX = 10_000
+"""Blocks of one generatetoaddress."""
+TRIES_DEFAULT = 1_000_000
+"""Hashes that one generatetoaddress may cost where blocks are solved here."""
+WORK_S = 600.0
+"""Seconds that miner processes may take for one block."""
+HASHRATE_BLOCKS = 120
+"""Blocks over which the network's hash rate is estimated."""
+BLOCK_HEX_MAX = 8_000_000
+"""Hex digits of the largest block."""
+
+
+def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) -> list[str]:
+    hashes = []
+    left = TRIES_DEFAULT if tries is None else tries
+    for number in range(count):
+        candidate = call.change(lambda node, now, number=number: node.template(script, now, number))
+        header, spent = _solve(call, candidate.header, left, here=tries is not None or call.config.params.asert is None)
+        left -= spent
+        if header is None:
+            break
+        _hand_in(call, make_block(header, candidate.txs))
+        hashes.append(to_hex(header.hash))
+    return hashes
+
+
+def generateblock(call: Call, output: str, transactions: list[str], submit: bool) -> Shape:
+    script = _output_script(output)
+    txs = [_named_tx(call, given) for given in transactions]
+    view = call.view
+    candidate = build_block(view.tip, txs, 0, script, int(call.runtime.now()), view.params)
+    _check_candidate(view, candidate)
+    header, _ = _solve(call, candidate.header, TRIES_DEFAULT, here=view.params.asert is None)
+    if header is None:
+        raise RpcError(MISC, "Unable to make block: no solution in time")
+    block = make_block(header, candidate.txs)
+    if not submit:
+        return {"hash": to_hex(block.hash), "hex": block.raw.hex()}
+    _hand_in(call, block)
+    return {"hash": to_hex(block.hash)}
+
+
+def submitblock(call: Call, hexdata: str, dummy: object) -> str | None:
+    try:
+        if len(hexdata) > BLOCK_HEX_MAX or not hexdata.isalnum():
+            raise ValueError
+        block = decode_block(bytes.fromhex(hexdata))
+    except (ValueError, Invalid):
+        raise RpcError(UNDECODABLE, "Block decode failed") from None
+    if not block.txs or not block.txs[0].is_coinbase:
+        raise RpcError(UNDECODABLE, "Block does not start with a coinbase")
+    block = with_coinbase_witness(block)
+    try:
+        submission = Submission(examine(block, call.config.params))
+        return call.change(lambda node, now: node.submit_block(submission, now))
+    except Rejected as error:
+        return str(error.code)
+
+
+def getmininginfo(call: Call) -> Shape:
+    tip = call.view.tip
+    return {
+        "blocks": tip.height,
+        "bits": bits_hex(tip.header.bits),
+        "difficulty": difficulty(tip.header),
+        "target": target_hex(tip.header.bits),
+        "networkhashps": hash_rate(tip),
+        "pooledtx": call.view.pool.totals.count,
+        "chain": call.view.params.name,
+        "warnings": [],
+    }
+
+
+def hash_rate(tip: Entry) -> float:
+    """Hashes a second that the last blocks took, by their claimed times."""
+    start = tip.ancestor(max(0, tip.height - HASHRATE_BLOCKS))
+    times = [tip.ancestor(height).header.time for height in range(start.height, tip.height + 1)]
+    elapsed_s = max(times) - min(times)
+    return (tip.chainwork - start.chainwork) / elapsed_s if elapsed_s else 0.0
+
+
+def with_coinbase_witness(block: Block) -> Block:
+    """The block with the coinbase witness that its commitment needs, where a miner left it out."""
+    coinbase = block.txs[0]
+    if coinbase.has_witness or witness_commitment(coinbase) is None:
+        return block
+    spent = coinbase.inputs[0]
+    filled = TxIn(spent.outpoint, spent.script_sig, spent.sequence, (bytes(32),))
+    return make_block(
+        block.header, (make_tx(coinbase.version, (filled,), coinbase.outputs, coinbase.lock_time), *block.txs[1:])
+    )
+
+
+def _solve(call: Call, header: Header, tries: int, *, here: bool) -> tuple[Header | None, int]:
+    """The solved header, if it was found, and the hashes that it took of `tries`."""
+    if not here:
+        return call.runtime.solve(header, call.runtime.now() + WORK_S), 0
+    solved = solve(header, tries)
+    return solved, tries if solved is None else solved.nonce + 1
+
+
+def _hand_in(call: Call, block: Block) -> None:
+    try:
+        submission = Submission(examine(block, call.config.params))
+        call.change(lambda node, now: node.submit_block(submission, now))
+    except Rejected as error:
+        raise RpcError(VERIFY, f"block not accepted: {reason(error)}") from None
+
+
+def _check_candidate(view: View, block: Block) -> None:
+    """The unsolved block would be valid on the tip. Raises RpcError(-25)."""
+    try:
+        check_body(block)
+        check_block(block)
+        connected = connect_block(block, context_after(view.tip), view.reader.coin, view.params, ())
+    except Invalid as error:
+        raise RpcError(VERIFY, f"TestBlockValidity failed: {reason(error)}") from None
+    if default_engine().first_failure(b"".join(connected.checks)) is not None:
+        raise RpcError(VERIFY, "TestBlockValidity failed: wrong signature")
+
+
+def _output_script(output: str) -> bytes:
+    """The scriptPubKey of an address, or of an addr() or raw() descriptor. Raises RpcError(-5)."""
+    body, mark, checksum = output.partition("#")
+    try:
+        if mark and descriptor_checksum(body) != checksum:
+            raise ValueError
+        if body.startswith("raw(") and body.endswith(")"):
+            return bytes.fromhex(body[4:-1])
+        if body.startswith("addr(") and body.endswith(")"):
+            return decode_address(body[5:-1])
+        return decode_address(output)
+    except (AddressError, ValueError):
+        raise RpcError(NOT_FOUND, "Error: Invalid address or descriptor") from None
+
+
+def _named_tx(call: Call, given: str) -> Tx:
+    """A transaction of the mempool by its id, or one in hex. Raises RpcError."""
+    if len(given) == 64:
+        try:
+            entry = call.view.pool.entry(Txid(from_hex(given)))
+        except ValueError:
+            entry = None
+        if entry is None:
+            raise RpcError(NOT_FOUND, f"Transaction {given} not in mempool.")
+        return entry.tx
+    try:
+        return decode_hex_tx(given)
+    except SubmissionError:
+        raise RpcError(
+            UNDECODABLE, f"Transaction decode failed for {shown(given)}. Make sure the tx has at least one input."
+        ) from None
+
+
+METHODS = (
+    Method(
+        "generatetoaddress",
+        generatetoaddress,
+        (integer("nblocks", least=0, most=GENERATE_MAX), address("address"), integer("maxtries", None, least=0)),
+        CATEGORY,
+        "Make blocks that pay to an address; returns their hashes. Real work where the network asks for it.",
+    ),
+    Method(
+        "generateblock",
+        generateblock,
+        (string("output"), strings("transactions"), flag("submit", True)),
+        CATEGORY,
+        "Make a block of exactly these transactions (ids or hex) that pays to an address or descriptor.",
+    ),
+    Method(
+        "submitblock",
+        submitblock,
+        (string("hexdata"), ignored("dummy")),
+        CATEGORY,
+        "Submit a block in hex; null if it is valid, else why it is not.",
+    ),
+    Method("getmininginfo", getmininginfo, (), CATEGORY, "What a miner wants to know."),
+)
+"""About making blocks."""

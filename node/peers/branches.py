@@ -1,0 +1,18 @@
+"""Two questions about places in the tree."""
+
+from chain.tree import Entry
+
+
+def is_on(entry: Entry, branch: Entry) -> bool:
+    """True if `entry` is `branch` or one of its ancestors."""
+    return entry.height <= branch.height and branch.ancestor(entry.height) is entry
+
+
+def between(base: Entry, top: Entry) -> list[Entry]:
+    """The blocks above `base` up to `top`, lowest first. `base` is an ancestor of `top`."""
+    found = []
+    while top is not base:
+        found.append(top)
+        assert top.parent is not None
+        top = top.parent
+    return found[::-1]

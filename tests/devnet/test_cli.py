@@ -1,0 +1,307 @@
+"""Devnet's command line as users meet it: one line for each mistake, and nothing created by looking."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+
+from devnet import funds, network
+from devnet.cli import cli
+from devnet.network import NodeStatus
+from devnet.options import run
+from devnet.state import Devnet, Process, load, locked, save
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run `devnet ARGUMENTS` in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["devnet", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run(cli, "devnet")
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("GROAT_"):
+            monkeypatch.delenv(name)
+
+
+MISUSE = (
+    "",
+    "nonsense",
+    "up --nodes",
+    "up --no-such-option",
+    "up surplus",
+    "up --attach --json",
+    "stop",
+    "fund only-an-address",
+    "status --dir",
+)
+
+
+@pytest.mark.parametrize("line", MISUSE)
+def test_misuse_shows_usage_and_exits_2(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GROAT_DEVNET_DIR", str(tmp_path))
+    assert call(monkeypatch, *line.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Usage: devnet")
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD_VALUES = {
+    "up --nodes 0": "--nodes",
+    "up --nodes many": "--nodes",
+    "up --spacing 0": "--spacing",
+    "up --spacing 1.5": "--spacing",
+    "up --network mainnet": "--network",
+    "up --mine-duty 101": "--mine-duty",
+    "up --api-port 80": "--api-port",
+    "up --api-port 65535": "--api-port",
+    "up --miners 4": "--miners",
+    "mine 0": "BLOCKS",
+    "mine x": "BLOCKS",
+    "logs x": "INDEX",
+}
+
+
+@pytest.mark.parametrize("line", BAD_VALUES)
+def test_a_bad_value_is_one_line_and_exits_1(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert call(monkeypatch, "--dir", str(tmp_path), *line.split()) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert captured.err.startswith("devnet: ")
+    assert BAD_VALUES[line] in captured.err
+    assert "devnet.json" not in {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "line", ["status", "status --json", "stop 0", "start 0", "kill 0", "logs 0", "down", "mine 1", "fund bcrt1 1"]
+)
+def test_without_a_devnet_nothing_works_and_nothing_is_made(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "none"
+    assert call(monkeypatch, *line.split(), "--dir", str(folder)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(rf"devnet: there is no devnet in {re.escape(str(folder))}.*\n", captured.err)
+    assert not folder.exists()
+
+
+def test_an_unusable_folder_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        assert call(monkeypatch, "up", "--dir", str(folder)) == 1
+        assert re.fullmatch(r"devnet: .*file.*\n", capsys.readouterr().err)
+
+
+def test_a_damaged_state_file_is_one_line(
+    devnet: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (devnet.folder / "devnet.json").write_text("{")
+    assert call(monkeypatch, "status", "--dir", str(devnet.folder)) == 1
+    assert re.fullmatch(r"devnet: .*devnet.json is damaged.*\n", capsys.readouterr().err)
+
+
+STATUS = {
+    "network": "devnet",
+    "nodes": [
+        {"height": 101, "tip": "ab" * 32, "peers": 2, "mempool": 5, "running": True},
+        {"height": None, "tip": None, "peers": None, "mempool": None, "running": True},
+        {"height": None, "tip": None, "peers": None, "mempool": None, "running": False},
+    ],
+}
+
+
+@pytest.fixture
+def standing(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> Devnet:
+    """A devnet of which node 0 answers, node 1 is busy and node 2 is down; its wallet holds 1.5 coins."""
+    answers = [NodeStatus(True, 101, "ab" * 32, 2, 5), NodeStatus(running=True), NodeStatus(running=False)]
+    monkeypatch.setattr(network, "node_status", lambda _, index: answers[index])
+    monkeypatch.setattr(network, "is_running", lambda _, index: answers[index].running)
+    monkeypatch.setattr(funds, "balance_sat", lambda *_: 150_000_000)
+    return save(replace(devnet, processes=(Process(4711, "1"), Process(4712, "1"), None)))
+
+
+@pytest.mark.parametrize("line", ["--json --dir DIR status", "status --json --dir DIR", "--dir DIR status --json"])
+def test_status_json_is_exact_wherever_the_options_stand(
+    line: str, standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, *line.replace("DIR", str(standing.folder)).split()) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    facts = json.loads(captured.out)
+    assert list(facts) == ["network", "dir", "nodes", "wallet"]
+    assert facts["dir"] == str(standing.folder)
+    assert facts["wallet"] == {
+        "file": str(standing.folder / "wallet.json"),
+        "address": standing.address,
+        "balance_sat": 150_000_000,
+    }
+    assert facts["nodes"][0] == {
+        "index": 0,
+        "pid": 4711,
+        "api": "http://127.0.0.1:18443",
+        "p2p": "127.0.0.1:18444",
+        "datadir": str(standing.folder / "node0"),
+        "cookie": str(standing.folder / "node0" / "devnet" / ".cookie"),
+        **STATUS["nodes"][0],  # type: ignore[dict-item]
+    }
+    assert [node["pid"] for node in facts["nodes"]] == [4711, 4712, None]
+    assert [{key: node[key] for key in STATUS["nodes"][0]} for node in facts["nodes"]] == STATUS["nodes"]  # type: ignore[index]
+
+
+def test_the_environment_sets_what_the_command_line_does_not(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GROAT_DEVNET_DIR", str(standing.folder))
+    monkeypatch.setenv("GROAT_DEVNET_JSON", "1")
+    assert call(monkeypatch, "status") == 0
+    assert json.loads(capsys.readouterr().out)["dir"] == str(standing.folder)
+    assert call(monkeypatch, "status", "--dir", str(tmp_path / "other")) == 1
+    assert "other" in capsys.readouterr().err
+
+
+def test_a_relative_folder_means_the_same_to_every_process(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(standing.folder.parent)
+    assert call(monkeypatch, "--json", "--dir", standing.folder.name, "status") == 0
+    assert json.loads(capsys.readouterr().out)["dir"] == str(standing.folder)
+
+
+def test_status_for_people(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--dir", str(standing.folder), "status") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["node", "API", "P2P", "pid", "height", "tip", "peers", "mempool"]
+    assert lines[1].split() == [
+        "0", "http://127.0.0.1:18443", "127.0.0.1:18444", "4711", "101", "abababababababab", "2", "5"
+    ]  # fmt: skip
+    assert lines[2].split()[3:] == ["4712", "busy"]
+    assert lines[3].split()[3:] == ["stopped"]
+    assert "1.50000000 coins" in lines[5]
+
+
+@pytest.mark.parametrize("verb", ["stop", "start", "kill", "logs"])
+def test_no_such_node(
+    verb: str, standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, verb, "3", "--dir", str(standing.folder)) == 1
+    assert capsys.readouterr().err == "devnet: there is no node 3: this devnet has nodes 0 to 2\n"
+
+
+def test_logs(standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    standing.datadir(1).mkdir()
+    standing.log(1).write_text("one\ntwo\nthree\n")
+    assert call(monkeypatch, "logs", "1", "-n", "2", "--dir", str(standing.folder)) == 0
+    assert capsys.readouterr().out == "two\nthree\n"
+    assert call(monkeypatch, "--json", "logs", "1", "--dir", str(standing.folder)) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts == {"index": 1, "file": str(standing.log(1)), "lines": ["one", "two", "three"]}
+    assert call(monkeypatch, "--json", "logs", "1", "-f", "--dir", str(standing.folder)) == 2
+
+
+def test_changing_what_cannot_change_is_refused(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option, remedy in {
+        "--nodes 4": "nodes is 3: to change it, run `devnet down --wipe` first",
+        "--spacing 5": "spacing is 10: to change it, run `devnet down --wipe` first",
+        "--network regtest": "network is devnet: to change it, run `devnet down --wipe` first",
+        "--miners 2": "miners is 1: to change it, run `devnet down` first",
+        "--api-port 20000": "api-port is 18443: to change it, run `devnet down` first",
+    }.items():
+        assert call(monkeypatch, "up", *option.split(), "--dir", str(standing.folder)) == 1
+        assert capsys.readouterr().err == f"devnet: this devnet's {remedy}\n"
+    assert load(standing.folder) == standing
+
+
+def test_what_can_change_changes_while_it_is_down(standing: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "is_running", lambda *_: False)
+    monkeypatch.setattr(network, "start", lambda devnet, *_: devnet)
+    options = ["--nodes", "3", "--miners", "2", "--api-port", "20000", "--json"]
+    assert call(monkeypatch, "up", *options, "--dir", str(standing.folder)) == 0
+    assert load(standing.folder) == replace(standing, miners=2, api_port=20000)
+
+
+def test_wiping_takes_what_is_ours_and_leaves_the_rest(
+    devnet: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(devnet)
+    for name in ("wallet.json", "wallet.json.lock", "network.toml", "notes.txt"):
+        (devnet.folder / name).touch()
+    (devnet.datadir(0) / "devnet").mkdir(parents=True)
+    assert call(monkeypatch, "down", "--wipe", "--json", "--dir", str(devnet.folder)) == 0
+    assert json.loads(capsys.readouterr().out) == {"stopped": [], "wiped": True}
+    assert [path.name for path in devnet.folder.iterdir()] == ["notes.txt"]
+
+
+def test_wiping_takes_the_folder_if_all_in_it_was_ours(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = devnet.folder / "net"
+    folder.mkdir()
+    save(replace(devnet, folder=folder))
+    assert call(monkeypatch, "down", "--wipe", "--dir", str(folder)) == 0
+    assert not folder.exists()
+
+
+def test_help_documents_every_option_with_its_variable() -> None:
+    context = click.Context(cli, info_name="devnet")
+    commands = [cli, *cli.commands.values()]
+    for command in commands:
+        text = command.get_help(click.Context(command, parent=None if command is cli else context, info_name="x"))
+        for option in command.params:
+            if not isinstance(option, click.Option):
+                continue
+            assert option.help, f"{command.name} {option.name}"
+            long = next(name for name in option.opts if name.startswith("--"))
+            assert long in text
+            shared = option.name in ("folder", "as_json") and command is not cli
+            variable = "GROAT_DEVNET_" + long.removeprefix("--").replace("-", "_").upper()
+            assert option.envvar == (None if shared else variable)
+            assert shared or variable in " ".join(text.split()).replace("env var: ", "")
+
+
+def test_help_has_examples_and_completion(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--help") == 0
+    text = capsys.readouterr().out
+    assert "devnet up --nodes 5" in text
+    assert '_DEVNET_COMPLETE=bash_source' in text
+
+
+def test_a_reader_that_goes_away_is_no_traceback(standing: Devnet) -> None:
+    """As in `devnet logs 0 | head -1`."""
+    standing.datadir(1).mkdir()
+    standing.log(1).write_text("line\n" * 10_000)
+    command = [sys.executable, "-m", "devnet", "logs", "1", "-n", "10000", "--dir", str(standing.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stderr
+        child.stdout.close()
+        assert child.stderr.read() == b""
+
+
+def test_commands_take_turns(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("devnet.state.LOCK_WAIT_S", 0.1)
+    with locked(standing.folder):
+        assert call(monkeypatch, "down", "--dir", str(standing.folder)) == 1
+    assert "another devnet command is still working" in capsys.readouterr().err

@@ -1,0 +1,243 @@
+"""A mempool on a small chain of its own, and the pool's invariants recomputed from scratch.
+
+Witnesses are stand-ins of the usual size: the pool leaves signatures to others. Blocks have no
+proof of work, for nobody here asks for it.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from chain.block import Block, make_block, make_header
+from chain.coins import Coin, CoinsDelta
+from chain.connect import Context, block_delta
+from chain.errors import Rejected
+from chain.hashes import BlockHash, Txid, sha256
+from chain.script import p2tr_script, p2wpkh_script
+from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
+from node.mempool import Added, Mempool
+from node.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
+from node.pool.entry import Entry, Totals, memory_usage
+from node.pool.inputs import check_ready
+from node.pool.staging import Staged
+from node.pool.tipchange import TipChange
+
+NOW = 1_700_000_000.0
+SPACING_S = 600
+START_HEIGHT = 200
+REPLACEABLE = 0xFFFFFFFD
+WITNESS = (b"\x30" * 72, b"\x02" * 33)
+
+
+def script(number: int) -> bytes:
+    """Anybody's P2WPKH lock."""
+    return p2wpkh_script(sha256(b"key %d" % number)[:20])
+
+
+def made(tx: Tx, index: int = 0) -> OutPoint:
+    """An output of a transaction."""
+    return outpoint(tx.txid, index)
+
+
+def outputs_of(tx: Tx) -> list[OutPoint]:
+    """All outputs of a transaction."""
+    return [outpoint(tx.txid, index) for index in range(len(tx.outputs))]
+
+
+class PoolLab:
+    """Mempool, coins, and the blocks mined here."""
+
+    def __init__(self, usage_max_bytes: int = 300_000_000) -> None:
+        self.pool = Mempool(usage_max_bytes)
+        self.coins: dict[OutPoint, Coin] = {}
+        self.values: dict[OutPoint, int] = {}
+        """Of every output that this lab has made, in satoshis."""
+        self.now = NOW
+        self.chain: list[tuple[Block, CoinsDelta]] = []
+        self._serial = 0
+
+    # --- the chain -------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        """Of the tip."""
+        return START_HEIGHT + len(self.chain)
+
+    @property
+    def context(self) -> Context:
+        """Of the next block. Median times are as if blocks came every ten minutes."""
+        return Context(self.height + 1, self.median_time(self.height), self.median_time)
+
+    @staticmethod
+    def median_time(height: int) -> int:
+        return int(NOW) - 3600 + (height - START_HEIGHT) * SPACING_S
+
+    def serial(self) -> int:
+        """A number that was not used before."""
+        self._serial += 1
+        return self._serial
+
+    def fund(self, value: int = 1_000_000, *, height: int = 10, coinbase: bool = False, lock: bytes = b"") -> OutPoint:
+        """A confirmed coin out of nowhere."""
+        point = outpoint(Txid(sha256(b"fund %d" % self.serial())), 0)
+        self.coins[point] = Coin.make(height, coinbase, TxOut(value, lock or script(self.serial())))
+        self.values[point] = value
+        return point
+
+    def block(self, txs: Sequence[Tx], height: int) -> Block:
+        """A block that nobody had to search for."""
+        note = b"%d %d" % (height, self.serial())
+        coinbase = make_tx(1, (TxIn(NULL_OUTPOINT, note, 0),), (TxOut(50, script(self.serial())),), 0)
+        self.values[made(coinbase)] = 50
+        header = make_header(4, BlockHash(bytes(32)), sha256(note), 0, 0, 0)
+        return make_block(header, (coinbase, *txs))
+
+    def move(self, leave: int, *bodies: Sequence[Tx]) -> TipChange:
+        """Disconnect that many blocks, connect blocks with these transactions, tell the pool."""
+        left = [self._disconnect() for _ in range(leave)]
+        joined = [self._connect(txs) for txs in bodies]
+        disconnected = [tx for block in reversed(left) for tx in block.txs]
+        return self.pool.on_tip_change(disconnected, joined, self.coins.get, self.context, self.now)
+
+    def mine(self, *txs: Tx) -> TipChange:
+        """One more block."""
+        return self.move(0, txs)
+
+    def _connect(self, txs: Sequence[Tx]) -> Block:
+        block = self.block(txs, self.height + 1)
+        made_here = {point for tx in txs for point in outputs_of(tx)}
+        spent = [self.coins.get(i.outpoint) for tx in txs for i in tx.inputs]
+        undo = [coin or Coin.make(self.height + 1, False, TxOut(0, b"")) for coin in spent]
+        assert all(c or i.outpoint in made_here for c, i in zip(spent, [i for tx in txs for i in tx.inputs], strict=True))
+        delta = block_delta(block, self.height + 1, undo)
+        self._apply(delta)
+        self.chain.append((block, delta))
+        return block
+
+    def _disconnect(self) -> Block:
+        block, delta = self.chain.pop()
+        self._apply(delta.inverse())
+        return block
+
+    def _apply(self, delta: CoinsDelta) -> None:
+        for point in delta.spent:
+            del self.coins[point]
+        self.coins.update(delta.created)
+
+    # --- transactions ----------------------------------------------------------------------------
+
+    def pay(
+        self,
+        *points: OutPoint,
+        fee: int = 1000,
+        outputs: int = 1,
+        to: Sequence[TxOut] | None = None,
+        version: int = 2,
+        lock_time: int = 0,
+        sequence: int = REPLACEABLE,
+        witness: tuple[bytes, ...] = WITNESS,
+    ) -> Tx:
+        """A transaction that spends these coins; without `to`, in equal parts to new scripts."""
+        total = sum(self.values[point] for point in points) - fee
+        if to is None:
+            parts = [total // outputs] * outputs
+            parts[0] += total - sum(parts)
+            to = [TxOut(part, script(self.serial())) for part in parts]
+        inputs = tuple(TxIn(point, b"", sequence, witness) for point in points)
+        tx = make_tx(version, inputs, tuple(to), lock_time)
+        for index, output in enumerate(tx.outputs):
+            self.values[outpoint(tx.txid, index)] = output.value
+        return tx
+
+    def big(self, *points: OutPoint, vsize: int, fee: int) -> Tx:
+        """A transaction of about so many virtual bytes."""
+        outputs = [TxOut(1000, p2tr_script(sha256(b"%d" % self.serial()))) for _ in range((vsize - 110) // 43)]
+        left = sum(self.values[point] for point in points) - fee - sum(output.value for output in outputs)
+        return self.pay(*points, to=[*outputs, TxOut(left, script(self.serial()))])
+
+    def stage(self, tx: Tx) -> Staged:
+        """As the node would."""
+        return self.pool.stage(tx, self.coins.get, self.context, self.now)
+
+    def add(self, tx: Tx) -> Added:
+        """Stage, stage again, add: as the node would. Raises Rejected."""
+        staged = self.pool.restage(self.stage(tx), self.coins.get, self.context, self.now)
+        return self.pool.add(staged, self.now)
+
+    def refusal(self, tx: Tx) -> Rejected | None:
+        """Why `tx` may not enter, or None."""
+        try:
+            self.stage(tx)
+        except Rejected as error:
+            return error
+        return None
+
+    def chained(self, point: OutPoint, length: int, fee: int = 1000) -> list[Tx]:
+        """Transactions in the pool, each spending the one before."""
+        txs: list[Tx] = []
+        for _ in range(length):
+            txs.append(self.pay(point, fee=fee))
+            self.add(txs[-1])
+            point = made(txs[-1])
+        return txs
+
+    def txids(self) -> set[Txid]:
+        """All in the pool."""
+        return set(self.pool.view().entries)
+
+    # --- what always holds -----------------------------------------------------------------------
+
+    def check(self) -> None:
+        """The pool is what its definition says, all sums and indexes recomputed from scratch."""
+        view = self.pool.view()
+        entries = view.entries
+        spenders = [(i.outpoint, txid) for txid, entry in entries.items() for i in entry.tx.inputs]
+        assert len(dict(spenders)) == len(spenders), "two transactions spend one coin"
+        assert view.spenders == dict(spenders)
+        assert view.wtxids == {entry.tx.wtxid: txid for txid, entry in entries.items()}
+        assert view.scripts == scripts_of(entries.values())
+        assert view.totals == total_of(entries.values())
+        assert view.usage == sum(entry.usage for entry in entries.values()) <= self.pool.usage_max_bytes
+        sequences = [entry.sequence for entry in entries.values()]
+        assert sequences == sorted(set(sequences))
+        ancestors: dict[Txid, set[Txid]] = {}
+        for txid, entry in entries.items():
+            assert txid == entry.tx.txid
+            self._check_entry(entry, entries, ancestors)
+        for txid, entry in entries.items():
+            after = [entries[other] for other in entries if txid in ancestors[other]]
+            assert entry.descendants == total_of([entry, *after])
+            assert view.descendants(entry) == after
+            assert view.ancestors(entry) == [entries[other] for other in entries if other in ancestors[txid]]
+
+    def _check_entry(self, entry: Entry, entries: dict[Txid, Entry], ancestors: dict[Txid, set[Txid]]) -> None:
+        tx = entry.tx
+        parents = {Txid(i.outpoint[:32]) for i in tx.inputs if i.outpoint not in self.coins}
+        assert set(entry.parents) == parents
+        assert len(entry.parents) == len(parents)
+        # A KeyError here is a child without its parent, or before it.
+        above = ancestors[tx.txid] = parents.union(*(ancestors[parent] for parent in parents))
+        assert entry.ancestors == total_of([entry, *(entries[txid] for txid in above)])
+        assert entry.ancestors.count <= MAX_ANCESTORS
+        assert entry.ancestors.vsize <= MAX_CHAIN_VSIZE
+        coins = [
+            self.coins.get(i.outpoint)
+            or Coin.make(self.height + 1, False, entries[Txid(i.outpoint[:32])].tx.outputs[int.from_bytes(i.outpoint[32:], "little")])
+            for i in tx.inputs
+        ]
+        assert entry.fee == check_ready(tx, coins, self.context) == sum(c.value for c in coins) - sum(o.value for o in tx.outputs)
+        assert [(coin.value, coin.script) for coin in entry.spent] == [(coin.value, coin.script) for coin in coins]
+        assert (entry.vsize, entry.weight, entry.usage) == (tx.vsize, tx.weight, memory_usage(tx))
+
+
+def total_of(entries: Iterable[Entry]) -> Totals:
+    """Sums, the slow way."""
+    held = list(entries)
+    return Totals(len(held), sum(entry.vsize for entry in held), sum(entry.fee for entry in held))
+
+
+def scripts_of(entries: Iterable[Entry]) -> dict[bytes, dict[Txid, None]]:
+    """The index by script, the slow way."""
+    found: dict[bytes, dict[Txid, None]] = {}
+    for entry in entries:
+        for lock in [*(output.script for output in entry.tx.outputs), *(coin.script for coin in entry.spent)]:
+            found.setdefault(sha256(lock), {})[entry.tx.txid] = None
+    return found

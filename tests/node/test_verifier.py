@@ -1,0 +1,214 @@
+"""Signature checks in other processes: the same verdicts, whatever happens to a process."""
+
+import hashlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from chain.keys import Check, Engine, default_engine, ecdsa_check, python_engine, schnorr_check
+from node.child import Child
+from node.verifier import BATCH_HEAD, VERDICT
+from node.verifying import INLINE_MAX, SHARE_MIN, VerifierPool
+from tests.node.processes import eventually, is_alive, open_files, start_script
+
+ENGINE = default_engine()
+LARGE = 3 * SHARE_MIN
+
+
+def make_check(number: int) -> Check:
+    secret = hashlib.sha256(b"secret %d" % number).digest()
+    digest = hashlib.sha256(b"digest %d" % number).digest()
+    public = ENGINE.public_key(secret)
+    if number % 2:
+        return ecdsa_check(public, ENGINE.sign_ecdsa(secret, digest), digest)
+    return schnorr_check(public[1:], ENGINE.sign_schnorr(secret, digest), digest)
+
+
+GOOD = [make_check(number) for number in range(LARGE)]
+
+
+def spoilt(check: Check) -> Check:
+    return Check(check[:-1] + bytes((check[-1] ^ 1,)))
+
+
+def with_failures(*indexes: int) -> list[Check]:
+    return [spoilt(check) if index in indexes else check for index, check in enumerate(GOOD)]
+
+
+# --- the process -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def verifier() -> Iterator[Child]:
+    child = Child("node.verifier")
+    yield child
+    child.end()
+
+
+def ask(verifier: Child, checks: list[Check]) -> int:
+    batch = memoryview(BATCH_HEAD.pack(len(checks)) + b"".join(checks))
+    os.set_blocking(verifier.stdin, True)
+    while batch:
+        batch = batch[os.write(verifier.stdin, batch) :]
+    verdict: int = VERDICT.unpack(os.read(verifier.stdout, VERDICT.size))[0]
+    return verdict
+
+
+def test_answers_batch_after_batch(verifier: Child) -> None:
+    assert ask(verifier, GOOD) == -1
+    assert ask(verifier, with_failures(100, 150)) == 100
+    assert ask(verifier, [spoilt(GOOD[0])]) == 0
+    assert ask(verifier, GOOD[:1]) == -1
+    assert ask(verifier, []) == -1
+
+
+def test_takes_the_portable_engine() -> None:
+    verifier = Child("node.verifier", "--engine", "python")
+    try:
+        assert ask(verifier, [GOOD[0], GOOD[1], spoilt(GOOD[2])]) == 2
+    finally:
+        verifier.end()
+
+
+def test_ends_when_its_input_closes() -> None:
+    verifier = Child("node.verifier")
+    assert verifier.end() == "exit code 0"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
+def test_inherits_nothing_but_its_pipes(verifier: Child) -> None:
+    with open(os.devnull) as ours:
+        os.set_inheritable(ours.fileno(), True)
+        child = Child("node.verifier")
+        try:
+            ask(child, GOOD[:1])
+            assert os.devnull not in open_files(child.pid)
+        finally:
+            child.end()
+
+
+PARENT = """
+import sys, time
+from chain.keys import python_engine, schnorr_check
+from node.verifying import Verifier
+engine, secret, digest = python_engine(), bytes([1]) * 32, bytes(32)
+check = schnorr_check(engine.public_key(secret)[1:], engine.sign_schnorr(secret, digest), digest)
+verifier = Verifier("python", time.monotonic)
+verifier.ask(check * 20_000)  # half a minute's work
+print(verifier.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_none_survives_a_kill_9_of_the_node_even_in_the_middle_of_a_batch() -> None:
+    with start_script(PARENT) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_alive(pid)
+        parent.kill()
+        eventually(lambda: not is_alive(pid), "the verifier ends")
+
+
+# --- the pool ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool() -> Iterator[VerifierPool]:
+    made = VerifierPool(ENGINE, 2, time.monotonic)
+    yield made
+    made.stop()
+
+
+def children() -> list[int]:
+    """Our own that run, by /proc: no list of the pool's is believed."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as stat:
+                    state, parent = stat.read().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if int(parent) == os.getpid() and state != "Z":
+                found.append(int(name))
+    return found
+
+
+@pytest.mark.parametrize("failures", [(), (0,), (95,), (96,), (LARGE - 1,), (191, 3), (96, 95)])
+def test_gives_the_verdict_of_the_engine_itself(pool: VerifierPool, failures: tuple[int, ...]) -> None:
+    checks = with_failures(*failures)
+    expected = min(failures) if failures else None
+    assert ENGINE.first_failure(b"".join(checks)) == expected
+    assert pool.first_failure(checks) == expected
+    assert pool.first_failure(GOOD) is None
+
+
+def test_small_batches_start_no_process(pool: VerifierPool) -> None:
+    before = children()
+    small = GOOD[: INLINE_MAX[ENGINE.name]]
+    assert pool.is_small(small)
+    assert pool.first_failure(small) is None
+    assert pool.first_failure([*small[:-1], spoilt(small[-1])]) == len(small) - 1
+    assert children() == before
+
+
+def test_without_processes_everything_is_inline() -> None:
+    pool = VerifierPool(ENGINE, 0, time.monotonic)
+    before = children()
+    assert pool.is_small(GOOD)
+    assert pool.first_failure(with_failures(7)) == 7
+    assert children() == before
+
+
+def test_a_killed_verifier_is_replaced_and_its_batch_done_again(
+    pool: VerifierPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = set(children())
+    assert pool.first_failure(GOOD) is None
+    for pid in set(children()) - before:
+        os.kill(pid, signal.SIGKILL)
+    assert pool.first_failure(with_failures(100)) == 100
+    assert "verifier process lost (exit code -9)" in caplog.text
+    assert pool.first_failure(GOOD) is None
+
+
+def test_verifiers_that_hang_are_given_up_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    # A clock that leaps a minute at each look: every deadline is over at once.
+    ticks = itertools.count(0.0, 60.0)
+    pool = VerifierPool(ENGINE, 1, lambda: next(ticks))
+    try:
+        assert pool.first_failure(with_failures(5)) == 5
+    finally:
+        pool.stop()
+    assert caplog.text.count("verifier process lost") == 2
+
+
+def test_checks_are_done_where_no_process_can_be_had(
+    pool: VerifierPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: str) -> Child:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("node.verifying.Child", refuse)
+    assert pool.first_failure(with_failures(130, 131)) == 130
+    assert "no more processes" in caplog.text
+
+
+def test_stop_leaves_no_process() -> None:
+    before = children()
+    pool = VerifierPool(ENGINE, 2, time.monotonic)
+    assert pool.first_failure(GOOD) is None
+    assert len(children()) == len(before) + 2
+    pool.stop()
+    assert children() == before
+
+
+def test_the_slow_engine_hands_over_sooner() -> None:
+    slow: Engine = python_engine()
+    pool = VerifierPool(slow, 1, time.monotonic)
+    assert not pool.is_small(GOOD[:3])
+    assert VerifierPool(ENGINE, 1, time.monotonic).is_small(GOOD[:32])

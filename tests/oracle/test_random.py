@@ -1,0 +1,336 @@
+"""Seeded random blocks and spends: whatever this node accepts, Bitcoin Core's engine accepts.
+
+And the other way round: what only this node refuses, it refuses for a reason on the list.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from chain.block import Block, decode_block, make_block
+from chain.codec import varint
+from chain.coins import Coin
+from chain.connect import SEQUENCE_BY_TIME
+from chain.errors import Invalid, Reject, Rejected
+from chain.script import HASH_TYPES, LockKind, Spend
+from chain.tx import OutPoint, Tx, TxIn, TxOut, decode_tx, encode_output, make_tx
+from tests.chainlab import (
+    ENGINE,
+    FEE,
+    KINDS,
+    Lab,
+    Owned,
+    committed,
+    funded,
+    lock,
+    made_by,
+    owner,
+    pay,
+    reblock,
+    remade,
+    with_coinbase,
+    with_input,
+    with_output,
+)
+from tests.oracle.kernel import Kernel, pbk
+
+BYTE_MUTANTS = 900
+SIGNED_BLOCKS = 450
+SPEND_MUTANTS = 6_000
+OURS_ALONE = {Reject.SCRIPT_UNSUPPORTED, Reject.TX_SIZE_SMALL}
+"""The codes that refuse what Core accepts."""
+
+
+class Judges:
+    """This node and the engine on one chain, held against each other."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.kernel = Kernel().follow(lab.blocks)
+        self.outcomes: Counter[str] = Counter()
+
+    def judge(self, raw: bytes) -> None:
+        """Both verdicts on one block; each block is judged on the same tip."""
+        code: Reject | None = None
+        try:
+            self.lab.verdict(raw)
+        except Rejected as refused:
+            code = Reject(refused.code)
+        theirs = self.kernel.submit(raw)
+        self.outcomes[str(code)] += 1
+        if theirs.accepted:
+            self.outcomes["accepted by Core"] += 1
+            self.kernel.close()
+            self.kernel = Kernel().follow(self.lab.blocks)
+            assert code is None or code in OURS_ALONE, f"{code}, accepted by Core: {raw.hex()}"
+        else:
+            assert code is not None, f"laxer than Core ({theirs.detail}): {raw.hex()}"
+
+
+@pytest.fixture
+def judges() -> Iterator[Judges]:
+    pair = Judges(funded())
+    yield pair
+    pair.kernel.close()
+
+
+# --- bytes --------------------------------------------------------------------------------------
+
+
+def mutate_bytes(raw: bytes, rng: random.Random, start: int) -> bytes:
+    """One to three bytes flipped, put in, taken out, or a piece repeated, from `start` on."""
+    mutant = bytearray(raw)
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        if len(mutant) <= start:
+            break
+        at = rng.randrange(start, len(mutant))
+        match rng.choice([0, 0, 0, 1, 1, 2, 3, 4]):
+            case 0:
+                mutant[at] ^= 1 << rng.randrange(8)
+            case 1:
+                mutant[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFD, 0xFF])
+            case 2:
+                mutant.insert(at, rng.randrange(256))
+            case 3:
+                del mutant[at]
+            case _:
+                width = rng.randrange(1, 40)
+                mutant[at:at] = mutant[at : at + width]
+    return bytes(mutant)
+
+
+def honest_blocks(lab: Lab) -> list[Block]:
+    """Blocks on one tip with spends of all kinds, the loosest hash types among them."""
+    lab = lab.copy()
+    mixed = pay([*lab.take(), *lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)])
+    loose = pay(
+        [*lab.take(), *lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)],
+        [TxOut(1000, lock(kind)) for kind in KINDS],
+        hash_types=[0x82, 0x83, 0x82],
+        sequences=[5, 6, 7],
+        version=1,
+    )
+    legacy = pay(lab.take(LockKind.P2PKH, 2), hash_types=[0x02, 0x82])
+    return [
+        lab.candidate([mixed]),
+        lab.candidate([loose, pay([made_by(loose, 2)])]),
+        lab.candidate([legacy]),
+        lab.candidate(),
+    ]
+
+
+def remade_header(raw: bytes, *, commit: bool) -> bytes | None:
+    """The mutant under a header of its own, with the commitment right if asked; None if impossible."""
+    try:
+        block = decode_block(raw)
+    except Invalid:
+        return None
+    txs = block.txs
+    if commit and txs and txs[0].outputs and txs[0].inputs:
+        txs = committed(txs)
+    return reblock(block, txs).raw if txs else None
+
+
+def test_mutated_bytes(judges: Judges) -> None:
+    rng = random.Random(413_567)
+    honest = honest_blocks(judges.lab)
+    for turn in range(BYTE_MUTANTS):
+        block = honest[turn % len(honest)]
+        raw = mutate_bytes(block.raw, rng, 0 if turn % 9 == 0 else 80)
+        if turn % 3:
+            raw = remade_header(raw, commit=turn % 3 == 1) or raw
+        judges.judge(raw)
+    assert judges.outcomes["None"] >= 10, judges.outcomes  # some have to be good, or nothing was tested
+    assert len(judges.outcomes) >= 12, judges.outcomes
+
+
+# --- signed blocks ----------------------------------------------------------------------------------
+
+
+class Writer:
+    """Draws blocks that are signed and solved, with every number near one of its edges."""
+
+    def __init__(self, lab: Lab, rng: random.Random) -> None:
+        self.lab = lab
+        self.rng = rng
+
+    def block(self) -> Block:
+        """One to three payments, and at times an odd coinbase or header."""
+        lab, rng = self.lab.copy(), self.rng
+        txs: list[Tx] = []
+        for _ in range(rng.randint(1, 3)):
+            txs.append(self._payment(lab, txs))
+        if rng.random() < 0.05:
+            rng.shuffle(txs)
+        block = lab.candidate(txs)
+        if rng.random() < 0.25:
+            block = with_coinbase(block, self._coinbase)
+        if rng.random() < 0.15:
+            block = self._header(block)
+        return block
+
+    def _payment(self, lab: Lab, before: list[Tx]) -> Tx:
+        rng = self.rng
+        owned: list[Owned] = []
+        for _ in range(rng.randint(1, 3)):
+            owned += lab.take(rng.choice(KINDS))
+        children = [made_by(tx, i, lab.height + 1) for tx in before for i, o in enumerate(tx.outputs) if owner(o.script)]
+        if children and rng.random() < 0.4:
+            owned[0] = rng.choice(children)
+        if rng.random() < 0.1:
+            owned[0] = self._coinbase_coin(lab)
+        total = sum(one.coin.value for one in owned)
+        count = rng.randint(1, 3)
+        outputs = [TxOut(max(0, total // count + rng.choice([-FEE, -1, 0, 0, 1])), self._script()) for _ in range(count)]
+        sequences = [self._sequence() for _ in owned]
+        hash_types = [self._hash_type(one.coin, i < count) for i, one in enumerate(owned)]
+        tx = pay(
+            owned,
+            outputs,
+            version=rng.choice([0, 1, 1, 2, 2, 3, 2**31, 2**32 - 1]),
+            lock_time=self._lock_time(),
+            sequences=sequences,
+            hash_types=hash_types,
+        )
+        return self._alter(tx) if rng.random() < 0.15 else tx
+
+    def _coinbase_coin(self, lab: Lab) -> Owned:
+        depth = self.rng.choice([98, 99, 99, 100, 100, 101])
+        tx = lab.blocks[lab.height - depth].txs[0]
+        point = OutPoint(tx.txid + bytes(4))
+        return Owned(point, Coin.make(lab.height - depth + 1, True, tx.outputs[0]))
+
+    def _script(self) -> bytes:
+        odd = [b"", b"\x6a", b"\x51", b"\xac" * 30, b"\x51" * 10_000, b"\x51" * 10_001, b"\xae" * 999]
+        return self.rng.choice(odd) if self.rng.random() < 0.2 else lock(self.rng.choice(KINDS))
+
+    def _sequence(self) -> int:
+        number = self.rng.choice([0, 1, 1, 2, 3, 98, 0xFFFF])
+        flags = self.rng.choice([0, 0, SEQUENCE_BY_TIME, 1 << 31, 1 << 16])
+        return self.rng.choice([2**32 - 1, 2**32 - 1, 2**32 - 2, number | flags])
+
+    def _lock_time(self) -> int:
+        near = self.rng.choice([self.lab.height + 1, self.lab.tip.median_time, 500_000_000])
+        return self.rng.choice([0, 0, 0, max(0, near + self.rng.choice([-1, 0, 1]))])
+
+    def _hash_type(self, coin: Coin, has_output: bool) -> int | None:
+        hash_type = self.rng.choice([None, None, *sorted(HASH_TYPES)])
+        return hash_type if hash_type is None or hash_type & 3 != 3 or has_output else None
+
+    def _alter(self, tx: Tx) -> Tx:
+        """A change after signing."""
+        rng = self.rng
+        match rng.randrange(6):
+            case 0:
+                return remade(tx, lock_time=0)
+            case 1:
+                return remade(tx, version=2)
+            case 2:
+                return with_output(tx, 0, value=max(0, tx.outputs[0].value - 1))
+            case 3:
+                return with_input(tx, 0, sequence=self._sequence())
+            case 4:
+                return remade(tx, outputs=tx.outputs[:1])
+            case _:
+                return remade(tx, inputs=tx.inputs[::-1])
+
+    def _coinbase(self, tx: Tx) -> Tx:
+        rng = self.rng
+        match rng.randrange(5):
+            case 0:
+                return with_output(tx, 0, value=tx.outputs[0].value + rng.choice([-1, 0, 1]))
+            case 1:
+                return with_input(tx, 0, script_sig=b"\x01\x71" + b"\xac" * rng.choice([0, 1, 97, 98, 99]))
+            case 2:
+                return remade(with_input(tx, 0, sequence=self._sequence()), lock_time=self._lock_time())
+            case 3:
+                return remade(tx, outputs=(*tx.outputs, TxOut(0, tx.outputs[-1].script[: rng.choice([36, 37, 38])])))
+            case _:
+                return remade(tx, version=rng.choice([0, 1, 2**32 - 1]))
+
+    def _header(self, block: Block) -> Block:
+        rng = self.rng
+        match rng.randrange(3):
+            case 0:
+                return reblock(block, time=self.lab.tip.median_time + rng.choice([-1, 0, 1, 2]))
+            case 1:
+                return reblock(block, version=rng.choice([3, 4, -1, 2**31 - 1]))
+            case _:
+                return make_block(block.header, (*block.txs, block.txs[-1]))
+
+
+def test_signed_blocks_with_every_number_near_an_edge(judges: Judges) -> None:
+    writer = Writer(judges.lab, random.Random(20_081_031))
+    for _ in range(SIGNED_BLOCKS):
+        judges.judge(writer.block().raw)
+    assert judges.outcomes["None"] >= SIGNED_BLOCKS // 20, judges.outcomes
+    assert len(judges.outcomes) >= 12, judges.outcomes
+
+
+# --- spends ---------------------------------------------------------------------------------------
+
+
+def core_accepts(tx: Tx, coin: Coin) -> bool:
+    """Core's script interpreter on the only input of a transaction, under all consensus flags."""
+    flags = pbk.ScriptVerificationFlags.ALL
+    decoded = pbk.Transaction(tx.raw)
+    output = pbk.TransactionOutput(pbk.ScriptPubkey(coin.script), coin.value)
+    shared = pbk.script.PrecomputedTransactionData(decoded, [output])
+    try:
+        return bool(pbk.ScriptPubkey(coin.script).verify(coin.value, decoded, shared, 0, flags))
+    except pbk.ScriptVerifyException:
+        return False
+
+
+def mutate_spend(tx: Tx, rng: random.Random) -> Tx:
+    """Signature, key or their envelope changed by a byte or a piece."""
+    spent = tx.inputs[0]
+    if spent.script_sig and rng.random() < 0.9:
+        return with_input(tx, script_sig=mutate_bytes(spent.script_sig, rng, 0))
+    items = list(spent.witness) or [b""]
+    match rng.randrange(8):
+        case 0:
+            items.insert(rng.randrange(len(items) + 1), rng.choice([b"", b"\x50", b"\x01"]))
+        case 1:
+            del items[rng.randrange(len(items))]
+        case 2:
+            return with_input(tx, script_sig=rng.choice([b"\x00", b"\x51"]))
+        case _:
+            at = rng.randrange(len(items))
+            items[at] = mutate_bytes(items[at] or b"\x00", rng, 0)
+    return with_input(tx, witness=tuple(items))
+
+
+def test_mutated_spends() -> None:
+    """DER and hash types byte by byte: mutants of signatures that leave almost nothing unsigned."""
+    rng, outcomes = random.Random(1_971), Counter[str]()
+    lab = funded()
+    spends = []
+    for kind in KINDS:
+        for hash_type in (None, *sorted(HASH_TYPES)):
+            [owned] = lab.take(kind)
+            spends.append((pay([owned], hash_types=[hash_type]), owned.coin))
+    for turn in range(SPEND_MUTANTS):
+        tx, coin = spends[turn % len(spends)]
+        mutant = mutate_spend(tx, rng) if turn >= len(spends) else tx
+        code: Reject | None = None
+        try:
+            if not ENGINE.verify(Spend(mutant, [coin]).check(0)):
+                code = Reject.SCRIPT_VERIFY
+        except Invalid as refused:
+            code = Reject(refused.code)
+        accepted = core_accepts(mutant, coin)
+        outcomes[f"{code}, {accepted}"] += 1
+        if accepted:
+            assert code in (None, Reject.SCRIPT_UNSUPPORTED), mutant.raw.hex()
+        else:
+            assert code is not None, mutant.raw.hex()
+    assert len(outcomes) == 4, outcomes  # good, wrong, and unsupported in both ways
+
+
+def test_what_is_fed_to_core_is_the_same_transaction() -> None:
+    lab = funded()
+    tx = pay(lab.take(LockKind.P2TR))
+    assert bytes(pbk.Transaction(tx.raw)) == tx.raw == decode_tx(tx.raw).raw
