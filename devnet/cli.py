@@ -12,6 +12,7 @@ from devnet.report import show_next_steps, show_status, status_document
 from devnet.screen import Screen
 from devnet.state import API_PORT_DEFAULT, NODES_MAX, Devnet, DevnetError, load, load_existing, locked
 from wallet.amounts import parse_amount
+from wallet.console import write_json
 
 EPILOG = """
 \b
@@ -101,10 +102,10 @@ def up(context: click.Context, attach: bool, **plan: Any) -> None:
     chosen = {name for name in plan if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     devnet = launch.up(shared.folder, launch.Plan(**plan), chosen, shared.screen)
     if shared.as_json:
-        shared.screen.document(status_document(devnet))
+        write_json(status_document(devnet))
         return
-    show_status(devnet, shared.screen)
-    show_next_steps(devnet, shared.screen)
+    show_status(devnet)
+    show_next_steps(devnet)
     if attach:
         _attend(devnet, shared.screen)
 
@@ -112,12 +113,12 @@ def up(context: click.Context, attach: bool, **plan: Any) -> None:
 def _attend(devnet: Devnet, screen: Screen) -> None:
     """Show every node's log until Ctrl-C, then stop the network; or until somebody else stops it."""
     indexes = range(devnet.nodes)
-    screen.line()
-    screen.line("Attached: Ctrl-C stops the network.")
+    click.echo()
+    click.echo("Attached: Ctrl-C stops the network.")
     try:
         logs.follow(
             [devnet.log(index) for index in indexes],
-            lambda index, line: screen.line(f"node{index} {line}"),
+            lambda index, line: click.echo(f"node{index} {line}"),
             lambda: any(network.is_running(load(devnet.folder) or devnet, index) for index in indexes),
         )
     except KeyboardInterrupt:
@@ -132,9 +133,9 @@ def status(shared: Shared) -> None:
     """What every node is doing, and what the wallet holds."""
     devnet = load_existing(shared.folder)
     if shared.as_json:
-        shared.screen.document(status_document(devnet))
+        write_json(status_document(devnet))
     else:
-        show_status(devnet, shared.screen)
+        show_status(devnet)
 
 
 @cli.command()
@@ -155,9 +156,9 @@ def fund(shared: Shared, address: str, amount: str) -> None:
     with shared.screen.step("paying"):
         payment = funds.pay(devnet, devnet.api_url(_any_running(devnet)), address, amount_sat)
     if shared.as_json:
-        shared.screen.document({"address": address, "amount_sat": amount_sat, **payment})
+        write_json({"address": address, "amount_sat": amount_sat, **payment})
     else:
-        shared.screen.line(payment["txid"])
+        click.echo(payment["txid"])
 
 
 @cli.command()
@@ -178,10 +179,10 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
             hashes += miner.rpc("generatetoaddress", 1, to or devnet.address)
             progress(len(hashes))
     if shared.as_json:
-        screen.document({"node": index, "hashes": hashes})
+        write_json({"node": index, "hashes": hashes})
     else:
         for block_hash in hashes:
-            screen.line(block_hash)
+            click.echo(block_hash)
 
 
 def _any_running(devnet: Devnet) -> int:
@@ -225,9 +226,9 @@ def _change(shared: Shared, index: int, verb: str, change: Callable[[Devnet, net
         devnet = change(load_existing(shared.folder), say)
     process, running = devnet.processes[index], network.is_running(devnet, index)
     if shared.as_json:
-        shared.screen.document({"index": index, "pid": process.pid if process else None, "running": running})
+        write_json({"index": index, "pid": process.pid if process else None, "running": running})
     else:
-        shared.screen.line(f"node {index} {'runs at ' + devnet.api_url(index) if running else 'is stopped'}")
+        click.echo(f"node {index} {'runs at ' + devnet.api_url(index) if running else 'is stopped'}")
 
 
 @cli.command("logs")
@@ -251,12 +252,12 @@ def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
         raise click.UsageError("--follow has no end: it does not go with --json")
     recent = network.tail(log, lines)
     if shared.as_json:
-        shared.screen.document({"index": index, "file": str(log), "lines": recent})
+        write_json({"index": index, "file": str(log), "lines": recent})
         return
     for line in recent:
-        shared.screen.line(line)
+        click.echo(line)
     if follow:
-        logs.follow([log], lambda _, line: shared.screen.line(line), lambda: True)
+        logs.follow([log], lambda _, line: click.echo(line), lambda: True)
 
 
 @cli.command()
@@ -276,9 +277,9 @@ def down(shared: Shared, wipe: bool) -> None:
         if wipe:
             launch.wipe(devnet)
     if shared.as_json:
-        shared.screen.document({"stopped": running, "wiped": wipe})
+        write_json({"stopped": running, "wiped": wipe})
     else:
-        shared.screen.line(f"stopped {len(running)} nodes" + (f", wiped {devnet.folder}" if wipe else ""))
+        click.echo(f"stopped {len(running)} nodes" + (f", wiped {devnet.folder}" if wipe else ""))
 
 
 def main() -> None:

@@ -32,8 +32,8 @@ class Shared:
 
     @property
     def screen(self) -> Screen:
-        """Where to tell people or programs."""
-        return Screen(self.as_json)
+        """Where people see what is going on."""
+        return Screen(quiet=self.as_json)
 
 
 def setting(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -75,22 +75,22 @@ def run(command: click.Command, name: str) -> NoReturn:
         sys.exit(error.exit_code)
     except click.BadParameter as error:
         # A bad value: usage lines would not help.
-        fail(name, error.format_message())
+        fail(error.format_message())
     except click.UsageError as error:
         # An option without its argument knows no context.
         error.ctx = error.ctx or click.Context(command, info_name=name)
         error.show()
         sys.exit(error.exit_code)
     except (DevnetError, WalletError) as error:
-        fail(name, str(error))
+        fail(str(error))
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; say nothing, not even at exit
         sys.exit(1)
     except OSError as error:
-        fail(name, f"{error.filename or 'the system'}: {error.strerror or error}")
+        fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def fail(name: str, text: str) -> NoReturn:
+def fail(text: str) -> NoReturn:
     """One line, and exit status 1."""
-    print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
+    click.echo(f"Error: {' '.join(text.split())}", err=True)
     sys.exit(1)

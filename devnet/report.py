@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
 from devnet import funds, network
 from devnet.options import default_folder
-from devnet.screen import Screen
 from devnet.state import PASSWORD, Devnet
 from wallet.amounts import format_coins
+from wallet.console import write_table
 
 SHORT_HASH = 16
 """Digits of a block hash that tell people enough."""
@@ -50,7 +52,7 @@ def status_document(devnet: Devnet) -> dict[str, Any]:
     }
 
 
-def show_status(devnet: Devnet, screen: Screen) -> None:
+def show_status(devnet: Devnet) -> None:
     """The facts, for people."""
     facts = status_document(devnet)
     headers = ("node", "API", "P2P", "pid", "height", "tip", "peers", "mempool")
@@ -60,24 +62,24 @@ def show_status(devnet: Devnet, screen: Screen) -> None:
         tip = (node["tip"] or "")[-SHORT_HASH:]
         cells = (node["index"], node["api"], node["p2p"], node["pid"], state, tip, node["peers"], node["mempool"])
         rows.append(["" if cell is None else str(cell) for cell in cells])
-    screen.table(headers, rows)
+    write_table(headers, rows, ("node", "pid", "height", "peers", "mempool"))
     wallet = facts["wallet"]
     balance = "unknown while no node runs"
     if wallet["balance_sat"] is not None:
         balance = f"{format_coins(wallet['balance_sat'])} coins to spend"
-    screen.line(f"network {facts['network']} in {facts['dir']}")
-    screen.line(f"wallet  {wallet['file']} (password {PASSWORD}): {balance}")
+    click.echo(f"network {facts['network']} in {facts['dir']}")
+    click.echo(f"wallet  {wallet['file']} (password {PASSWORD}): {balance}")
 
 
-def show_next_steps(devnet: Devnet, screen: Screen) -> None:
+def show_next_steps(devnet: Devnet) -> None:
     """Three commands that work as they stand."""
     folder = [] if devnet.folder == default_folder() else ["--dir", str(devnet.folder)]
     pay = [command("wallet"), "--wallet", str(devnet.wallet_file), "--node", devnet.api_url(0)]
-    screen.line()
-    screen.line("Try next:")
-    screen.line("  " + shlex.join([command("devnet"), "status", *folder]))
-    screen.line(f"  GROAT_WALLET_PASSWORD={PASSWORD} " + shlex.join([*pay, "send", devnet.address, "0.25", "--yes"]))
-    screen.line("  " + shlex.join(["curl", f"{devnet.api_url(devnet.nodes - 1)}/address/{devnet.address}"]))
+    click.echo()
+    click.echo("Try next:")
+    click.echo("  " + shlex.join([command("devnet"), "status", *folder]))
+    click.echo(f"  GROAT_WALLET_PASSWORD={PASSWORD} " + shlex.join([*pay, "send", devnet.address, "0.25", "--yes"]))
+    click.echo("  " + shlex.join(["curl", f"{devnet.api_url(devnet.nodes - 1)}/address/{devnet.address}"]))
 
 
 def command(name: str) -> str:

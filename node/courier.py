@@ -8,7 +8,7 @@ Greetings share a lane with a few threads. Knows nothing of what the messages me
 import contextlib
 import queue
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chain.errors import Invalid
 from node.client import Client, HttpFailure
@@ -87,8 +87,12 @@ class Lane:
 class Courier:
     """All lanes. Its methods are called one at a time, under the runtime's lock, and never wait."""
 
-    def __init__(self, deliver: Deliver, spawn: Spawn, clock: Callable[[], float]) -> None:
-        """`clock` is Unix time in seconds."""
+    def __init__(
+        self, prepare: Callable[[Reply], Any], deliver: Deliver, spawn: Spawn, clock: Callable[[], float]
+    ) -> None:
+        """`prepare` is what can be done with a reply before the core has it, in the lane's own
+        thread. `clock` is Unix time in seconds."""
+        self._prepare = prepare
         self._deliver = deliver
         self._spawn = spawn
         self._clock = clock
@@ -127,7 +131,8 @@ class Courier:
 
     def _carry(self, client: Client, parcel: Parcel) -> None:
         left_s = parcel.deadline - self._clock()
-        outcome = _ask(client, parcel, left_s) if left_s > 0 else Failed("timed out in the queue")
+        reply = _ask(client, parcel, left_s) if left_s > 0 else Failed("timed out in the queue")
+        outcome = reply if isinstance(reply, Failed) else self._prepare(reply)
         self._deliver(parcel.peer, Answer(parcel.request_id, outcome))
 
 

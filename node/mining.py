@@ -242,7 +242,8 @@ class Supervisor:
     def _mine_block(self) -> None:
         """Work on one template until it is solved or a better one can be had."""
         state = self._state()
-        block: Block = self._runtime.call(lambda node, now: node.template(self._mine.script, now), None)
+        block: Block | None = self._runtime.call(lambda node, now: node.template(self._mine.script, now), None)
+        assert block
         header: Header | None = None
         while not self._runtime.over and state == self._state():
             newest = at_time(block.header, int(self._runtime.now()))

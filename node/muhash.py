@@ -4,8 +4,6 @@ Each coin becomes a number modulo a 3072-bit prime; the set's hash is the produc
 order does not matter and a coin can be taken out again by dividing.
 """
 
-from collections.abc import Iterable
-
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
@@ -63,11 +61,3 @@ def _fold(product: int) -> int:
 def coin_element(point: OutPoint, coin: Coin) -> bytes:
     """A coin as Core hashes it: outpoint, height * 2 + coinbase, value, script with its length."""
     return point + coin[:12] + varbytes(coin.script)
-
-
-def coins_muhash(coins: Iterable[tuple[OutPoint, Coin]]) -> bytes:
-    """The hash of a coin set, 32 bytes (some 15 us a coin)."""
-    muhash = MuHash()
-    for point, coin in coins:
-        muhash.insert(coin_element(point, coin))
-    return muhash.digest()

@@ -88,8 +88,6 @@ class Policy(StrEnum):
     """It is here with other witnesses."""
     MEMPOOL_MIN_FEE = "mempool min fee not met"
     """Below the floor that a full pool has raised."""
-    BUSY = "busy"
-    """Too many signatures are being verified: try again (ours)."""
     MEMPOOL_FULL = "mempool full"
     """There is no room, and nobody in the pool pays less."""
     TOO_LONG_CHAIN = "too-long-mempool-chain"

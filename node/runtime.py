@@ -36,10 +36,15 @@ from node.view import View
 
 log = logging.getLogger("groat.runtime")
 
+monotonic = time.monotonic
+"""Seconds that only go forward: what deadlines inside the process are measured with."""
+
 R = TypeVar("R")
 
 TICK_S = 0.1
 """Between two ticks of the core."""
+LOOK_S = 0.01
+"""Between two looks at a core that is getting ready."""
 VERIFY_JOBS_MAX = 4
 """Large batches that wait for a verifier; with one more the thread that has it does it."""
 VERIFY_THREADS = 2
@@ -81,11 +86,14 @@ class Core(Protocol):
 
     view_version: int
     """Changes whenever a new View is to be published."""
+    ready: bool
+    """The best chain of the stored blocks is committed."""
 
     def start(self, now: float) -> Step[None]: ...
     def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]: ...
     def tick(self, now: float) -> Step[None]: ...
     def view(self) -> View: ...
+    def peer_of(self, token: bytes) -> PeerId | None: ...
 
 
 class Carrier(Protocol):
@@ -123,20 +131,21 @@ class Runtime:
     def __init__(
         self,
         verifiers: VerifierPool,
-        carrier: Carrier,
         solver: Solver | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`clock` is Unix time in seconds; `solver` is who does proof of work on demand."""
         self._verifiers = verifiers
-        self._carrier = carrier
         self._solver = solver
         self.now = clock
         self._lock = threading.Lock()
         self._core: Core | None = None
+        self._carrier: Carrier | None = None
         self._view: View | None = None
         self._view_version: int | None = None
         self._ready = False
+        self.fault: str | None = None
+        """Why the node has to stop, where it is not by anybody's wish."""
         self._ending: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._over = threading.Event()
         self._parked: dict[str, list[threading.Event]] = {}
@@ -151,17 +160,26 @@ class Runtime:
 
     # --- life --------------------------------------------------------------------------------
 
-    def open(self, core: Core) -> None:
+    def open(self, core: Core, carrier: Carrier) -> None:
         """Start the core and its threads. Calls and readers are let in by `admit`."""
-        with self._lock:
-            self._core = core
+        self._carrier = carrier
+        self._core = core
         for number in range(VERIFY_THREADS):
             self.spawn(f"verify-{number}", self._verify_large)
         self._perform(lambda core, now: core.start(now))
         self.spawn("tick", self._tick)
 
+    def await_core(self, within_s: float) -> bool:
+        """Wait until the core is ready or the node is to stop; False if neither came in time."""
+        deadline = monotonic() + within_s
+        while not (self._core is None or self._core.ready or not self._ending.empty()):
+            if monotonic() >= deadline:
+                return False
+            self._over.wait(LOOK_S)
+        return True
+
     def admit(self) -> None:
-        """The node has recovered and chosen its chain: `call`, `handle` and `view` work from here on."""
+        """Let calls and readers in."""
         self._ready = True
 
     @property
@@ -195,9 +213,9 @@ class Runtime:
 
     def join(self, within_s: float) -> None:
         """Wait for the threads to end; those that are in the middle of a request end with the process."""
-        deadline = time.monotonic() + within_s
+        deadline = monotonic() + within_s
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - monotonic()))
 
     @property
     def over(self) -> bool:
@@ -236,12 +254,16 @@ class Runtime:
             raise NotReady
         return view
 
+    def peek(self) -> View | None:
+        """The view, if there is one, also while the node is not ready."""
+        return self._view
+
     def call(self, fn: Callable[[Any, float], Step[R]], seats: str | None = "api") -> R | None:
         """Call the core: `fn(core, now)` under the lock, its effects carried out.
 
         Where the reply is to wait, waits without the lock and calls again; None if there was
-        still no reply at the deadline. `fn` may raise Rejected, which is passed on, and nothing
-        else. `seats` names whose waiting threads are counted, None for the node's own. Raises
+        still no reply at the deadline. What `fn` raises must satisfy `is_refusal`, and is passed
+        on. `seats` names whose waiting threads are counted, None for the node's own. Raises
         NotReady; Busy where too many wait.
         """
         if not self._ready:
@@ -273,7 +295,7 @@ class Runtime:
             return None
         try:
             left_s = deadline - self.now()
-            return self._solver.solve(header, time.monotonic() + left_s, lambda: self.view.tip.hash == header.prev_hash)
+            return self._solver.solve(header, monotonic() + left_s, lambda: self.view.tip.hash == header.prev_hash)
         finally:
             self._solving.release()
 
@@ -314,11 +336,11 @@ class Runtime:
                 raise NotReady
             try:
                 step = fn(core, self.now())
-            except Rejected:
-                self._publish_view(core)  # the rejection may have marked a block
-                raise
-            except BaseException:
-                self._core = None  # nobody may go on with what is half changed
+            except BaseException as error:
+                if is_refusal(error):
+                    self._publish_view(core)  # it may have marked a block
+                else:
+                    self._core = None  # nobody may go on with what is half changed
                 raise
             # First the new view, then the bells: who is woken reads it.
             self._publish_view(core)
@@ -332,6 +354,7 @@ class Runtime:
 
     def _dispatch(self, effects: tuple[Effect, ...]) -> deque[_Errand]:
         """Carry out what never waits; returns the rest, for when the lock is released."""
+        assert self._carrier
         errands: deque[_Errand] = deque()
         for effect in effects:
             match effect:
@@ -440,13 +463,17 @@ class Runtime:
         """What must never happen ends the node, with the one line or the traceback that it needs."""
         try:
             yield
-        except (Rejected, NotReady, Busy):
-            raise
-        except StoreError as error:
-            log.critical("%s", error)
+        except Exception as error:
+            if is_refusal(error) or isinstance(error, NotReady | Busy):
+                raise
+            is_ours = not isinstance(error, StoreError)
+            self.fault = f"a bug in the node: {error!r}" if is_ours else str(error)
+            log.critical("%s", self.fault, exc_info=is_ours)
             self.stop(1)
             raise NotReady from error
-        except Exception as bug:
-            log.critical("this is a bug in the node; it stops", exc_info=True)
-            self.stop(1)
-            raise NotReady from bug
+
+
+def is_refusal(error: BaseException) -> bool:
+    """True for what the core tells a caller; anything else that it raises ends the node."""
+    # Exactly these two: a KeyError or UnicodeDecodeError would be a bug.
+    return isinstance(error, Rejected) or type(error) in (LookupError, ValueError)

@@ -18,15 +18,15 @@ from pathlib import Path
 from random import Random, SystemRandom
 
 from chain.address import encode_address
-from chain.hashes import Txid, to_hex
+from chain.hashes import to_hex
 from chain.keys import default_engine
 from chain.params import GENESIS
-from chain.tx import OutPoint, TxOut, outpoint
+from chain.tx import OutPoint, TxOut, outpoint_txid
 from wallet.amounts import FeeRate
 from wallet.build import payable_script, sign_tx
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
-from wallet.draft import TARGET_BLOCKS, Change, Draft, Holdings, Order, make_draft, rate_for, spendable
+from wallet.draft import TARGET_BLOCKS, Draft, Holdings, Order, Sent, make_draft, rate_for, spendable
 from wallet.errors import ChainLimit, NodeRefused, NodeUnreachable, ShortOfFunds, WalletError
 from wallet.esplora import Tip
 from wallet.history import Entry, history_of
@@ -37,7 +37,6 @@ from wallet.state import (
     BURIED_DEPTH,
     PENDING_KEEP_BLOCKS,
     PENDING_MAX,
-    SNAPSHOT_COINS_MAX,
     Fate,
     OwnCoin,
     Pending,
@@ -48,28 +47,12 @@ from wallet.store import WalletFile
 
 PLANS_MAX = 64
 """How often one payment is planned anew with other coins before it is given up."""
+BUSY_TRIES = 25
+BUSY_PAUSE_S = 0.2
+"""How often, and after what pause, a transaction is offered to a node that is busy."""
 WAIT_BLOCKS_MAX = 100
 WAIT_S = 1_800.0
 """`wait` waits so long for one block, and for so many blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A payment that the node took."""
-
-    txid: Txid
-    fee: int
-    """Satoshis."""
-    vsize: int
-    """Virtual bytes."""
-    coins: tuple[OwnCoin, ...]
-    """What it spent, in its inputs' order."""
-    change: Change | None
-
-    @property
-    def change_outpoint(self) -> OutPoint | None:
-        """The coin that came back."""
-        return outpoint(self.txid, self.change.index) if self.change else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +140,10 @@ class Wallet:
         """The address of the key at `path`."""
         return encode_address(self._account.script(path)) or ""
 
+    def first_address(self) -> str:
+        """The very first receiving address, used or not. Asks no node."""
+        return self.address_of(KeyPath(RECEIVE, 0))
+
     def address(self) -> Receiving:
         """The first address that nobody has paid yet. Changes nothing."""
         try:
@@ -224,7 +211,7 @@ class Wallet:
                 if not wait or self._tip is None:
                     raise
             if on_wait:
-                on_wait(f"at the node's limit of unconfirmed transactions in a row: waiting for block {self._tip.height + 1}")
+                on_wait(f"at the node's limit of unconfirmed transactions: waiting for block {self._tip.height + 1}")
             if not self._client.wait_for_new_tip(self._tip.hash, WAIT_S):
                 raise ChainLimit(f"no block in {WAIT_S / 60:.0f} minutes: nothing was sent; is anybody mining?")
         raise chain_limit()
@@ -265,9 +252,10 @@ class Wallet:
                     raise
             except NodeRefused as refused:
                 kind = refusal_kind(refused)
-                unconfirmed = {coin.outpoint for coin in draft.coins if coin.height is None}
-                if kind is Refusal.CHAIN_LIMIT and unconfirmed and not order.only:
-                    avoid |= unconfirmed
+                parents = {outpoint_txid(coin.outpoint) for coin in draft.coins if coin.height is None}
+                if kind is Refusal.CHAIN_LIMIT and parents and not order.only:
+                    # Every coin of those transactions stands in the same row.
+                    avoid |= {point for point in self._holdings().coins if outpoint_txid(point) in parents}
                     continue
                 if kind is not Refusal.COINS_GONE or thorough:
                     raise advice(refused) from refused
@@ -296,7 +284,9 @@ class Wallet:
         before = self._file.state
         if len(before.pending) >= PENDING_MAX:
             raise WalletError(f"{PENDING_MAX} payments wait for a block already: wait for one, and try again")
-        tx = sign_tx(draft.tx, [spendable(coin, self._account) for coin in draft.coins], self._secret.secret, self._engine)
+        tx = sign_tx(
+            draft.tx, [spendable(coin, self._account) for coin in draft.coins], self._secret.secret, self._engine
+        )
         payment = Pending(
             tx.raw,
             draft.fee,
@@ -307,16 +297,28 @@ class Wallet:
         change_next = draft.change.path.index + 1 if draft.change else before.change_next
         self._file.save(replace(before, pending=(*before.pending, payment), change_next=change_next))
         try:
-            self._client.send(tx.raw)
+            self._deliver(tx.raw)
         except NodeRefused:
             self._file.save(before)
             raise
-        except NodeUnreachable as error:
+        except (NodeUnreachable, KeyboardInterrupt) as error:
             raise NodeUnreachable(
-                f"payment {to_hex(tx.txid)} may have been sent: the wallet keeps it and will hand it over again; "
-                f"do not repeat it, see `wallet history` ({error})"
+                f"payment {to_hex(tx.txid)} may have been sent: do not repeat it. The wallet keeps it and hands it "
+                f"over again; see `wallet history` ({str(error) or 'interrupted'})"
             ) from error
         return Sent(tx.txid, draft.fee, tx.vsize, draft.coins, draft.change)
+
+    def _deliver(self, raw: bytes) -> None:
+        """Hand a transaction to the node. Raises NodeRefused, NodeUnreachable."""
+        for attempt in range(1, BUSY_TRIES + 1):
+            try:
+                self._client.send(raw)
+            except NodeRefused as refused:
+                if refusal_kind(refused) is not Refusal.BUSY or attempt == BUSY_TRIES:
+                    raise
+                self._client.pause(BUSY_PAUSE_S)
+            else:
+                return
 
     # --- looking at the chain -----------------------------------------------------------------
 
@@ -333,6 +335,7 @@ class Wallet:
         state = self._file.state
         if not thorough and state.snapshot and state.snapshot.tip == self._client.tip_hash():
             self._tip = Tip(state.snapshot.tip, state.snapshot.height)
+            self._account.derive(RECEIVE, state.receive_next)  # to know payments to ourselves
             return
         view = self._look(thorough=thorough)
         self._tip = view.tip
@@ -352,14 +355,13 @@ class Wallet:
         if shown := found.txs.get(payment.txid):
             return replace(payment, fate=Fate.SEEN, height=shown.height)
         try:
-            self._client.send(payment.raw)
+            self._deliver(payment.raw)
         except NodeRefused as refused:
             kind = refusal_kind(refused)
-            if kind is Refusal.CONFIRMED:
+            if kind in (Refusal.CONFIRMED, Refusal.COINS_GONE):
+                # Its coins are gone, too, once it is in a block.
                 height = self._client.tx_height(payment.txid)
-                return replace(payment, fate=Fate.SEEN, height=found.tip.height if height is None else height)
-            if kind is Refusal.COINS_GONE:
-                return replace(payment, fate=Fate.LOST, height=None)
+                return replace(payment, fate=Fate.LOST if height is None else Fate.SEEN, height=height)
             self.warnings.append(f"payment {to_hex(payment.txid)} waits: the node does not take it ({refused.reason})")
         return replace(payment, fate=Fate.SENT, height=None)
 

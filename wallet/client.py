@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from chain.hashes import BlockHash, Txid, to_hex
-from wallet.errors import NodeError, NodeRefused, NodeUnreachable, WalletError
+from wallet.errors import NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
 from wallet.esplora import (
     ChainTx,
     Tip,
@@ -44,6 +44,7 @@ REASON_CHARS_MAX = 300
 """Of a refusal, shown to people."""
 NODES_MAX = 16
 TIP_POLL_S = 0.25
+NOT_READY_PAUSE_S = 0.5
 _CHUNK = 65_536
 
 T = TypeVar("T")
@@ -218,15 +219,21 @@ class Esplora:
             ) from error
 
     def _exchange(self, method: str, path: str, content: bytes | None = None) -> bytes:
-        """The body of the first node's answer. A node that fails goes to the end of the row."""
-        failure = NodeUnreachable("no node")
-        for _ in range(len(self._urls)):
-            try:
-                return self._ask(method, self._urls[0], path, content)
-            except NodeUnreachable as error:
-                failure = error
-                self._urls.append(self._urls.pop(0))
-        raise failure
+        """The body of the first node's answer. A node that fails goes to the end of the row; while
+        there are nodes that are only not ready yet, they are asked again."""
+        give_up = time.monotonic() + self._deadline_s
+        while True:
+            failures = []
+            for _ in range(len(self._urls)):
+                try:
+                    return self._ask(method, self._urls[0], path, content)
+                except NodeUnreachable as error:
+                    failures.append(error)
+                    self._urls.append(self._urls.pop(0))
+            hopeful = [error for error in failures if isinstance(error, NodeNotReady)]
+            if not hopeful or time.monotonic() > give_up:
+                raise (hopeful or failures)[0]
+            self.pause(NOT_READY_PAUSE_S)
 
     def _ask(self, method: str, base: str, path: str, content: bytes | None) -> bytes:
         self._deadline.at = time.monotonic() + self._deadline_s
@@ -245,7 +252,7 @@ class Esplora:
                 f"no node answers at {base}: start one (`devnet up` or `groatd`), or give --node URL"
             ) from error
         if status in (502, 503, 504):
-            raise NodeUnreachable(f"the node at {base} is not ready (it may be starting): try again in a few seconds")
+            raise NodeNotReady(f"the node at {base} is not ready (it may be starting): try again in a few seconds")
         if status != 200:
             raise NodeRefused(f"{method} {path[:40]} at {base}", status, _reason(body))
         return body

@@ -91,6 +91,11 @@ class Account:
             self._paths[script] = path
         return script
 
+    def derive(self, chain: int, count: int) -> None:
+        """Make the first `count` scripts of a chain known to `path_of`."""
+        for index in range(count):
+            self.script(KeyPath(chain, index))
+
     def path_of(self, script: bytes) -> KeyPath | None:
         """Where the script's key is, if `script` was derived before; None for everybody else's."""
         return self._paths.get(script)

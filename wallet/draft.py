@@ -1,5 +1,6 @@
 """From an order to a transaction that only lacks signatures: which coins, what fee, what change. Pure."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,7 +8,7 @@ from random import Random
 
 from chain.hashes import Txid
 from chain.keys import Engine
-from chain.tx import COIN, OutPoint, Tx, TxOut, outpoint_txid
+from chain.tx import COIN, OutPoint, Tx, TxOut, outpoint, outpoint_txid
 from wallet.amounts import RELAY_RATE, FeeRate, checked_rate, format_coins
 from wallet.build import Spendable, check_payment, draft_tx
 from wallet.derivation import CHANGE, Account, KeyPath
@@ -19,9 +20,10 @@ from wallet.state import OwnCoin, format_outpoint
 
 TARGET_BLOCKS = 6
 """Within how many blocks a payment shall be mined, unless one says otherwise."""
-ANCESTORS_MAX = 25
-"""Unconfirmed transactions that nodes take in a row, the new one counted (Core's default)."""
-ANCESTOR_TIERS = (0, 2, 4, 12, ANCESTORS_MAX - 1)
+CHAIN_MAX = 25
+"""Unconfirmed transactions that nodes take in a row: ancestors of the newest, and descendants of
+the oldest, itself counted (Core's defaults)."""
+ANCESTOR_TIERS = (0, 2, 4, 12, CHAIN_MAX - 1)
 """How deep a stack of our own unconfirmed payments a coin may stand on: tried in turn."""
 FEE_MAX = COIN // 10
 FEE_SMALL = 100_000
@@ -82,6 +84,25 @@ class Draft:
     change: Change | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A payment that the node took."""
+
+    txid: Txid
+    fee: int
+    """Satoshis."""
+    vsize: int
+    """Virtual bytes."""
+    coins: tuple[OwnCoin, ...]
+    """What it spent, in its inputs' order."""
+    change: Change | None
+
+    @property
+    def change_outpoint(self) -> OutPoint | None:
+        """The coin that came back."""
+        return outpoint(self.txid, self.change.index) if self.change else None
+
+
 def rate_for(estimates: Mapping[int, Decimal], target: int) -> FeeRate:
     """The node's estimate for the largest target it has up to `target`; never below the relay minimum."""
     within = [known for known in estimates if known <= target]
@@ -118,8 +139,7 @@ def make_draft(
     tx = draft_tx([spendable(coin, account) for coin in coins], outputs, holdings.tip_height, rng)
     change = None
     if selection.change:
-        # Nobody was ever paid at a fresh change address, so the script tells which one it is.
-        place = next(index for index, output in enumerate(tx.outputs) if output.script == change_script)
+        place = tx.outputs.index(outputs[-1])
         change = Change(place, path, selection.change)
     spent = tuple(holdings.coins[txin.outpoint] for txin in tx.inputs)
     return Draft(order, tx, spent, selection.fee, selection.vsize, change)
@@ -163,32 +183,40 @@ def _choose(order: Order, goal: Goal, holdings: Holdings, rng: Random, avoid: Co
     """Confirmed coins if they do, then more and more of the unconfirmed, other people's last."""
     if order.only:
         return _choose_only(order, goal, holdings)
+    chains = _Chains(holdings)
     mature = [coin for coin in holdings.coins.values() if coin.is_mature(holdings.tip_height)]
-    usable = [coin for coin in mature if coin.outpoint not in avoid]
+    usable = [coin for coin in mature if coin.outpoint not in avoid and chains.have_room([coin])]
     for tier in (*ANCESTOR_TIERS, None):
-        allowed = [coin for coin in usable if _is_within(coin, tier, holdings)]
+        allowed = [coin for coin in usable if tier is None or coin.height is not None or chains.depth(coin) <= tier]
         try:
             selection = select(_candidates(allowed), goal, rng)
         except ShortOfFunds:
             continue
-        if _stack([candidate.outpoint for candidate in selection.chosen], holdings) < ANCESTORS_MAX:
+        if chains.have_room(holdings.coins[candidate.outpoint] for candidate in selection.chosen):
             return selection
     select(_candidates(mature), goal, rng)  # raises ShortOfFunds unless it is but the limit
     raise chain_limit()
 
 
-def _is_within(coin: OwnCoin, tier: int | None, holdings: Holdings) -> bool:
-    if coin.height is not None:
-        return True
-    stack = _stack([coin.outpoint], holdings)
-    return stack < ANCESTORS_MAX if tier is None else coin.own and stack <= tier
+class _Chains:
+    """Unconfirmed transactions in a row, as far as we know: of other people's the node has the last word."""
 
+    def __init__(self, holdings: Holdings) -> None:
+        self._ancestors = holdings.ancestors
+        self._descendants = Counter(txid for stack in holdings.ancestors.values() for txid in stack)
 
-def _stack(points: Iterable[OutPoint], holdings: Holdings) -> int:
-    """How many unconfirmed transactions, as far as we know, spending these coins would stand on."""
-    parents = {outpoint_txid(point) for point in points if (coin := holdings.coins.get(point)) and coin.height is None}
-    known = (holdings.ancestors.get(txid, frozenset((txid,))) for txid in parents)
-    return len(frozenset[Txid]().union(*known))
+    def depth(self, coin: OwnCoin) -> int:
+        """How many transactions an unconfirmed coin stands on; other people's go below all of ours."""
+        return len(self._stack([coin])) if coin.own else CHAIN_MAX
+
+    def have_room(self, coins: Iterable[OwnCoin]) -> bool:
+        """True if nodes would take one more transaction, on top of all these coins."""
+        stack = self._stack(coins)
+        return len(stack) < CHAIN_MAX and all(self._descendants[txid] < CHAIN_MAX for txid in stack)
+
+    def _stack(self, coins: Iterable[OwnCoin]) -> frozenset[Txid]:
+        parents = {outpoint_txid(coin.outpoint) for coin in coins if coin.height is None}
+        return frozenset[Txid]().union(*(self._ancestors.get(txid, frozenset((txid,))) for txid in parents))
 
 
 def _choose_only(order: Order, goal: Goal, holdings: Holdings) -> Selection:
@@ -208,7 +236,7 @@ def _choose_only(order: Order, goal: Goal, holdings: Holdings) -> Selection:
         raise ShortOfFunds(
             f"those coins hold {total} sat: not enough for {goal.amount} sat and the fee; name more coins"
         )
-    if _stack(order.only, holdings) >= ANCESTORS_MAX:
+    if not _Chains(holdings).have_room(coins):
         raise chain_limit()
     return selection
 

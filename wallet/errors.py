@@ -29,6 +29,10 @@ class NodeUnreachable(NodeError):
     """No node answered: whether a request had an effect is not known."""
 
 
+class NodeNotReady(NodeUnreachable):
+    """A node answered that it cannot serve now: it is starting, or full."""
+
+
 class NodeRefused(NodeError):
     """A node answered, with no. `request` says to what, `status` is HTTP's, `reason` the node's own words."""
 

@@ -16,14 +16,17 @@ class Refusal(Enum):
     """It is in a block already."""
     FEE_TOO_LOW = auto()
     """Below what the node takes now."""
+    BUSY = auto()
+    """Not now: in a moment."""
     OTHER = auto()
 
 
 _SIGNS = {
     Refusal.CHAIN_LIMIT: ("too-long-mempool-chain", "too-large-cluster"),
     Refusal.CONFIRMED: ("-27:", "already-in-chain", "txn-already-known", "already in block chain"),
-    Refusal.COINS_GONE: ("missingorspent", "missing-inputs", "missing inputs", "-25:", "conflict", "insufficient fee"),
+    Refusal.COINS_GONE: ("missingorspent", "missing-inputs", "missing inputs", "conflict", "insufficient fee"),
     Refusal.FEE_TOO_LOW: ("min relay fee not met", "mempool min fee not met", "mempool full"),
+    Refusal.BUSY: (": busy",),
 }
 """Words in Bitcoin Core's reject strings. `insufficient fee` is said of replacements alone."""
 

@@ -23,9 +23,10 @@ BURIED_DEPTH = 6
 PENDING_KEEP_BLOCKS = 2_016
 """How long a payment that can no longer confirm is kept: some fork might bring its coins back."""
 PENDING_MAX = 20_000
-ADDRESSES_MAX = 100_000
-COINS_MAX = 200_000
-"""Most entries in a file that is still taken for ours."""
+ADDRESSES_MAX = 10_000_000
+"""More of either is no file of ours; `send` stops before."""
+SNAPSHOT_COINS_MAX = 20_000
+"""With more coins than this the snapshot is not written down, and every payment looks anew."""
 HEIGHT_MAX = 2**31 - 1
 RAW_MAX = 100_000
 """Bytes of the largest transaction that nodes relay."""
@@ -139,7 +140,7 @@ def encode_state(state: State) -> dict[str, Any]:
             }
             for pending in state.pending
         ],
-        "snapshot": None if state.snapshot is None else _encode_snapshot(state.snapshot),
+        "snapshot": _encode_snapshot(state.snapshot),
         "settled": {
             "receive": _indexes(state.settled, RECEIVE),
             "change": _indexes(state.settled, CHANGE),
@@ -147,7 +148,9 @@ def encode_state(state: State) -> dict[str, Any]:
     }
 
 
-def _encode_snapshot(snapshot: Snapshot) -> dict[str, Any]:
+def _encode_snapshot(snapshot: Snapshot | None) -> dict[str, Any] | None:
+    if snapshot is None or len(snapshot.coins) > SNAPSHOT_COINS_MAX:
+        return None
     rows = [
         [format_outpoint(c.outpoint), c.value, c.path.chain, c.path.index, c.height, int(c.is_coinbase), int(c.own)]
         for c in snapshot.coins
@@ -170,7 +173,7 @@ def decode_state(fields: Fields) -> State:
         frozenset(
             _path(chain, index)
             for chain, key in ((RECEIVE, "receive"), (CHANGE, "change"))
-            for index in settled.rows(key, COINS_MAX)
+            for index in settled.rows(key, ADDRESSES_MAX)
         ),
     )
 
@@ -204,7 +207,7 @@ def _decode_snapshot(fields: Fields) -> Snapshot:
     except ValueError as error:
         raise DamagedFile("the snapshot's tip is not a hash") from error
     coins = []
-    for point, value, chain, index, height, is_coinbase, own in _rows_of(fields.rows("coins", COINS_MAX), 7):
+    for point, value, chain, index, height, is_coinbase, own in _rows_of(fields.rows("coins", SNAPSHOT_COINS_MAX), 7):
         if height is not None and (type(height) is not int or not 0 <= height <= HEIGHT_MAX):
             raise DamagedFile("a coin's height is wrong")
         try:

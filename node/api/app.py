@@ -3,6 +3,7 @@
 Flask routes; everything that decides stands in the modules beside this one.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from flask.sessions import SessionMixin
 from werkzeug.exceptions import HTTPException
 
 from node.api import esplora_blocks, esplora_mempool, esplora_scripts, esplora_txs
-from node.api.answers import Problem, problem
+from node.api.answers import TEXT, Problem, problem
 from node.api.call import Call
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
 from node.api.lookup import BlockMeasures, NoIndex
@@ -21,8 +22,10 @@ from node.api.rpc import RPC_BODY_MAX, RpcServer
 from node.api.rpc_coins import ScanTurn
 from node.api.rpc_table import METHODS
 from node.config import Config
-from node.ports import Endpoint
+from node.ports import Endpoint, StoreError
 from node.runtime import Busy, NotReady, Runtime
+
+log = logging.getLogger("groat.api")
 
 ROUTES: tuple[Route, ...] = (
     *esplora_blocks.ROUTES,
@@ -34,6 +37,8 @@ ROUTES: tuple[Route, ...] = (
 UNAUTHORIZED_BODY_MAX = 64 * 1024
 """Bytes of a JSON-RPC request without the right credentials; more is not read."""
 NOT_READY_RETRY_S = 1
+EXPLORER = "/explorer/"
+"""Where `GET /` leads."""
 NO_INDEX = (400, "this node runs with --no-index: it cannot answer this")
 SECURITY_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
@@ -53,7 +58,7 @@ class _NoSessions(flask.sessions.SessionInterface):
 
 def create_api_app(runtime: Runtime, config: Config, listening: tuple[Endpoint, ...] = ()) -> Flask:
     """The WSGI application. `listening` is where it is served, if not where `config` says."""
-    app = bare_app("groat.api")
+    app = bare_app("groat.api", runtime)
     hosts = HostList(config.allow_hosts, listening or config.api)
     measures, scan_turn, started = BlockMeasures(), ScanTurn(), runtime.now()
     rpc = RpcServer(METHODS, Credentials.of(config))
@@ -86,13 +91,20 @@ def create_api_app(runtime: Runtime, config: Config, listening: tuple[Endpoint, 
     def answer_rpc(path: str = "") -> Response:
         return rpc.answer(flask.request.headers.get("Authorization", ""), _body(), call)
 
+    app.add_url_rule("/", "start", _to_explorer, methods=["GET"], provide_automatic_options=False)
     app.add_url_rule("/", "rpc", answer_rpc, methods=["POST"], provide_automatic_options=False)
     app.add_url_rule("/wallet/<path:path>", "rpc_wallet", answer_rpc, methods=["POST"], provide_automatic_options=False)
     return app
 
 
-def bare_app(name: str) -> Flask:
+def bare_app(name: str, runtime: Runtime) -> Flask:
     """Flask without what is not used here, every error being one line of text."""
+
+    def damaged(error: StoreError) -> Response:
+        log.critical("%s", error)
+        runtime.stop(1)
+        return _not_ready(NotReady())
+
     app = Flask(name, static_folder=None)
     app.session_interface = _NoSessions()
     app.url_map.merge_slashes = False
@@ -100,6 +112,7 @@ def bare_app(name: str) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(Problem, lambda error: problem(error.status, error.line, error.headers))
     app.register_error_handler(NotReady, _not_ready)
+    app.register_error_handler(StoreError, damaged)
     app.register_error_handler(Busy, _busy)
     app.register_error_handler(NoIndex, lambda error: problem(*NO_INDEX))
     app.register_error_handler(HTTPException, _http_error)
@@ -158,6 +171,10 @@ def _preflight(config: Config) -> Response | None:
     if not allowed or "Access-Control-Request-Method" not in headers:
         return None
     return Response(status=204, headers=list(PREFLIGHT_HEADERS))
+
+
+def _to_explorer() -> Response:
+    return Response(b"", 302, [("Location", EXPLORER)], content_type=TEXT)
 
 
 def _raw_path() -> str:

@@ -61,6 +61,7 @@ class RequestParser(HTTPRequestParser):
     """One request: its header decides at once how much body is read."""
 
     path = ""
+    error: Any = None
     body_max = 0
 
     def __init__(self, adj: Any) -> None:
@@ -125,6 +126,8 @@ class OneLineError(ErrorTask):
 class Task(WSGITask):
     """Runs the application; small answers leave in one packet, header and body together."""
 
+    wrote_header: bool = False
+
     def write(self, body: bytes) -> None:
         """Called by waitress with each piece of the answer."""
         length = self.content_length
@@ -143,6 +146,8 @@ class Channel(HTTPChannel):
     error_task_class = OneLineError
     task_class = Task
 
+    request: Any = None
+    close_when_flushed: bool = False
     refused = False
     """A refusal is on its way out: drain before closing."""
     started_at: float | None = None

@@ -22,14 +22,17 @@ _PAGE_RANGE = (400, "start index out of range")
 
 
 def tip_height(call: Call) -> Response:
+    """Height of the best chain's last block."""
     return text(str(call.view.tip.height))
 
 
 def tip_hash(call: Call) -> Response:
+    """Hash of the best chain's last block."""
     return text(to_hex(call.view.tip.hash))
 
 
 def hash_at(call: Call, height: int) -> Response:
+    """Hash of the best chain's block at a height."""
     entry = call.view.entry_at(height)
     if entry is None:
         raise Problem(*_NO_BLOCK)
@@ -37,6 +40,7 @@ def hash_at(call: Call, height: int) -> Response:
 
 
 def blocks(call: Call, start: int | None = None) -> Response:
+    """Ten blocks, from the tip or a height downwards."""
     top = call.view.tip.height if start is None else start
     if call.view.entry_at(top) is None:
         raise Problem(*_NO_BLOCK)
@@ -45,18 +49,22 @@ def blocks(call: Call, start: int | None = None) -> Response:
 
 
 def block(call: Call, block_hash: BlockHash) -> Response:
+    """A block."""
     return document(_block_shape(call, _entry(call, block_hash)))
 
 
 def block_header(call: Call, block_hash: BlockHash) -> Response:
+    """A block's header in hex."""
     return text(_entry(call, block_hash).header.raw.hex())
 
 
 def block_raw(call: Call, block_hash: BlockHash) -> Response:
+    """A block's bytes."""
     return octets(_raw(call, _entry(call, block_hash)))
 
 
 def block_status(call: Call, block_hash: BlockHash) -> Response:
+    """Where a block stands."""
     entry = call.view.get(block_hash)
     if entry is None or not call.view.in_best_chain(entry):
         return document({"in_best_chain": False, "height": None, "next_best": None})
@@ -71,10 +79,12 @@ def block_status(call: Call, block_hash: BlockHash) -> Response:
 
 
 def txids(call: Call, block_hash: BlockHash) -> Response:
+    """Ids of a block's transactions."""
     return document([to_hex(txid) for txid in _txids(call, block_hash)])
 
 
 def block_txid(call: Call, block_hash: BlockHash, index: int) -> Response:
+    """Id of one transaction of a block."""
     txids = _txids(call, block_hash)
     if index >= len(txids):
         raise Problem(*_NO_POSITION)
@@ -82,6 +92,7 @@ def block_txid(call: Call, block_hash: BlockHash, index: int) -> Response:
 
 
 def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Response:
+    """25 transactions of a block, from a position on."""
     entry = _entry(call, block_hash)
     _raw(call, entry)
     first = start or 0
@@ -122,32 +133,29 @@ def _txids(call: Call, block_hash: BlockHash) -> list[Txid]:
     return found
 
 
-def _get(path: str, answer: Callable[..., Response], summary: str, content: str, *errors: tuple[int, str]) -> Route:
+def _get(path: str, answer: Callable[..., Response], content: str, *errors: tuple[int, str]) -> Route:
     """A route about one block, or about a page of blocks."""
     params = {name: kind for name, kind in _PARAMS.items() if f":{name}" in path}
-    return Route("GET", path, answer, summary, content, params, errors=errors)
+    return Route("GET", path, answer, content, params, errors=errors)
 
 
 _PARAMS = {"block_hash": Kind.BLOCK_HASH, "height": Kind.NUMBER, "index": Kind.NUMBER, "start": Kind.LENIENT_NUMBER}
 ROUTES = (
-    _get("/blocks/tip/height", tip_height, "Height of the best chain's last block", TEXT),
-    _get("/blocks/tip/hash", tip_hash, "Hash of the best chain's last block", TEXT),
-    _get("/block-height/:height", hash_at, "Hash of the best chain's block at a height", TEXT, _NO_BLOCK),
-    _get("/blocks", blocks, "The last ten blocks", JSON),
-    _get("/blocks/:start", blocks, "Ten blocks from a height downwards", JSON, _NO_BLOCK),
-    _get("/block/:block_hash", block, "A block", JSON, _NO_BLOCK),
-    _get("/block/:block_hash/header", block_header, "A block's header in hex", TEXT, _NO_BLOCK),
-    _get("/block/:block_hash/raw", block_raw, "A block's bytes", OCTETS, _NO_BLOCK),
-    _get("/block/:block_hash/status", block_status, "Where a block stands", JSON),
-    _get("/block/:block_hash/txids", txids, "Ids of a block's transactions", JSON, _NO_BLOCK),
-    _get(
-        "/block/:block_hash/txid/:index", block_txid, "Id of one transaction of a block", TEXT, _NO_BLOCK, _NO_POSITION
-    ),
-    _get("/block/:block_hash/txs", block_page, "A block's first 25 transactions", JSON, _NO_BLOCK),
+    _get("/blocks/tip/height", tip_height, TEXT),
+    _get("/blocks/tip/hash", tip_hash, TEXT),
+    _get("/block-height/:height", hash_at, TEXT, _NO_BLOCK),
+    _get("/blocks", blocks, JSON),
+    _get("/blocks/:start", blocks, JSON, _NO_BLOCK),
+    _get("/block/:block_hash", block, JSON, _NO_BLOCK),
+    _get("/block/:block_hash/header", block_header, TEXT, _NO_BLOCK),
+    _get("/block/:block_hash/raw", block_raw, OCTETS, _NO_BLOCK),
+    _get("/block/:block_hash/status", block_status, JSON),
+    _get("/block/:block_hash/txids", txids, JSON, _NO_BLOCK),
+    _get("/block/:block_hash/txid/:index", block_txid, TEXT, _NO_BLOCK, _NO_POSITION),
+    _get("/block/:block_hash/txs", block_page, JSON, _NO_BLOCK),
     _get(
         "/block/:block_hash/txs/:start",
         block_page,
-        "25 transactions of a block",
         JSON,
         _NO_BLOCK,
         _PAGE_START,

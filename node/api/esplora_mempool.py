@@ -16,6 +16,7 @@ RECOMMENDED_TARGETS = {"fastestFee": 1, "halfHourFee": 3, "hourFee": 6, "economy
 
 
 def mempool(call: Call) -> Response:
+    """The mempool's sums."""
     pool = call.view.pool
     return document(
         {
@@ -28,18 +29,22 @@ def mempool(call: Call) -> Response:
 
 
 def mempool_txids(call: Call) -> Response:
+    """Ids of all unconfirmed transactions."""
     return document([to_hex(txid) for txid in tuple(call.view.pool.entries)])
 
 
 def mempool_recent(call: Call) -> Response:
+    """The ten newest unconfirmed transactions."""
     return document([recent_shape(entry) for entry in call.view.pool.newest(RECENT_TXS)])
 
 
 def fee_estimates(call: Call) -> Response:
+    """Fee rates by blocks to wait."""
     return document({str(target): _rate(call, target) for target in TARGETS})
 
 
 def fees_recommended(call: Call) -> Response:
+    """Fee rates in mempool.space's words."""
     rates: dict[str, int | float] = {name: _rate(call, target) for name, target in RECOMMENDED_TARGETS.items()}
     return document({**rates, "minimumFee": _least(call)})
 
@@ -55,10 +60,10 @@ def _least(call: Call) -> float:
 
 
 ROUTES = (
-    Route("GET", "/mempool", mempool, "The mempool's sums", JSON),
-    Route("GET", "/mempool/txids", mempool_txids, "Ids of all unconfirmed transactions", JSON),
-    Route("GET", "/mempool/recent", mempool_recent, "The ten newest unconfirmed transactions", JSON),
-    Route("GET", "/fee-estimates", fee_estimates, "Fee rates by blocks to wait", JSON),
-    Route("GET", "/v1/fees/recommended", fees_recommended, "Fee rates in mempool.space's words", JSON),
+    Route("GET", "/mempool", mempool, JSON),
+    Route("GET", "/mempool/txids", mempool_txids, JSON),
+    Route("GET", "/mempool/recent", mempool_recent, JSON),
+    Route("GET", "/fee-estimates", fee_estimates, JSON),
+    Route("GET", "/v1/fees/recommended", fees_recommended, JSON),
 )
 """About the mempool and fees."""

@@ -1,6 +1,7 @@
 """Esplora's routes about a script, by address or by script hash: sums, history, coins. All need the index."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from flask import Response
 
@@ -21,14 +22,17 @@ _TOO_MANY = (400, f"too many unspent outputs: more than {UTXOS_MAX}")
 
 
 def address_stats(call: Call, script: ScriptName) -> Response:
+    """Sums of a script, by its address."""
     return document({"address": script.given, **_stats(call, script)})
 
 
 def script_stats(call: Call, script: ScriptName) -> Response:
+    """Sums of a script, by its hash."""
     return document({"scripthash": script.given, **_stats(call, script)})
 
 
 def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Response:
+    """Newest transactions of a script, unconfirmed ones first."""
     if after_txid is not None:
         return history_page(call, script, after_txid)
     unconfirmed = call.view.pool.script_entries(script.script_hash, UNCONFIRMED_MAX)
@@ -37,15 +41,18 @@ def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Resp
 
 
 def history_page(call: Call, script: ScriptName, last: LastSeen | None = None) -> Response:
+    """Confirmed transactions of a script, newest first, or those after a given one."""
     txid = last.txid if last else None
     return _txs(script_history(call.view, script.script_hash, txid, TXS_PER_PAGE))
 
 
 def unconfirmed(call: Call, script: ScriptName) -> Response:
+    """Unconfirmed transactions of a script."""
     return _txs(map(_in_pool, call.view.pool.script_entries(script.script_hash, UNCONFIRMED_MAX)))
 
 
 def utxos(call: Call, script: ScriptName) -> Response:
+    """Unspent outputs of a script."""
     view, pool = call.view, call.view.pool
     confirmed = view.reader.utxos(script.script_hash, UTXOS_MAX + 1)
     if len(confirmed) > UTXOS_MAX:
@@ -76,55 +83,19 @@ def _txs(found: Iterable[FoundTx]) -> Response:
 
 def _table(name: str, kind: Kind, stats: Callable[..., Response]) -> tuple[Route, ...]:
     """The routes of one way to name a script."""
-    params = {"script": kind}
+    of_script = {"script": kind}
+    base = f"/{name}/:script"
+
+    def get(path: str, answer: Callable[..., Response], **more: Any) -> Route:
+        return Route("GET", base + path, answer, JSON, **{"params": of_script, **more})
+
     return (
-        Route("GET", f"/{name}/:script", stats, f"Sums of a script, by {kind}", JSON, params, needs_index=True),
-        Route(
-            "GET",
-            f"/{name}/:script/txs",
-            history,
-            f"Newest transactions of a script, by {kind}",
-            JSON,
-            params,
-            {"after_txid": Kind.LENIENT_TXID},
-            needs_index=True,
-        ),
-        Route(
-            "GET",
-            f"/{name}/:script/txs/chain",
-            history_page,
-            f"Newest confirmed transactions of a script, by {kind}",
-            JSON,
-            params,
-            needs_index=True,
-        ),
-        Route(
-            "GET",
-            f"/{name}/:script/txs/chain/:last",
-            history_page,
-            f"Confirmed transactions of a script after a given one, by {kind}",
-            JSON,
-            {**params, "last": Kind.LENIENT_TXID},
-            needs_index=True,
-        ),
-        Route(
-            "GET",
-            f"/{name}/:script/txs/mempool",
-            unconfirmed,
-            f"Unconfirmed transactions of a script, by {kind}",
-            JSON,
-            params,
-        ),
-        Route(
-            "GET",
-            f"/{name}/:script/utxo",
-            utxos,
-            f"Unspent outputs of a script, by {kind}",
-            JSON,
-            params,
-            errors=(_TOO_MANY,),
-            needs_index=True,
-        ),
+        get("", stats, needs_index=True),
+        get("/txs", history, query={"after_txid": Kind.LENIENT_TXID}, needs_index=True),
+        get("/txs/chain", history_page, needs_index=True),
+        get("/txs/chain/:last", history_page, params={**of_script, "last": Kind.LENIENT_TXID}, needs_index=True),
+        get("/txs/mempool", unconfirmed),
+        get("/utxo", utxos, errors=(_TOO_MANY,), needs_index=True),
     )
 
 

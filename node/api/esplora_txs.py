@@ -25,19 +25,23 @@ _NO_HEX = (400, "Missing tx")
 _REFUSED = (400, "sendrawtransaction RPC error")
 
 
-def tx(call: Call, txid: Txid) -> Response:
+def whole_tx(call: Call, txid: Txid) -> Response:
+    """A transaction."""
     return document(tx_shape(_tx(call, txid)))
 
 
 def tx_hex(call: Call, txid: Txid) -> Response:
+    """A transaction in hex."""
     return text(_tx(call, txid).tx.raw.hex())
 
 
 def tx_raw(call: Call, txid: Txid) -> Response:
+    """A transaction's bytes."""
     return octets(_tx(call, txid).tx.raw)
 
 
 def tx_status(call: Call, txid: Txid) -> Response:
+    """Where a transaction stands."""
     if call.view.pool.entry(txid) is not None:
         return document(status_shape(None))
     confirmed = find_confirmed(call.view, txid)
@@ -45,34 +49,40 @@ def tx_status(call: Call, txid: Txid) -> Response:
 
 
 def tx_outspends(call: Call, txid: Txid) -> Response:
+    """Who spends each output."""
     outputs = _tx(call, txid).tx.outputs
     points = [outpoint(txid, index) for index in range(len(outputs))]
     return document([outspend_shape(find_spender(call.view, point)) for point in points])
 
 
 def tx_outspend(call: Call, txid: Txid, index: int) -> Response:
+    """Who spends an output."""
     return document(outspend_shape(find_spender(call.view, outpoint(txid, index))))
 
 
 def tx_merkle_proof(call: Call, txid: Txid) -> Response:
+    """A proof of inclusion."""
     entry, position, txids = _confirmed(call, txid)
     branch = merkle_branch([bytes(one) for one in txids], position)
     return document({"block_height": entry.height, "merkle": [to_hex(node) for node in branch], "pos": position})
 
 
 def tx_merkle_block(call: Call, txid: Txid) -> Response:
+    """BIP37's merkleblock, in hex."""
     entry, position, txids = _confirmed(call, txid)
     return text(merkle_block(entry.header, txids, {position}).hex())
 
 
 def send_tx(call: Call) -> Response:
+    """Submit a transaction in hex."""
     return _send(call, call.body())
 
 
-def broadcast(call: Call, given: str | None) -> Response:
-    if given is None:
+def broadcast(call: Call, tx: str | None) -> Response:
+    """Submit a transaction in hex, as a query."""
+    if tx is None:
         raise Problem(*_NO_HEX)
-    return _send(call, given.encode("utf-8", "replace"))
+    return _send(call, tx.encode("utf-8", "replace"))
 
 
 def _send(call: Call, given: bytes) -> Response:
@@ -98,26 +108,25 @@ def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:
     return (*confirmed, txids)
 
 
-def _get(path: str, answer: Callable[..., Response], summary: str, content: str, *errors: tuple[int, str]) -> Route:
+def _get(path: str, answer: Callable[..., Response], content: str, *errors: tuple[int, str]) -> Route:
     """A route about one transaction."""
     params = {"txid": Kind.TXID} | ({"index": Kind.INDEX} if ":index" in path else {})
-    return Route("GET", path, answer, summary, content, params, errors=errors)
+    return Route("GET", path, answer, content, params, errors=errors)
 
 
 ROUTES = (
-    _get("/tx/:txid", tx, "A transaction", JSON, _NO_TX),
-    _get("/tx/:txid/hex", tx_hex, "A transaction in hex", TEXT, _NO_TX),
-    _get("/tx/:txid/raw", tx_raw, "A transaction's bytes", OCTETS, _NO_TX),
-    _get("/tx/:txid/status", tx_status, "Where a transaction stands", JSON),
-    _get("/tx/:txid/outspends", tx_outspends, "Who spends each output", JSON, _NO_TX),
-    _get("/tx/:txid/outspend/:index", tx_outspend, "Who spends an output", JSON),
-    _get("/tx/:txid/merkle-proof", tx_merkle_proof, "A proof of inclusion", JSON, _NO_PROOF),
-    _get("/tx/:txid/merkleblock-proof", tx_merkle_block, "BIP37's merkleblock, in hex", TEXT, _NO_PROOF),
+    _get("/tx/:txid", whole_tx, JSON, _NO_TX),
+    _get("/tx/:txid/hex", tx_hex, TEXT, _NO_TX),
+    _get("/tx/:txid/raw", tx_raw, OCTETS, _NO_TX),
+    _get("/tx/:txid/status", tx_status, JSON),
+    _get("/tx/:txid/outspends", tx_outspends, JSON, _NO_TX),
+    _get("/tx/:txid/outspend/:index", tx_outspend, JSON),
+    _get("/tx/:txid/merkle-proof", tx_merkle_proof, JSON, _NO_PROOF),
+    _get("/tx/:txid/merkleblock-proof", tx_merkle_block, TEXT, _NO_PROOF),
     Route(
         "POST",
         "/tx",
         send_tx,
-        "Submit a transaction in hex",
         TEXT,
         body_max=TX_BODY_MAX,
         errors=(_REFUSED,),
@@ -127,7 +136,6 @@ ROUTES = (
         "GET",
         "/broadcast",
         broadcast,
-        "Submit a transaction in hex, as a query",
         TEXT,
         query={"tx": Kind.TX_HEX},
         errors=(_NO_HEX, _REFUSED),

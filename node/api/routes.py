@@ -25,8 +25,6 @@ INDEX_MAX = 2**32 - 1
 PREFIXES = ("", "/api")
 """Every Esplora route is reachable under each of these."""
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
 
 class Kind(StrEnum):
     """What a piece of a path or query must be. Those called `lenient` take anything."""
@@ -69,12 +67,12 @@ class Route:
     path: str
     """Pieces that start with a colon are parameters: `/block/:hash/txid/:index`."""
     answer: Callable[..., Response]
-    """Called with a `Call`, then the path's parameters and the query's by name."""
-    summary: str
+    """Called with a `Call`, then the path's parameters and the query's by name. Its docstring is
+    the route's summary."""
     content: str
     """Content type of the 200."""
-    params: Mapping[str, Kind] = field(default=_NONE)
-    query: Mapping[str, Kind] = field(default=_NONE)
+    params: Mapping[str, Kind] = field(default_factory=dict)
+    query: Mapping[str, Kind] = field(default_factory=dict)
     """Optional parameters behind the question mark; None where absent."""
     body_max: int = NO_BODY_MAX
     """Bytes; a larger body gets 413 before it is read."""
@@ -84,6 +82,11 @@ class Route:
     """True if the whole route is refused under --no-index."""
     writes: bool = False
     """True if it changes something: refused to pages of other origins."""
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line."""
+        return (self.answer.__doc__ or "").partition("\n")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from chain.block import HEADER_SIZE
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.tree import Entry, fork_point
 from chain.tx import TxOut, outpoint
@@ -32,6 +31,7 @@ IBD_BLOCKS = 144
 
 
 def getblockchaininfo(call: Call) -> Shape:
+    """The state of the chain."""
     view = call.view
     tip, best = view.tip, view.best_header
     return {
@@ -54,18 +54,22 @@ def getblockchaininfo(call: Call) -> Shape:
 
 
 def getblockcount(call: Call) -> int:
+    """The height of the best chain; genesis has height 0."""
     return call.view.tip.height
 
 
 def getbestblockhash(call: Call) -> str:
+    """The hash of the best chain's last block."""
     return to_hex(call.view.tip.hash)
 
 
 def getdifficulty(call: Call) -> float:
+    """The last block's difficulty, as a multiple of Bitcoin's first."""
     return difficulty(call.view.tip.header)
 
 
 def getblockhash(call: Call, height: int) -> str:
+    """The hash of the best chain's block at a height."""
     entry = call.view.entry_at(height)
     if entry is None:
         raise RpcError(BAD_VALUE, "Block height out of range")
@@ -73,6 +77,7 @@ def getblockhash(call: Call, height: int) -> str:
 
 
 def getblock(call: Call, block_hash: BlockHash, verbose: int) -> str | Shape:
+    """A block: 0 hex, 1 with transaction ids, 2 with transactions, 3 with what they spend too."""
     view, entry = call.view, known_block(call.view, block_hash)
     if verbose <= 0:
         return _raw(view, entry).hex()
@@ -86,15 +91,16 @@ def getblock(call: Call, block_hash: BlockHash, verbose: int) -> str | Shape:
 
 
 def getblockheader(call: Call, block_hash: BlockHash, verbose: bool) -> str | Shape:
+    """A block's header: false hex, true an object."""
     entry = known_block(call.view, block_hash)
     if not verbose:
         return entry.header.raw.hex()
-    raw = raw_block(call.view, entry)
-    facts = call.measures.of(call.view, entry) if raw is not None and len(raw) > HEADER_SIZE else None
+    facts = call.measures.of(call.view, entry)
     return header_shape(call.view, entry, facts.tx_count if facts else 0)
 
 
 def gettxout(call: Call, txid: Txid, index: int, include_mempool: bool) -> Shape | None:
+    """An unspent output, or null."""
     view, point = call.view, outpoint(txid, index)
     coin = view.reader.coin(point)
     confirmed = coin is not None
@@ -108,6 +114,7 @@ def gettxout(call: Call, txid: Txid, index: int, include_mempool: bool) -> Shape
 
 
 def getchaintips(call: Call) -> list[Shape]:
+    """The last block of every branch."""
     view, tree = call.view, call.view.tree
     # A copy in one step: other threads may add to the tree.
     tips = [entry for entry in list(tree.entries.values()) if entry.hash not in tree.children or entry is view.tip]
@@ -125,6 +132,7 @@ def getchaintips(call: Call) -> list[Shape]:
 
 
 def invalidateblock(call: Call, block_hash: BlockHash) -> None:
+    """Treat a block, and all on top of it, as if it broke a rule."""
     entry = known_block(call.view, block_hash)
     if entry.parent is None:
         raise RpcError(MISC, "The genesis block cannot be ruled out")
@@ -132,6 +140,7 @@ def invalidateblock(call: Call, block_hash: BlockHash) -> None:
 
 
 def reconsiderblock(call: Call, block_hash: BlockHash) -> None:
+    """Take that back, for a block and all on top of it."""
     known_block(call.view, block_hash)
     call.change(lambda node, now: node.reconsider(block_hash, now))
 
@@ -179,31 +188,27 @@ def _tip_status(view: View, entry: Entry) -> str:
 
 
 def _methods(*rows: tuple[Any, ...]) -> tuple[Method, ...]:
-    return tuple(Method(name, answer, args, CATEGORY, summary) for name, answer, args, summary in rows)
+    return tuple(Method(answer.__name__, answer, args, CATEGORY) for answer, args in rows)
 
 
 _HASH = block_hash("blockhash")
 METHODS = _methods(
-    ("getblockchaininfo", getblockchaininfo, (), "The state of the chain."),
-    ("getblockcount", getblockcount, (), "The height of the best chain; genesis has height 0."),
-    ("getbestblockhash", getbestblockhash, (), "The hash of the best chain's last block."),
-    ("getdifficulty", getdifficulty, (), "The last block's difficulty, as a multiple of Bitcoin's first."),
-    ("getblockhash", getblockhash, (integer("height"),), "The hash of the best chain's block at a height."),
+    (getblockchaininfo, ()),
+    (getblockcount, ()),
+    (getbestblockhash, ()),
+    (getdifficulty, ()),
+    (getblockhash, (integer("height"),)),
     (
-        "getblock",
         getblock,
-        (_HASH, verbosity("verbosity", 1, ("verbose",))),
-        "A block: 0 hex, 1 with transaction ids, 2 with transactions, 3 with what they spend too.",
+        (_HASH, verbosity(1, ("verbose",))),
     ),
-    ("getblockheader", getblockheader, (_HASH, flag("verbose", True)), "A block's header: false hex, true an object."),
+    (getblockheader, (_HASH, flag(True))),
     (
-        "gettxout",
         gettxout,
-        (txid("txid"), integer("n", least=0, most=2**32 - 1), flag("include_mempool", True)),
-        "An unspent output, or null.",
+        (txid("txid"), integer(least=0, most=2**32 - 1), flag(True)),
     ),
-    ("getchaintips", getchaintips, (), "The last block of every branch."),
-    ("invalidateblock", invalidateblock, (_HASH,), "Treat a block, and all on top of it, as if it broke a rule."),
-    ("reconsiderblock", reconsiderblock, (_HASH,), "Take that back, for a block and all on top of it."),
+    (getchaintips, ()),
+    (invalidateblock, (_HASH,)),
+    (reconsiderblock, (_HASH,)),
 )
 """About blocks and chains."""

@@ -59,6 +59,7 @@ class _Hasher:
 
 
 def gettxoutsetinfo(call: Call, hash_type: str, hash_or_height: object, use_index: bool) -> Shape:
+    """Sums and hash of the coin set ("hash_serialized_3", "muhash" or "none"); walks all of it."""
     if hash_type not in HASH_TYPES:
         raise RpcError(BAD_VALUE, f"'{hash_type[:40]}' is not a valid hash_type")
     if hash_or_height is not None:
@@ -105,7 +106,6 @@ METHODS = (
         gettxoutsetinfo,
         (string("hash_type", "hash_serialized_3"), ignored("hash_or_height"), flag("use_index", True)),
         CATEGORY,
-        'Sums and hash of the coin set ("hash_serialized_3", "muhash" or "none"); walks all of it.',
     ),
 )
 """About the coin set."""

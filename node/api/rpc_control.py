@@ -11,20 +11,24 @@ CONTROL, UTIL = "Control", "Util"
 
 
 def uptime(call: Call) -> int:
+    """Seconds since the start."""
     return max(0, int(call.runtime.now() - call.started))
 
 
 def stop(call: Call, wait: object) -> str:
+    """End the node."""
     call.runtime.stop()
     return "groatd stopping"
 
 
 def getrpcinfo(call: Call) -> Shape:
+    """The calls under way and the log's place."""
     log = call.config.log_file
     return {"active_commands": [{"method": "getrpcinfo", "duration": 0}], "logpath": str(log) if log else ""}
 
 
 def validateaddress(call: Call, address: str) -> Shape:
+    """What an address says, if it is one."""
     try:
         script = decode_address(address)
     except AddressError as error:
@@ -54,7 +58,7 @@ def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
                 return method.help
         raise RpcError(MISC, f"help: unknown command: {shown(command)}")
 
-    own = Method("help", answer, (string("command", None),), CONTROL, "All methods, or how to call one.")
+    own = Method("help", answer, (string("command", None),), CONTROL)
     table = (*methods, own)
     return table
 
@@ -67,9 +71,9 @@ def _overview(methods: Sequence[Method]) -> str:
 
 
 METHODS = (
-    Method("uptime", uptime, (), CONTROL, "Seconds since the start."),
-    Method("stop", stop, (ignored("wait"),), CONTROL, "End the node."),
-    Method("getrpcinfo", getrpcinfo, (), CONTROL, "The calls under way and the log's place."),
-    Method("validateaddress", validateaddress, (string("address"),), UTIL, "What an address says, if it is one."),
+    Method("uptime", uptime, (), CONTROL),
+    Method("stop", stop, (ignored("wait"),), CONTROL),
+    Method("getrpcinfo", getrpcinfo, (), CONTROL),
+    Method("validateaddress", validateaddress, (string("address"),), UTIL),
 )
 """About the process."""

@@ -17,6 +17,7 @@ ESTIMATE_MODES = ("unset", "economical", "conservative")
 
 
 def getrawmempool(call: Call, verbose: bool, mempool_sequence: bool) -> Any:
+    """Ids of all unconfirmed transactions, or all about them."""
     pool = call.view.pool
     if verbose:
         if mempool_sequence:
@@ -30,6 +31,7 @@ def getrawmempool(call: Call, verbose: bool, mempool_sequence: bool) -> Any:
 
 
 def getmempoolentry(call: Call, txid: Txid) -> Shape:
+    """What the mempool knows of a transaction."""
     entry = call.view.pool.entry(txid)
     if entry is None:
         raise RpcError(NOT_FOUND, "Transaction not in mempool")
@@ -37,6 +39,7 @@ def getmempoolentry(call: Call, txid: Txid) -> Shape:
 
 
 def getmempoolinfo(call: Call) -> Shape:
+    """The mempool's sums and limits."""
     pool = call.view.pool
     return {
         "loaded": True,
@@ -54,6 +57,7 @@ def getmempoolinfo(call: Call) -> Shape:
 
 
 def estimatesmartfee(call: Call, target: int, mode: str) -> Shape:
+    """The fee rate to be mined within so many blocks."""
     if not 1 <= target <= TARGET_MAX:
         raise RpcError(BAD_VALUE, f"Invalid conf_target, must be between 1 and {TARGET_MAX}")
     if mode.lower() not in ESTIMATE_MODES:
@@ -76,16 +80,14 @@ METHODS = (
         getrawmempool,
         (flag("verbose", False), flag("mempool_sequence", False)),
         CATEGORY,
-        "Ids of all unconfirmed transactions, or all about them.",
     ),
-    Method("getmempoolentry", getmempoolentry, (txid("txid"),), CATEGORY, "What the mempool knows of a transaction."),
-    Method("getmempoolinfo", getmempoolinfo, (), CATEGORY, "The mempool's sums and limits."),
+    Method("getmempoolentry", getmempoolentry, (txid("txid"),), CATEGORY),
+    Method("getmempoolinfo", getmempoolinfo, (), CATEGORY),
     Method(
         "estimatesmartfee",
         estimatesmartfee,
         (integer("conf_target"), string("estimate_mode", "economical")),
         CATEGORY,
-        "The fee rate to be mined within so many blocks.",
     ),
 )
 """About the mempool and fees."""

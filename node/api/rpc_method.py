@@ -3,6 +3,7 @@
 Calls are checked by tables made of these, and so are the help texts and the tests of bad input.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,7 @@ NOT_CONNECTED = -9
 UNDECODABLE = -22
 ALREADY_ADDED = -23
 NOT_ADDED = -24
+NOT_IN_NODES = -29
 VERIFY = -25
 REJECTED = -26
 WARMING_UP = -28
@@ -73,10 +75,15 @@ class Method:
 
     name: str
     answer: Callable[..., Any]
-    """Called with a `Call` and the parameters in order; returns what `jsontext.emit` takes."""
+    """Called with a `Call` and the parameters in order; returns what `jsontext.emit` takes. Its
+    docstring is the method's summary."""
     args: tuple[Arg, ...]
     category: str
-    summary: str
+
+    @property
+    def summary(self) -> str:
+        """What it does."""
+        return inspect.cleandoc(self.answer.__doc__ or "")
 
     @property
     def usage(self) -> str:

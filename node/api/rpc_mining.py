@@ -1,7 +1,7 @@
 """JSON-RPC about making blocks. Solving takes place here where it is trivial, in the miner processes elsewhere."""
 
 from chain.address import AddressError, decode_address
-from chain.block import Block, Header, decode_block, make_block, witness_commitment
+from chain.block import Block, decode_block, make_block, witness_commitment
 from chain.check import check_block, check_body
 from chain.connect import connect_block, context_after
 from chain.errors import Invalid, Rejected
@@ -48,26 +48,56 @@ BLOCK_HEX_MAX = 8_000_000
 
 
 def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) -> list[str]:
-    hashes = []
+    """Make blocks that pay to an address; returns their hashes. Real work where the network asks for it."""
+    hashes: list[str] = []
     left = TRIES_DEFAULT if tries is None else tries
-    for number in range(count):
-        candidate = call.change(lambda node, now, number=number: node.template(script, now, number))
-        header, spent = _solve(call, candidate.header, left, here=tries is not None or call.config.params.asert is None)
-        left -= spent
-        if header is None:
+    # Who counts tries wants them counted, so they are made here whatever the network.
+    here = tries is not None or call.config.params.asert is None
+    while len(hashes) < count:
+        if here:
+            block, left = _mine_here(call, script, left)
+        else:
+            block = _mine_for_real(call, script)
+        if block is None:
             break
-        _hand_in(call, make_block(header, candidate.txs))
-        hashes.append(to_hex(header.hash))
+        _hand_in(call, block)
+        hashes.append(to_hex(block.hash))
     return hashes
 
 
+def _mine_here(call: Call, script: bytes, tries: int) -> tuple[Block | None, int]:
+    """A block on the tip, solved in this thread within so many hashes, and how many are left."""
+    candidate = call.change(lambda node, now: node.template(script, now))
+    header = solve(candidate.header, tries)
+    if header is None:
+        return None, 0
+    return make_block(header, candidate.txs), tries - header.nonce - 1
+
+
+def _mine_for_real(call: Call, script: bytes) -> Block | None:
+    """A block on the tip, solved by the miner processes; begun again whenever others are faster."""
+    deadline = call.runtime.now() + WORK_S
+    while call.runtime.now() < deadline:
+        candidate = call.change(lambda node, now: node.template(script, now))
+        header = call.runtime.solve(candidate.header, deadline)
+        if header is not None:
+            return make_block(header, candidate.txs)
+        if call.runtime.view.tip.hash == candidate.header.prev_hash:
+            return None  # nobody here does such work, or it takes too long
+    return None
+
+
 def generateblock(call: Call, output: str, transactions: list[str], submit: bool) -> Shape:
+    """Make a block of exactly these transactions (ids or hex) that pays to an address or descriptor."""
     script = _output_script(output)
     txs = [_named_tx(call, given) for given in transactions]
     view = call.view
     candidate = build_block(view.tip, txs, 0, script, int(call.runtime.now()), view.params)
     _check_candidate(view, candidate)
-    header, _ = _solve(call, candidate.header, TRIES_DEFAULT, here=view.params.asert is None)
+    if view.params.asert is None:
+        header = solve(candidate.header, TRIES_DEFAULT)
+    else:
+        header = call.runtime.solve(candidate.header, call.runtime.now() + WORK_S)
     if header is None:
         raise RpcError(MISC, "Unable to make block: no solution in time")
     block = make_block(header, candidate.txs)
@@ -78,6 +108,7 @@ def generateblock(call: Call, output: str, transactions: list[str], submit: bool
 
 
 def submitblock(call: Call, hexdata: str, dummy: object) -> str | None:
+    """Submit a block in hex; null if it is valid, else why it is not."""
     try:
         if len(hexdata) > BLOCK_HEX_MAX or not hexdata.isalnum():
             raise ValueError
@@ -95,6 +126,7 @@ def submitblock(call: Call, hexdata: str, dummy: object) -> str | None:
 
 
 def getmininginfo(call: Call) -> Shape:
+    """What a miner wants to know."""
     tip = call.view.tip
     return {
         "blocks": tip.height,
@@ -126,14 +158,6 @@ def with_coinbase_witness(block: Block) -> Block:
     return make_block(
         block.header, (make_tx(coinbase.version, (filled,), coinbase.outputs, coinbase.lock_time), *block.txs[1:])
     )
-
-
-def _solve(call: Call, header: Header, tries: int, *, here: bool) -> tuple[Header | None, int]:
-    """The solved header, if it was found, and the hashes that it took of `tries`."""
-    if not here:
-        return call.runtime.solve(header, call.runtime.now() + WORK_S), 0
-    solved = solve(header, tries)
-    return solved, tries if solved is None else solved.nonce + 1
 
 
 def _hand_in(call: Call, block: Block) -> None:
@@ -195,22 +219,19 @@ METHODS = (
         generatetoaddress,
         (integer("nblocks", least=0, most=GENERATE_MAX), address("address"), integer("maxtries", None, least=0)),
         CATEGORY,
-        "Make blocks that pay to an address; returns their hashes. Real work where the network asks for it.",
     ),
     Method(
         "generateblock",
         generateblock,
         (string("output"), strings("transactions"), flag("submit", True)),
         CATEGORY,
-        "Make a block of exactly these transactions (ids or hex) that pays to an address or descriptor.",
     ),
     Method(
         "submitblock",
         submitblock,
         (string("hexdata"), ignored("dummy")),
         CATEGORY,
-        "Submit a block in hex; null if it is valid, else why it is not.",
     ),
-    Method("getmininginfo", getmininginfo, (), CATEGORY, "What a miner wants to know."),
+    Method("getmininginfo", getmininginfo, (), CATEGORY),
 )
 """About making blocks."""

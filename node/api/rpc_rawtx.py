@@ -36,7 +36,6 @@ from node.api.submission import (
     reason,
     submit_hex,
 )
-from node.policy import Policy, check_max_fee
 
 CATEGORY = "Rawtransactions"
 TESTED_MAX = 25
@@ -48,6 +47,7 @@ _HINT = "Use gettransaction for wallet transactions."
 
 
 def getrawtransaction(call: Call, txid: Txid, verbose: int, block_hash: BlockHash | None) -> str | Shape:
+    """A transaction of the mempool or of a block: 0 hex, 1 an object, 2 with what it spends too."""
     if block_hash is None and txid == GENESIS.txs[0].txid:
         raise RpcError(
             NOT_FOUND, "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved"
@@ -68,10 +68,12 @@ def getrawtransaction(call: Call, txid: Txid, verbose: int, block_hash: BlockHas
 
 
 def decoderawtransaction(call: Call, hexstring: str, is_witness: bool | None) -> Shape:
+    """What a transaction in hex says."""
     return tx_shape(decode_hex_tx(hexstring))
 
 
 def sendrawtransaction(call: Call, hexstring: str, max_rate: int, max_burn: int) -> str:
+    """Submit a transaction in hex; a fee rate above maxfeerate (coins per 1,000 vB, 0: any) is refused."""
     tx = decode_hex_tx(hexstring)
     if any(is_unspendable(output.script) and output.value > max_burn for output in tx.outputs):
         raise RpcError(VERIFY, "Unspendable output exceeds maximum configured by user (maxburnamount)")
@@ -79,6 +81,7 @@ def sendrawtransaction(call: Call, hexstring: str, max_rate: int, max_burn: int)
 
 
 def testmempoolaccept(call: Call, rawtxs: list[str], max_rate: int) -> list[Shape]:
+    """What the mempool would say to each of up to 25 transactions in hex."""
     rate = _checked_rate(max_rate)
     if not 1 <= len(rawtxs) <= TESTED_MAX:
         raise RpcError(BAD_VALUE, f"Array must contain between 1 and {TESTED_MAX} transactions.")
@@ -96,13 +99,11 @@ def testmempoolaccept(call: Call, rawtxs: list[str], max_rate: int) -> list[Shap
 def _test(call: Call, tx: Tx, max_rate: int) -> Shape:
     shape: dict[str, Any] = {"txid": to_hex(tx.txid), "wtxid": to_hex(tx.wtxid)}
     try:
-        accepted = call.change(lambda node, now: node.test_accept(tx, now))
-        check_max_fee(accepted.fee, accepted.vsize, max_rate)
+        accepted = call.change(lambda node, now: node.test_accept(tx, now, max_fee_rate=max_rate or None))
     except Rejected as error:
         if error.code is Reject.INPUTS_MISSING_OR_SPENT:
             return {**shape, "allowed": False, "reject-reason": "missing-inputs"}
-        code = "max-fee-exceeded" if error.code is Policy.MAX_FEE_EXCEEDED else str(error.code)
-        return {**shape, "allowed": False, "reject-reason": code, "reject-details": reason(error)}
+        return {**shape, "allowed": False, "reject-reason": str(error.code), "reject-details": reason(error)}
     rate = Coins(-(-accepted.fee * 1000 // accepted.vsize))
     fees = {"base": Coins(accepted.fee), "effective-feerate": rate, "effective-includes": [shape["wtxid"]]}
     return {**shape, "allowed": True, "vsize": accepted.vsize, "fees": fees}
@@ -144,28 +145,24 @@ METHODS = (
         getrawtransaction,
         (txid("txid"), verbosity("verbosity", 0, ("verbose",)), block_hash("blockhash", None)),
         CATEGORY,
-        "A transaction of the mempool or of a block: 0 hex, 1 an object, 2 with what it spends too.",
     ),
     Method(
         "decoderawtransaction",
         decoderawtransaction,
         (string("hexstring"), flag("iswitness", None)),
         CATEGORY,
-        "What a transaction in hex says.",
     ),
     Method(
         "sendrawtransaction",
         sendrawtransaction,
         (string("hexstring"), _RATE, amount("maxburnamount", 0)),
         CATEGORY,
-        "Submit a transaction in hex; a fee rate above maxfeerate (coins per 1,000 vB, 0: any) is refused.",
     ),
     Method(
         "testmempoolaccept",
         testmempoolaccept,
         (strings("rawtxs"), _RATE),
         CATEGORY,
-        "What the mempool would say to each of up to 25 transactions in hex.",
     ),
 )
 """About transactions."""

@@ -88,12 +88,13 @@ def tx_shape(tx: Tx) -> Shape:
 def found_shape(found: FoundTx, *, fee: bool, prevouts: bool) -> Shape:
     """A transaction with its bytes, and with what it pays and spends where that is wanted and known."""
     shape = tx_shape(found.tx)
-    known = found.spent and None not in found.spent
-    if prevouts and known:
-        for one, coin in zip(shape["vin"], found.spent, strict=True):
-            one["prevout"] = _prevout_shape(coin)
-    if fee and known:
-        shape["fee"] = Coins(found.fee)
+    spent = [coin for coin in found.spent if coin is not None]
+    if spent and len(spent) == len(found.tx.inputs):
+        if prevouts:
+            for one, coin in zip(shape["vin"], spent, strict=True):
+                one["prevout"] = _prevout_shape(coin)
+        if fee:
+            shape["fee"] = Coins(found.fee)
     shape["hex"] = found.tx.raw.hex()
     return shape
 

@@ -61,14 +61,22 @@ class Dialler:
 
     def keep(self, endpoint: Endpoint) -> bool:
         """Stay linked with an endpoint for good. False if it is kept already."""
-        target = self._targets.setdefault(endpoint, Target(endpoint, Kind.STATIC))
-        new = target.kind is not Kind.STATIC or (target.failures == 0 and not target.dialling and not target.linked)
-        target.kind = Kind.STATIC
-        return new
+        target = self._targets.get(endpoint)
+        if target and target.kind is Kind.STATIC:
+            return False
+        if target:
+            target.kind = Kind.STATIC
+        else:
+            self._targets[endpoint] = Target(endpoint, Kind.STATIC)
+        return True
 
-    def release(self, endpoint: Endpoint) -> Target | None:
-        """Take an endpoint off the list."""
-        return self._targets.pop(endpoint, None)
+    def release(self, endpoint: Endpoint) -> bool:
+        """Keep an endpoint no longer. False if it was not kept."""
+        target = self._targets.get(endpoint)
+        if target is None or target.kind is not Kind.STATIC:
+            return False
+        del self._targets[endpoint]
+        return True
 
     def back(self, endpoint: Endpoint, peer: PeerId) -> None:
         """Dial a peer that greeted us, at the endpoint it told."""
@@ -116,11 +124,11 @@ class Dialler:
         self._targets.pop(target.endpoint, None)
         self._book.is_ours(target.endpoint)
 
-    def lost(self, peer: PeerId, now: float) -> None:
-        """A peer is gone: static endpoints are greeted again soon, the others leave the list."""
+    def lost(self, peer: PeerId, now: float, wait_s: float = BACKOFF_S) -> None:
+        """A peer is gone: static endpoints are greeted again in `wait_s`, the others leave the list."""
         for target in [target for target in self._targets.values() if target.peer == peer]:
             if target.kind is Kind.STATIC:
                 target.linked = False
-                target.next_dial = now + BACKOFF_S * self._rng.uniform(1 - JITTER, 1 + JITTER)
+                target.next_dial = now + wait_s * self._rng.uniform(1 - JITTER, 1 + JITTER)
             elif not target.dialling:
                 del self._targets[target.endpoint]

@@ -34,6 +34,8 @@ TOKEN_SIZE = 16
 PROOF_SIZE = 64
 SERVES_BLOCKS = 1
 """Bit of the services: has every block of its chain."""
+NODE_SERVICES = SERVES_BLOCKS
+"""What this node offers."""
 NO_STOP = BlockHash(bytes(32))
 """As the last header wanted: as many as there may be."""
 
@@ -216,14 +218,3 @@ class Addresses:
 Request = Hello | Confirm | GetHeaders | GetBlock | Announce | Inv | Txs | GetTxs | GetAddresses
 Reply = Welcome | Refusal | Ok | Headers | BlockMessage | NotFound | Want | Txs | Addresses
 Message = Request | Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request as a transport received it: what it knows of the sender comes with it."""
-
-    request: Request
-    token: bytes | None
-    """The session that the sender names, if any; nothing else says who it is."""
-    host: str
-    """The IP address that it came from."""

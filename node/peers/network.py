@@ -120,9 +120,7 @@ class Network:
         self._instance = rng.randbytes(8)
         self._requests = Requests()
         self._book = AddressBook(rng, params.allow_local)
-        self._sessions = Sessions(
-            identity, self._facts, self._requests, self._book, self, rng, params.allow_local
-        )
+        self._sessions = Sessions(identity, self._facts, self._requests, self._book, self, rng, params.allow_local)
         self._sync = Sync(chain, self._requests, self._link, host.take_block, self.punish)
         self._relay = Relay(
             mempool,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from node.peers.messages import Hello, Request
+from node.peers.messages import Confirm, Hello, Request
 from node.ports import Dial, Effect, Endpoint, Link, PeerId, Send
 
 GRACE_S = 5.0
@@ -52,9 +52,10 @@ class Requests:
         return [number for number, pending in self._pending.items() if now > pending.deadline + GRACE_S]
 
     def forget(self, peer: PeerId) -> None:
-        """Close all requests to a peer; nobody goes on."""
-        for number in [number for number, pending in self._pending.items() if pending.peer == peer]:
-            del self._pending[number]
+        """Close all requests to a peer; nobody goes on. A handshake is not of the peer's time with us."""
+        for number, pending in list(self._pending.items()):
+            if pending.peer == peer and not isinstance(pending.request, Confirm):
+                del self._pending[number]
 
     def __len__(self) -> int:
         return len(self._pending)

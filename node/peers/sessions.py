@@ -12,13 +12,15 @@ from functools import partial
 from typing import Any, Protocol
 
 from node.peers.addresses import AddressBook, is_dialable, normalise_host
-from node.peers.dialler import Dialler, Kind, Target
+from node.peers.dialler import BACKOFF_MAX_S, BACKOFF_S, Dialler, Kind, Target
 from node.peers.handshake import Identity, Side, handshake_digest, peer_id
 from node.peers.messages import (
     PROTOCOL_VERSION_LEAST,
     TOKEN_SIZE,
+    Addresses,
     Confirm,
     Facts,
+    GetAddresses,
     Hello,
     Ok,
     Reason,
@@ -44,6 +46,8 @@ DISCOURAGED_S = 600.0
 """A peer that broke the rules is refused for so long."""
 DISCOURAGED_MAX = 1_000
 """Such peers remembered; beyond, the oldest is forgotten."""
+ASK_EVERY_S, ASK_EVERY_LOCAL_S = 60.0, 5.0
+"""Between two requests for addresses, on ordinary networks and where `allow_local` holds."""
 TOKENS_MAX = 2
 """Sessions of one peer: the newest, and the one that its last requests may still name."""
 
@@ -122,7 +126,9 @@ class Sessions:
         self._requests = requests
         self._book = book
         self._events = events
+        self._rng = rng
         self._allow_local = allow_local
+        self._ask_at = 0.0
         self._dialler = Dialler(rng, book)
         self._peers: dict[PeerId, Peer] = {}
         self._by_token: dict[bytes, PeerId] = {}
@@ -226,11 +232,11 @@ class Sessions:
         return self._dialler.keep(endpoint), self._dial_due(now)
 
     def release(self, endpoint: Endpoint, now: float) -> tuple[bool, list[Effect]]:
-        """Keep an endpoint no longer, and drop who is there. False if neither was the case."""
-        target = self._dialler.release(endpoint)
+        """Keep an endpoint no longer, and drop who is there. False if it was not kept."""
+        if not self._dialler.release(endpoint):
+            return False, []
         gone = [peer.id for peer in self._peers.values() if peer.endpoint == endpoint]
-        effects = [effect for peer in gone for effect in self.drop(peer, "the operator said so", now)]
-        return bool(target or gone), effects
+        return True, [effect for peer in gone for effect in self.drop(peer, "the operator said so", now)]
 
     def tick(self, now: float) -> list[Effect]:
         """Greet who is due, forget greetings without confirmation, drop who fell silent."""
@@ -238,11 +244,21 @@ class Sessions:
             del self._greetings[token]
         silent = [p.id for p in self._peers.values() if not p.link and now - p.heard > IDLE_S]
         effects = [effect for peer in silent for effect in self.drop(peer, "it fell silent", now)]
-        return effects + self._dial_due(now)
+        return effects + self._ask_addresses(now) + self._dial_due(now)
 
-    def wants_addresses(self) -> bool:
-        """True while there are fewer peers of our own choice than there could be."""
-        return self._dialler.has_room(self._outbound())
+    def _ask_addresses(self, now: float) -> list[Effect]:
+        """While there are fewer peers of our choice than there could be: ask one for more addresses."""
+        links = [peer.link for peer in self._peers.values() if peer.link]
+        if now < self._ask_at or not links or not self._dialler.has_room(self._outbound()):
+            return []
+        self._ask_at = now + (ASK_EVERY_LOCAL_S if self._allow_local else ASK_EVERY_S)
+        link = self._rng.choice(links)
+        return [self._requests.send(link, GetAddresses(), now, HANDSHAKE_S, self._on_addresses)]
+
+    def _on_addresses(self, reply: Any, now: float) -> list[Effect]:
+        if isinstance(reply, Addresses):
+            self._book.add(reply.endpoints)
+        return []
 
     def _outbound(self) -> int:
         return sum(1 for peer in self._peers.values() if peer.outbound)
@@ -325,16 +341,16 @@ class Sessions:
         self._discouraged[peer] = now + DISCOURAGED_S
         if len(self._discouraged) > DISCOURAGED_MAX:
             del self._discouraged[next(iter(self._discouraged))]
-        return self.drop(peer, f"it broke the rules: {reason}", now)
+        return self.drop(peer, f"it broke the rules: {reason}", now, BACKOFF_MAX_S)
 
-    def drop(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
-        """End a peer's link and sessions. A static one is greeted again after a while."""
+    def drop(self, peer: PeerId, reason: str, now: float, wait_s: float = BACKOFF_S) -> list[Effect]:
+        """End a peer's link and sessions. A static one is greeted again after `wait_s`."""
         gone = self._peers.pop(peer, None)
         if gone is None:
             return []
         for token in gone.tokens:
             del self._by_token[token]
         self._requests.forget(peer)
-        self._dialler.lost(peer, now)
+        self._dialler.lost(peer, now, wait_s)
         log.info("dropped %s at %s: %s", peer.hex(), gone.endpoint or gone.host, reason)
         return [Close(peer, reason), *self._events.left(peer, now)]

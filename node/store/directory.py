@@ -27,50 +27,54 @@ class Directory:
         self.blocks = path / BLOCKS
         self.ledger = path / LEDGER
         self._told: set[str] = set()
+        self._lock: int | None = None
         try:
             if create:
                 path.mkdir(parents=True, exist_ok=True)
             elif not self.blocks.is_dir():
                 raise StoreError(f"{path} holds no blocks: check --datadir and --network")
-            self._lock = os.open(path / "pid", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(path / "pid", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise explain(path, str(error)) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError as error:
-            owner = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._lock)
+            owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+            os.close(lock)
             raise Locked(f"{path} is in use by process {owner or 'unknown'}: stop that first") from error
         except OSError as error:
-            os.close(self._lock)
+            os.close(lock)
             raise explain(path, str(error)) from error
+        self._lock = lock
 
     def release(self) -> None:
         """Let others have it. The file stays: unlinking it would race with who locks it next."""
-        os.ftruncate(self._lock, 0)
-        os.close(self._lock)
+        if self._lock is not None:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = None
 
     def reporter(self, part: str) -> Callable[[str], None]:
-        """What to call when `part` is found broken: says so once and has the next start repair it."""
+        """What to call when `part` is found broken: says so once, and leaves a note for the next start."""
 
         def report(reason: str) -> None:
             if part in self._told:
                 return  # once is enough: a peer may ask for the same broken block for ever
             self._told.add(part)
-            log.error("%s is damaged (%s); the next start repairs it", self.path / part, reason)
+            log.error("%s is damaged (%s): it is repaired when the node starts", self.path / part, reason)
             try:
-                self._marker(part).write_text(reason + "\n")
+                self._note(part).write_text(reason + "\n")
             except OSError as error:
-                log.error("cannot note that for the next start: %s", error)
+                log.error("cannot leave a note of that for the next start: %s", error)
 
         return report
 
     def reported(self, part: str) -> str | None:
         """Why `part` was reported broken, or None."""
         try:
-            return self._marker(part).read_text(errors="replace").strip()
+            return self._note(part).read_text(errors="replace").strip()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -78,7 +82,8 @@ class Directory:
 
     def repaired(self, part: str) -> None:
         """Forget the report."""
-        self._marker(part).unlink(missing_ok=True)
+        self._told.discard(part)
+        self._note(part).unlink(missing_ok=True)
 
     def discard_ledger(self) -> None:
         """Throw `ledger/` away, all or nothing: half a database could open as an older one."""
@@ -93,5 +98,5 @@ class Directory:
         except OSError as error:
             raise explain(self.path, str(error)) from error
 
-    def _marker(self, part: str) -> Path:
+    def _note(self, part: str) -> Path:
         return self.path / f"{part}.damaged"

@@ -1,7 +1,6 @@
 """The index rows that a block brings and, when it leaves the best chain, takes with it.
 
-Pure functions of a block, its height and the coins it spent: see schema.py for the rows. With
-the coins' digest this is where a commit spends its time, hence the plain loops.
+Pure functions of a block, its height and the coins it spent: see schema.py for the rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from chain.block import tx_offsets
-from chain.coins import CoinsDelta, is_unspendable
+from chain.coins import is_unspendable
 from chain.hashes import sha256
 from node.ports import Change
 from node.store.kv import Edit, Row
@@ -23,36 +22,22 @@ from node.store.schema import (
     SPENDER_VALUE,
     SPENT_ONE,
     SUMS_SIZE,
-    UTXO,
 )
 
 
-class ScriptHashes(dict[bytes, bytes]):
-    """SHA-256 of each script it is asked for, computed once: a commit needs most of them twice."""
-
-    def __missing__(self, script: bytes) -> bytes:
-        script_hash = self[script] = sha256(script)
-        return script_hash
-
-
-def index_edits(delta: CoinsDelta, disconnected: Iterable[Change], connected: Iterable[Change]) -> Iterator[Edit]:
-    """The edits of a step of the best chain, to be applied in this order: what is spent on one
-    branch and made again on the other, or mined on both, loses its old rows first."""
-    hashes = ScriptHashes()
+def index_edits(disconnected: Iterable[Change], connected: Iterable[Change]) -> Iterator[Edit]:
+    """The edits of a step of the best chain, to be applied in this order: a transaction that is
+    mined again on the new branch loses its old rows before it gets its new ones."""
     for change in disconnected:
-        for key, _ in block_rows(change, hashes):
+        for key, _ in block_rows(change):
             yield key, None
     for change in connected:
-        yield from block_rows(change, hashes)
-    for point, coin in delta.spent.items():
-        yield UTXO + hashes[coin.script] + point, None
-    for point, coin in delta.created.items():
-        yield UTXO + hashes[coin.script] + point, coin
+        yield from block_rows(change)
 
 
-def block_rows(change: Change, hashes: ScriptHashes) -> Iterator[Row]:
+def block_rows(change: Change) -> Iterator[Row]:
     """Where the block's transactions are, what they spend, and whose history they are."""
-    return chain(_location_rows(change), _spender_rows(change), _history_rows(change, hashes))
+    return chain(_location_rows(change), _spender_rows(change), _history_rows(change))
 
 
 def _location_rows(change: Change) -> Iterator[Row]:
@@ -68,14 +53,12 @@ def _spender_rows(change: Change) -> Iterator[Row]:
             yield SPENDER + spent.outpoint, pack(tx.txid, index, height)
 
 
-def _history_rows(change: Change, hashes: ScriptHashes) -> Iterator[Row]:
+def _history_rows(change: Change) -> Iterator[Row]:
     """One row for each script, however often the block pays or spends it."""
     height = change.height.to_bytes(4, "big")
-    scripts = _touched_scripts(change)
-    hashes.update({script: sha256(script) for script in scripts})  # a third of __missing__'s cost
-    for script, row in scripts.items():
+    for script, row in _touched_scripts(change).items():
         row[0] = row[0].to_bytes(SUMS_SIZE, "big")
-        yield HISTORY + hashes[script] + height, b"".join(row)
+        yield HISTORY + sha256(script) + height, b"".join(row)
 
 
 def _touched_scripts(change: Change) -> dict[bytes, list[Any]]:

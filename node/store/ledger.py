@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from chain.block import HEADER_SIZE
 from chain.coins import CoinsDelta
 from chain.hashes import BlockHash, sha256d, to_hex
-from node.ports import Change, Tip
+from node.ports import Change, Reader, Tip
 from node.store.indexes import index_edits
 from node.store.kv import Edit, Kv, OnDamage, Reads, scan_prefix
 from node.store.reader import LedgerReader
@@ -102,7 +102,7 @@ class Ledger(LedgerReader):
         for point, coin in delta.created.items():
             yield COIN + point, coin
         if self.has_index:
-            yield from index_edits(delta, disconnected, connected)
+            yield from index_edits(disconnected, connected)
         yield TIP, encode_tip(tip)
 
     def snapshot(self) -> LedgerReader:
@@ -126,6 +126,6 @@ def stored_headers(blocks: Reads, *, reverse: bool = False) -> Iterator[tuple[in
             log.error("stored header of block %s at height %d is not what its hash says", to_hex(block_hash), height)
 
 
-def recompute_digest(reader: LedgerReader) -> int:
+def recompute_digest(reader: Reader) -> int:
     """The digest over the coins as they are: what `reader.tip().digest` has to be."""
     return coins_digest(reader.coins())

@@ -134,7 +134,7 @@ def is_headless(path: Path) -> bool:
 def repair(path: Path) -> None:
     """Keep what can be read, its order of writing included; the rest goes to `lost/`."""
     try:
-        plyvel.repair_db(str(path), compression=None, bloom_filter_bits=BLOOM_BITS)
+        plyvel.repair_db(str(path), paranoid_checks=True, compression=None, bloom_filter_bits=BLOOM_BITS)
     except plyvel.Error as error:
         raise StoreError(
             f"{path} is damaged beyond repair ({error}): move it away, start again, and peers send its blocks"

@@ -6,7 +6,8 @@ whose digest does not match its tip, or whose blocks are not all here.
 """
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chain.hashes import BlockHash
@@ -75,36 +76,41 @@ def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tupl
     why = directory.reported(BLOCKS)
     if why is None:
         try:
-            blocks = _open_readable(directory)
+            return _open_readable(directory, network_id, adopt=False), None
         except Damaged as damage:
             why = str(damage)
             directory.reporter(BLOCKS)(why)
-        else:
-            _claim(blocks, network_id, str(directory.path), adopt=False)
-            return blocks, None
     if inspect:
         raise Damaged(f"{directory.blocks} is damaged ({why}): start the node to have it repaired")
     log.warning("repairing %s", directory.blocks)
     repair(directory.blocks)
-    blocks = _open_readable(directory)
-    kept, lost = salvage(blocks)
-    log.warning("repaired %s: %d blocks kept, %d dropped, which peers send again", directory.blocks, kept, lost)
-    _claim(blocks, network_id, str(directory.path), adopt=True)
-    directory.discard_ledger()  # it may stand on blocks and undo that are gone
-    directory.repaired(BLOCKS)
+    blocks = _open_readable(directory, network_id, adopt=True)
+    with _closed_on_error(blocks):
+        kept, dropped = salvage(blocks)
+        log.warning("repaired %s: %d blocks kept, %d broken ones dropped; peers send what is missing",
+                    directory.blocks, kept, dropped)  # fmt: skip
+        directory.discard_ledger()  # it may stand on blocks and undo that are gone
+        directory.repaired(BLOCKS)
     return blocks, "its blocks had to be repaired"
 
 
-def _open_readable(directory: Directory) -> LevelDb:
-    """Open the blocks and read all headers: the start needs every one."""
+def _open_readable(directory: Directory, network_id: bytes, *, adopt: bool) -> LevelDb:
+    """Open this network's blocks and read all headers: the start needs every one."""
     blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS))
-    try:
+    with _closed_on_error(blocks):
+        _claim(blocks, network_id, str(directory.path), adopt=adopt)
         for _ in stored_headers(blocks):
             pass
-    except StoreError:
-        blocks.close()
-        raise
     return blocks
+
+
+@contextmanager
+def _closed_on_error(kv: Kv) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        kv.close()
+        raise
 
 
 def _claim(blocks: Kv, network_id: bytes, where: str, *, adopt: bool) -> None:
@@ -163,14 +169,11 @@ def _open_whole(
 ) -> tuple[LevelDb, Tip, bool]:
     """Open `ledger/` and check it; an empty one is given its first records."""
     ledger = LevelDb(directory.ledger, directory.reporter(LEDGER))
-    try:
+    with _closed_on_error(ledger):
         found = _check_ledger(ledger, blocks, network_id, index, str(directory.ledger))
         if found is None and inspect:
             raise Damaged(f"{directory.ledger} is empty: start the node to have it built")
         tip, has_index = found or _start_ledger(ledger, network_id, index is not False)
-    except StoreError:
-        ledger.close()
-        raise
     return ledger, tip, has_index
 
 

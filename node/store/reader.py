@@ -4,11 +4,10 @@ Blocks and undo are read as they are now even by a snapshot: under their key the
 """
 
 from collections.abc import Iterator
-from itertools import islice
 
 from chain.block import HEADER_SIZE
 from chain.coins import Coin
-from chain.hashes import BlockHash, Txid, sha256d, to_hex
+from chain.hashes import BlockHash, Txid, sha256, sha256d, to_hex
 from chain.params import GENESIS
 from chain.tx import OutPoint
 from node.ports import HistoryRow, ScriptStats, Spender, Tip, TxLocation
@@ -28,7 +27,6 @@ from node.store.schema import (
     SPENDER_VALUE,
     SUMS_SIZE,
     UNDO,
-    UTXO,
     block_key,
     decode_undo,
 )
@@ -122,19 +120,30 @@ class LedgerReader:
         found: list[HistoryRow] = []
         for key, row in self._ledger.scan(prefix, stop, reverse=True):
             height = int.from_bytes(key[33:], "big")
-            for start in range(len(row) - HISTORY_ENTRY_SIZE, SUMS_SIZE - 1, -HISTORY_ENTRY_SIZE):
+            for position, txid in _entries_backwards(row):
+                if before is None or (height, position) < before:
+                    found.append(HistoryRow(height, position, txid))
                 if len(found) >= limit:
                     return found
-                position = int.from_bytes(row[start : start + 4], "big")
-                if before is None or (height, position) < before:
-                    found.append(HistoryRow(height, position, Txid(row[start + 4 : start + HISTORY_ENTRY_SIZE])))
         return found
 
     def utxos(self, script_hash: bytes, limit: int) -> list[tuple[OutPoint, Coin]]:
-        """At most `limit` coins of the script, in the order of their outpoints' bytes."""
-        self._need_index()
-        rows = islice(scan_prefix(self._ledger, UTXO + script_hash), limit)
-        return [(OutPoint(key[33:]), Coin(encoded)) for key, encoded in rows]
+        """At most `limit` coins of the script, the newest transaction's first.
+
+        Walks the history only until every coin that there must be is found.
+        """
+        stats = self.stats(script_hash)
+        wanted = min(limit, stats.funded_count - stats.spent_count)
+        found: list[tuple[OutPoint, Coin]] = []
+        for _, row in scan_prefix(self._ledger, HISTORY + script_hash, reverse=True):
+            for _, txid in _entries_backwards(row):
+                if len(found) >= wanted:
+                    return found[:wanted]
+                for key, encoded in scan_prefix(self._ledger, COIN + txid):
+                    coin = Coin(encoded)
+                    if sha256(coin.script) == script_hash:
+                        found.append((OutPoint(key[1:]), coin))
+        return found[:wanted]
 
     def stats(self, script_hash: bytes) -> ScriptStats:
         """The script's sums: a scan over the blocks that touched it."""
@@ -150,6 +159,13 @@ class LedgerReader:
             (sums >> COUNT_SHIFT) & COUNT_MASK,
             sums & SATOSHIS_MASK,
         )
+
+
+def _entries_backwards(row: bytes) -> Iterator[tuple[int, Txid]]:
+    """Position and id of each transaction that a row of a script's history lists, the last first."""
+    for start in range(len(row) - HISTORY_ENTRY_SIZE, SUMS_SIZE - 1, -HISTORY_ENTRY_SIZE):
+        entry = row[start : start + HISTORY_ENTRY_SIZE]
+        yield int.from_bytes(entry[:4], "big"), Txid(entry[4:])
 
 
 def coins_of(ledger: Reads) -> Iterator[tuple[OutPoint, Coin]]:

@@ -29,12 +29,14 @@ With the index also:
 | `s` outpoint (36)                | its spender: txid (32), input index (4), height (4)      |
 | `a` script hash (32) height (4)  | what one block did to a script: sums (32), then for each |
 |                                  | transaction that pays or spends it position (4), txid    |
-| `o` script hash (32) outpoint    | the coin again: the script has it                        |
 
 The sums are four counters in one number: coins paid to the script (4 bytes), their satoshis
 (12), coins spent (4), their satoshis (12). So adding two numbers adds all four, and a script's
 statistics are the sum over its rows: a block's rows depend on nothing but the block and its
-undo, and leaving the block is deleting them.
+undo, and leaving the block is deleting them. Which coins a script has is no row of its own:
+they are found among the coins of the transactions in its history. Both are a scan of that
+history when somebody asks, which keeps a commit at five rows for a transaction of one input
+and two outputs.
 """
 
 import struct
@@ -61,7 +63,6 @@ COIN = b"c"
 LOCATION = b"i"
 SPENDER = b"s"
 HISTORY = b"a"
-UTXO = b"o"
 
 DIGEST_SIZE = 64
 DIGEST_MODULUS = 1 << 8 * DIGEST_SIZE

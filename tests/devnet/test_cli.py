@@ -80,7 +80,7 @@ def test_a_bad_value_is_one_line_and_exits_1(
     assert call(monkeypatch, "--dir", str(tmp_path), *line.split()) == 1
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
-    assert captured.err.startswith("devnet: ")
+    assert captured.err.startswith("Error: ")
     assert BAD_VALUES[line] in captured.err
     assert "devnet.json" not in {path.name for path in tmp_path.iterdir()}
 
@@ -95,7 +95,7 @@ def test_without_a_devnet_nothing_works_and_nothing_is_made(
     assert call(monkeypatch, *line.split(), "--dir", str(folder)) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert re.fullmatch(rf"devnet: there is no devnet in {re.escape(str(folder))}.*\n", captured.err)
+    assert re.fullmatch(rf"Error: there is no devnet in {re.escape(str(folder))}.*\n", captured.err)
     assert not folder.exists()
 
 
@@ -106,7 +106,7 @@ def test_an_unusable_folder_is_one_line(
     file.touch()
     for folder in (file, file / "below"):
         assert call(monkeypatch, "up", "--dir", str(folder)) == 1
-        assert re.fullmatch(r"devnet: .*file.*\n", capsys.readouterr().err)
+        assert re.fullmatch(r"Error: .*file.*\n", capsys.readouterr().err)
 
 
 def test_a_damaged_state_file_is_one_line(
@@ -114,7 +114,7 @@ def test_a_damaged_state_file_is_one_line(
 ) -> None:
     (devnet.folder / "devnet.json").write_text("{")
     assert call(monkeypatch, "status", "--dir", str(devnet.folder)) == 1
-    assert re.fullmatch(r"devnet: .*devnet.json is damaged.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"Error: .*devnet.json is damaged.*\n", capsys.readouterr().err)
 
 
 STATUS = {
@@ -203,7 +203,7 @@ def test_no_such_node(
     verb: str, standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, verb, "3", "--dir", str(standing.folder)) == 1
-    assert capsys.readouterr().err == "devnet: there is no node 3: this devnet has nodes 0 to 2\n"
+    assert capsys.readouterr().err == "Error: there is no node 3: this devnet has nodes 0 to 2\n"
 
 
 def test_logs(standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,7 +228,7 @@ def test_changing_what_cannot_change_is_refused(
         "--api-port 20000": "api-port is 18443: to change it, run `devnet down` first",
     }.items():
         assert call(monkeypatch, "up", *option.split(), "--dir", str(standing.folder)) == 1
-        assert capsys.readouterr().err == f"devnet: this devnet's {remedy}\n"
+        assert capsys.readouterr().err == f"Error: this devnet's {remedy}\n"
     assert load(standing.folder) == standing
 
 

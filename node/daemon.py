@@ -1,0 +1,226 @@
+"""The node put together from its parts: from the first listener opened to the last file closed."""
+
+import contextlib
+import gc
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from types import FrameType
+
+from chain.errors import Invalid, Rejected
+from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
+from node.api.app import body_cap, create_api_app
+from node.api.p2p import create_p2p_app, p2p_body_cap
+from node.api.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
+from node.config import Config, ConfigError, make_folder
+from node.courier import Courier
+from node.mining import MinerPool, Supervisor
+from node.node import Node
+from node.peers.addresses import advertised
+from node.peers.download import prepare
+from node.peers.handshake import Identity
+from node.pool.dump import load_dump
+from node.ports import Endpoint, StoreError
+from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
+from node.secretfiles import Cookie, read_node_key, write_private
+from node.store.opening import open_store
+from node.verifying import VerifierPool
+
+log = logging.getLogger("groat.daemon")
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may hold the interpreter while others want it: with Python's 5 ms, one busy
+thread takes an answer from 1 ms to 20."""
+GC_THRESHOLD = 50_000
+"""Objects made before the collector looks: blocks are many objects and no cycles."""
+PROGRESS_S = 5.0
+"""Between two lines of progress while stored blocks are connected."""
+MEMPOOL_SAVE_S = 60.0
+"""Between two saves of the mempool."""
+JOIN_S = 3.0
+"""How long a stop waits for requests under way."""
+
+
+def run(config: Config) -> str | None:
+    """Run the node until it is told to stop; why it had to, if it was not told.
+
+    Raises ConfigError and StoreError where it cannot start.
+    """
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, _interrupt)
+    make_folder(config.folder)
+    with ExitStack() as stack:
+        stack.callback(Cookie(config.cookie).remove)
+        node = _Running(config, stack)
+        try:
+            node.start()
+            return node.wait()
+        except KeyboardInterrupt:
+            return None
+        finally:
+            for signal_number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(signal_number, signal.SIG_IGN)
+            node.stop()
+            log.info("stopped")
+
+
+def choose_engine(name: str) -> Engine:
+    """The signature engine of that name. Raises ConfigError where it cannot be had."""
+    try:
+        makers = {"auto": default_engine, "libsecp256k1": libsecp256k1_engine, "python": python_engine}
+        engine = makers[name]()
+    except ImportError as error:
+        raise ConfigError(f"--engine {name}: {error}") from None
+    if engine.name == "python":
+        log.warning("SLOW: signatures are verified in Python, some 50 times slower than by libsecp256k1")
+    return engine
+
+
+def spare_cores() -> int:
+    """Processors beside the one that the node itself keeps busy."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+class _Running:
+    """The parts of one node and the order in which they start and stop."""
+
+    def __init__(self, config: Config, stack: ExitStack) -> None:
+        self._config = config
+        self._stack = stack
+        self._engine = choose_engine(config.engine)
+        self._secret = read_node_key(config.node_key)
+        self._verifiers = VerifierPool(self._engine, spare_cores(), monotonic)
+        mine = config.mine
+        threads, duty = (mine.threads, mine.duty_percent) if mine else (os.cpu_count() or 1, 100)
+        self._solver = MinerPool(threads, duty, monotonic)
+        self._miners = MinerPool(threads, duty, monotonic) if mine else None
+        self._runtime = Runtime(self._verifiers, self._solver)
+        for topic in (TIP, OVER):
+            self._runtime.subscribe(topic, self._solver.wake)
+        self._courier = Courier(
+            partial(prepare, params=config.params),
+            self._runtime.deliver,
+            partial(self._runtime.spawn, joined=False),
+            self._runtime.now,
+        )
+        self._listeners: list[Listener] = []
+        self._saved: object = None
+
+    def start(self) -> None:
+        """Listen, recover, choose the chain, and let everybody in."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        listening = self._listen()
+        self._open_core(listening)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        runtime, mine = self._runtime, self._config.mine
+        runtime.admit()
+        log.info("ready at height %d", runtime.view.tip.height)
+        runtime.spawn("mempool", self._keep_mempool)
+        if mine and self._miners:
+            runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
+
+    def wait(self) -> str | None:
+        """Until somebody or something stops the node; what it was, if it was a fault."""
+        self._runtime.wait()
+        return self._runtime.fault
+
+    def stop(self) -> None:
+        """Refuse what comes, end what is under way, save what is to be kept."""
+        with contextlib.suppress(NotReady):
+            self._save_mempool()
+        self._runtime.close()
+        for listener in self._listeners:
+            listener.stop()
+        self._courier.close_all()
+        self._runtime.join(JOIN_S)
+        self._solver.stop()
+        if self._miners:
+            self._miners.stop()
+        self._verifiers.stop()
+
+    # --- starting ------------------------------------------------------------------------------
+
+    def _listen(self) -> Endpoint:
+        """From here on there are answers, if only to come again later. Returns where peers come in."""
+        runtime, config = self._runtime, self._config
+        app = create_api_app(runtime, config)
+        api = self._serve("--api", Site("api", app, body_cap(app), API_THREADS), config.api)
+        peers = Site("p2p", create_p2p_app(runtime), p2p_body_cap(), P2P_THREADS)
+        p2p = self._serve("--p2p", peers, (config.p2p,))
+        where = ", ".join(f"http://{endpoint}" for endpoint in api)
+        log.info("%s: API at %s, peers at %s, data in %s", config.params.name, where, p2p[0], config.folder)
+        return p2p[0]
+
+    def _serve(self, option: str, site: Site, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+        try:
+            listener = Listener(site, endpoints, connections_allowed(raise_file_limit(), 2))
+        except OSError as error:
+            where = ", ".join(map(str, endpoints))
+            raise ConfigError(f"{option}: cannot listen on {where}: {error.strerror or error}") from None
+        self._listeners.append(listener)
+        self._runtime.spawn(site.name, listener.run)
+        return listener.endpoints
+
+    def _open_core(self, listening: Endpoint) -> None:
+        """Storage, the core on it, and its best chain."""
+        config, runtime = self._config, self._runtime
+        store = open_store(config.folder, config.params.network_id, index=config.index)
+        self._stack.callback(store.close)
+        rng = random.SystemRandom()
+        identity = Identity(self._secret, self._engine, rng)
+        core = Node(config.params, store, identity, rng, listen=advertised(listening), peers=config.peers)
+        runtime.open(core, self._courier)
+        while not runtime.await_core(PROGRESS_S):
+            if view := runtime.peek():
+                log.info("connecting stored blocks: height %d so far", view.tip.height)
+        if runtime.fault:
+            raise StoreError(runtime.fault)
+
+    # --- the mempool's file ------------------------------------------------------------------------
+
+    def _keep_mempool(self) -> None:
+        """Take back what was saved, then save from time to time."""
+        self._load_mempool()
+        while not self._runtime.pause(MEMPOOL_SAVE_S):
+            self._save_mempool()
+
+    def _load_mempool(self) -> None:
+        path = self._config.mempool
+        try:
+            saved = load_dump(path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, Invalid) as error:
+            log.warning("%s is not used: %s", path, error)
+            return
+        taken = 0
+        for tx, entered in saved:
+            with contextlib.suppress(Rejected):
+                self._runtime.call(lambda node, now, tx=tx, at=entered: node.submit_tx(tx, now, time=at), None)
+                taken += 1
+        log.info("mempool: %d of %d saved transactions are back", taken, len(saved))
+        self._loaded = True
+
+    def _save_mempool(self) -> None:
+        view = self._runtime.view
+        state = view.tip.hash, view.pool.totals
+        if state == self._saved:
+            return
+        dump = self._runtime.call(lambda node, now: node.dump_mempool(now), None)
+        try:
+            write_private(self._config.mempool, dump or b"")
+        except OSError as error:
+            log.error("cannot save the mempool to %s: %s", self._config.mempool, error.strerror)
+        else:
+            self._saved = state
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

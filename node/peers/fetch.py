@@ -1,0 +1,253 @@
+"""Unconfirmed transactions to be had: who announced which, who is to deliver it, what is not wanted.
+
+Every announcement is remembered, so that when a peer does not deliver in time another that
+announced the same is asked: nobody can keep a transaction from us by promising it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from chain.hashes import Txid, Wtxid
+from chain.tx import Tx
+from node.mempool import Mempool
+from node.peers.bounded import Recent
+from node.peers.messages import WANT_MAX, GetTxs, Txs
+from node.peers.requests import Requests
+from node.ports import Effect, Failed, Link, PeerId
+
+IN_FLIGHT_MAX = 100
+"""Transactions asked of one peer at once."""
+OFFERS_MAX = 5_000
+"""Announced transactions of one peer that we still lack; more are not remembered."""
+PARENTS_MAX = 100
+"""Unknown parents to be asked of one peer; more are not asked for."""
+REJECTED_MAX = 50_000
+"""Refused transactions that are not fetched again before the tip changes."""
+CONFIRMED_MAX = 50_000
+"""Transactions of recent blocks that are not fetched again."""
+HANDED_S = 60.0
+"""A transaction on which the mempool has said nothing for so long may be fetched again."""
+REQUEST_S = 20.0
+"""Deadline of a request."""
+REST_S = 1.0
+"""A peer whose answer failed is asked nothing for so long."""
+ASK_EVERY_S = 0.5
+"""Between two looks for what nobody was asked for, where nothing else causes one."""
+
+Deliver = Callable[[PeerId, Sequence[Tx], float], Sequence[Effect]]
+"""Takes transactions that a peer brought because it was asked to."""
+
+
+@dataclass(slots=True)
+class _Source:
+    """A peer as a source of transactions."""
+
+    offers: dict[Wtxid, None] = field(default_factory=dict)
+    """What it announced and we lack, oldest first."""
+    in_flight: dict[Wtxid, None] = field(default_factory=dict)
+    """What it has to deliver."""
+    parents: dict[Txid, float] = field(default_factory=dict)
+    """Unknown parents of what it delivered, and when to ask for them."""
+    asking: bool = False
+    """A GetTxs is under way."""
+    rest_until: float = 0.0
+    """No GetTxs before."""
+
+
+class Fetch:
+    """All transactions under way."""
+
+    def __init__(
+        self,
+        mempool: Mempool,
+        requests: Requests,
+        link_of: Callable[[PeerId], Link | None],
+        is_paused: Callable[[], bool],
+        deliver: Deliver,
+        ttl_s: float,
+        parent_s: float,
+    ) -> None:
+        """While `is_paused`, nothing is asked for. A peer may take `ttl_s` to deliver; a parent
+        may still be announced for `parent_s` before it is asked for."""
+        self._mempool = mempool
+        self._requests = requests
+        self._link_of = link_of
+        self._is_paused = is_paused
+        self._deliver = deliver
+        self._ttl_s = ttl_s
+        self._parent_s = parent_s
+        self._sources: dict[PeerId, _Source] = {}
+        self._in_flight: dict[Wtxid, tuple[PeerId, float]] = {}
+        """Who is to deliver, and until when; the oldest first."""
+        self._handed: dict[Wtxid, float] = {}
+        """With the mempool, and until when it may take; the oldest first."""
+        self._rejected: Recent[Wtxid] = Recent(REJECTED_MAX)
+        self._confirmed: Recent[Wtxid] = Recent(CONFIRMED_MAX)
+        self._ask_at = 0.0
+
+    def joined(self, peer: PeerId) -> None:
+        """A peer may announce."""
+        self._sources.setdefault(peer, _Source())
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """A peer is gone: others that announced the same are asked."""
+        gone = self._sources.pop(peer, None)
+        if gone is None or not gone.in_flight:
+            return []
+        for wtxid in gone.in_flight:
+            self._in_flight.pop(wtxid, None)
+        return self._ask_all(now)
+
+    # --- receiving -----------------------------------------------------------------------
+
+    def offer(self, peer: PeerId, wtxids: Iterable[Wtxid], now: float) -> None:
+        """A peer has these."""
+        offers = self._sources[peer].offers
+        for wtxid in wtxids:
+            if len(offers) < OFFERS_MAX and not self._is_settled(wtxid, now):
+                offers[wtxid] = None
+
+    def choose(self, peer: PeerId, now: float) -> tuple[Wtxid, ...]:
+        """What to ask of this peer now, of all that it announced; marked as asked."""
+        source = self._sources.get(peer)
+        if source is None or self._is_paused():
+            return ()
+        chosen: list[Wtxid] = []
+        for wtxid in list(source.offers):
+            if len(source.in_flight) >= IN_FLIGHT_MAX:
+                break
+            if self._is_settled(wtxid, now):
+                del source.offers[wtxid]
+            elif wtxid not in self._in_flight:
+                self._in_flight[wtxid] = (peer, now + self._ttl_s)
+                source.in_flight[wtxid] = None
+                chosen.append(wtxid)
+        return tuple(chosen)
+
+    def take(self, peer: PeerId, txs: Iterable[Tx], now: float) -> list[Effect]:
+        """A peer brought what it was asked for, or had announced: hand on what is new."""
+        fresh = []
+        for tx in txs:
+            settled = self._is_settled(tx.wtxid, now)
+            self._settle(tx.wtxid)
+            if not settled:
+                self._handed[tx.wtxid] = now + HANDED_S
+                fresh.append(tx)
+        return list(self._deliver(peer, fresh, now)) if fresh else []
+
+    def _is_settled(self, wtxid: Wtxid, now: float) -> bool:
+        """True if there is no point in fetching it."""
+        return (
+            self._mempool.by_wtxid(wtxid) is not None
+            or self._handed.get(wtxid, now) > now
+            or wtxid in self._rejected
+            or wtxid in self._confirmed
+        )
+
+    # --- what became of it ---------------------------------------------------------------
+
+    def accepted(self, wtxid: Wtxid) -> None:
+        """It is in the mempool."""
+        self._handed.pop(wtxid, None)
+        self._settle(wtxid)
+
+    def rejected(self, wtxid: Wtxid) -> None:
+        """It was refused: not fetched again before the tip changes."""
+        self.accepted(wtxid)
+        self._rejected.add(wtxid)
+
+    def orphaned(self, wtxid: Wtxid, missing: Iterable[Txid], peer: PeerId | None, now: float) -> None:
+        """It waits for parents: ask whoever brought it."""
+        self.accepted(wtxid)
+        self._handed[wtxid] = now + HANDED_S
+        if peer is not None and (source := self._sources.get(peer)):
+            for txid in islice(missing, PARENTS_MAX - len(source.parents)):
+                source.parents.setdefault(txid, now + self._parent_s)
+
+    def on_tip(self, confirmed: Iterable[Wtxid], extends: bool) -> None:
+        """The tip has changed: `confirmed` is in its new blocks; `extends` is false in a reorganisation."""
+        self._rejected.clear()
+        if not extends:
+            self._confirmed.clear()
+        for wtxid in confirmed:
+            self.accepted(wtxid)
+            self._confirmed.add(wtxid)
+
+    def _settle(self, wtxid: Wtxid) -> None:
+        """Nobody owes it, and nobody is to be asked for it."""
+        self._release(wtxid)
+        for source in self._sources.values():
+            source.offers.pop(wtxid, None)
+
+    def _release(self, wtxid: Wtxid) -> None:
+        """Nobody owes it any longer."""
+        owner = self._in_flight.pop(wtxid, None)
+        if owner and (source := self._sources.get(owner[0])):
+            source.in_flight.pop(wtxid, None)
+
+    # --- asking --------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Effect]:
+        """Ask others for what was not delivered, and for parents."""
+        freed = self._expire(now)
+        if not freed and now < self._ask_at:
+            return []
+        self._ask_at = now + ASK_EVERY_S
+        return self._ask_all(now)
+
+    def _expire(self, now: float) -> bool:
+        """Forget what took too long; True if something is free to be asked of others."""
+        freed = False
+        for wtxid, (peer, until) in list(self._in_flight.items()):
+            if until > now:
+                break
+            self._release(wtxid)
+            freed = True
+            if source := self._sources.get(peer):
+                source.offers.pop(wtxid, None)  # it broke its promise
+        for wtxid, handed_until in list(self._handed.items()):
+            if handed_until > now:
+                break
+            del self._handed[wtxid]
+        return freed
+
+    def _ask_all(self, now: float) -> list[Effect]:
+        return [effect for peer in list(self._sources) for effect in self._ask(peer, now)]
+
+    def _ask(self, peer: PeerId, now: float) -> list[Effect]:
+        """Ask a peer for what it announced and nobody delivers, and for parents."""
+        source, link = self._sources[peer], self._link_of(peer)
+        if link is None or source.asking or now < source.rest_until or not (source.offers or source.parents):
+            return []
+        wtxids = self.choose(peer, now)
+        due = [txid for txid, ask_at in source.parents.items() if ask_at <= now]
+        txids = tuple(txid for txid in due if self._mempool.get(txid) is None)[: WANT_MAX - len(wtxids)]
+        for txid in due:
+            del source.parents[txid]
+        if not wtxids and not txids:
+            return []
+        source.asking = True
+        then = partial(self._on_answer, peer, frozenset(wtxids), frozenset(txids))
+        return [self._requests.send(link, GetTxs(wtxids, txids), now, REQUEST_S, then)]
+
+    def _on_answer(
+        self, peer: PeerId, wtxids: frozenset[Wtxid], txids: frozenset[Txid], reply: Any, now: float
+    ) -> list[Effect]:
+        source = self._sources.get(peer)
+        if source is None:
+            return []
+        source.asking = False
+        failed = isinstance(reply, Failed)
+        brought = [tx for tx in reply.txs if tx.wtxid in wtxids or tx.txid in txids] if isinstance(reply, Txs) else []
+        if failed:
+            source.rest_until = now + REST_S
+        for wtxid in wtxids:
+            if self._in_flight.get(wtxid, (None,))[0] == peer:
+                self._release(wtxid)
+                if not brought and not failed:
+                    source.offers.pop(wtxid, None)  # it has none of these any longer
+        effects = self.take(peer, brought, now)
+        return effects + self._ask_all(now)

@@ -1,0 +1,328 @@
+"""`devnet` end to end: one real network through its whole life, and the wheel in an empty environment."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.hashes import sha256
+from chain.params import COINBASE_MATURITY
+from chain.script import p2wpkh_script
+from devnet.premine import FIRST_BLOCKS
+from devnet.processes import send_signal
+from devnet.rpc import NodeClient
+from devnet.state import load
+
+ROOT = Path(__file__).parents[2]
+COMMAND_S = 180.0
+WAIT_S = 60.0
+ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+INTERVALS = 30
+"""Blocks over which the spacing is averaged."""
+
+
+@dataclass
+class Commands:
+    """The `devnet` command on one folder."""
+
+    devnet: list[str]
+    """How to call it."""
+    cwd: Path
+    folder: Path
+
+    def run(self, *arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        command = [*self.devnet, *map(str, arguments), "--dir", str(self.folder)]
+        environment = plain_environment()
+        outcome = subprocess.run(
+            command, cwd=self.cwd, env=environment, capture_output=True, text=True, check=False, timeout=COMMAND_S
+        )
+        assert not check or outcome.returncode == 0, f"{command}\n{outcome.stdout}{outcome.stderr}"
+        return outcome
+
+    def facts(self, *arguments: object) -> Any:
+        """What the command says with --json."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def client(self, index: int) -> NodeClient:
+        node = self.facts("status")["nodes"][index]
+        return NodeClient(node["api"].removeprefix("http://"), Path(node["cookie"]))
+
+    def wait_for(self, condition: Callable[[Any], object], what: str) -> Any:
+        """Poll the status until `condition` holds for it."""
+        deadline = time.monotonic() + WAIT_S
+        while not condition(facts := self.facts("status")):
+            assert time.monotonic() < deadline, f"waited for {what}: {facts}"
+        return facts
+
+    def shut_down(self) -> None:
+        """End everything of this devnet that still runs, whatever state it is in."""
+        if devnet := load(self.folder):
+            for index in range(devnet.nodes):
+                send_signal(devnet.processes[index], devnet.datadir(index), signal.SIGKILL)
+
+
+def plain_environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if not name.startswith(("GROAT_", "PYTHON"))}
+
+
+def free_base(number: int) -> int:
+    """The first of so many free ports in a row."""
+    start = 20_000 + os.getpid() * 32 % 20_000
+    for base in range(start, start + 10_000, number):
+        try:
+            for port in range(base, base + number):
+                with socket.socket() as trial:
+                    trial.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise AssertionError("no free ports")
+
+
+def one_tip(facts: Any) -> bool:
+    """All nodes stand on the same block."""
+    return len({node["tip"] for node in facts["nodes"]}) == 1 and facts["nodes"][0]["tip"] is not None
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """A devnet of three nodes with a block a second; the tests below take it through its life in order."""
+    folder = tmp_path_factory.mktemp("a folder with spaces") / "net"
+    commands = Commands([sys.executable, "-m", "devnet"], ROOT, folder)
+    try:
+        yield commands
+    finally:
+        commands.shut_down()
+
+
+@pytest.fixture(scope="module")
+def standing(commands: Commands) -> Commands:
+    """The same, up."""
+    commands.run("up", "--spacing", 1, "--api-port", free_base(6))
+    return commands
+
+
+def test_up_gives_a_network_to_use_at_once(commands: Commands) -> None:
+    base = free_base(6)
+    output = commands.run("up", "--spacing", 1, "--api-port", base).stdout
+    for index in range(3):
+        assert f"http://127.0.0.1:{base + 2 * index}" in output
+    assert "coins to spend" in output
+    assert len(output.partition("Try next:\n")[2].strip().splitlines()) == 3
+    facts = commands.wait_for(one_tip, "one tip")
+    assert (facts["network"], facts["dir"]) == ("devnet", str(commands.folder))
+    assert [node["index"] for node in facts["nodes"] if node["running"]] == [0, 1, 2]
+    assert all(node["height"] >= FIRST_BLOCKS for node in facts["nodes"])
+    assert all(node["peers"] >= 2 for node in facts["nodes"])
+    # Blocks 1 and 2 are mature; the first was split, for a fee below a thousandth of a coin.
+    mature = facts["nodes"][0]["height"] - COINBASE_MATURITY + 1
+    assert 0 <= mature * 50 * 10**8 - facts["wallet"]["balance_sat"] < 2 * 50 * 10**8
+    assert json.loads((commands.folder / "devnet.json").read_text())["ready"] is True
+
+
+def test_the_three_commands_to_try_next_work(standing: Commands) -> None:
+    """They name programs by path where these are not on PATH, and need them installed."""
+    output = standing.run("up").stdout
+    lines = [line.strip() for line in output.partition("Try next:\n")[2].strip().splitlines()]
+    for line in lines:
+        program = next(word for word in line.split() if "=" not in word).strip("'")
+        if shutil.which(program) is None:
+            assert Path(program).parent.resolve() == Path(sys.executable).parent
+            continue
+        outcome = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S602
+        assert outcome.returncode == 0, f"{line}\n{outcome.stdout}{outcome.stderr}"
+
+
+def test_the_first_coin_is_split_into_a_hundred(standing: Commands) -> None:
+    client = standing.client(0)
+    block = json.loads(client.get(f"/block/{client.rpc('getblockhash', 1)}/txs"))
+    spent = json.loads(client.get(f"/tx/{block[0]['txid']}/outspend/0"))
+    outputs = json.loads(client.get(f"/tx/{spent['txid']}"))["vout"]
+    assert sorted({output["value"] for output in outputs[:]})[-1] == 50_000_000
+    assert len(outputs) == 100
+
+
+def test_the_first_blocks_are_spaced_and_easy(standing: Commands) -> None:
+    client = standing.client(1)
+    hashes = client.batch([("getblockhash", (height,)) for height in range(1, FIRST_BLOCKS + 1)])
+    headers = client.batch([("getblockheader", (block_hash,)) for block_hash in hashes])
+    assert {header["bits"] for header in headers} == {"1f03ffff"}
+    assert {later["time"] - earlier["time"] for earlier, later in pairwise(headers)} == {1}
+
+
+def test_funding_reaches_every_node(standing: Commands) -> None:
+    paid = standing.facts("fund", ADDRESS, "0.25")
+    assert paid["amount_sat"] == 25_000_000
+    assert 0 < paid["fee_sat"] < 10_000
+    script_hash = sha256(p2wpkh_script(bytes.fromhex("751e76e8199196d454941c45d1b3a323f1433bd6"))).hex()
+    for index in range(3):
+        client = standing.client(index)
+
+        def received(_: Any, client: NodeClient = client) -> bool:
+            stats = json.loads(client.get(f"/scripthash/{script_hash}"))["chain_stats"]
+            return bool(stats["funded_txo_sum"] == 25_000_000)
+
+        standing.wait_for(received, f"the payment on node {index}")
+
+
+def test_mine_does_real_work_where_it_is_asked_to(standing: Commands) -> None:
+    mined = standing.facts("mine", 2, "--node", 1, "--to", ADDRESS)
+    assert mined["node"] == 1
+    assert len(mined["hashes"]) == 2
+    header = standing.client(1).rpc("getblockheader", mined["hashes"][1])
+    assert int(mined["hashes"][1], 16) <= int(header["target"], 16) < 2**243
+
+
+def test_blocks_come_at_the_spacing(standing: Commands) -> None:
+    """The mean of the first intervals above the first blocks, by the headers' own times."""
+    last = FIRST_BLOCKS + 1 + INTERVALS
+    client = standing.client(2)
+    deadline = time.monotonic() + 4 * INTERVALS
+    while client.rpc("getblockcount") < last:
+        assert time.monotonic() < deadline, "the blocks come far too slowly"
+        time.sleep(0.2)
+    hashes = [client.rpc("getblockhash", height) for height in (last - INTERVALS, last)]
+    start, end = (client.rpc("getblockheader", block_hash)["time"] for block_hash in hashes)
+    assert 0.5 <= (end - start) / INTERVALS <= 2
+
+
+def test_a_killed_node_comes_back_and_catches_up(standing: Commands) -> None:
+    assert standing.facts("kill", 1) == {"index": 1, "pid": None, "running": False}
+    facts = standing.facts("status")
+    assert [node["running"] for node in facts["nodes"]] == [True, False, True]
+    assert facts["nodes"][1]["height"] is None
+    assert standing.facts("start", 1)["running"] is True
+    standing.wait_for(one_tip, "one tip")
+
+
+def test_a_stopped_node_is_started_by_up(standing: Commands) -> None:
+    standing.run("stop", 0)
+    assert not (standing.folder / "node0" / "devnet" / ".cookie").exists()
+    standing.run("up")
+    standing.wait_for(one_tip, "one tip")
+
+
+def test_logs_have_no_traceback(standing: Commands) -> None:
+    for index in range(3):
+        text = standing.run("logs", index, "-n", 10_000).stdout
+        assert text.strip()
+        assert "Traceback" not in text
+
+
+def test_no_child_holds_the_shell(standing: Commands) -> None:
+    """`up` in a pipe ends when `up` ends: nobody else keeps the other end of the pipe open."""
+    standing.run("stop", 2)
+    command = [*standing.devnet, "up", "--dir", str(standing.folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=plain_environment(), stdin=pipe, stdout=pipe, stderr=pipe) as up:
+        assert up.stdout
+        assert b"http://" in up.stdout.read()  # to the end of file
+        assert up.wait(10) == 0
+
+
+def test_a_port_in_use_is_one_line(standing: Commands, tmp_path: Path) -> None:
+    base = standing.facts("status")["nodes"][0]["api"].rpartition(":")[2]
+    other = Commands(standing.devnet, ROOT, tmp_path / "other")
+    outcome = other.run("up", "--api-port", base, check=False)
+    assert outcome.returncode == 1
+    assert outcome.stderr.splitlines()[-1].startswith(f"Error: port {base}, for node 0: ")
+    assert "--api-port" in outcome.stderr
+
+
+def test_attached_logs_end_with_the_network(standing: Commands) -> None:
+    standing.run("down")
+    assert not any(node["running"] for node in standing.facts("status")["nodes"])
+    command = [*standing.devnet, "up", "--attach", "--dir", str(standing.folder)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as attached:
+        assert attached.stdout
+        for line in attached.stdout:
+            if line.startswith("node0 "):
+                break
+        attached.send_signal(signal.SIGINT)
+        attached.stdout.read()
+        assert attached.wait(30) == 0
+    assert not any(node["running"] for node in standing.facts("status")["nodes"])
+
+
+def test_down_and_wipe_leave_nothing(standing: Commands) -> None:
+    standing.run("up")
+    pids = [node["pid"] for node in standing.facts("status")["nodes"]]
+    standing.run("down", "--wipe")
+    assert not standing.folder.exists()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_an_interrupted_up_leaves_nothing_running_and_can_be_run_again(tmp_path: Path) -> None:
+    commands = Commands([sys.executable, "-m", "devnet"], ROOT, tmp_path / "net")
+    options = ("up", "--nodes", 2, "--network", "regtest", "--api-port", free_base(4))
+    try:
+        command = [*commands.devnet, *map(str, options), "--dir", str(commands.folder)]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as up:
+            assert up.stdout
+            for line in up.stdout:
+                if "starting the nodes" in line:
+                    break
+            up.send_signal(signal.SIGTERM)
+            up.stdout.read()
+            assert up.wait(30) != 0
+        devnet = load(commands.folder)
+        assert devnet
+        assert not devnet.ready
+        assert devnet.processes == (None, None)
+        commands.run(*options)
+        facts = commands.wait_for(lambda facts: (facts["nodes"][1]["height"] or 0) > FIRST_BLOCKS, "a block")
+        assert facts["network"] == "regtest"
+    finally:
+        commands.shut_down()
+
+
+def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
+    """What an index would serve: built from a copy of the sources, installed where nothing else is."""
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for part in ("chain", "node", "wallet", "devnet"):
+        shutil.copytree(ROOT / part, source / part, ignore=ignored)
+    for part in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / part, source)
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=True)
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+    def run_pip(*arguments: str) -> None:
+        outcome = subprocess.run([*pip, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+    run_pip("wheel", "--no-deps", "--wheel-dir", "dist", str(source))
+    shutil.rmtree(source)
+    run_pip("install", *map(str, (tmp_path / "dist").glob("groat-*.whl")))
+    commands = Commands([str(environment / "bin" / "devnet")], tmp_path, tmp_path / "net")
+    try:
+        commands.run("up", "--nodes", 2, "--spacing", 2, "--api-port", free_base(4))
+        facts = commands.wait_for(one_tip, "one tip")
+        assert all(node["height"] >= FIRST_BLOCKS for node in facts["nodes"])
+        explorer = NodeClient(facts["nodes"][0]["api"].removeprefix("http://"), Path(facts["nodes"][0]["cookie"]))
+        assert explorer.get("/blocks/tip/hash") == facts["nodes"][0]["tip"]
+        for script in ("groatd", "wallet"):
+            helped = subprocess.run([environment / "bin" / script, "--help"], capture_output=True, check=False)
+            assert helped.returncode == 0
+        commands.run("down", "--wipe")
+    finally:
+        commands.shut_down()

@@ -1,0 +1,260 @@
+"""How the command line talks: options that work before and after any subcommand, errors as one
+line, tables and colour for people, JSON for programs."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from platformdirs import user_data_path
+from rich.console import Console
+from rich.table import Table
+
+from wallet.client import DEFAULT_NODE
+from wallet.errors import WalletError
+
+PASSWORD_VARIABLE = "GROAT_WALLET_PASSWORD"
+PASSWORD_BYTES_MAX = 4_096
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EPILOG = """\b
+Every option is also an environment variable: GROAT_ and its name (GROAT_WALLET, GROAT_NODE,
+GROAT_FEE_RATE, ...), and GROAT_WALLET_PASSWORD holds the password.
+\b
+Completion in your shell: put one of these into its start-up file.
+  bash  eval "$(_WALLET_COMPLETE=bash_source wallet)"
+  zsh   eval "$(_WALLET_COMPLETE=zsh_source wallet)"
+  fish  _WALLET_COMPLETE=fish_source wallet | source"""
+
+
+@dataclass(slots=True)
+class Settings:
+    """The global options."""
+
+    json: bool = False
+    wallet: Path = field(default_factory=lambda: user_data_path("groat") / "wallet.json")
+    nodes: list[str] = field(default_factory=list)
+    password_file: Path | None = None
+
+    @property
+    def node_urls(self) -> list[str]:
+        """Nodes to try, best first."""
+        return self.nodes or [DEFAULT_NODE]
+
+    def password(self, *, confirm: bool = False) -> str:
+        """From the file, the environment, or a person. Raises WalletError where none of them has it."""
+        if self.password_file is not None:
+            return _password_from(self.password_file)
+        if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
+            return password
+        if not sys.stdin.isatty():
+            raise WalletError(f"no password: give --password-file FILE, or set {PASSWORD_VARIABLE}")
+        prompt = "New password" if confirm else "Password"
+        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def _password_from(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(PASSWORD_BYTES_MAX + 1)
+        if len(content) > PASSWORD_BYTES_MAX:
+            raise WalletError(f"{path} is too long to be a password file")
+        password = content.decode()
+    except OSError as error:
+        raise WalletError(f"cannot read the password file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise WalletError(f"the password file {path} is not UTF-8 text") from error
+    return password.removesuffix("\n").removesuffix("\r")
+
+
+# --- click, made to do what the commands promise ---------------------------------------------------
+
+
+def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
+    """Put a global option, wherever it stood, into the one Settings."""
+    settings = context.ensure_object(Settings)
+    if not given:
+        return
+    if param.name == "node":
+        settings.nodes += given
+    else:
+        setattr(settings, param.name or "", given)
+
+
+def _show_version(context: click.Context, _: click.Parameter, given: bool) -> None:
+    if not given:
+        return
+    try:
+        version = metadata.version("groat")
+    except metadata.PackageNotFoundError:
+        version = "(not installed)"
+    click.echo(f"wallet, groat {version}")
+    context.exit()
+
+
+def global_options(*, environment: bool) -> list[click.Parameter]:
+    """The options that every command takes. Only the outermost reads the environment, so that what
+    stands on the command line wins."""
+    file = click.Path(dir_okay=False, path_type=Path)
+    specs: list[tuple[str, str, dict[str, Any]]] = [
+        ("--json", "One JSON document on stdout, nothing else.", {"is_flag": True}),
+        (
+            "--wallet",
+            "The wallet file.  [default: wallet.json in your data folder, groat]",
+            {"type": file, "metavar": "FILE"},
+        ),
+        (
+            "--node",
+            f"A node's API; give several to try the next where one does not answer.  [default: {DEFAULT_NODE}]",
+            {"multiple": True, "metavar": "URL"},
+        ),
+        (
+            "--password-file",
+            "The password, in a file; one newline at its end is dropped.",
+            {"type": file, "metavar": "FILE"},
+        ),
+    ]
+    return [
+        click.Option(
+            [flag],
+            help=text,
+            callback=_keep,
+            expose_value=False,
+            envvar="GROAT_" + flag[2:].upper().replace("-", "_") if environment else None,
+            **extra,
+        )
+        for flag, text, extra in specs
+    ]
+
+
+class Command(click.Command):
+    """A subcommand, with the global options in a section of their own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._own = list(self.params)
+        self.params += global_options(environment=False)
+        for param in self._own:
+            if isinstance(param, click.Option) and param.envvar is None:
+                param.envvar = "GROAT_" + max(param.opts, key=len)[2:].upper().replace("-", "_")
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command's own options first, then those of all commands."""
+        shared = [param for param in self.get_params(context) if param not in self._own]
+        for title, params in (("Options", self._own), ("Options of every command", shared)):
+            if records := [record for param in params if (record := param.get_help_record(context))]:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class Group(click.Group):
+    """The command line as a whole: where errors become one line and an exit code."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += global_options(environment=True)
+        self.params.append(
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_version,
+                help="Show the version.",
+            )
+        )
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run, and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except click.Abort:
+            _fail("interrupted", EXIT_INTERRUPTED)
+        except click.UsageError as error:
+            # A value that cannot be is a failure; only what is unknown or missing is wrong usage.
+            if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+                _fail(error.format_message(), EXIT_FAILED)
+            error.show()
+            sys.exit(EXIT_USAGE)
+        except click.ClickException as error:
+            _fail(error.format_message(), EXIT_FAILED)
+        except WalletError as error:
+            _fail(str(error), EXIT_FAILED)
+        except OSError as error:
+            _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", EXIT_FAILED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    note(f"Error: {message}")
+    sys.exit(code)
+
+
+# --- what people and programs get ------------------------------------------------------------------
+
+
+def is_terminal() -> bool:
+    """True if a person reads stdout."""
+    return sys.stdout.isatty()
+
+
+def is_dialogue() -> bool:
+    """True if a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def note(line: str) -> None:
+    """One line to the person, on stderr."""
+    click.echo(" ".join(line.split()), err=True)
+
+
+def write_json(document: object) -> None:
+    """The one JSON document of a command."""
+    click.echo(json.dumps(document, indent=2 if is_terminal() else None))
+
+
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """A table on a terminal; elsewhere plain aligned columns, never cut off. `numbers` names the
+    columns that are set to the right."""
+    if is_terminal():
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(f"[{style}]{cell}[/]" if (style := _style(cell)) else cell for cell in row))
+        Console().print(table)
+        return
+    lines = [columns, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _style(cell: str) -> str | None:
+    if cell in ("unconfirmed", "immature"):
+        return "yellow"
+    if cell[:1] in "+-" and cell[1:2].isdigit():
+        return "green" if cell[0] == "+" else "red"
+    return None
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """A sign of life on the terminal while something takes its time."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(text):
+        yield

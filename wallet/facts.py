@@ -1,0 +1,66 @@
+"""What the commands say about coins, transactions and payments, ready for JSON. Pure.
+
+The names are part of the command line's interface: amounts in satoshis end in `_sat`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from chain.hashes import to_hex
+from wallet.amounts import format_rate
+from wallet.derivation import KeyPath
+from wallet.draft import Sent
+from wallet.history import Entry
+from wallet.state import OwnCoin, format_outpoint
+
+AddressOf = Callable[[KeyPath], str]
+"""Finds the address of a key."""
+
+
+def entry_facts(entry: Entry, tip_height: int) -> dict[str, Any]:
+    """A transaction of the wallet."""
+    return {
+        "txid": to_hex(entry.txid),
+        "kind": entry.kind,
+        "net_sat": entry.net,
+        "fee_sat": entry.fee,
+        "confirmed": entry.height is not None,
+        "height": entry.height,
+        "confirmations": 0 if entry.height is None else max(1, tip_height - entry.height + 1),
+        "time": entry.time,
+        "counterparties": list(entry.counterparties),
+    }
+
+
+def coin_facts(coin: OwnCoin, address_of: AddressOf, tip_height: int) -> dict[str, Any]:
+    """An unspent coin."""
+    return {
+        "outpoint": format_outpoint(coin.outpoint),
+        "value_sat": coin.value,
+        "height": coin.height,
+        "confirmations": coin.confirmations(tip_height),
+        "spendable": coin.is_mature(tip_height),
+        "address": address_of(coin.path),
+    }
+
+
+def sent_facts(sent: Sent, address_of: AddressOf) -> dict[str, Any]:
+    """A payment made, or one that could be."""
+    change = None
+    if sent.change and sent.change_outpoint:
+        change = {
+            "outpoint": format_outpoint(sent.change_outpoint),
+            "value_sat": sent.change.value,
+            "address": address_of(sent.change.path),
+        }
+    return {
+        "txid": to_hex(sent.txid),
+        "fee_sat": sent.fee,
+        "fee_rate_sat_vb": float(format_rate(sent.fee, sent.vsize)),
+        "vsize": sent.vsize,
+        "change": change,
+        "inputs": [
+            {"outpoint": format_outpoint(coin.outpoint), "value_sat": coin.value, "address": address_of(coin.path)}
+            for coin in sent.coins
+        ],
+    }
