@@ -58,6 +58,8 @@ def encode_address(script: bytes, fmt: AddressFormat = REGTEST_ADDRESSES) -> str
 
 def decode_address(text: str, fmt: AddressFormat = REGTEST_ADDRESSES) -> bytes:
     """The scriptPubKey that the address stands for. Raises AddressError."""
+    if not text.isascii():  # or the Kelvin sign would pass for a K: its lower case is k
+        raise AddressError("not an address: a character that does not belong")
     lowered = text.lower()
     for other in FORMATS:
         if lowered.startswith(other.hrp + "1"):

@@ -83,10 +83,8 @@ def _found(folder: Path, plan: Plan, screen: Screen) -> Devnet:
     blocks = _mine(devnet, params, screen)
     try:
         with screen.step("starting the nodes") as say:
+            devnet = _seed(devnet, blocks, say)
             devnet = network.start(devnet, range(devnet.nodes), say)
-            say("handing the first blocks over")
-            _submit(devnet, blocks)
-            network.wait_agreement(devnet, FIRST_BLOCKS, say)
             say("splitting the first coin into many")
             funds.split(devnet, devnet.api_url(0), blocks[0])
         return save(replace(devnet, ready=True))
@@ -125,13 +123,20 @@ def _mine(devnet: Devnet, params: Params, screen: Screen) -> Sequence[Block]:
         return mine_first_blocks(params, script, int(time.time()), devnet.spacing_s, progress)
 
 
-def _submit(devnet: Devnet, blocks: Sequence[Block]) -> None:
+def _seed(devnet: Devnet, blocks: Sequence[Block], say: network.Say) -> Devnet:
+    """Give every node the first blocks, and stop the miners-to-be again.
+
+    Nobody mines meanwhile: the first blocks are so easy that a miner would add branches of its own.
+    """
+    idle = network.start(replace(devnet, miners=0), range(devnet.nodes), say)
+    say("handing the first blocks over")
     calls = [("submitblock", (block.raw.hex(),)) for block in blocks]
-    verdicts = network.client(devnet, 0, SUBMIT_TIMEOUT_S).batch(calls)
-    # "inconclusive": node 0's own miner was quicker, for a moment.
-    refused = {verdict for verdict in verdicts if verdict not in (None, "inconclusive", "duplicate")}
+    refused = set(network.client(idle, 0, SUBMIT_TIMEOUT_S).batch(calls)) - {None}
     if refused:
         raise DevnetError(f"node 0 refused the first blocks: {min(refused)}")
+    network.wait_agreement(idle, len(blocks), say)
+    idle = network.stop(idle, range(devnet.miners), say)
+    return save(replace(idle, miners=devnet.miners))
 
 
 def remove_parts(devnet: Devnet) -> None:

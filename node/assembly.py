@@ -1,8 +1,8 @@
 """Which transactions of the pool go into a block: the best-paid first, each with what it needs.
 
 A child's fee pays for its parents too, so candidates are ranked as packages: a transaction with
-all its ancestors that are not in the block yet. Each package taken makes those of its descendants
-smaller (Core's package selection).
+all its ancestors that are not in the block yet. Each package taken makes those of its members'
+descendants smaller, and so better or worse (Core's package selection).
 """
 
 from collections.abc import Iterable, Mapping
@@ -73,22 +73,24 @@ class _Room:
 class _Packages:
     """The candidates, by what their packages pay.
 
-    The heap's ranks are bounds. Taking the best package never makes another better: what it takes
-    away from one pays at least as much as what is left. So a package is weighed again only when it
-    comes up, and goes back if it has become worse.
+    A rank in the heap may be better than the package is by now, never worse: so a package is
+    weighed again when it comes up, and goes back if it has become worse. `taken` puts those on
+    top again that have become better.
     """
 
-    __slots__ = ("_entries", "_heap", "_put_off", "_taken")
+    __slots__ = ("_children", "_entries", "_heap", "_put_off", "_taken")
 
     def __init__(self, entries: Mapping[Txid, Entry]) -> None:
         self._entries = entries
         self._taken: set[Txid] = set()
         self._put_off: dict[Txid, list[Entry]] = {}
         """What did not fit, by each transaction without which it might."""
-        self._heap = [
-            (_rank(entry, entry.ancestors.fee, entry.ancestors.vsize), entry.sequence, entry)
-            for entry in entries.values()
-        ]
+        self._children: dict[Txid, list[Entry]] = {}
+        self._heap: list[tuple[float, int, Entry]] = []
+        for entry in entries.values():
+            for parent in entry.parents:
+                self._children.setdefault(parent, []).append(entry)
+            self._heap.append((_rank(entry, entry.ancestors.fee, entry.ancestors.vsize), entry.sequence, entry))
         heapify(self._heap)
 
     def best(self) -> list[Entry] | None:
@@ -103,7 +105,7 @@ class _Packages:
             package = self._package(entry)
             if len(package) == entry.ancestors.count:
                 return package
-            now = _rank(entry, sum(member.fee for member in package), sum(member.vsize for member in package))
+            now = _rank_of(package)
             if now <= rank or not self._heap or (now, sequence) < self._heap[0][:2]:
                 return package
             heappush(self._heap, (now, sequence, entry))
@@ -123,12 +125,31 @@ class _Packages:
         package.sort(key=_sequence)
         return package
 
-    def taken(self, package: Iterable[Entry]) -> None:
-        """These are in the block."""
+    def taken(self, package: list[Entry]) -> None:
+        """These are in the block.
+
+        What was paid for by the last of them is free for the other children of its parents, whose
+        packages so become better. Those that need all of these become worse: what is taken from
+        them paid at least as much as they do.
+        """
+        self._taken.update(entry.tx.txid for entry in package)
         for entry in package:
-            self._taken.add(entry.tx.txid)
             for other in self._put_off.pop(entry.tx.txid, ()):
                 heappush(self._heap, (_BEST, other.sequence, other))
+        for entry in self._descendants(package[:-1]):
+            heappush(self._heap, (_rank_of(self._package(entry)), entry.sequence, entry))
+
+    def _descendants(self, package: list[Entry]) -> Iterable[Entry]:
+        """All that need one of these and are not in the block."""
+        found: dict[Txid, Entry] = {}
+        queue = list(package)
+        while queue:
+            for child in self._children.get(queue.pop().tx.txid, ()):
+                txid = child.tx.txid
+                if txid not in found and txid not in self._taken:
+                    found[txid] = child
+                    queue.append(child)
+        return found.values()
 
     def put_off(self, package: list[Entry]) -> None:
         """These did not fit together: try the last again when one of the others is in the block."""
@@ -143,6 +164,11 @@ def _rank(entry: Entry, package_fee: int, package_vsize: int) -> float:
     """Lowest first. The package's rate, or its own if that is lower: a child that pays little
     gains nothing from rich parents, which are taken for themselves (Core)."""
     return -min(entry.fee / entry.vsize, package_fee / package_vsize)
+
+
+def _rank_of(package: list[Entry]) -> float:
+    """The rank of the last of a package."""
+    return _rank(package[-1], sum(entry.fee for entry in package), sum(entry.vsize for entry in package))
 
 
 def _sequence(entry: Entry) -> int:

@@ -16,6 +16,7 @@ import requests.adapters
 import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
 from node.ports import Endpoint
@@ -41,6 +42,11 @@ class Received(NamedTuple):
 
 class HttpFailure(Exception):
     """No answer, or none that is taken. Its words are ours: nothing in them is the peer's."""
+
+    def __init__(self, reason: str, offence: bool) -> None:
+        super().__init__(reason)
+        self.offence = offence
+        """The peer answered 200 with something that no honest one sends."""
 
 
 class _Deadline:
@@ -131,16 +137,18 @@ class Client:
                 return self._received(response, most)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.close()
-            raise HttpFailure(self._why(error)) from None
+            failure = HttpFailure(self._why(error), isinstance(error, _Refused))
+        # Out here, so that it does not keep the error's whole stack and connection alive.
+        raise failure
 
     def close(self) -> None:
         """Drop the connection; the next request makes a new one."""
         self._session.close()
 
     def _received(self, response: requests.Response, most: int) -> Received:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise _Refused("answer in an encoding")
         status = response.status_code
+        if status == 200 and response.headers.get("Content-Encoding", "identity") != "identity":
+            raise _Refused("answer in an encoding")
         most = most if status == 200 else ERROR_BYTES
         body = bytearray()
         while chunk := response.raw.read(min(CHUNK_BYTES, most + 1 - len(body)), decode_content=False):
@@ -160,10 +168,11 @@ class Client:
             return "timed out"
         if isinstance(error, requests.ConnectTimeout):
             return "does not answer"
-        if isinstance(error, requests.ConnectionError) and "NewConnectionError" in str(error):
+        cause = error.args[0] if error.args else None
+        if isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError):
             return "cannot connect"
         return "connection lost"
 
 
 class _Refused(ValueError):
-    """An answer that is not taken."""
+    """A 200 that is not taken."""

@@ -134,6 +134,15 @@ def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: 
     return Mine(script, threads, duty_percent, None if params.asert else interval_s)
 
 
+def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, str | None]:
+    """Both or neither. Raises ConfigError."""
+    if (user is None) != (password is None):
+        raise ConfigError("--rpc-user and --rpc-password belong together")
+    if user is not None and (not user or ":" in user):
+        raise ConfigError("--rpc-user: a user name is not empty and has no colon")
+    return user, password
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder that only its owner can look into. Raises ConfigError."""
     try:

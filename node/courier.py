@@ -143,7 +143,7 @@ def _ask(client: Client, parcel: Parcel, timeout_s: float) -> Reply | Failed:
     try:
         received = client.post(parcel.endpoint, f"/p2p/{name}", body, headers, timeout_s, ROUTES[name].reply_max)
     except HttpFailure as failure:
-        return Failed(str(failure))
+        return Failed(str(failure), failure.offence)
     try:
         reply = decode_reply(name, received.body)
     except Invalid as error:

@@ -13,7 +13,9 @@ from functools import partial
 from types import FrameType
 
 from chain.errors import Invalid, Rejected
+from chain.hashes import Txid
 from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
+from chain.tx import Tx
 from node.api.app import body_cap, create_api_app
 from node.api.p2p import create_p2p_app, p2p_body_cap
 from node.api.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
@@ -25,7 +27,7 @@ from node.peers.addresses import advertised
 from node.peers.download import prepare
 from node.peers.handshake import Identity
 from node.pool.dump import load_dump
-from node.ports import Endpoint, StoreError
+from node.ports import Endpoint, Step, StoreError
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
 from node.store.opening import open_store
@@ -110,18 +112,20 @@ class _Running:
         )
         self._listeners: list[Listener] = []
         self._saved: object = None
+        self._loaded = False
+        """The saved mempool is back: from now on it may be overwritten."""
 
     def start(self) -> None:
         """Listen, recover, choose the chain, and let everybody in."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         listening = self._listen()
         self._open_core(listening)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         runtime, mine = self._runtime, self._config.mine
         runtime.admit()
         log.info("ready at height %d", runtime.view.tip.height)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
         runtime.spawn("mempool", self._keep_mempool)
         if mine and self._miners:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
@@ -134,7 +138,8 @@ class _Running:
     def stop(self) -> None:
         """Refuse what comes, end what is under way, save what is to be kept."""
         with contextlib.suppress(NotReady):
-            self._save_mempool()
+            if self._loaded:
+                self._save_mempool()
         self._runtime.close()
         for listener in self._listeners:
             listener.stop()
@@ -196,17 +201,18 @@ class _Running:
         try:
             saved = load_dump(path.read_bytes())
         except FileNotFoundError:
-            return
+            saved = []
         except (OSError, Invalid) as error:
             log.warning("%s is not used: %s", path, error)
-            return
+            saved = []
         taken = 0
         for tx, entered in saved:
             with contextlib.suppress(Rejected):
-                self._runtime.call(lambda node, now, tx=tx, at=entered: node.submit_tx(tx, now, time=at), None)
+                self._runtime.call(partial(_take_back, tx, entered), None)
                 taken += 1
-        log.info("mempool: %d of %d saved transactions are back", taken, len(saved))
         self._loaded = True
+        if saved:
+            log.info("mempool: %d of %d saved transactions are back", taken, len(saved))
 
     def _save_mempool(self) -> None:
         view = self._runtime.view
@@ -220,6 +226,10 @@ class _Running:
             log.error("cannot save the mempool to %s: %s", self._config.mempool, error.strerror)
         else:
             self._saved = state
+
+
+def _take_back(tx: Tx, entered: float, node: Node, now: float) -> Step[Txid]:
+    return node.submit_tx(tx, now, time=entered)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -104,9 +104,7 @@ def _path_to(store: Store, params: Params, tip: BlockHash) -> list[Entry]:
     return path[::-1]
 
 
-def _connect(
-    entry: Entry, store: Reader, coins: dict[OutPoint, Coin], params: Params, verifiers: VerifierPool
-) -> None:
+def _connect(entry: Entry, store: Reader, coins: dict[OutPoint, Coin], params: Params, verifiers: VerifierPool) -> None:
     """Every rule for one block, on coins that the blocks before it made. Raises Rejected, Damaged."""
     where = f"block {to_hex(entry.hash)} at height {entry.height}"
     raw = store.block(entry.height, entry.hash)

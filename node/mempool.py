@@ -174,7 +174,8 @@ class Mempool:
             self._floor.on_block(now)
         removed += self._expire(now) + self._trim()
         self._publish_floor(now)
-        return TipChange(tuple(confirmed), tuple(removed), tuple(returned))
+        back = tuple(here for entry in returned if (here := graph.view.entries.get(entry.tx.txid)))
+        return TipChange(tuple(confirmed), tuple(removed), back)
 
     def dump(self) -> bytes:
         """The pool as bytes to save, parents before children: `load_dump` reads them."""

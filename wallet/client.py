@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from chain.hashes import BlockHash, Txid, to_hex
 from wallet.errors import NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
@@ -243,7 +243,7 @@ class Esplora:
             except requests.ConnectionError:
                 # The node may just have closed the connection that we kept: once more, on a new one.
                 status, body = self._once(method, base + "/api" + path, content)
-        except (requests.ConnectTimeout, requests.ReadTimeout, TimeoutError) as error:
+        except (requests.Timeout, ReadTimeoutError, TimeoutError) as error:
             raise NodeUnreachable(
                 f"the node at {base} takes too long to answer: try again, or another --node"
             ) from error
@@ -273,9 +273,8 @@ class Esplora:
 
 
 def _base_url(url: str) -> str:
-    address = url.strip().rstrip("/")
-    if "://" not in address:
-        address = "http://" + address
+    address = url.strip()
+    address = (address if "://" in address else "http://" + address).rstrip("/")
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.query

@@ -16,6 +16,8 @@ PAGE_CONFIRMED = 25
 """Confirmed transactions on a page; fewer mean that it is the last."""
 PAGE_UNCONFIRMED = 50
 """Unconfirmed transactions that the API shows of one script."""
+RATE_MAX_SAT_VB = 10**9
+"""More is no estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,10 @@ def read_utxos(body: bytes) -> list[Utxo]:
 
 def read_estimates(body: bytes) -> dict[int, Decimal]:
     """Fee rates in satoshis per virtual byte, by target in blocks."""
-    rates = {int(target): Decimal(rate) for target, rate in parse_json(body, Decimal).items()}
-    if not rates or not all(rate.is_finite() and rate >= 0 for rate in rates.values()):
+    rates = {int(target): rate for target, rate in parse_json(body, Decimal).items()}
+    if not rates or not all(type(rate) in (int, Decimal) and 0 <= rate <= RATE_MAX_SAT_VB for rate in rates.values()):
         raise ValueError("no estimates")
-    return rates
+    return {target: Decimal(rate) for target, rate in rates.items()}
 
 
 def _tx(row: Any) -> ChainTx:

@@ -28,6 +28,7 @@ ADDRESSES_MAX = 10_000_000
 SNAPSHOT_COINS_MAX = 20_000
 """With more coins than this the snapshot is not written down, and every payment looks anew."""
 HEIGHT_MAX = 2**31 - 1
+INDEX_DIGITS_MAX = 9
 RAW_MAX = 100_000
 """Bytes of the largest transaction that nodes relay."""
 
@@ -253,6 +254,9 @@ def format_outpoint(point: OutPoint) -> str:
 def parse_outpoint(text: str) -> OutPoint:
     """The outpoint of txid:index. Raises ValueError."""
     txid, _, index = text.strip().partition(":")
-    if not (index.isascii() and index.isdecimal() and len(index) <= 9):
-        raise ValueError(f"{text!r} is not an outpoint: write txid:index")
-    return outpoint(Txid(from_hex(txid)), int(index))
+    try:
+        if not (index.isascii() and index.isdecimal() and len(index) <= INDEX_DIGITS_MAX):
+            raise ValueError("no index")
+        return outpoint(Txid(from_hex(txid)), int(index))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an outpoint: write txid:index") from error

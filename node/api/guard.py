@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from node.api.answers import Problem
@@ -14,6 +15,8 @@ from node.config import Config
 from node.ports import Endpoint
 
 ANY_ORIGIN = "*"
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@\s]+))(?::[0-9]{1,5})?")
+"""An IPv6 address in brackets or anything else, and perhaps a port."""
 LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -44,7 +47,10 @@ class HostList:
             raise Problem(403, f"host {host!r} is not allowed here (see --allow-host)")
 
     def _is_ours(self, host: str) -> bool:
-        name = _without_port(host)
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match[1] or match[2]
         address = _address(name)
         if address is None:
             return name.lower().rstrip(".") in self._names
@@ -107,13 +113,6 @@ class Credentials:
             return False
         matches = [hmac.compare_digest(given, pair) for pair in self._accepted]
         return any(matches)
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

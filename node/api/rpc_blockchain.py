@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.tree import Entry, fork_point
@@ -13,11 +12,11 @@ from node.api.rpc_method import (
     BAD_VALUE,
     MISC,
     NOT_FOUND,
-    Method,
     RpcError,
     block_hash,
     flag,
     integer,
+    topic,
     txid,
     verbosity,
 )
@@ -25,7 +24,6 @@ from node.api.rpc_shapes import bits_hex, block_shape, found_shape, header_shape
 from node.api.shapes import Shape, difficulty
 from node.view import View
 
-CATEGORY = "Blockchain"
 IBD_BLOCKS = 144
 """Blocks behind the best header from which on the node counts as still downloading."""
 
@@ -187,28 +185,19 @@ def _tip_status(view: View, entry: Entry) -> str:
     return "valid-headers" if view.reader.undo(entry.height, entry.hash) is None else "valid-fork"
 
 
-def _methods(*rows: tuple[Any, ...]) -> tuple[Method, ...]:
-    return tuple(Method(answer.__name__, answer, args, CATEGORY) for answer, args in rows)
-
-
 _HASH = block_hash("blockhash")
-METHODS = _methods(
-    (getblockchaininfo, ()),
-    (getblockcount, ()),
-    (getbestblockhash, ()),
-    (getdifficulty, ()),
-    (getblockhash, (integer("height"),)),
-    (
-        getblock,
-        (_HASH, verbosity(1, ("verbose",))),
-    ),
-    (getblockheader, (_HASH, flag(True))),
-    (
-        gettxout,
-        (txid("txid"), integer(least=0, most=2**32 - 1), flag(True)),
-    ),
-    (getchaintips, ()),
-    (invalidateblock, (_HASH,)),
-    (reconsiderblock, (_HASH,)),
+METHODS = topic(
+    "Blockchain",
+    (getblockchaininfo,),
+    (getblockcount,),
+    (getbestblockhash,),
+    (getdifficulty,),
+    (getblockhash, integer("height")),
+    (getblock, _HASH, verbosity("verbosity", 1, ("verbose",))),
+    (getblockheader, _HASH, flag("verbose", True)),
+    (gettxout, txid("txid"), integer("n", least=0, most=2**32 - 1), flag("include_mempool", True)),
+    (getchaintips,),
+    (invalidateblock, _HASH),
+    (reconsiderblock, _HASH),
 )
 """About blocks and chains."""

@@ -10,11 +10,10 @@ from chain.hashes import sha256, to_hex
 from chain.tx import OutPoint, outpoint_index
 from node.api.call import Call
 from node.api.jsontext import Coins
-from node.api.rpc_method import BAD_VALUE, MISC, Method, RpcError, flag, ignored, string
+from node.api.rpc_method import BAD_VALUE, MISC, RpcError, flag, ignored, string, topic
 from node.api.shapes import Shape
 from node.muhash import MuHash, coin_element
 
-CATEGORY = "Blockchain"
 HASH_TYPES = ("hash_serialized_3", "muhash", "none")
 SCAN_WAIT_S = 60
 """How long a scan waits for the one before it."""
@@ -100,12 +99,13 @@ def by_transaction(coins: Iterable[tuple[OutPoint, Coin]]) -> Iterator[list[tupl
         yield sorted(group, key=lambda row: outpoint_index(row[0]))
 
 
-METHODS = (
-    Method(
-        "gettxoutsetinfo",
+METHODS = topic(
+    "Blockchain",
+    (
         gettxoutsetinfo,
-        (string("hash_type", "hash_serialized_3"), ignored("hash_or_height"), flag("use_index", True)),
-        CATEGORY,
+        string("hash_type", "hash_serialized_3"),
+        ignored("hash_or_height"),
+        flag("use_index", True),
     ),
 )
 """About the coin set."""

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from chain.address import AddressError, decode_address, encode_address, witness_program
 from node.api.call import Call
-from node.api.rpc_method import MISC, Method, RpcError, ignored, shown, string
+from node.api.rpc_method import MISC, Method, RpcError, ignored, shown, string, topic
 from node.api.shapes import Shape
-
-CONTROL, UTIL = "Control", "Util"
 
 
 def uptime(call: Call) -> int:
@@ -50,7 +48,8 @@ def validateaddress(call: Call, address: str) -> Shape:
 def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
     """The methods and `help`, which knows them all."""
 
-    def answer(call: Call, command: str | None) -> str:
+    def help(call: Call, command: str | None) -> str:
+        """All methods, or how to call one."""
         if command is None:
             return _overview(table)
         for method in table:
@@ -58,8 +57,7 @@ def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
                 return method.help
         raise RpcError(MISC, f"help: unknown command: {shown(command)}")
 
-    own = Method("help", answer, (string("command", None),), CONTROL)
-    table = (*methods, own)
+    table = (*methods, *topic("Control", (help, string("command", None))))
     return table
 
 
@@ -71,9 +69,7 @@ def _overview(methods: Sequence[Method]) -> str:
 
 
 METHODS = (
-    Method("uptime", uptime, (), CONTROL),
-    Method("stop", stop, (ignored("wait"),), CONTROL),
-    Method("getrpcinfo", getrpcinfo, (), CONTROL),
-    Method("validateaddress", validateaddress, (string("address"),), UTIL),
+    *topic("Control", (uptime,), (stop, ignored("wait")), (getrpcinfo,)),
+    *topic("Util", (validateaddress, string("address"))),
 )
 """About the process."""

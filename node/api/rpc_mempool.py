@@ -5,14 +5,13 @@ from typing import Any
 from chain.hashes import Txid, to_hex
 from node.api.call import Call
 from node.api.jsontext import Coins
-from node.api.rpc_method import BAD_VALUE, NOT_FOUND, Method, RpcError, flag, integer, string, txid
+from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError, flag, integer, string, topic, txid
 from node.api.rpc_shapes import pool_shape
 from node.api.shapes import Shape
 from node.fees import TARGET_MAX
 from node.mempool import USAGE_MAX_BYTES
 from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
 
-CATEGORY = "Mempool"
 ESTIMATE_MODES = ("unset", "economical", "conservative")
 
 
@@ -74,20 +73,11 @@ def _least(call: Call) -> int:
     return max(-int(-call.view.pool.floor_sat_kvb // 1), MIN_RELAY_FEE_SAT_KVB)
 
 
-METHODS = (
-    Method(
-        "getrawmempool",
-        getrawmempool,
-        (flag("verbose", False), flag("mempool_sequence", False)),
-        CATEGORY,
-    ),
-    Method("getmempoolentry", getmempoolentry, (txid("txid"),), CATEGORY),
-    Method("getmempoolinfo", getmempoolinfo, (), CATEGORY),
-    Method(
-        "estimatesmartfee",
-        estimatesmartfee,
-        (integer("conf_target"), string("estimate_mode", "economical")),
-        CATEGORY,
-    ),
+METHODS = topic(
+    "Mempool",
+    (getrawmempool, flag("verbose", False), flag("mempool_sequence", False)),
+    (getmempoolentry, txid("txid")),
+    (getmempoolinfo,),
+    (estimatesmartfee, integer("conf_target"), string("estimate_mode", "economical")),
 )
 """About the mempool and fees."""

@@ -146,6 +146,11 @@ class Method:
         return given
 
 
+def topic(category: str, *rows: tuple[Any, ...]) -> tuple[Method, ...]:
+    """Methods of one topic, each a row of its function, whose name it has, and its parameters."""
+    return tuple(Method(answer.__name__, answer, tuple(args), category) for answer, *args in rows)
+
+
 # --- parameters ----------------------------------------------------------------------------
 
 

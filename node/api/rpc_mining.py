@@ -17,7 +17,6 @@ from node.api.rpc_method import (
     NOT_FOUND,
     UNDECODABLE,
     VERIFY,
-    Method,
     RpcError,
     address,
     flag,
@@ -26,6 +25,7 @@ from node.api.rpc_method import (
     shown,
     string,
     strings,
+    topic,
 )
 from node.api.rpc_shapes import bits_hex, target_hex
 from node.api.shapes import Shape, difficulty
@@ -34,7 +34,6 @@ from node.chainstate import examine
 from node.node import Submission
 from node.view import View
 
-CATEGORY = "Mining"
 GENERATE_MAX = 10_000
 """Blocks of one generatetoaddress."""
 TRIES_DEFAULT = 1_000_000
@@ -213,25 +212,16 @@ def _named_tx(call: Call, given: str) -> Tx:
         ) from None
 
 
-METHODS = (
-    Method(
-        "generatetoaddress",
+METHODS = topic(
+    "Mining",
+    (
         generatetoaddress,
-        (integer("nblocks", least=0, most=GENERATE_MAX), address("address"), integer("maxtries", None, least=0)),
-        CATEGORY,
+        integer("nblocks", least=0, most=GENERATE_MAX),
+        address("address"),
+        integer("maxtries", None, least=0),
     ),
-    Method(
-        "generateblock",
-        generateblock,
-        (string("output"), strings("transactions"), flag("submit", True)),
-        CATEGORY,
-    ),
-    Method(
-        "submitblock",
-        submitblock,
-        (string("hexdata"), ignored("dummy")),
-        CATEGORY,
-    ),
-    Method("getmininginfo", getmininginfo, (), CATEGORY),
+    (generateblock, string("output"), strings("transactions"), flag("submit", True)),
+    (submitblock, string("hexdata"), ignored("dummy")),
+    (getmininginfo,),
 )
 """About making blocks."""

@@ -12,11 +12,11 @@ from node.api.rpc_method import (
     MISC,
     NOT_ADDED,
     NOT_IN_NODES,
-    Method,
     RpcError,
     flag,
     integer,
     string,
+    topic,
 )
 from node.api.shapes import Shape
 from node.config import ConfigError, read_endpoint
@@ -26,7 +26,6 @@ from node.peers.network import PeerInfo
 from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
 from node.ports import Endpoint, Step
 
-CATEGORY = "Network"
 CORE_VERSION = 290000
 """The Bitcoin Core whose JSON-RPC this follows: what clients choose their dialect by."""
 AGENT = "/groat/"
@@ -165,21 +164,12 @@ def _endpoint(given: str) -> Endpoint:
         raise RpcError(BAD_VALUE, str(error)) from None
 
 
-METHODS = (
-    Method("getpeerinfo", getpeerinfo, (), CATEGORY),
-    Method("getconnectioncount", getconnectioncount, (), CATEGORY),
-    Method("getnetworkinfo", getnetworkinfo, (), CATEGORY),
-    Method(
-        "addnode",
-        addnode,
-        (string("node"), string("command"), flag("v2transport", False)),
-        CATEGORY,
-    ),
-    Method(
-        "disconnectnode",
-        disconnectnode,
-        (string("address", ""), integer("nodeid", None)),
-        CATEGORY,
-    ),
+METHODS = topic(
+    "Network",
+    (getpeerinfo,),
+    (getconnectioncount,),
+    (getnetworkinfo,),
+    (addnode, string("node"), string("command"), flag("v2transport", False)),
+    (disconnectnode, string("address", ""), integer("nodeid", None)),
 )
 """About peers."""

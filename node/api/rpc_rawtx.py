@@ -16,7 +16,6 @@ from node.api.rpc_method import (
     NOT_FOUND,
     UNDECODABLE,
     VERIFY,
-    Method,
     RpcError,
     amount,
     block_hash,
@@ -24,6 +23,7 @@ from node.api.rpc_method import (
     shown,
     string,
     strings,
+    topic,
     txid,
     verbosity,
 )
@@ -37,7 +37,6 @@ from node.api.submission import (
     submit_hex,
 )
 
-CATEGORY = "Rawtransactions"
 TESTED_MAX = 25
 """Transactions of one testmempoolaccept."""
 MAX_RATE_LIMIT_SAT_KVB = 100_000_000
@@ -139,30 +138,11 @@ def _find_in(call: Call, txid: Txid, block_hash: BlockHash) -> FoundTx:
 
 
 _RATE = amount("maxfeerate", DEFAULT_MAX_RATE_SAT_KVB)
-METHODS = (
-    Method(
-        "getrawtransaction",
-        getrawtransaction,
-        (txid("txid"), verbosity("verbosity", 0, ("verbose",)), block_hash("blockhash", None)),
-        CATEGORY,
-    ),
-    Method(
-        "decoderawtransaction",
-        decoderawtransaction,
-        (string("hexstring"), flag("iswitness", None)),
-        CATEGORY,
-    ),
-    Method(
-        "sendrawtransaction",
-        sendrawtransaction,
-        (string("hexstring"), _RATE, amount("maxburnamount", 0)),
-        CATEGORY,
-    ),
-    Method(
-        "testmempoolaccept",
-        testmempoolaccept,
-        (strings("rawtxs"), _RATE),
-        CATEGORY,
-    ),
+METHODS = topic(
+    "Rawtransactions",
+    (getrawtransaction, txid("txid"), verbosity("verbosity", 0, ("verbose",)), block_hash("blockhash", None)),
+    (decoderawtransaction, string("hexstring"), flag("iswitness", None)),
+    (sendrawtransaction, string("hexstring"), _RATE, amount("maxburnamount", 0)),
+    (testmempoolaccept, strings("rawtxs"), _RATE),
 )
 """About transactions."""

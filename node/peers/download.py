@@ -34,8 +34,8 @@ BLOCK_S = 60.0
 PATIENCE_S, PATIENCE_MAX_S = 2.0, 64.0
 """How long a peer may deliver nothing while another could: doubles with each time that it was
 too long (perhaps it is our own line that is slow), up to the second."""
-PATIENCE_DECAY = 0.85
-"""What each delivered block makes of that, down to the first."""
+PATIENCE_DECAY, PATIENCE_DECAY_S = 0.85, 0.95
+"""What each delivered block makes of that, and each second, down to the first."""
 REST_S = 1.0
 """A peer that failed is asked for no block for so long."""
 LACKING_MAX = 256
@@ -43,7 +43,7 @@ LACKING_MAX = 256
 DELIVERED_MAX = 2 * WINDOW
 """Blocks whose deliverer is remembered until they are connected."""
 REVIEW_EVERY_S = 1.0
-"""Between two looks at these."""
+"""Between two looks at these, and at how patient to be."""
 
 Accept = Callable[[PeerId, Examined, float], Sequence[Effect]]
 """Takes a body that was asked for and is the header's. Raises Rejected."""
@@ -108,7 +108,8 @@ class Download:
         self._in_flight: dict[BlockHash, PeerId] = {}
         """Who is to deliver what."""
         self._delivered: dict[BlockHash, PeerId] = {}
-        self._patience_s = PATIENCE_S
+        self.patience_s = PATIENCE_S
+        """How long a peer may be silent now."""
         self._review_at = 0.0
 
     def linked(self, peer: PeerId) -> None:
@@ -199,7 +200,7 @@ class Download:
     def _on_body(self, peer: PeerId, source: _Source, entry: Entry, body: Examined, now: float) -> list[Effect]:
         source.progress = now
         source.quota = min(IN_FLIGHT_MAX, source.quota + 1)
-        self._patience_s = max(PATIENCE_S, self._patience_s * PATIENCE_DECAY)
+        self._be_less_patient(PATIENCE_DECAY)
         if entry.has_body or entry.invalid:
             return []  # the request had been given to another peer meanwhile
         self._delivered[entry.hash] = peer
@@ -220,13 +221,17 @@ class Download:
 
     def tick(self, now: float) -> list[Effect]:
         """Take requests from peers that stall, and see who delivered what turned out invalid."""
-        effects = self._punish_deliverers(now)
+        effects: list[Effect] = []
+        if now >= self._review_at:
+            self._review_at = now + REVIEW_EVERY_S
+            self._be_less_patient(PATIENCE_DECAY_S)
+            effects += self._punish_deliverers(now)
         self._take_from_stalled(now)
         return effects + self.pump(now)
 
     def _take_from_stalled(self, now: float) -> None:
         """Free what peers owe that have been silent for too long, where another could do it."""
-        stalled = {p for p in self._in_flight.values() if now - self._sources[p].progress >= self._patience_s}
+        stalled = {p for p in self._in_flight.values() if now - self._sources[p].progress >= self.patience_s}
         taken_from = set()
         for block_hash, peer in list(self._in_flight.items()):
             if peer in stalled and self._could_help(self._sources[peer].asked[block_hash], peer, stalled, now):
@@ -235,7 +240,10 @@ class Download:
         for peer in taken_from:
             self._sources[peer].quota = max(1, self._sources[peer].quota // 2)
         if taken_from:
-            self._patience_s = min(PATIENCE_MAX_S, self._patience_s * 2)
+            self.patience_s = min(PATIENCE_MAX_S, self.patience_s * 2)
+
+    def _be_less_patient(self, factor: float) -> None:
+        self.patience_s = max(PATIENCE_S, self.patience_s * factor)
 
     def _could_help(self, entry: Entry, owner: PeerId, stalled: set[PeerId], now: float) -> bool:
         others = ((p, s) for p, s in self._sources.items() if p != owner and p not in stalled)
@@ -244,9 +252,6 @@ class Download:
     def _punish_deliverers(self, now: float) -> list[Effect]:
         """A body is connected long after its delivery; only then its inputs and signatures are judged."""
         effects: list[Effect] = []
-        if now < self._review_at:
-            return effects
-        self._review_at = now + REVIEW_EVERY_S
         for block_hash, peer in list(self._delivered.items()):
             entry = self._chain.tree.get(block_hash)
             if entry is None or entry.invalid or is_on(entry, self._chain.tip):

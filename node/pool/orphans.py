@@ -32,7 +32,7 @@ class Orphan:
     expires: float
     """Unix time."""
     peers: set[PeerId]
-    """Whose shares hold it: changes while it is here."""
+    """Whose shares hold it, or held it when it was taken out."""
 
 
 @dataclass(slots=True)
@@ -65,8 +65,11 @@ class Orphans:
     def add(self, peer: PeerId, tx: Tx, missing: tuple[Txid, ...], now: float) -> bool:
         """Keep `tx`, which this peer sent, until one of `missing` comes; False if it is not kept.
 
-        `tx` is standard, so one of them fits into a share. Makes room in the peer's own share.
+        `tx` is standard, so one of them fits into a share. Makes room in the peer's own share. With
+        none missing there is nothing to wait for.
         """
+        if not missing:
+            return False
         share = self._shares.get(peer)
         if share is None:
             if len(self._shares) >= ORPHAN_PEERS_MAX:
@@ -96,8 +99,10 @@ class Orphans:
         taken: dict[Wtxid, Orphan] = {}
         for txid in txids:
             for wtxid in tuple(self._waiting.get(txid, ())):
-                taken[wtxid] = self._orphans[wtxid]
+                orphan = taken[wtxid] = self._orphans[wtxid]
+                peers = orphan.peers.copy()
                 self._drop(wtxid)
+                orphan.peers = peers
         return list(taken.values())
 
     def forget(self, peer: PeerId) -> None:

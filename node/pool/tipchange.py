@@ -41,7 +41,7 @@ class TipChange:
     removed: tuple[Removed, ...]
     """Transactions that left for another reason."""
     returned: tuple[Entry, ...]
-    """Transactions of disconnected blocks that are back, as they entered."""
+    """Transactions of disconnected blocks that are back, parents before children."""
 
 
 def connect_to_pool(graph: Graph, block: Block, height: int) -> tuple[Confirmed, list[Removed]]:

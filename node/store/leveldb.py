@@ -64,11 +64,13 @@ class _LevelReads:
         return found
 
     def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[Row]:
+        # plyvel's other iterator takes a damaged table for the end of the rows, without a word.
         try:
-            with self._source.iterator(
-                start=start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=False
-            ) as rows:
-                yield from rows
+            rows = self._source.raw_iterator(verify_checksums=True, fill_cache=False)
+            try:
+                yield from _backwards(rows, start, stop) if reverse else _forwards(rows, start, stop)
+            finally:
+                rows.close()
         except (plyvel.Error, RuntimeError) as error:
             raise self._failure(error) from error
 
@@ -76,10 +78,43 @@ class _LevelReads:
         self._source.close()
 
     def _failure(self, error: Exception) -> StoreError:
+        reason = _text(error)
         if isinstance(error, plyvel.CorruptionError):
-            self._on_damage(str(error))
-            return Damaged(f"{self._path} is damaged ({error}): start again to have it repaired")
-        return explain(self._path, str(error))  # RuntimeError: closed under a reader while stopping
+            self._on_damage(reason)
+            return Damaged(f"{self._path} is damaged ({reason}): start again to have it repaired")
+        return explain(self._path, reason)  # RuntimeError: closed under a reader while stopping
+
+
+def _forwards(rows: "plyvel.RawIterator", start: bytes, stop: bytes) -> Iterator[Row]:
+    rows.seek(start)
+    valid, item, step = rows.valid, rows.item, rows.next
+    while valid():
+        row: Row = item()
+        if row[0] >= stop:
+            return
+        yield row
+        step()
+
+
+def _backwards(rows: "plyvel.RawIterator", start: bytes, stop: bytes) -> Iterator[Row]:
+    rows.seek(stop)
+    if rows.valid():
+        rows.prev()
+    else:
+        rows.seek_to_last()
+    valid, item, step = rows.valid, rows.item, rows.prev
+    while valid():
+        row: Row = item()
+        if row[0] < start:
+            return
+        yield row
+        step()
+
+
+def _text(error: Exception) -> str:
+    """What LevelDB said; plyvel hands it on as bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
 class LevelDb(_LevelReads):
@@ -101,9 +136,9 @@ class LevelDb(_LevelReads):
                 compression=None,  # hashes and signatures do not compress
             )
         except plyvel.CorruptionError as error:
-            raise Damaged(f"{path} is damaged ({error})") from error
+            raise Damaged(f"{path} is damaged ({_text(error)})") from error
         except plyvel.Error as error:
-            raise explain(path, str(error)) from error
+            raise explain(path, _text(error)) from error
         super().__init__(self._db, path, on_damage)
 
     def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
@@ -137,5 +172,5 @@ def repair(path: Path) -> None:
         plyvel.repair_db(str(path), paranoid_checks=True, compression=None, bloom_filter_bits=BLOOM_BITS)
     except plyvel.Error as error:
         raise StoreError(
-            f"{path} is damaged beyond repair ({error}): move it away, start again, and peers send its blocks"
+            f"{path} is damaged beyond repair ({_text(error)}): move it away, start again, and peers send its blocks"
         ) from error

@@ -121,10 +121,10 @@ class LedgerReader:
         for key, row in self._ledger.scan(prefix, stop, reverse=True):
             height = int.from_bytes(key[33:], "big")
             for position, txid in _entries_backwards(row):
-                if before is None or (height, position) < before:
-                    found.append(HistoryRow(height, position, txid))
                 if len(found) >= limit:
                     return found
+                if before is None or (height, position) < before:
+                    found.append(HistoryRow(height, position, txid))
         return found
 
     def utxos(self, script_hash: bytes, limit: int) -> list[tuple[OutPoint, Coin]]:

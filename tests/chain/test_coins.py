@@ -1,9 +1,11 @@
 """Coins and what changes them, against a naive replay."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.coins import Coin, CoinsDelta, is_unspendable
+from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
 from chain.tx import OutPoint, TxOut
 
 POINTS = [OutPoint(bytes([n]) * 36) for n in range(6)]
@@ -118,7 +120,7 @@ def test_over_sees_what_will_be(made: tuple[State, list[CoinsDelta]]) -> None:
     start, deltas = made
     after = states(start, deltas)[-1]
     lookup = CoinsDelta.fold(deltas).over(start.get)
-    stacked = start.get
+    stacked: CoinLookup = start.get
     for delta in deltas:
         stacked = delta.over(stacked)
     for point in POINTS:
@@ -130,7 +132,7 @@ def test_deltas_are_not_changed_by_being_folded(made: tuple[State, list[CoinsDel
     _, deltas = made
     copies = [CoinsDelta(dict(delta.created), dict(delta.spent)) for delta in deltas]
     CoinsDelta.fold(deltas)
-    for delta, other in zip(deltas, deltas[1:], strict=False):
+    for delta, other in itertools.pairwise(deltas):
         delta.then(other).inverse()
     assert deltas == copies
 

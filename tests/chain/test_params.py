@@ -116,7 +116,7 @@ def test_every_setting_makes_another_network() -> None:
 
 
 def test_the_networks_constants() -> None:
-    assert REGTEST == Params("regtest", 0x207FFFFF, 150, 7200, True, None)
+    assert Params("regtest", 0x207FFFFF, 150, 7200, True, None) == REGTEST
     assert devnet().asert == Asert(10, 150, 102, 0x1F03FFFF, 150)
     fast = devnet(spacing_s=1)
     assert fast.asert is not None

@@ -12,7 +12,7 @@ from chain.connect import Context, block_delta
 from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, sha256
 from chain.script import p2tr_script, p2wpkh_script
-from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
+from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint, outpoint_index, outpoint_txid
 from node.mempool import Added, Mempool
 from node.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
 from node.pool.entry import Entry, Totals, memory_usage
@@ -23,6 +23,7 @@ from node.pool.tipchange import TipChange
 NOW = 1_700_000_000.0
 SPACING_S = 600
 START_HEIGHT = 200
+SUBSIDY = 50_000
 REPLACEABLE = 0xFFFFFFFD
 WITNESS = (b"\x30" * 72, b"\x02" * 33)
 
@@ -85,8 +86,8 @@ class PoolLab:
     def block(self, txs: Sequence[Tx], height: int) -> Block:
         """A block that nobody had to search for."""
         note = b"%d %d" % (height, self.serial())
-        coinbase = make_tx(1, (TxIn(NULL_OUTPOINT, note, 0),), (TxOut(50, script(self.serial())),), 0)
-        self.values[made(coinbase)] = 50
+        coinbase = make_tx(1, (TxIn(NULL_OUTPOINT, note, 0),), (TxOut(SUBSIDY, script(self.serial())),), 0)
+        self.values[made(coinbase)] = SUBSIDY
         header = make_header(4, BlockHash(bytes(32)), sha256(note), 0, 0, 0)
         return make_block(header, (coinbase, *txs))
 
@@ -106,7 +107,7 @@ class PoolLab:
         made_here = {point for tx in txs for point in outputs_of(tx)}
         spent = [self.coins.get(i.outpoint) for tx in txs for i in tx.inputs]
         undo = [coin or Coin.make(self.height + 1, False, TxOut(0, b"")) for coin in spent]
-        assert all(c or i.outpoint in made_here for c, i in zip(spent, [i for tx in txs for i in tx.inputs], strict=True))
+        assert all(self.coins.get(i.outpoint) or i.outpoint in made_here for tx in txs for i in tx.inputs)
         delta = block_delta(block, self.height + 1, undo)
         self._apply(delta)
         self.chain.append((block, delta))
@@ -210,7 +211,7 @@ class PoolLab:
 
     def _check_entry(self, entry: Entry, entries: dict[Txid, Entry], ancestors: dict[Txid, set[Txid]]) -> None:
         tx = entry.tx
-        parents = {Txid(i.outpoint[:32]) for i in tx.inputs if i.outpoint not in self.coins}
+        parents = {outpoint_txid(i.outpoint) for i in tx.inputs if i.outpoint not in self.coins}
         assert set(entry.parents) == parents
         assert len(entry.parents) == len(parents)
         # A KeyError here is a child without its parent, or before it.
@@ -218,14 +219,15 @@ class PoolLab:
         assert entry.ancestors == total_of([entry, *(entries[txid] for txid in above)])
         assert entry.ancestors.count <= MAX_ANCESTORS
         assert entry.ancestors.vsize <= MAX_CHAIN_VSIZE
-        coins = [
-            self.coins.get(i.outpoint)
-            or Coin.make(self.height + 1, False, entries[Txid(i.outpoint[:32])].tx.outputs[int.from_bytes(i.outpoint[32:], "little")])
-            for i in tx.inputs
-        ]
-        assert entry.fee == check_ready(tx, coins, self.context) == sum(c.value for c in coins) - sum(o.value for o in tx.outputs)
+        coins = [self.coins.get(i.outpoint) or self._coin_of(entries, i.outpoint) for i in tx.inputs]
+        assert entry.fee == sum(coin.value for coin in coins) - sum(output.value for output in tx.outputs)
+        assert entry.fee == check_ready(tx, coins, self.context)
         assert [(coin.value, coin.script) for coin in entry.spent] == [(coin.value, coin.script) for coin in coins]
         assert (entry.vsize, entry.weight, entry.usage) == (tx.vsize, tx.weight, memory_usage(tx))
+
+    def _coin_of(self, entries: dict[Txid, Entry], point: OutPoint) -> Coin:
+        output = entries[outpoint_txid(point)].tx.outputs[outpoint_index(point)]
+        return Coin.make(self.height + 1, False, output)
 
 
 def total_of(entries: Iterable[Entry]) -> Totals:

@@ -157,8 +157,8 @@ def wrong_key(lab: PoolLab) -> object:
     return lab.stage(lab.pay(lab.fund())).checks()
 
 
-def max_fee(lab: PoolLab) -> object:
-    return check_max_fee(1001, 100, 10_000)
+def max_fee(lab: PoolLab) -> None:
+    check_max_fee(1001, 100, 10_000)
 
 
 CASES = (
@@ -275,7 +275,10 @@ ACCEPTED: tuple[tuple[str, Callable[[PoolLab], object]], ...] = (
         "a relative lock in version 1",
         lambda lab: lab.stage(lab.pay(made(lab.chained(lab.fund(), 1)[0]), sequence=1, version=1)),
     ),
-    ("no wait after a coin of the pool", lambda lab: lab.stage(lab.pay(made(lab.chained(lab.fund(), 1)[0]), sequence=0))),
+    (
+        "no wait after a coin of the pool",
+        lambda lab: lab.stage(lab.pay(made(lab.chained(lab.fund(), 1)[0]), sequence=0)),
+    ),
     ("25 in a chain", lambda lab: lab.chained(lab.fund(), 25)),
     ("a replacement of 100", pushes_out(100)),
     ("one satoshi a byte", lambda lab: lab.stage(lab.pay(lab.fund(), fee=110))),
@@ -371,7 +374,8 @@ def test_fees_round_up() -> None:
 
 
 def test_data_size_counts_the_operator() -> None:
-    tx = make_tx(2, (TxIn(OutPoint(bytes(36)), b"", 0),), (TxOut(0, b"\x6a\x4c\x50" + bytes(80)), TxOut(9000, ADDRESS)), 0)
+    outputs = (TxOut(0, b"\x6a\x4c\x50" + bytes(80)), TxOut(9000, ADDRESS))
+    tx = make_tx(2, (TxIn(OutPoint(bytes(36)), b"", 0),), outputs, 0)
     assert len(tx.outputs[0].script) == MAX_DATA_SCRIPT_SIZE
     check_standard(tx)
 

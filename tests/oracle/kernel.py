@@ -61,7 +61,8 @@ class Kernel:
         self._checked: list[tuple[str, bool]] = []
         callbacks = pbk.ValidationInterfaceCallbacks(block_checked=self._note_checked)
         self._context = pbk.make_context(pbk.ChainType.REGTEST, validation_callbacks=callbacks)
-        options = pbk.ChainstateManagerOptions(self._context, f"{self._folder.name}/data", f"{self._folder.name}/blocks")
+        folder = self._folder.name
+        options = pbk.ChainstateManagerOptions(self._context, f"{folder}/data", f"{folder}/blocks")
         options.set_worker_threads_num(1)
         options.update_block_tree_db_in_memory(True)
         options.update_chainstate_db_in_memory(True)

@@ -7,13 +7,14 @@ import pytest
 from chain.block import Block, decode_block
 from chain.check import check_body
 from chain.errors import Invalid, Reject
+from chain.tx import Tx
 from tests.chainlab import Lab, funded, make_block, pay, with_input
 from tests.oracle.kernel import Kernel
 
 Body = Callable[[Block], bytes]
 
 
-def with_txs(change: Callable[[Block], tuple]) -> Body:  # type: ignore[type-arg]
+def with_txs(change: Callable[[Block], tuple[Tx, ...]]) -> Body:
     """Other transactions under the same header."""
     return lambda block: make_block(block.header, change(block)).raw
 
@@ -21,7 +22,7 @@ def with_txs(change: Callable[[Block], tuple]) -> Body:  # type: ignore[type-arg
 def stuffed(size: int) -> Body:
     """One more witness item in the last transaction."""
 
-    def change(block: Block) -> tuple:  # type: ignore[type-arg]
+    def change(block: Block) -> tuple[Tx, ...]:
         last = block.txs[-1]
         return (*block.txs[:-1], with_input(last, witness=(*last.inputs[0].witness, bytes(size))))
 

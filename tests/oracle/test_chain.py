@@ -32,6 +32,7 @@ from tests.oracle.kernel import Kernel
 HEIGHT = 300
 PAYMENTS_LEAST = 2_000
 PER_BLOCK = (9, 15)
+SORTS = ["plain", "child", "height", "time", "relative height", "relative time", "replaced"]
 LEAST_TOTAL = 20 * FEE
 """Satoshis that a payment here spends at least, so that it can have outputs."""
 SEQUENCE_OPEN = SEQUENCE_FINAL - 1
@@ -69,7 +70,7 @@ class Payer:
         return [self._payment() for _ in range(count)]
 
     def _payment(self) -> Tx:
-        sort = self.rng.choice(["plain", "plain", "child", "height", "time", "relative height", "relative time", "replaced"])
+        sort = self.rng.choice(["plain", *SORTS])
         owned = self._coins(1 if sort == "child" else self.rng.randint(1, 3), prefer_fresh=sort == "child")
         lock_time, sequences, version = 0, [SEQUENCE_FINAL] * len(owned), self.rng.choice([1, 2, 2, 3, 2**32 - 1])
         if sort == "height":
@@ -187,8 +188,7 @@ def test_the_engine_follows_block_for_block(built: tuple[Lab, Payer, list[CoinsD
 def test_there_are_payments_of_every_sort(built: tuple[Lab, Payer, list[CoinsDelta]]) -> None:
     counts = built[1].counts
     assert counts["payments"] >= PAYMENTS_LEAST
-    sorts = ("child", "height", "time", "relative height", "relative time", "replaced", "in this block")
-    assert min(counts[sort] for sort in sorts) >= 100, counts
+    assert min(counts[sort] for sort in [*SORTS, "in this block"]) >= 100, counts
     assert min(counts[f"from {kind}"] for kind in KINDS) >= 500, counts
     assert min(counts[f"to {kind}"] for kind in LockKind) >= 1, counts
 

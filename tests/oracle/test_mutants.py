@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from operator import attrgetter
 
 import pytest
 
@@ -48,7 +49,7 @@ def engines() -> Iterator[Engines]:
     pool.close()
 
 
-@pytest.mark.parametrize("case", sorted(CASES, key=lambda case: case.on), ids=str)
+@pytest.mark.parametrize("case", sorted(CASES, key=attrgetter("on")), ids=str)
 def test_the_verdict_is_no_laxer_than_cores(case: Case, engines: Engines) -> None:
     lab = lab_on(case.on)
     lab.now = int(time.time())  # the engine reads the real clock

@@ -7,19 +7,17 @@ from chain.codec import varint
 from chain.connect import height_push
 from chain.errors import Reject
 from chain.script import LockKind
-from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx
+from chain.tx import OutPoint, Tx, TxOut, make_tx
 from tests.chainlab import (
     FEE,
     Lab,
     committed,
     lock,
-    made_by,
     make_block,
     null_input,
     pay,
     reblock,
     remade,
-    with_header,
     with_input,
     with_output,
 )
@@ -171,9 +169,9 @@ def coinbase_of(size: int) -> Callable[[Lab], Block]:
 # --- witness commitment ---------------------------------------------------------------------
 
 
-def commitments(change: Callable[[tuple[Tx, ...]], tuple[Tx, ...]], kind: LockKind = LockKind.P2WPKH) -> Callable[
-    [Lab], Block
-]:
+def commitments(
+    change: Callable[[tuple[Tx, ...]], tuple[Tx, ...]], kind: LockKind = LockKind.P2WPKH
+) -> Callable[[Lab], Block]:
     """A block with one payment whose transactions are changed, under a header of its own."""
 
     def mutate(lab: Lab) -> Block:
@@ -269,8 +267,9 @@ CASES = [
     Case("no bytes", lambda _: b"", Reject.MALFORMED),
     Case("one transaction too few", bytes_of(lambda raw: raw[:80] + b"\x03" + raw[81:]), Reject.MALFORMED),
     Case("one transaction too many", bytes_of(lambda raw: raw[:80] + b"\x01" + raw[81:]), Reject.MALFORMED),
-    Case("the count is over all bounds", bytes_of(lambda raw: raw[:80] + varint(2**64 - 1) + raw[81:]),
-         Reject.MALFORMED),
+    Case(
+        "the count is over all bounds", bytes_of(lambda raw: raw[:80] + varint(2**64 - 1) + raw[81:]), Reject.MALFORMED
+    ),
     Case("the count takes more bytes than it needs", long_count, Reject.MALFORMED),
     Case("a script length takes more bytes than it needs", long_script_length, Reject.MALFORMED),
     Case("a witness record with nothing in it", superfluous_witness, Reject.MALFORMED),
@@ -290,32 +289,44 @@ CASES = [
     Case("the coinbase comes second", coinbase_second, Reject.CB_MISSING),
     Case("a coinbase of two inputs", coinbase_of_two_inputs, Reject.CB_MISSING),
     Case("a coinbase that spends index 0 of nothing", coinbase_spends(bytes(36)), Reject.CB_MISSING),
-    Case("a coinbase that spends the last index of something", coinbase_spends(b"\x01" + bytes(31) + b"\xff" * 4),
-         Reject.CB_MISSING),
+    Case(
+        "a coinbase that spends the last index of something",
+        coinbase_spends(b"\x01" + bytes(31) + b"\xff" * 4),
+        Reject.CB_MISSING,
+    ),
     Case("a payment of 64 bytes", block_of(stripped(64)), Reject.TX_SIZE_SMALL, stricter=Stricter.SIZE_64),
     Case("a coinbase of 64 bytes", coinbase_of(64), Reject.TX_SIZE_SMALL, stricter=Stricter.SIZE_64),
     *(Case(f"a payment of {size} bytes", block_of(stripped(size)), None) for size in (61, 63, 65)),
     Case("a coinbase of 63 bytes", coinbase_of(63), None),
     Case("a coinbase of 65 bytes", coinbase_of(65), None),
     Case("witnesses and no commitment", commitments(without_commitment), Reject.UNEXPECTED_WITNESS),
-    Case("a coinbase witness and no commitment", commitments(only_a_witness, LockKind.P2PKH),
-         Reject.UNEXPECTED_WITNESS),
+    Case(
+        "a coinbase witness and no commitment", commitments(only_a_witness, LockKind.P2PKH), Reject.UNEXPECTED_WITNESS
+    ),
     Case("the commitment is in a payment", commitment_in_a_payment, Reject.UNEXPECTED_WITNESS),
-    Case("the commitment is a byte short", commitments(commitment_script(lambda script: script[:-1])),
-         Reject.UNEXPECTED_WITNESS),
-    Case("the commitment starts with something else",
-         commitments(commitment_script(lambda script: b"\x6a\x24\xaa\x21\xa9\xee" + script[6:])),
-         Reject.UNEXPECTED_WITNESS),
+    Case(
+        "the commitment is a byte short",
+        commitments(commitment_script(lambda script: script[:-1])),
+        Reject.UNEXPECTED_WITNESS,
+    ),
+    Case(
+        "the commitment starts with something else",
+        commitments(commitment_script(lambda script: b"\x6a\x24\xaa\x21\xa9\xee" + script[6:])),
+        Reject.UNEXPECTED_WITNESS,
+    ),
     Case("a commitment without a coinbase witness", commitments(coinbase_witness()), Reject.WITNESS_NONCE),
-    Case("a coinbase witness of two items", commitments(coinbase_witness(bytes(32), bytes(32))),
-         Reject.WITNESS_NONCE),
+    Case("a coinbase witness of two items", commitments(coinbase_witness(bytes(32), bytes(32))), Reject.WITNESS_NONCE),
     Case("a coinbase witness of one empty item", commitments(coinbase_witness(b"")), Reject.WITNESS_NONCE),
     Case("a coinbase witness of 31 bytes", commitments(coinbase_witness(bytes(31))), Reject.WITNESS_NONCE),
     Case("a coinbase witness of 33 bytes", commitments(coinbase_witness(bytes(33))), Reject.WITNESS_NONCE),
-    Case("another reserved value than committed to", commitments(coinbase_witness(b"\x01" * 32)),
-         Reject.WITNESS_MERKLE),
-    Case("a commitment to something else", commitments(commitment_script(lambda script: script[:6] + bytes(32))),
-         Reject.WITNESS_MERKLE),
+    Case(
+        "another reserved value than committed to", commitments(coinbase_witness(b"\x01" * 32)), Reject.WITNESS_MERKLE
+    ),
+    Case(
+        "a commitment to something else",
+        commitments(commitment_script(lambda script: script[:6] + bytes(32))),
+        Reject.WITNESS_MERKLE,
+    ),
     Case("a wrong commitment after the right one", commitments(output_added(RIGHT, 2)), Reject.WITNESS_MERKLE),
     Case("a commitment that counts the coinbase's witness", commits_to_its_own_witness, Reject.WITNESS_MERKLE),
     Case("one more witness item under an honest header", stuffed(1), Reject.WITNESS_MERKLE),

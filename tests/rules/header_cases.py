@@ -112,8 +112,11 @@ CASES = [
     header_time("time is a second above the median", 1, None),
     Case("time is zero", lambda lab: reblock(lab.candidate(), time=0), Reject.TIME_TOO_OLD),
     Case("time is before the parent's", earlier_than_parent, None),
-    Case("time is further ahead than two hours", lambda lab: reblock(lab.candidate(), time=lab.now + 7300),
-         Reject.TIME_TOO_NEW),
+    Case(
+        "time is further ahead than two hours",
+        lambda lab: reblock(lab.candidate(), time=lab.now + 7300),
+        Reject.TIME_TOO_NEW,
+    ),
     Case("time is two hours ahead", lambda lab: reblock(lab.candidate(), time=lab.now + 7200), None),
     Case("time is the last there is", lambda lab: reblock(lab.candidate(), time=2**32 - 1), Reject.TIME_TOO_NEW),
     Case("nobody knows the parent", orphan, Reject.PREV_NOT_FOUND),

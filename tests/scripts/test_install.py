@@ -39,6 +39,7 @@ class Workshop:
         monkeypatch.setattr(install.venv, "create", self._create)
         monkeypatch.setattr(install, "pip_install", self._pip_install)
         monkeypatch.setattr(install, "runs", Path.exists)
+        monkeypatch.setattr(install.subprocess, "run", lambda *_, **__: None)
 
     def _create(self, environment: Path, *, with_pip: bool) -> None:
         self.done.append("venv")

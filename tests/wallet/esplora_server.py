@@ -43,6 +43,9 @@ STRANGER = bytes(31) + b"\x07"
 """A secret key of somebody else."""
 STRANGER_SCRIPT = p2wpkh_script(hash160(ENGINE.public_key(STRANGER)))
 STRANGER_ADDRESS = encode_address(STRANGER_SCRIPT) or ""
+HOARD_COIN = 1_000 * COIN
+HOARD = make_tx(2, (TxIn(NULL_OUTPOINT, b"hoard", 0),), (TxOut(HOARD_COIN, STRANGER_SCRIPT),) * 200, 0)
+"""What strangers pay with: in the first block, and mature from the start."""
 
 
 class Refuse(Exception):
@@ -53,7 +56,7 @@ class Refuse(Exception):
 class Chain:
     """Blocks, a mempool, and what follows from them."""
 
-    blocks: list[tuple[bytes, list[Tx]]] = field(default_factory=lambda: [(GENESIS.hash, [])])
+    blocks: list[tuple[bytes, list[Tx]]] = field(default_factory=lambda: [(GENESIS.hash, [HOARD])])
     pool: dict[Txid, Tx] = field(default_factory=dict)
     estimates: dict[str, float] = field(default_factory=lambda: {"1": 3.5, "6": 2.0, "25": 1.0})
     refuse_next: list[str] = field(default_factory=list)
@@ -61,6 +64,7 @@ class Chain:
     handed_in: list[Txid] = field(default_factory=list)
     """Every transaction that came, taken or not."""
     serial: int = 0
+    paid: int = -1
 
     @property
     def height(self) -> int:
@@ -106,17 +110,17 @@ class Chain:
         return coinbases
 
     def pay(self, script: bytes, *values: int, mine: bool = True) -> Tx:
-        """A stranger pays `script`, out of a coin of theirs made for it."""
-        total = sum(values) + 1_000
-        source = self.mine(1, value=total)[0]
-        self.mine(COINBASE_MATURITY)
-        tx = make_tx(
-            2, (TxIn(outpoint(source.txid, 0), b"", 0xFFFF_FFFD),), tuple(TxOut(v, script) for v in values), 0
-        )
-        digest = Spend(tx, [Coin.make(0, True, source.outputs[0])]).digest(0, SIGHASH_ALL)
+        """A stranger pays `script`; confirmed at once, or left in the mempool."""
+        coin = TxOut(HOARD_COIN, STRANGER_SCRIPT)
+        outputs = [TxOut(value, script) for value in values]
+        outputs.append(TxOut(HOARD_COIN - sum(values) - 10_000, STRANGER_SCRIPT))
+        self.paid += 1
+        unsigned = TxIn(outpoint(HOARD.txid, self.paid), b"", 0xFFFF_FFFD)
+        draft = make_tx(2, (unsigned,), tuple(outputs), 0)
+        digest = Spend(draft, [Coin.make(0, True, coin)]).digest(0, SIGHASH_ALL)
         signature = encode_der(ENGINE.sign_ecdsa(STRANGER, digest)) + bytes((SIGHASH_ALL,))
-        signed = TxIn(tx.inputs[0].outpoint, b"", 0xFFFF_FFFD, (signature, ENGINE.public_key(STRANGER)))
-        tx = make_tx(2, (signed,), tx.outputs, 0)
+        signed = TxIn(unsigned.outpoint, b"", unsigned.sequence, (signature, ENGINE.public_key(STRANGER)))
+        tx = make_tx(2, (signed,), draft.outputs, 0)
         self.accept(tx)
         if mine:
             self.mine()
@@ -145,7 +149,7 @@ class Chain:
             raise Refuse("-25: bad-txns-inputs-missingorspent")
         spent = [coins[i.outpoint] for i in tx.inputs]
         self._check_outputs(tx, spent)
-        if any(c.is_coinbase and self.height + 1 - c.height < COINBASE_MATURITY for c in spent):
+        if any(c.is_coinbase and 0 < self.height + 1 - c.height < COINBASE_MATURITY for c in spent if c.height):
             raise Refuse("-26: bad-txns-premature-spend-of-coinbase")
         if tx.lock_time > self.height:
             raise Refuse("-26: non-final")
@@ -297,6 +301,7 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one piece
     server: Server
 
     def setup(self) -> None:

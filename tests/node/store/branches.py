@@ -4,9 +4,10 @@ The blocks have no proof of work and no signatures: a store must not care.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 
-from chain.block import make_block, make_header, merkle_root
+from chain.block import COMMITMENT_PREFIX, commitment_hash, make_block, make_header, merkle_root
 from chain.coins import Coin, CoinsDelta, is_unspendable
 from chain.connect import block_delta, height_push
 from chain.hashes import BlockHash, sha256
@@ -47,9 +48,10 @@ class Model:
     def mine(self, *txs: Tx, script: bytes = SCRIPTS[0], salt: int = 0) -> Change:
         """Put a block with these transactions on the tip. `salt` makes it differ from another."""
         height = self.height + 1
-        coinbase = make_tx(
-            2, (TxIn(NULL_OUTPOINT, height_push(height) + bytes((salt,)), 0),), (TxOut(5_000, script),), 0
-        )
+        coinbase_input = TxIn(NULL_OUTPOINT, height_push(height) + bytes((salt,)), 0, (bytes(32),))
+        draft = make_tx(2, (coinbase_input,), (TxOut(5_000, script),), 0)
+        commitment = COMMITMENT_PREFIX + commitment_hash((draft, *txs), bytes(32))
+        coinbase = make_tx(2, (coinbase_input,), (TxOut(5_000, script), TxOut(0, commitment)), 0)
         block_txs = (coinbase, *txs)
         root, _ = merkle_root([tx.txid for tx in block_txs])
         block = make_block(make_header(4, self.tip, root, 1_600_000_000 + height, 0x207FFFFF, salt), block_txs)
@@ -143,8 +145,10 @@ def assert_agrees(store: Ledger, model: Model) -> None:
 def assert_index_agrees(store: Ledger, model: Model) -> None:
     located: dict[bytes, TxLocation] = {}
     spenders: dict[bytes, Spender] = {}
-    history: dict[bytes, list[HistoryRow]] = {script: [] for script in [*SCRIPTS, DATA_SCRIPT]}
-    sums = {script: [0, 0, 0, 0] for script in history}
+    history: defaultdict[bytes, list[HistoryRow]] = defaultdict(
+        list, {script: [] for script in [*SCRIPTS, DATA_SCRIPT]}
+    )
+    sums: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for change in model.changes:
         undo = list(change.undo)
         for position, tx in enumerate(change.block.txs):

@@ -125,8 +125,8 @@ def test_going_back_to_genesis_leaves_nothing(store: Ledger) -> None:
 def test_a_payment_mined_again_at_another_height_keeps_its_coin(store: Ledger) -> None:
     r"""The outpoint is in `spent` and in `created` of the one delta that crosses over::
 
-        1 --- 2 (payment)
-         \--- 2' --- 3' (payment)
+    1 --- 2 (payment)
+     \--- 2' --- 3' (payment)
     """
     model = Model()
     model.mine(script=ALICE)

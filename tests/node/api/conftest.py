@@ -1,0 +1,40 @@
+"""Desks for the API's tests: one that many tests read, and fresh ones to change."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chainlab import Lab, funded
+from tests.node.api.desk import Desk
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
+    """`make_desk(**settings)` starts a desk that ends with the test."""
+    desks: list[Desk] = []
+
+    def make(**settings: Any) -> Desk:
+        desks.append(Desk(tmp_path / f"desk{len(desks)}", **settings))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.close()
+
+
+@pytest.fixture
+def lab() -> Lab:
+    """112 blocks and 180 coins to spend."""
+    return funded()
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk, lab: Lab) -> Desk:
+    """A desk that stands where `lab` does."""
+    desk = make_desk()
+    desk.give(lab.blocks)
+    return desk

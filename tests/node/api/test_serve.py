@@ -1,0 +1,366 @@
+"""The HTTP server against clients that are slow, greedy, or speak in two ways at once."""
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from node.api import serve
+from node.api.connection import HEADER_BYTES_MAX, PIPELINE_MAX, REQUEST_S, RESPONSE_S
+from node.api.serve import Listener, Site, connections_allowed
+from node.ports import Endpoint
+
+BODY_MAX = 1000
+LARGE = 8 * 1024 * 1024
+WAIT_S = 20.0
+HOST = b"Host: 127.0.0.1\r\n"
+
+
+class Stage:
+    """A listener with an application that echoes, and can be made to wait."""
+
+    def __init__(self, connections_max: int = 64) -> None:
+        self.gate, self.entered = Event(), Event()
+        self.listener = Listener(
+            Site("test", self.app, self.cap, 4), [Endpoint("127.0.0.1", 0)], connections_max=connections_max
+        )
+        self.thread = Thread(target=self.listener.run)
+        self.thread.start()
+
+    def cap(self, method: str, path: str, headers: Any) -> int:
+        return BODY_MAX if method == "POST" else 0
+
+    def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/wait":
+            self.entered.set()
+            assert self.gate.wait(WAIT_S)
+        if path == "/large":
+            body = bytes(LARGE)
+        else:
+            body = b"%s %s %s" % (
+                environ["REQUEST_METHOD"].encode(),
+                path.encode("latin-1"),
+                environ["wsgi.input"].read(),
+            )
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def close(self) -> None:
+        self.gate.set()
+        self.listener.stop()
+        self.thread.join(WAIT_S)
+        assert not self.thread.is_alive()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.listener.endpoints[0].port), timeout=WAIT_S)
+
+    def exchange(self, sent: bytes) -> bytes:
+        """All that comes back until the server closes."""
+        with closing(self.connect()) as client:
+            client.sendall(sent)
+            return read_all(client)
+
+    def let_time_pass(self, seconds: float) -> None:
+        """What the listener does every second, as if so many were over."""
+        for server in self.listener._servers:
+            server.maintenance(time.time() + seconds)
+            server.pull_trigger()
+
+    def wait_for_channels(self, wanted: Callable[[list[Any]], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not wanted(self.listener._channels()):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+def read_all(client: socket.socket) -> bytes:
+    received = b""
+    try:
+        while chunk := client.recv(1 << 20):
+            received += chunk
+    except ConnectionResetError:
+        pass  # what came before counts
+    return received
+
+
+def read_answer(client: socket.socket) -> bytes:
+    """One answer with a Content-Length."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += client.recv(1 << 16)
+    head, _, body = received.partition(b"\r\n\r\n")
+    [length] = [int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    while len(body) < length:
+        body += client.recv(1 << 16)
+    return head + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def make_stage() -> Iterator[Callable[..., Stage]]:
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Stage:
+            stage = Stage(**options)
+            stack.callback(stage.close)
+            return stage
+
+        yield make
+
+
+@pytest.fixture
+def stage(make_stage: Callable[..., Stage]) -> Stage:
+    return make_stage()
+
+
+def request(method: bytes = b"POST", headers: bytes = b"", body: bytes = b"", version: bytes = b"1.1") -> bytes:
+    return method + b" /x HTTP/" + version + b"\r\n" + HOST + b"Connection: close\r\n" + headers + b"\r\n" + body
+
+
+ANSWERED = [
+    (request(b"GET"), b"200", b"GET /x "),
+    (request(b"GET", version=b"1.0"), b"200", b"GET /x "),
+    (request(b"HEAD"), b"200", b""),
+    (request(headers=b"Content-Length: 3\r\n", body=b"abc"), b"200", b"POST /x abc"),
+    (
+        request(headers=b"Transfer-Encoding: chunked\r\n", body=b"3;x=y\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"),
+        b"200",
+        b"POST /x abcd",
+    ),
+    (
+        request(headers=b"Content-Length: %d\r\n" % BODY_MAX, body=b"x" * BODY_MAX),
+        b"200",
+        b"POST /x " + b"x" * BODY_MAX,
+    ),
+]
+REFUSED = [
+    (b"GET /x HTTP/1.1\r\n\r\n", b"400", b"HTTP/1.1 without Host"),
+    (b"GET /x HTTP/1.1\r\n" + HOST + HOST + b"\r\n", b"400", b"more than one Host"),
+    (b"GET /x HTTP/2.0\r\n" + HOST + b"\r\n", b"400", b"HTTP version other than 1.0 and 1.1"),
+    (b"GET /x\r\n\r\n", b"400", b"HTTP version other than 1.0 and 1.1"),
+    (b"nonsense\r\n\r\n", b"400", b"Start line is invalid"),
+    (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400", b"Start line is invalid"),
+    (b"get /x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b'Malformed HTTP method "get"'),
+    (b"GET http://[::1 HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"malformed request"),
+    (request(headers=b"Bad Header: 1\r\n"), b"400", b"Invalid header"),
+    (request(headers=b"X: a\rb\r\n"), b"400", None),
+    (request(headers=b"Content-Length: 3\r\nContent-Length: 3\r\n", body=b"abc"), b"400", b"Content-Length is invalid"),
+    (request(headers=b"Content-Length: 3, 3\r\n", body=b"abc"), b"400", b"Content-Length is invalid"),
+    (request(headers=b"Content-Length: -1\r\n"), b"400", b"Content-Length is invalid"),
+    (request(headers=b"Content-Length: +3\r\n", body=b"abc"), b"400", b"Content-Length is invalid"),
+    (request(headers=b"Content-Length: 0x3\r\n", body=b"abc"), b"400", b"Content-Length is invalid"),
+    (request(headers=b"Content-Length: " + b"9" * 5000 + b"\r\n"), b"400", b"malformed request"),
+    (
+        request(headers=b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", body=b"0\r\n\r\n"),
+        b"400",
+        b"both Content-Length and Transfer-Encoding",
+    ),
+    (request(headers=b"Transfer-Encoding: gzip\r\n"), b"400", b"Transfer-Encoding other than chunked"),
+    (request(headers=b"Transfer-Encoding: gzip, chunked\r\n"), b"400", b"Transfer-Encoding other than chunked"),
+    (
+        request(headers=b"Transfer-Encoding: chunked\r\n", body=b"0\r\n\r\n", version=b"1.0"),
+        b"400",
+        b"Transfer-Encoding needs HTTP/1.1",
+    ),
+    (request(headers=b"Transfer-Encoding: chunked\r\n", body=b"zz\r\nabc"), b"400", b"Invalid chunk size"),
+    (
+        request(headers=b"Transfer-Encoding: chunked\r\n", body=b"3\r\nabcde\r\n"),
+        b"400",
+        b"Chunk not properly terminated",
+    ),
+    (request(headers=b"Content-Length: %d\r\n" % (BODY_MAX + 1)), b"413", b"body over 1000 bytes"),
+    (request(b"GET", headers=b"Content-Length: 1\r\n", body=b"x"), b"413", b"body over 0 bytes"),
+    (
+        request(headers=b"Transfer-Encoding: chunked\r\n", body=b"7D0\r\n" + b"x" * 2000),
+        b"413",
+        b"body over 1000 bytes",
+    ),
+    (request(headers=b"Transfer-Encoding: chunked\r\n", body=b"1;" + b"x" * 20_000), b"413", b"body over 1000 bytes"),
+    (request(headers=b"X: " + b"a" * HEADER_BYTES_MAX + b"\r\n"), b"431", b"header too large"),
+    (b"GET /" + b"a" * HEADER_BYTES_MAX, b"431", b"header too large"),
+]
+
+
+@pytest.mark.parametrize(("sent", "status", "body"), ANSWERED)
+def test_answered(stage: Stage, sent: bytes, status: bytes, body: bytes) -> None:
+    head, _, received = stage.exchange(sent).partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == status
+    assert received == body
+
+
+@pytest.mark.parametrize(("sent", "status", "line"), REFUSED, ids=range(len(REFUSED)))
+def test_refused_in_one_line(stage: Stage, sent: bytes, status: bytes, line: bytes | None) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(sent)
+        head, _, body = read_answer(client).partition(b"\r\n\r\n")
+        assert head.split(b" ")[1] == status
+        assert b"\r\nContent-Type: text/plain\r\n" in head + b"\r\n"
+        assert b"\r\nConnection: close\r\n" in head + b"\r\n"
+        assert line in (None, body)
+        assert b"\n" not in body
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+
+
+def test_no_second_request_in_what_follows_a_refused_one(stage: Stage) -> None:
+    smuggled = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
+    refused = b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with closing(stage.connect()) as client:
+        client.sendall(refused + smuggled)
+        client.sendall(smuggled)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client).count(b"HTTP/1.") == 1
+
+
+def test_an_oversized_body_is_refused_while_it_is_being_sent(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 50000000\r\n\r\n" + b"x" * 100)
+        assert read_answer(client).startswith(b"HTTP/1.1 413 ")
+        # Nobody resets the connection: the rest goes into the void for a while.
+        for _ in range(64):
+            client.sendall(bytes(1 << 16))
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+
+
+def test_a_body_that_is_asked_for_first_is_refused_too(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        head = b"POST /x HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\n"
+        client.sendall(head + b"Content-Length: 5\r\n\r\n")
+        assert client.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abcde")
+        assert read_answer(client).endswith(b"POST /x abcde")
+        client.sendall(head + b"Content-Length: 5000\r\n\r\n")
+        assert read_answer(client).startswith(b"HTTP/1.1 413 ")
+
+
+def test_draining_ends(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(request(headers=b"Content-Length: 50000000\r\n"))
+        assert b" 413 " in read_answer(client)
+        stage.wait_for_channels(lambda channels: channels[0].draining_since is not None)
+        stage.let_time_pass(60)
+        stage.wait_for_channels(lambda channels: not channels)
+    monkeypatch.setattr("node.api.connection.LINGER_BYTES_MAX", 1 << 20)
+    with closing(stage.connect()) as client, pytest.raises(OSError, match=r"reset|pipe"):
+        client.sendall(request(headers=b"Content-Length: 50000000\r\n"))
+        for _ in range(1000):
+            client.sendall(bytes(1 << 16))
+
+
+@pytest.mark.parametrize(
+    "part", [b"GET /x", b"GET /x HTTP/1.1\r\nHost", b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nab"]
+)
+def test_a_request_has_to_be_complete_in_time(stage: Stage, part: bytes) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(part)
+        stage.wait_for_channels(lambda channels: any(channel.started_at is not None for channel in channels))
+        stage.let_time_pass(REQUEST_S - 5)
+        stage.let_time_pass(REQUEST_S + 1)
+        assert read_answer(client).split(b" ")[1] == b"408"
+
+
+def test_a_second_request_has_its_own_time(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(b"GET /x HTTP/1.1\r\n" + HOST + b"\r\nGET /y HT")
+        assert read_answer(client).endswith(b"GET /x ")
+        client.sendall(b"TP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(client).endswith(b"GET /y ")
+        stage.let_time_pass(REQUEST_S + 1)  # idle now: not a request that takes too long
+        client.sendall(b"GET /z HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(client).endswith(b"GET /z ")
+
+
+def test_an_answer_has_to_be_read_in_time(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        stage.wait_for_channels(lambda channels: any(channel.total_outbufs_len for channel in channels))
+        stage.let_time_pass(0)
+        stage.let_time_pass(RESPONSE_S + 1)
+        assert len(read_all(client)) < LARGE
+
+
+def test_slow_readers_share_a_bounded_memory(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "UNSENT_BYTES_MAX", 2 * LARGE)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(stage.connect())) for _ in range(4)]
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET /large HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+            stage.wait_for_channels(
+                lambda channels, n=len(clients): any(channel.total_outbufs_len for channel in channels)
+            )
+            stage.let_time_pass(0)
+        whole = [len(read_all(client)) > LARGE for client in clients]
+        assert not whole[0]  # the one that had read nothing for longest
+        assert whole[3]
+
+
+def test_too_many_requests_ahead_of_their_answers(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall((b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n") * (PIPELINE_MAX + 2))
+        stage.wait_for_channels(lambda channels: not channels)
+
+
+def test_at_the_limit_the_longest_waiting_goes(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage(connections_max=3)
+    with ExitStack() as stack:
+        waiting = stack.enter_context(closing(stage.connect()))
+        waiting.sendall(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert stage.entered.wait(WAIT_S)
+        idle = []
+        for number in range(1, 3):
+            idle.append(stack.enter_context(closing(stage.connect())))
+            idle[-1].sendall(b"GET /unfinished")
+            stage.wait_for_channels(lambda channels, n=number: len([c for c in channels if c.started_at]) == n)
+        newcomer = stack.enter_context(closing(stage.connect()))
+        newcomer.sendall(b"GET /new HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(newcomer).endswith(b"GET /new ")
+        assert read_all(idle[0]) == b""
+        idle[1].sendall(b" HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(idle[1]).endswith(b"GET /unfinished ")
+        stage.gate.set()  # what is being answered never goes
+        assert read_answer(waiting).endswith(b"GET /wait ")
+
+
+def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert stage.entered.wait(WAIT_S)
+        stage.listener.stop()
+        stage.gate.set()
+        assert read_answer(client).endswith(b"GET /wait ")
+    stage.thread.join(WAIT_S)
+    with pytest.raises(OSError, match="refused"):
+        stage.connect()
+
+
+def test_several_addresses(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage()
+    both = Listener(Site("test", stage.app, stage.cap, 2), [Endpoint("127.0.0.1", 0), Endpoint("::1", 0)])
+    thread = Thread(target=both.run)
+    thread.start()
+    try:
+        for endpoint in both.endpoints:
+            with closing(socket.create_connection(endpoint, timeout=WAIT_S)) as client:
+                client.sendall(request(b"GET"))
+                assert read_all(client).endswith(b"GET /x ")
+    finally:
+        both.stop()
+        thread.join(WAIT_S)
+
+
+def test_an_address_in_use_is_an_error(stage: Stage) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Listener(Site("test", stage.app, stage.cap, 1), [stage.listener.endpoints[0]])
+
+
+def test_connections_follow_the_files_allowed() -> None:
+    assert connections_allowed(1024, 2) == (1024 - serve.OTHER_FILES) // 2
+    assert connections_allowed(1 << 20, 2) == serve.CONNECTIONS_MAX
+    assert connections_allowed(100, 2) == 16

@@ -1,0 +1,266 @@
+"""Block bodies from several peers, of which some stall, fail, lie or leave."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from chain.block import Block, make_block
+from chain.hashes import BlockHash
+from node.peers import download as download_module
+from node.peers.download import BLOCK_S, IN_FLIGHT_MAX, PATIENCE_S, QUOTA_START
+from node.peers.messages import BlockMessage, GetBlock
+from node.ports import Failed
+from tests.chainlab import Lab, made_by, pay, with_coinbase, with_output
+from tests.node.peers.synclab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab
+
+COUNT = 120
+
+
+def chain(count: int, base: Lab | None = None, extra_nonce: int = 0) -> Lab:
+    lab = base.copy() if base else Lab()
+    for _ in range(count):
+        lab.mine(extra_nonce=extra_nonce)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def blocks() -> list[Block]:
+    return chain(COUNT).blocks
+
+
+def peers_of(kinds: list[type[FakePeer]], blocks: list[Block]) -> list[FakePeer]:
+    return [kind(number, blocks) for number, kind in enumerate(kinds)]
+
+
+def asked(peers: list[FakePeer]) -> Counter[int]:
+    return Counter(height for peer in peers for height in peer.heights)
+
+
+def sync(lab: SyncLab, peers: list[FakePeer], blocks: list[Block], within_s: float) -> float:
+    for peer in peers:
+        lab.add(peer)
+    took_s = lab.run(within_s, lab.synced(blocks))
+    assert lab.chain.tip.hash == blocks[-1].hash, f"stuck at {lab.chain.tip.height}"
+    return took_s
+
+
+def test_several_peers_share_the_work(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    peers = peers_of([FakePeer] * 4, blocks)
+    sync(lab, peers, blocks, 30)
+    assert asked(peers) == dict.fromkeys(range(1, COUNT + 1), 1)
+    assert min(len(peer.heights) for peer in peers) > COUNT / 10
+
+
+def test_requests_to_one_peer_are_limited_and_grow(blocks: list[Block]) -> None:
+    stalling, fine = SyncLab(), SyncLab()
+    unknown, peer = Stalling(1, blocks), FakePeer(1, blocks)
+    stalling.add(unknown)
+    stalling.run(10)
+    assert stalling.most_open[unknown.id] == QUOTA_START
+    sync(fine, [peer], blocks, 30)
+    assert fine.most_open[peer.id] == IN_FLIGHT_MAX
+
+
+def test_what_is_here_is_never_asked_for(blocks: list[Block]) -> None:
+    """Bodies that came out of order are kept, whoever brought them."""
+    lab = SyncLab()
+    lab.give(*blocks[:30])
+    for block in blocks[30:62]:
+        lab.chain.submit_header(block.header, int(lab.now))
+    lab.give_at_once([blocks[50], blocks[60], blocks[61]])
+    peers = peers_of([FakePeer] * 2, blocks)
+    sync(lab, peers, blocks, 30)
+    assert set(asked(peers)) == set(range(31, COUNT + 1)) - {51, 61, 62}
+
+
+def test_split_knowledge(blocks: list[Block]) -> None:
+    """Nobody is asked for what it never claimed to have."""
+    lab = SyncLab()
+    low, high = FakePeer(1, blocks[:50]), FakePeer(2, blocks)
+    sync(lab, [low, high], blocks, 30)
+    assert low.heights
+    assert 0 not in low.heights  # a block that is not its own
+    assert max(high.heights) == COUNT
+
+
+def test_the_window_is_kept(blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its lowest block missing nothing beyond the window is fetched."""
+    monkeypatch.setattr(download_module, "WINDOW", 20)
+
+    class Withholding(FakePeer):
+        def block(self, block_hash: BlockHash) -> BlockMessage | None:
+            return None if block_hash == blocks[9].hash else super().block(block_hash)  # type: ignore[return-value]
+
+    lab = SyncLab()
+    peer = Withholding(1, blocks)
+    lab.add(peer)
+    lab.run(BLOCK_S - 5)
+    assert lab.chain.tip.height == 9
+    assert max(peer.heights) == 9 + 20
+
+
+def test_a_branch_longer_than_the_window_is_fetched_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_module, "WINDOW", 16)
+    base = chain(5)
+    ours, theirs = chain(50, base, 1), chain(51, base, 2)
+    lab = SyncLab()
+    lab.give_at_once(ours.blocks)
+    sync(lab, [FakePeer(1, theirs.blocks)], theirs.blocks, 30)
+
+
+# --- peers that do not deliver -----------------------------------------------------------
+
+
+def test_stalling_peers_lose_their_requests(blocks: list[Block]) -> None:
+    alone_s = sync(SyncLab(), peers_of([FakePeer], blocks), blocks, 30)
+    lab = SyncLab()
+    peers = peers_of([Stalling] * 5 + [FakePeer], blocks)
+    took_s = sync(lab, peers, blocks, 60)
+    assert took_s < 2 * alone_s + 5
+    assert not lab.punished
+    lab.run(2 * BLOCK_S)
+    assert not lab.punished
+
+
+def test_patience_doubles_and_returns(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    download = lab.sync.download
+    lab.add(Stalling(1, blocks))
+    lab.run(0.5)
+    helper = FakePeer(2, blocks[:10])
+    lab.add(helper)
+    lab.run(PATIENCE_S - 0.6)
+    assert 1 not in helper.heights
+    lab.run(0.3)
+    assert 1 in helper.heights
+    assert download.patience_s > PATIENCE_S  # doubled, and a little less for each block since
+    lab.run(30)
+    assert download.patience_s == PATIENCE_S
+
+
+def test_a_lone_slow_peer_is_waited_for(blocks: list[Block]) -> None:
+    """As long as nobody else could deliver, it is asked for each block once."""
+    lab = SyncLab()
+    slow = FakePeer(1, blocks[:20])
+    slow.delay_s = 10.0
+    sync(lab, [slow], blocks[:20], 200)
+    assert asked([slow]) == dict.fromkeys(range(1, 21), 1)
+
+
+def test_what_a_slow_peer_brings_late_is_still_taken(blocks: list[Block]) -> None:
+    """Its requests went to another that stalls: the first answer counts, whoever gives it."""
+    lab = SyncLab()
+    slow, stalling = FakePeer(1, blocks[:2]), Stalling(2, blocks[:2])
+    slow.delay_s = 8.0
+    lab.add(slow)
+    lab.run(8.5)  # its headers are slow too
+    lab.add(stalling)
+    took_s = lab.run(30, lab.synced(blocks[:2]))
+    assert took_s < 10
+    assert asked([slow, stalling])[1] == 2
+
+
+def test_failing_midway(blocks: list[Block]) -> None:
+    class Breaking(FakePeer):
+        def block(self, block_hash: BlockHash) -> object:
+            return Failed("connection lost") if len(self.heights) > 10 else super().block(block_hash)
+
+    lab = SyncLab()
+    peers = [Breaking(1, blocks), FakePeer(2, blocks)]
+    sync(lab, peers, blocks, 30)
+    assert not lab.punished
+
+
+def test_a_peer_that_fails_is_not_asked_in_a_circle(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    peer = Failing(1, blocks)
+    lab.add(peer)
+    lab.run(10)
+    assert len(peer.heights) <= 2 * 11
+
+
+def test_leaving_midway(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    leaver, stayer = Stalling(1, blocks), FakePeer(2, blocks)
+    lab.add(leaver)
+    lab.run(0.3)
+    assert leaver.heights
+    lab.leave(leaver)
+    assert sync(lab, [stayer], blocks, 30) < PATIENCE_S
+
+
+def test_a_peer_without_a_block_is_not_asked_for_it_again(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    hollow, whole = FakePeer(1, blocks), FakePeer(2, blocks)
+    tip = hollow.tip
+    lab.add(hollow)
+    hollow.blocks = [block for number, block in enumerate(blocks) if number % 2]
+    assert tip == blocks[-1].hash
+    lab.run(5)
+    counts = Counter(request.hash for request in hollow.asked if isinstance(request, GetBlock))
+    assert set(counts.values()) == {1}
+    sync(lab, [whole], blocks, 30)
+    assert not lab.punished
+
+
+# --- peers that lie ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Garbling, Noisy])
+def test_garbage_is_a_provable_offence(kind: type[FakePeer], blocks: list[Block]) -> None:
+    lab = SyncLab()
+    liar, honest = kind(1, blocks), FakePeer(2, blocks)
+    sync(lab, [liar, honest], blocks, 30)
+    assert [who for who, _ in lab.punished] == [liar.id]
+
+
+def test_a_mutated_body_does_not_hurt_the_header() -> None:
+    """Its transactions are not those of its header: the sender is punished, another is asked."""
+    lab_chain = chain(3)
+    good = lab_chain.blocks[-1]
+    bad = make_block(good.header, (with_output(good.txs[0], 0, value=1),))
+
+    class Mutating(FakePeer):
+        def block(self, block_hash: BlockHash) -> object:
+            return BlockMessage(bad.raw) if block_hash == good.hash else super().block(block_hash)
+
+    lab = SyncLab()
+    liar, honest = Mutating(1, lab_chain.blocks), FakePeer(2, lab_chain.blocks)
+    honest.delay_s = 1.0
+    sync(lab, [liar, honest], lab_chain.blocks, 30)
+    assert [who for who, _ in lab.punished] == [liar.id]
+    entry = lab.chain.tree.get(good.hash)
+    assert entry is not None
+    assert not entry.invalid
+
+
+def greedy(lab: Lab) -> Block:
+    """A block whose coinbase takes too much: found out only when it is connected."""
+    return with_coinbase(lab.candidate(), lambda tx: with_output(tx, 0, value=tx.outputs[0].value + 1))
+
+
+def hasty(lab: Lab) -> Block:
+    """A block that spends a coin that is not mature: the same."""
+    young = made_by(lab.blocks[-1].txs[0], height=lab.height)
+    return lab.candidate([pay([young])], fees=0)
+
+
+@pytest.mark.parametrize("spoil", [greedy, hasty])
+def test_who_delivers_an_invalid_block_is_punished(spoil: Callable[[Lab], Block]) -> None:
+    base = chain(5)
+    bad = spoil(base)
+    good = chain(2, base, 9)
+    lab = SyncLab()
+    liar, honest = FakePeer(1, [*base.blocks, bad]), FakePeer(2, good.blocks[:5])
+    lab.add(liar)
+    lab.run(3)
+    assert [who for who, _ in lab.punished] == [liar.id]
+    assert lab.chain.tip.hash == base.tip.hash
+    lab.add(honest)
+    honest.blocks = good.blocks
+    lab.announce(honest, good.blocks[-1].header)
+    lab.run(3)
+    assert lab.chain.tip.hash == good.tip.hash
+    assert len(lab.punished) == 1
