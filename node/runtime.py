@@ -10,9 +10,9 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chain.block import Header
 from chain.errors import Rejected
@@ -33,6 +33,7 @@ from node.ports import (
 )
 from node.verifying import VerifierPool
 from node.view import View
+from node.waiting import Bell, Busy, Events, Happened, Parking
 
 log = logging.getLogger("groat.runtime")
 
@@ -49,36 +50,12 @@ VERIFY_JOBS_MAX = 4
 """Large batches that wait for a verifier; with one more the thread that has it does it."""
 VERIFY_THREADS = 2
 """Threads that wait for verifiers: as many as the core has batches under way."""
-API_SEATS = 16
-"""Threads of the API that may be held by waiting requests; one more gets `Busy`."""
-P2P_SEATS = 48
-"""The same for peers."""
-BUSY_RETRY_S = 1
-"""When to come again after `Busy`."""
-EVENTS_MAX = 1_024
-"""Published events kept for those who follow them; one who is slower misses some."""
-
-
 TIP, OVER = "tip", "over"
 """Topics to subscribe to: the best chain has a new tip; the node begins to stop."""
 
 
 class NotReady(Exception):
     """The node is still starting, or already stopping: come again later."""
-
-
-class Busy(Exception):
-    """As many requests wait already as may."""
-
-    retry_after_s = BUSY_RETRY_S
-
-
-class Happened(NamedTuple):
-    """A published event and its place in the order of all."""
-
-    number: int
-    topic: str
-    event: Mapping[str, Any]
 
 
 class Core(Protocol):
@@ -148,13 +125,10 @@ class Runtime:
         """Why the node has to stop, where it is not by anybody's wish."""
         self._ending: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._over = threading.Event()
-        self._parked: dict[str, list[threading.Event]] = {}
+        self._parking = Parking()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
-        self._events: deque[Happened] = deque(maxlen=EVENTS_MAX)
-        self._event_number = 0
-        self._event_bell = threading.Condition()
+        self._events = Events()
         self._verify_jobs: queue.SimpleQueue[Verify | None] = queue.SimpleQueue()
-        self._seats = {"api": threading.BoundedSemaphore(API_SEATS), "p2p": threading.BoundedSemaphore(P2P_SEATS)}
         self._solving = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -201,13 +175,10 @@ class Runtime:
         self._over.set()
         with self._lock:
             self._core = self._view = None
-            bells = [bell for parked in self._parked.values() for bell in parked]
-        for bell in bells:
-            bell.set()
+            self._parking.ring_all()
         for listener in self._listeners.get(OVER, ()):
             listener()
-        with self._event_bell:
-            self._event_bell.notify_all()
+        self._events.wake()
         for _ in range(VERIFY_THREADS):
             self._verify_jobs.put(None)
 
@@ -299,6 +270,22 @@ class Runtime:
         finally:
             self._solving.release()
 
+    def _wait(self, topic: str, bell: Bell | None, deadline: float, seats: str | None) -> bool:
+        """Wait for the bell of a parked call; False if the deadline was over before."""
+        assert bell
+        left_s = deadline - self.now()
+        try:
+            if left_s > 0 and not bell.rung:
+                with self._lock:
+                    self._parking.sit(seats)
+                bell.wait(left_s)
+                with self._lock:
+                    self._parking.rise(seats)
+            return left_s > 0 or bell.rung
+        finally:
+            with self._lock:
+                self._parking.leave(topic, bell)
+
     # --- events --------------------------------------------------------------------------------
 
     def subscribe(self, topic: str, listener: Callable[[], None]) -> None:
@@ -310,14 +297,11 @@ class Runtime:
 
         With None only what comes from now on. A gap in the numbers means missed events.
         """
-        with self._event_bell:
-            cursor = self._event_number if after is None else after
-            self._event_bell.wait_for(lambda: self._event_number > cursor or self.over, timeout_s)
-            return [happened for happened in self._events if happened.number > cursor]
+        return self._events.after(self._events.last if after is None else after, 0 if self.over else timeout_s)
 
     # --- the core, one step at a time ------------------------------------------------------------
 
-    def _step(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, threading.Event | None]:
+    def _step(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, Bell | None]:
         """One call under the lock, then what has to be done without it."""
         with self._guard():
             reply, bell, errands = self._locked(fn)
@@ -329,7 +313,7 @@ class Runtime:
         _, bell = self._step(fn)
         assert bell is None, "only a request can be parked"
 
-    def _locked(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, threading.Event | None, deque[_Errand]]:
+    def _locked(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, Bell | None, deque[_Errand]]:
         with self._lock:
             core = self._core
             if core is None:
@@ -344,7 +328,7 @@ class Runtime:
                 raise
             # First the new view, then the bells: who is woken reads it.
             self._publish_view(core)
-            bell = self._park(step.reply.topic) if isinstance(step.reply, Park) else None
+            bell = self._parking.park(step.reply.topic) if isinstance(step.reply, Park) else None
             return step.reply, bell, self._dispatch(step.effects)
 
     def _publish_view(self, core: Core) -> None:
@@ -373,14 +357,10 @@ class Runtime:
         return errands
 
     def _publish(self, happened: Publish) -> None:
-        for bell in self._parked.pop(happened.topic, ()):
-            bell.set()
+        self._parking.ring(happened.topic)
         for listener in self._listeners.get(happened.topic, ()):
             listener()
-        with self._event_bell:
-            self._event_number += 1
-            self._events.append(Happened(self._event_number, happened.topic, happened.event))
-            self._event_bell.notify_all()
+        self._events.publish(happened.topic, happened.event)
 
     def _settle(self, errands: deque[_Errand]) -> None:
         """Without the lock: verify, feed the verdicts back, and so on until nothing is left."""
@@ -403,48 +383,6 @@ class Runtime:
 
     def _verify(self, errand: Verify) -> Verified:
         return Verified(errand.token, self._verifiers.first_failure(errand.checks))
-
-    # --- waiting ---------------------------------------------------------------------------------
-
-    def _park(self, topic: str) -> threading.Event:
-        """A bell that the next Publish on the topic rings; hung up under the lock, so none is missed."""
-        bell = threading.Event()
-        self._parked.setdefault(topic, []).append(bell)
-        return bell
-
-    def _wait(self, topic: str, bell: threading.Event | None, deadline: float, seats: str | None) -> bool:
-        """Wait for the bell; False if the deadline was over before."""
-        assert bell is not None
-        left_s = deadline - self.now()
-        try:
-            if bell.is_set():
-                return True
-            if left_s <= 0:
-                return False
-            with self._seat(seats):
-                bell.wait(left_s)
-            return True
-        finally:
-            self._leave(topic, bell)
-
-    @contextmanager
-    def _seat(self, seats: str | None) -> Iterator[None]:
-        taken = self._seats.get(seats or "")
-        if taken and not taken.acquire(blocking=False):
-            raise Busy
-        try:
-            yield
-        finally:
-            if taken:
-                taken.release()
-
-    def _leave(self, topic: str, bell: threading.Event) -> None:
-        with self._lock:
-            parked = self._parked.get(topic, [])
-            if bell in parked:
-                parked.remove(bell)
-            if not parked:
-                self._parked.pop(topic, None)
 
     # --- threads -----------------------------------------------------------------------------------
 

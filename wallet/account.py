@@ -133,6 +133,7 @@ class Wallet:
 
     def look(self, *, whole: bool = False) -> View:
         """Walk the chain for everything the wallet has, and hand over again what the node lost."""
+        self._file.refresh()
         self._check_network()
         return self._look(whole=whole)
 
@@ -146,6 +147,7 @@ class Wallet:
 
     def address(self) -> Receiving:
         """The first address that nobody has paid yet. Changes nothing."""
+        self._file.refresh()
         try:
             used = self._used_receiving()
         except NodeUnreachable as error:
@@ -218,11 +220,12 @@ class Wallet:
 
     def draft(self, order: Order) -> Draft:
         """What `pay` would do now, for somebody to look at. Sends and remembers nothing."""
+        self._file.refresh()
         self._check_network()
         self._catch_up()
         try:
             return self._draft(order)
-        except ShortOfFunds:
+        except (ShortOfFunds, ChainLimit):
             self._catch_up(thorough=True)
             return self._draft(order)
 
@@ -247,7 +250,7 @@ class Wallet:
             try:
                 draft = self._draft(order, avoid)
                 return self._hand_over(draft)
-            except ShortOfFunds:
+            except (ShortOfFunds, ChainLimit):
                 if thorough:
                     raise
             except NodeRefused as refused:

@@ -55,9 +55,13 @@ class WalletFile:
     def locked(self, pause: Pause) -> Iterator[None]:
         """Be the only one to change the file meanwhile, and see what the last one left."""
         with exclusive(self.path, pause):
-            if self._stamp != self._stat():
-                self._load()
+            self.refresh()
             yield
+
+    def refresh(self) -> None:
+        """Read the file again if it is another than when last read. Needs no lock: it is always whole."""
+        if self._stamp != self._stat():
+            self._load()
 
     def save(self, state: State) -> None:
         """Write the state; to be called with the lock held."""

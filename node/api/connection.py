@@ -101,7 +101,11 @@ class RequestParser(HTTPRequestParser):
         elif self._too_large():
             self.error = Refusal(413, f"body over {self.body_max} bytes")
             self.completed = True
-        return len(chunk) if self.error else taken
+        if self.error:
+            # Else the channel would ask for the body all the same, and forget the error.
+            self.expect_continue = False
+            return len(chunk)
+        return taken
 
     def _too_large(self) -> bool:
         if self.body_rcv is None:

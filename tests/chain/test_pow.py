@@ -1,5 +1,6 @@
 """Compact bits, work, and the difficulty rule against BCH's published runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_bits_that_are_no_target_are_refused(bits: int) -> None:
     with pytest.raises(Invalid) as refused:
         check_pow(make_header(4, BlockHash(bytes(32)), bytes(32), 0, bits, 0), REGTEST)
     assert refused.value.code is Reject.HIGH_HASH
+
+
+def test_a_hash_may_equal_the_target() -> None:
+    header = make_header(4, BlockHash(bytes(32)), bytes(32), 0, 0x207FFFFF, 0)
+    target = target_from_bits(0x207FFFFF)
+    check_pow(replace(header, hash=BlockHash(target.to_bytes(32, "little"))), REGTEST)
+    with pytest.raises(Invalid):
+        check_pow(replace(header, hash=BlockHash((target + 1).to_bytes(32, "little"))), REGTEST)
 
 
 # --- aserti3-2d -----------------------------------------------------------------------------

@@ -201,19 +201,20 @@ class World:
             if not isinstance(reply, Park):
                 return reply
             assert self.now < start + within_s, f"no reply on {reply.topic}"
-            seen = len(node.published)
-            topic = reply.topic
-            self.until(lambda: any(p.topic == topic for p in node.published[seen:]), within_s)
+            self._wait(node, reply.topic, within_s)
 
-    def mine(self, node: SimNode, blocks: int = 1, script: bytes | None = None) -> Block:
-        """Blocks found by a node; the last of them."""
-        for _ in range(blocks):
-            script_now = script or lock(number=node.index)
-            candidate = self.call(node, lambda core, now: core.template(script_now, now))
-            header = solve(candidate.header, SOLVE_MAX)
-            assert header is not None
-            block = make_block(header, candidate.txs)
-            self.give(node, block)
+    def _wait(self, node: SimNode, topic: str, within_s: float) -> None:
+        seen = len(node.published)
+        self.until(lambda: any(event.topic == topic for event in node.published[seen:]), within_s)
+
+    def mine(self, node: SimNode) -> Block:
+        """A block found by a node."""
+        script = lock(number=node.index)
+        candidate = self.call(node, lambda core, now: core.template(script, now))
+        header = solve(candidate.header, SOLVE_MAX)
+        assert header is not None
+        block = make_block(header, candidate.txs)
+        self.give(node, block)
         return block
 
     def give(self, node: SimNode, block: Block) -> str | None:

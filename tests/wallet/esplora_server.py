@@ -65,6 +65,9 @@ class Chain:
     """Every transaction that came, taken or not."""
     serial: int = 0
     paid: int = -1
+    _known: dict[Txid, tuple[Tx, int | None]] = field(default_factory=dict)
+    _scripts: dict[bytes, list[Tx]] = field(default_factory=dict)
+    _known_at: object = None
 
     @property
     def height(self) -> int:
@@ -74,25 +77,43 @@ class Chain:
         for height, (_, txs) in enumerate(self.blocks):
             yield from ((tx, height) for tx in txs)
 
+    def known(self) -> dict[Txid, tuple[Tx, int | None]]:
+        """Every transaction with its height, or None while unconfirmed. Kept until something changes."""
+        state = (self.serial, len(self.blocks), tuple(self.pool))
+        if self._known_at != state:
+            self._known = {tx.txid: (tx, height) for tx, height in self.confirmed()}
+            self._known |= {txid: (tx, None) for txid, tx in self.pool.items()}
+            self._scripts = {}
+            for tx, _ in self._known.values():
+                for script_hash in self._touched(tx):
+                    self._scripts.setdefault(script_hash, []).append(tx)
+            self._known_at = state
+        return self._known
+
+    def _touched(self, tx: Tx) -> set[bytes]:
+        locks = {output.script for output in tx.outputs}
+        for spent in tx.inputs:
+            if spent.outpoint != NULL_OUTPOINT:
+                source = self._known[outpoint_txid(spent.outpoint)][0]
+                locks.add(source.outputs[outpoint_index(spent.outpoint)].script)
+        return {sha256(lock) for lock in locks}
+
     def find(self, txid: Txid) -> tuple[Tx, int | None] | None:
-        for tx, height in self.confirmed():
-            if tx.txid == txid:
-                return tx, height
-        return (self.pool[txid], None) if txid in self.pool else None
+        return self.known().get(txid)
 
     def output(self, point: OutPoint) -> TxOut:
-        found = self.find(outpoint_txid(point))
-        assert found
-        return found[0].outputs[outpoint_index(point)]
+        return self.known()[outpoint_txid(point)][0].outputs[outpoint_index(point)]
 
-    def coins(self, *, unconfirmed: bool = True) -> dict[OutPoint, Coin]:
+    def coins(self) -> dict[OutPoint, Coin]:
+        """Every unspent output; the unconfirmed have the next block's height."""
         coins: dict[OutPoint, Coin] = {}
-        rows = [*self.confirmed()] + [(tx, self.height + 1) for tx in self.pool.values() if unconfirmed]
-        for tx, height in rows:
+        for tx, height in self.known().values():
             for spent in tx.inputs:
                 coins.pop(spent.outpoint, None)
             for index, output in enumerate(tx.outputs):
-                coins[outpoint(tx.txid, index)] = Coin.make(height, tx.is_coinbase, output)
+                coins[outpoint(tx.txid, index)] = Coin.make(
+                    self.height + 1 if height is None else height, tx.is_coinbase, output
+                )
         return coins
 
     # What happens
@@ -128,6 +149,7 @@ class Chain:
 
     def rewind(self, depth: int) -> None:
         """The last blocks go; their payments are back in the mempool."""
+        self.serial += 1
         gone, self.blocks = self.blocks[-depth:], self.blocks[:-depth]
         returned = {tx.txid: tx for _, txs in gone for tx in txs if not tx.is_coinbase}
         self.pool = {**returned, **self.pool}
@@ -143,7 +165,7 @@ class Chain:
         if tx.txid in self.pool:
             return
         coins = self.coins()
-        if any(outpoint(tx.txid, i) in self.coins(unconfirmed=False) for i in range(len(tx.outputs))):
+        if self.find(tx.txid):
             raise Refuse("-27: Transaction outputs already in utxo set")
         if any(spent.outpoint not in coins for spent in tx.inputs):
             raise Refuse("-25: bad-txns-inputs-missingorspent")
@@ -161,7 +183,10 @@ class Chain:
         if not good:
             raise Refuse("-26: mempool-script-verify-flag-failed")
         self.pool[tx.txid] = tx
-        if any(len(row) > ROW_MAX for row in (self.ancestors(tx.txid), *map(self.descendants, self.ancestors(tx.txid)))):
+        rows = {txid: self.ancestors(txid) for txid in self.pool}
+        if len(rows[tx.txid]) > ROW_MAX or any(
+            sum(txid in row for row in rows.values()) > ROW_MAX for txid in rows[tx.txid]
+        ):
             del self.pool[tx.txid]
             raise Refuse("-26: too-long-mempool-chain, too many unconfirmed ancestors [limit: 25]")
 
@@ -182,20 +207,13 @@ class Chain:
         parents = (outpoint_txid(spent.outpoint) for spent in self.pool[txid].inputs)
         return {txid}.union(*(self.ancestors(parent) for parent in parents))
 
-    def descendants(self, txid: Txid) -> set[Txid]:
-        return {other for other in self.pool if txid in self.ancestors(other)}
-
     # What Esplora says of it
 
     def script_txs(self, script_hash: bytes) -> tuple[list[Tx], list[Tx]]:
         """Unconfirmed, and confirmed newest first."""
-
-        def touches(tx: Tx) -> bool:
-            locks = [o.script for o in tx.outputs]
-            locks += [self.output(i.outpoint).script for i in tx.inputs if i.outpoint != NULL_OUTPOINT]
-            return any(sha256(lock) == script_hash for lock in locks)
-
-        return [tx for tx in self.pool.values() if touches(tx)], [tx for tx, _ in self.confirmed() if touches(tx)][::-1]
+        known = self.known()
+        txs = self._scripts.get(script_hash, [])
+        return [t for t in txs if known[t.txid][1] is None], [t for t in txs if known[t.txid][1] is not None][::-1]
 
     def status(self, height: int | None) -> dict[str, Any]:
         if height is None:
@@ -276,7 +294,11 @@ class Chain:
 
 
 def output_json(output: TxOut) -> dict[str, Any]:
-    return {"scriptpubkey": output.script.hex(), "scriptpubkey_address": encode_address(output.script), "value": output.value}
+    return {
+        "scriptpubkey": output.script.hex(),
+        "scriptpubkey_address": encode_address(output.script),
+        "value": output.value,
+    }
 
 
 class Server(ThreadingHTTPServer):

@@ -119,7 +119,10 @@ def test_a_taproot_key_on_no_point_is_refused() -> None:
 @pytest.mark.parametrize("script", [p2wpkh_script(bytes(20)), p2pkh_script(bytes(20)), p2tr_script(G_X)])
 def test_addresses_that_can_be_paid(script: bytes) -> None:
     assert payable_script(f" {encode_address(script)} ") == script
-    assert payable_script((encode_address(script) or "").upper() if script[0] != 0x76 else encode_address(script) or "") == script
+    assert (
+        payable_script((encode_address(script) or "").upper() if script[0] != 0x76 else encode_address(script) or "")
+        == script
+    )
 
 
 TEST = AddressFormat("tb", 0x6F, 0xC4)

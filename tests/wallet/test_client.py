@@ -178,7 +178,9 @@ def test_answers_of_another_shape(server: Server, client: Esplora, body: str) ->
             call(bytes(32))
 
 
-@pytest.mark.parametrize("body", ["{}", "[]", '{"a": 1}', '{"1": -1}', '{"1": "x"}', '{"1": 1e999999999}', '{"1": null}'])
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", '{"a": 1}', '{"1": -1}', '{"1": "x"}', '{"1": 1e999999999}', '{"1": null}']
+)
 def test_estimates_that_are_none(server: Server, client: Esplora, body: str) -> None:
     server.before = lambda _: (200, body)
     with pytest.raises(NodeError, match="not the Esplora API's"):
@@ -200,7 +202,9 @@ def test_what_a_refusal_says_is_one_safe_line(server: Server, client: Esplora) -
 def test_nobody_there(closed_url: str) -> None:
     with Esplora([closed_url]) as client, pytest.raises(NodeUnreachable) as error:
         client.tip_height()
-    assert str(error.value) == f"no node answers at {closed_url}: start one (`devnet up` or `groatd`), or give --node URL"
+    assert (
+        str(error.value) == f"no node answers at {closed_url}: start one (`devnet up` or `groatd`), or give --node URL"
+    )
 
 
 def test_the_next_node_is_asked_and_stayed_with(closed_url: str, server: Server) -> None:
@@ -223,7 +227,9 @@ def test_a_node_that_says_no_is_believed(server: Server, closed_url: str) -> Non
         assert other.requests == []
 
 
-def test_a_node_that_is_starting_is_asked_again(server: Server, client: Esplora, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_is_starting_is_asked_again(
+    server: Server, client: Esplora, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = [(503, "loading"), (503, "loading")]
     server.before = lambda _: answers.pop() if answers else None
     monkeypatch.setattr(client_module, "NOT_READY_PAUSE_S", 0.01)
@@ -238,7 +244,9 @@ def test_a_node_that_never_gets_ready(server: Server, monkeypatch: pytest.Monkey
         client.tip_height()
 
 
-@pytest.mark.parametrize("url", ["", "ftp://host", "http://", "http://host:0", "http://host:x", "http://host:99999", "http://h?q=1"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://host", "http://", "http://host:0", "http://host:x", "http://host:99999", "http://h?q=1"]
+)
 def test_what_is_no_node(url: str) -> None:
     with pytest.raises(WalletError, match="is no node address: write it like http://127.0.0.1:18443"):
         Esplora([url])

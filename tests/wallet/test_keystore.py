@@ -138,7 +138,8 @@ def test_damaged_documents(broken: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x00", b"{", b"nonsense", b'{"groat_wallet": NaN}', b'{"a": 1, "a": 1}', b"[" * 100_000, b"\xff\xfe"]
+    "content",
+    [b"", b"\x00", b"{", b"nonsense", b'{"groat_wallet": NaN}', b'{"a": 1, "a": 1}', b"[" * 100_000, b"\xff\xfe"],
 )
 def test_what_is_no_json(content: bytes) -> None:
     with pytest.raises(DamagedFile):
@@ -211,7 +212,9 @@ def test_a_file_of_other_words_is_noticed(path: Path) -> None:
     # The seal fits, but the words are another account's: only whoever knows the password can make such a file.
     other = AccountSecret(words_from_entropy(b"\x01" * 16)).xpub
     identity = Identity("regtest", REGTEST.network_id, other)
-    path.write_bytes(encode_keystore(identity, seal_words(WORDS, "x", identity, CHEAP), json.loads(path.read_bytes())["state"]))
+    path.write_bytes(
+        encode_keystore(identity, seal_words(WORDS, "x", identity, CHEAP), json.loads(path.read_bytes())["state"])
+    )
     with pytest.raises(DamagedFile, match="another account's"):
         WalletFile(path).open_secret("x")
 

@@ -51,7 +51,9 @@ def test_coins_up_to_the_gap_limit_and_from_there_on(client: Esplora, chain: Cha
     assert KeyPath(RECEIVE, 62) in values(found)
 
 
-def test_spent_coins_are_gone_and_their_addresses_settle(client: Esplora, chain: Chain, wallet: Wallet, account: Account) -> None:
+def test_spent_coins_are_gone_and_their_addresses_settle(
+    client: Esplora, chain: Chain, wallet: Wallet, account: Account
+) -> None:
     chain.pay(receive(account, 0), COIN)
     wallet.pay(wallet.order(STRANGER_ADDRESS, COIN, subtract_fee=True))
     assert look(client, account).coins == []
@@ -65,7 +67,9 @@ def test_spent_coins_are_gone_and_their_addresses_settle(client: Esplora, chain:
     assert (found.txs, found.settled, found.next_index(RECEIVE)) == ({}, {KeyPath(RECEIVE, 0)}, 1)
 
 
-def test_a_miners_address_with_hundreds_of_coins(client: Esplora, server: Server, chain: Chain, account: Account) -> None:
+def test_a_miners_address_with_hundreds_of_coins(
+    client: Esplora, server: Server, chain: Chain, account: Account
+) -> None:
     script = receive(account, 0)
     coinbases = chain.mine(230, script)
     paid = chain.pay(script, 7_000)
@@ -138,7 +142,9 @@ def test_a_reorganisation_takes_coins_back(chain: Chain, wallet: Wallet, account
     chain.mine(1, receive(account, 0))
     chain.mine(99)
     chain.pay(receive(account, 0), 9_000)
-    assert wallet.balance() == Balance(confirmed=50 * COIN + 9_000, unconfirmed=0, immature=0, spendable=50 * COIN + 9_000)
+    assert wallet.balance() == Balance(
+        confirmed=50 * COIN + 9_000, unconfirmed=0, immature=0, spendable=50 * COIN + 9_000
+    )
     chain.rewind(1)
     assert wallet.balance() == Balance(confirmed=50 * COIN, unconfirmed=9_000, immature=0, spendable=50 * COIN + 9_000)
     chain.rewind(50)

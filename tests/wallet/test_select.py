@@ -48,7 +48,13 @@ values = st.lists(st.integers(1, 10**9), min_size=1, max_size=40)
 
 
 @settings(max_examples=300, deadline=None)
-@given(values, st.integers(DUST, 2 * 10**9), st.sampled_from([1, 500, 1_000, 3_337, 50_000]), st.booleans(), st.integers(0, 9))
+@given(
+    values,
+    st.integers(DUST, 2 * 10**9),
+    st.sampled_from([1, 500, 1_000, 3_337, 50_000]),
+    st.booleans(),
+    st.integers(0, 9),
+)
 def test_every_choice_is_sound_and_none_is_missed(
     values: list[int], amount: int, rate: int, subtract: bool, seed: int
 ) -> None:

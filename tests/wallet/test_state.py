@@ -13,7 +13,17 @@ from wallet import state as state_module
 from wallet.derivation import KeyPath
 from wallet.errors import DamagedFile
 from wallet.fields import Fields, parse_json
-from wallet.state import Fate, OwnCoin, Pending, Snapshot, State, decode_state, encode_state, format_outpoint, parse_outpoint
+from wallet.state import (
+    Fate,
+    OwnCoin,
+    Pending,
+    Snapshot,
+    State,
+    decode_state,
+    encode_state,
+    format_outpoint,
+    parse_outpoint,
+)
 
 heights = st.integers(0, 2**31 - 1)
 amounts = st.integers(0, MAX_MONEY)
@@ -28,7 +38,9 @@ def pendings(draw: st.DrawFn) -> Pending:
     tx = make_tx(2, tuple(TxIn(p, b"", 0, (b"witness",)) for p in spent), (TxOut(draw(amounts), b"\x00" * 22),), 0)
     inputs = tuple((draw(amounts), draw(paths)) for _ in spent)
     outputs = ((0, draw(paths)),) if draw(st.booleans()) else ()
-    return Pending(tx.raw, draw(amounts), inputs, outputs, draw(heights), draw(st.sampled_from(Fate)), draw(st.none() | heights))
+    return Pending(
+        tx.raw, draw(amounts), inputs, outputs, draw(heights), draw(st.sampled_from(Fate)), draw(st.none() | heights)
+    )
 
 
 states = st.builds(
@@ -38,7 +50,10 @@ states = st.builds(
     st.lists(pendings(), max_size=3).map(tuple),
     st.none()
     | st.builds(
-        Snapshot, st.binary(min_size=32, max_size=32).map(BlockHash), heights, st.lists(own_coins, max_size=3).map(tuple)
+        Snapshot,
+        st.binary(min_size=32, max_size=32).map(BlockHash),
+        heights,
+        st.lists(own_coins, max_size=3).map(tuple),
     ),
     st.frozensets(paths, max_size=5),
 )
@@ -121,7 +136,16 @@ def test_a_snapshot_too_large_to_read_back_is_not_written(monkeypatch: pytest.Mo
 def test_outpoints_as_people_write_them() -> None:
     text = "00" * 31 + "ab:7"
     assert format_outpoint(parse_outpoint(text)) == text
-    for wrong in ("", "ab:1", "ab" * 32, "ab" * 32 + ":", "ab" * 32 + ":-1", "ab" * 32 + ":x", "zz" * 32 + ":0", "ab" * 32 + ":" + "9" * 10):
+    for wrong in (
+        "",
+        "ab:1",
+        "ab" * 32,
+        "ab" * 32 + ":",
+        "ab" * 32 + ":-1",
+        "ab" * 32 + ":x",
+        "zz" * 32 + ":0",
+        "ab" * 32 + ":" + "9" * 10,
+    ):
         with pytest.raises(ValueError, match="is not an outpoint: write txid:index"):
             parse_outpoint(wrong)
 

@@ -1,0 +1,139 @@
+"""Who waits for what: callers that the core has parked, and followers of its events.
+
+Owns no thread or lock. `Parking` is used under the runtime's lock; `Events` has one writer, also
+under that lock, and followers that need none.
+"""
+
+import contextlib
+import queue
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+API_SEATS = 16
+"""Threads of the API that may be held by waiting requests; one more gets `Busy`."""
+P2P_SEATS = 48
+"""The same for peers."""
+BUSY_RETRY_S = 1
+"""When to come again after `Busy`."""
+EVENTS_MAX = 1_024
+"""Published events kept for those who follow them; one who is slower misses some."""
+
+
+class Busy(Exception):
+    """As many requests wait already as may."""
+
+    retry_after_s = BUSY_RETRY_S
+
+
+class Bell:
+    """Rung once, heard once, in whichever order."""
+
+    def __init__(self) -> None:
+        self._strokes: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ring(self) -> None:
+        """Wake who waits, or will wait."""
+        self._strokes.put(None)
+
+    @property
+    def rung(self) -> bool:
+        """True if waiting would end at once."""
+        return not self._strokes.empty()
+
+    def wait(self, timeout_s: float) -> None:
+        """Until it rings, or the time is over."""
+        with contextlib.suppress(queue.Empty):
+            self._strokes.get(timeout=timeout_s)
+
+
+class Parking:
+    """Bells of parked callers by topic, and how many callers wait."""
+
+    def __init__(self) -> None:
+        self._bells: dict[str, list[Bell]] = {}
+        self._free = {"api": API_SEATS, "p2p": P2P_SEATS}
+
+    def park(self, topic: str) -> Bell:
+        """A bell that rings when something is published on the topic from now on."""
+        bell = Bell()
+        self._bells.setdefault(topic, []).append(bell)
+        return bell
+
+    def leave(self, topic: str, bell: Bell) -> None:
+        """Take a bell away, rung or not."""
+        bells = self._bells.get(topic, [])
+        if bell in bells:
+            bells.remove(bell)
+        if not bells:
+            self._bells.pop(topic, None)
+
+    def ring(self, topic: str) -> None:
+        """Wake all who wait for the topic."""
+        for bell in self._bells.pop(topic, ()):
+            bell.ring()
+
+    def ring_all(self) -> None:
+        """Wake everybody."""
+        for topic in list(self._bells):
+            self.ring(topic)
+
+    def sit(self, seats: str | None) -> None:
+        """Take one of these seats; None is the node's own business, and not counted. Raises Busy."""
+        if seats is None:
+            return
+        if not self._free[seats]:
+            raise Busy
+        self._free[seats] -= 1
+
+    def rise(self, seats: str | None) -> None:
+        """Give the seat back."""
+        if seats is not None:
+            self._free[seats] += 1
+
+
+class Happened(NamedTuple):
+    """A published event and its place in the order of all."""
+
+    number: int
+    topic: str
+    event: Mapping[str, Any]
+
+
+class Events:
+    """The last events that were published, and who waits for the next one."""
+
+    def __init__(self) -> None:
+        self._ring: deque[Happened] = deque(maxlen=EVENTS_MAX)
+        self._followers: queue.SimpleQueue[Bell] = queue.SimpleQueue()
+        self.last = 0
+        """The newest event's number."""
+
+    def publish(self, topic: str, event: Mapping[str, Any]) -> None:
+        """Append an event. One writer at a time."""
+        self._ring.append(Happened(self.last + 1, topic, event))
+        self.last += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Have all followers look."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._followers.get_nowait().ring()
+
+    def after(self, number: int, timeout_s: float) -> list[Happened]:
+        """The events after that number, waiting for one up to `timeout_s`. From any thread."""
+        if self.last <= number:
+            bell = Bell()
+            self._followers.put(bell)
+            # Only now is a look sure to miss nothing: whoever publishes later rings the bell.
+            if self.last <= number:
+                bell.wait(timeout_s)
+        return [happened for happened in self._copy() if happened.number > number]
+
+    def _copy(self) -> list[Happened]:
+        while True:
+            try:
+                return list(self._ring)
+            except RuntimeError:  # it grew under the iterator
+                continue
