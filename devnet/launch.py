@@ -18,6 +18,8 @@ from devnet.state import LOCK_FILE, STATE_FILE, Devnet, DevnetError, load, locke
 
 PORT_MAX = 65_535
 SUBMIT_TIMEOUT_S = 60.0
+MINING_S = 2
+"""About how long the first blocks take; less than any network's limit on times ahead of the clock."""
 FIXED = ("nodes", "network", "spacing_s")
 """What a devnet keeps for life; the rest may change while it is down."""
 
@@ -80,12 +82,11 @@ def _found(folder: Path, plan: Plan, screen: Screen) -> Devnet:
     params = _choose_params(devnet, screen)
     with screen.step("creating the wallet"):
         devnet = save(replace(devnet, address=funds.create(devnet, params)))
-    blocks = _mine(devnet, params, screen)
     try:
-        with screen.step("starting the nodes") as say:
-            devnet = _seed(devnet, blocks, say)
-            devnet = network.start(devnet, range(devnet.nodes), say)
-            say("splitting the first coin into many")
+        blocks = _seed(devnet, params, screen)
+        with screen.step("starting the miners") as say:
+            devnet = network.start(load(folder) or devnet, range(devnet.nodes), say)
+        with screen.step("splitting the first coin into many"):
             funds.split(devnet, devnet.api_url(0), blocks[0])
         return save(replace(devnet, ready=True))
     except BaseException:
@@ -117,26 +118,26 @@ def _toml(setting: str | int | bool) -> str:
     return f'"{setting}"' if isinstance(setting, str) else str(setting)
 
 
-def _mine(devnet: Devnet, params: Params, screen: Screen) -> Sequence[Block]:
-    script = decode_address(devnet.address)
-    with screen.bar(f"mining the first {FIRST_BLOCKS} blocks", FIRST_BLOCKS) as progress:
-        return mine_first_blocks(params, script, int(time.time()), devnet.spacing_s, progress)
-
-
-def _seed(devnet: Devnet, blocks: Sequence[Block], say: network.Say) -> Devnet:
-    """Give every node the first blocks, and stop the miners-to-be again.
+def _seed(devnet: Devnet, params: Params, screen: Screen) -> Sequence[Block]:
+    """Start all nodes, give them the first blocks, and stop the miners-to-be again.
 
     Nobody mines meanwhile: the first blocks are so easy that a miner would add branches of its own.
     """
-    idle = network.start(replace(devnet, miners=0), range(devnet.nodes), say)
-    say("handing the first blocks over")
-    calls = [("submitblock", (block.raw.hex(),)) for block in blocks]
-    refused = set(network.client(idle, 0, SUBMIT_TIMEOUT_S).batch(calls)) - {None}
-    if refused:
-        raise DevnetError(f"node 0 refused the first blocks: {min(refused)}")
-    network.wait_agreement(idle, len(blocks), say)
-    idle = network.stop(idle, range(devnet.miners), say)
-    return save(replace(idle, miners=devnet.miners))
+    with screen.step("starting the nodes") as say:
+        idle = network.start(replace(devnet, miners=0), range(devnet.nodes), say)
+    script = decode_address(devnet.address)
+    with screen.bar(f"mining the first {FIRST_BLOCKS} blocks", FIRST_BLOCKS) as progress:
+        # The schedule of blocks starts with the last one's time: not before they can go on.
+        blocks = mine_first_blocks(params, script, int(time.time()) + MINING_S, devnet.spacing_s, progress)
+    with screen.step("handing the first blocks over") as say:
+        calls = [("submitblock", (block.raw.hex(),)) for block in blocks]
+        refused = set(network.client(idle, 0, SUBMIT_TIMEOUT_S).batch(calls)) - {None}
+        if refused:
+            raise DevnetError(f"node 0 refused the first blocks: {min(refused)}")
+        network.wait_agreement(idle, len(blocks), say)
+        idle = network.stop(idle, range(devnet.miners), say)
+    save(replace(idle, miners=devnet.miners))
+    return blocks
 
 
 def remove_parts(devnet: Devnet) -> None:

@@ -11,6 +11,7 @@ from platformdirs import user_data_dir
 
 from chain.hashes import to_hex
 from node.config import (
+    INTERVAL_MAX_S,
     MINE_INTERVAL_S,
     THREADS_MAX,
     Config,
@@ -39,6 +40,7 @@ def main() -> None:
     except click.ClickException as error:
         # A value that cannot be used is no wrong usage.
         if isinstance(error, click.UsageError) and type(error) is not click.BadParameter:
+            error.ctx = error.ctx or click.Context(groatd, info_name="groatd")  # so that it shows the usage
             error.show()
             exit_code = 2
         else:
@@ -83,8 +85,8 @@ def _toml_value(option: click.Option, setting: Any, where: str) -> Any:
         return [_toml_value_of(str, each, where) for each in settings]
     if option.is_flag:
         return _toml_value_of(bool, setting, where)
-    is_number = isinstance(option.type, click.types.IntParamType | click.types.FloatParamType)
-    return _toml_value_of((int, float) if is_number else str, setting, where)
+    kinds: dict[str, Any] = {"integer range": int, "float range": (int, float)}
+    return _toml_value_of(kinds.get(option.type.name, str), setting, where)
 
 
 def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
@@ -142,7 +144,7 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 )
 @click.option(
     "--mine-interval",
-    type=click.FloatRange(0.001),
+    type=click.FloatRange(0.001, INTERVAL_MAX_S),
     default=MINE_INTERVAL_S,
     show_default=True,
     metavar="SECONDS",

@@ -23,9 +23,7 @@ NEARLY_FULL_WEIGHT = 4_000
 """Weight units: with no more room than this, few packages could fit."""
 
 
-def select_for_block(
-    view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops: int = MAX_SIGOPS_COST
-) -> list[Entry]:
+def select_for_block(view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops: int = MAX_SIGOPS_COST) -> list[Entry]:
     """Entries for a block of at most this weight and signature-operation cost, parents first.
 
     Room for header and coinbase is left. Works on a copy, so it may run without the lock.

@@ -238,9 +238,7 @@ class Chainstate:
             assert entry.parent is not None
             block = self._body(entry)
             try:
-                connected = connect_block(
-                    block, context_after(entry.parent), builder.coin, self.params, self._known
-                )
+                connected = connect_block(block, context_after(entry.parent), builder.coin, self.params, self._known)
             except Invalid as reason:
                 raise _Fault(entry, reason) from None
             builder.add(connected.delta)

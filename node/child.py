@@ -25,7 +25,9 @@ class Child:
     def __init__(self, module: str, *arguments: str) -> None:
         """Start `python -m module`. Raises OSError."""
         environment = {name: text for name, text in os.environ.items() if not name.startswith("GROAT_")}
-        environment["PYTHONPATH"] = str(ROOT)
+        # The child runs elsewhere, so paths relative to here would mean something else there.
+        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(os.path.isabs, inherited)])
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             bufsize=0,

@@ -13,6 +13,7 @@ from node.ports import Endpoint
 
 MINE_INTERVAL_S = 10
 """Between the blocks of `regtest --mine`."""
+INTERVAL_MAX_S = 1_000_000.0
 THREADS_MAX = 1024
 """Miner processes."""
 
@@ -131,6 +132,8 @@ def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: 
         script = decode_address(address)
     except AddressError as error:
         raise ConfigError(f"--mine: {address!r} is no address of this network: {_one_line(error)}") from None
+    if not interval_s <= INTERVAL_MAX_S:  # not a number is not below either
+        raise ConfigError(f"--mine-interval: {interval_s} is no number of seconds")
     return Mine(script, threads, duty_percent, None if params.asert else interval_s)
 
 

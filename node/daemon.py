@@ -55,10 +55,9 @@ def run(config: Config) -> str | None:
     """
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, _interrupt)
-    make_folder(config.folder)
     with ExitStack() as stack:
-        stack.callback(Cookie(config.cookie).remove)
-        node = _Running(config, stack)
+        stack.callback(prepare_folder(config).remove)
+        node = Running(config, stack)
         try:
             node.start()
             return node.wait()
@@ -69,6 +68,12 @@ def run(config: Config) -> str | None:
                 signal.signal(signal_number, signal.SIG_IGN)
             node.stop()
             log.info("stopped")
+
+
+def prepare_folder(config: Config) -> Cookie:
+    """The network's folder, ours alone as long as the cookie in it is not removed. Raises ConfigError."""
+    make_folder(config.folder)
+    return Cookie(config.cookie)
 
 
 def choose_engine(name: str) -> Engine:
@@ -88,7 +93,7 @@ def spare_cores() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
-class _Running:
+class Running:
     """The parts of one node and the order in which they start and stop."""
 
     def __init__(self, config: Config, stack: ExitStack) -> None:
@@ -110,7 +115,7 @@ class _Running:
             partial(self._runtime.spawn, joined=False),
             self._runtime.now,
         )
-        self._listeners: list[Listener] = []
+        self.listeners: list[Listener] = []
         self._saved: object = None
         self._loaded = False
         """The saved mempool is back: from now on it may be overwritten."""
@@ -141,7 +146,7 @@ class _Running:
             if self._loaded:
                 self._save_mempool()
         self._runtime.close()
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.stop()
         self._courier.close_all()
         self._runtime.join(JOIN_S)
@@ -169,7 +174,7 @@ class _Running:
         except OSError as error:
             where = ", ".join(map(str, endpoints))
             raise ConfigError(f"{option}: cannot listen on {where}: {error.strerror or error}") from None
-        self._listeners.append(listener)
+        self.listeners.append(listener)
         self._runtime.spawn(site.name, listener.run)
         return listener.endpoints
 

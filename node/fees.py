@@ -187,9 +187,7 @@ class FeeEstimator:
             rates.append(min((rate for rate in known if rate is not None), default=None))
         return FeeView(tuple(rates))
 
-    def _estimate_one(
-        self, target: int, seen: list[tuple[float, float, list[float], list[float]]]
-    ) -> float | None:
+    def _estimate_one(self, target: int, seen: list[tuple[float, float, list[float], list[float]]]) -> float | None:
         """The mean rate of the worst-paid group of buckets that was mined in time."""
         answer = None
         rates = mined = in_time = missed = 0.0

@@ -30,8 +30,8 @@ from node.peers.messages import Hello
 from node.peers.network import Network, PeerInfo
 from node.pool.entry import Entry as PoolEntry
 from node.pool.entry import Removed
-from node.pool.orphans import Orphans
 from node.pool.inputs import MissingInputs
+from node.pool.orphans import Orphans
 from node.ports import Answer, Effect, Endpoint, Park, PeerId, Publish, Step, Store, Verified, Verify
 from node.view import View
 

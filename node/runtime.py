@@ -12,16 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from chain.block import Header
 from chain.errors import Rejected
+from node.parts import Carrier, Core, Solver
 from node.ports import (
     Answer,
     Close,
     Dial,
     Effect,
-    Failed,
     Park,
     PeerId,
     Publish,
@@ -56,46 +56,6 @@ TIP, OVER = "tip", "over"
 
 class NotReady(Exception):
     """The node is still starting, or already stopping: come again later."""
-
-
-class Core(Protocol):
-    """The node as a machine without threads; `node.node.Node` is one."""
-
-    view_version: int
-    """Changes whenever a new View is to be published."""
-    ready: bool
-    """The best chain of the stored blocks is committed."""
-
-    def start(self, now: float) -> Step[None]: ...
-    def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]: ...
-    def tick(self, now: float) -> Step[None]: ...
-    def view(self) -> View: ...
-    def peer_of(self, token: bytes) -> PeerId | None: ...
-
-
-class Carrier(Protocol):
-    """Takes requests to peers. Called under the lock, so it never waits; `node.courier` is one."""
-
-    def send(self, effect: Send) -> Failed | None:
-        """Queue a request; why not, if not."""
-        ...
-
-    def dial(self, effect: Dial) -> Failed | None:
-        """Queue a greeting; why not, if not."""
-        ...
-
-    def close(self, peer: PeerId) -> None:
-        """Forget what is queued for a peer."""
-        ...
-
-
-class Solver(Protocol):
-    """Does proof of work; `node.mining.MinerPool` is one."""
-
-    def solve(self, header: Header, deadline: float, is_wanted: Callable[[], bool]) -> Header | None: ...
-    def wake(self) -> None:
-        """Have `solve` ask at once whether it is still wanted."""
-        ...
 
 
 _Errand = Verify | tuple[PeerId | None, Answer]
@@ -247,10 +207,6 @@ class Runtime:
             deadline = reply.deadline if deadline is None else min(deadline, reply.deadline)
             if not self._wait(reply.topic, bell, deadline, seats):
                 return None
-
-    def handle(self, peer: PeerId | None, message: Any) -> Any:
-        """Give the core a peer's message; its reply, None if there is none. Raises as `call`."""
-        return self.call(lambda core, now: core.handle(peer, message, now), "p2p")
 
     def deliver(self, peer: PeerId | None, answer: Answer) -> None:
         """Give the core what a request to a peer brought; nobody waits for a reply."""

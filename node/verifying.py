@@ -52,6 +52,8 @@ class Verifier:
             if self._child is None:
                 self._child = Child("node.verifier", "--engine", self._engine_name)
             self._write(self._child, BATCH_HEAD.pack(count) + checks)
+        except BrokenPipeError:
+            raise VerifierLost(self.stop()) from None
         except OSError as error:
             self.stop()
             raise VerifierLost(str(error)) from None

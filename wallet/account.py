@@ -236,7 +236,7 @@ class Wallet:
             held = self._holdings()
             fresh = draft.change is None or draft.change.path.index >= held.change_next
             if not fresh or any(coin.outpoint not in held.coins for coin in draft.coins):
-                raise WalletError("another payment took the same coins meanwhile: nothing was sent; run it again")
+                raise WalletError("another payment of this wallet came in between: nothing was sent; run it again")
             try:
                 return self._hand_over(draft)
             except NodeRefused as refused:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 from platformdirs import user_data_path
 from rich.console import Console
 from rich.table import Table
@@ -39,12 +40,15 @@ class Settings:
     json: bool = False
     wallet: Path = field(default_factory=lambda: user_data_path("groat") / "wallet.json")
     nodes: list[str] = field(default_factory=list)
+    """From the command line."""
+    nodes_around: list[str] = field(default_factory=list)
+    """From the environment: what counts where the command line names none."""
     password_file: Path | None = None
 
     @property
     def node_urls(self) -> list[str]:
         """Nodes to try, best first."""
-        return self.nodes or [DEFAULT_NODE]
+        return self.nodes or self.nodes_around or [DEFAULT_NODE]
 
     def password(self, *, confirm: bool = False) -> str:
         """From the file, the environment, or a person. Raises WalletError where none of them has it."""
@@ -81,7 +85,8 @@ def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
     if not given:
         return
     if param.name == "node":
-        settings.nodes += given
+        around = context.get_parameter_source("node") is ParameterSource.ENVIRONMENT
+        (settings.nodes_around if around else settings.nodes).extend(given)
     else:
         setattr(settings, param.name or "", given)
 
@@ -132,7 +137,19 @@ def global_options(*, environment: bool) -> list[click.Parameter]:
     ]
 
 
-class Command(click.Command):
+class _Usage(click.Command):
+    """Errors of usage always show the usage, an option without its argument included."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
+class Command(_Usage):
     """A subcommand, with the global options in a section of their own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -152,7 +169,7 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
-class Group(click.Group):
+class Group(_Usage, click.Group):
     """The command line as a whole: where errors become one line and an exit code."""
 
     command_class = Command

@@ -45,6 +45,8 @@ class Cost:
     p: int = 1
 
 
+NEW_COST = Cost()
+"""Of wallets made here."""
 COST_N_MAX, COST_R_MAX, COST_P_MAX = 2**20, 16, 8
 """A file that asks for more than these is refused: opening it could take all memory, or years."""
 COST_BYTES_MAX = 2**30
@@ -83,8 +85,8 @@ class Keystore:
 
 
 def seal_words(words: str, password: str, identity: Identity, cost: Cost | None = None) -> Seal:
-    """Encrypt the words. `cost` is for tests that seal many."""
-    cost = cost or Cost()
+    """Encrypt the words; `cost` is NEW_COST but in tests."""
+    cost = cost or NEW_COST
     salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
     key = _stretch(password, salt, cost)
     secret = json.dumps({"words": words}).encode()

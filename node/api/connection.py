@@ -152,6 +152,9 @@ class Channel(HTTPChannel):
 
     request: Any = None
     close_when_flushed: bool = False
+    cut_off = False
+    """To be closed at once, whatever is unsent. (waitress's `will_close` waits until the client
+    takes something, which may be never.)"""
     refused = False
     """A refusal is on its way out: drain before closing."""
     started_at: float | None = None
@@ -176,11 +179,14 @@ class Channel(HTTPChannel):
         elif self.request is not before:
             self.started_at = self.last_activity
         if len(self.requests) > PIPELINE_MAX:
-            self.will_close = True
+            self.cut_off = True
         return taken
 
     def readable(self) -> bool:
-        """True if more input is wanted now."""
+        """True if more input is wanted now. Asked before every wait."""
+        if self.cut_off:
+            self.handle_close()
+            return False
         return self.draining_since is not None or bool(super().readable())
 
     def handle_read(self) -> None:
@@ -216,7 +222,9 @@ class Channel(HTTPChannel):
 
     def writable(self) -> bool:
         """True if there is something to send, or to close."""
-        return bool(self.will_close if self.draining_since is not None else super().writable())
+        if self.cut_off or self.draining_since is not None:
+            return False
+        return bool(super().writable())
 
     def service(self) -> None:
         """Run one request; called in a worker thread."""
@@ -233,7 +241,7 @@ class Channel(HTTPChannel):
     def watch(self, now: float) -> None:
         """Called every second: end what has taken too long."""
         if self.draining_since is not None:
-            self.will_close = self.will_close or now > self.draining_since + LINGER_S
+            self.cut_off = self.cut_off or now > self.draining_since + LINGER_S
             return
         if self.started_at is not None and now > self.started_at + REQUEST_S:
             self._expire()
@@ -243,14 +251,14 @@ class Channel(HTTPChannel):
         elif self.sending_since is None:
             self.sending_since = now
         elif now > self.sending_since + RESPONSE_S:
-            self.will_close = True
+            self.cut_off = True
 
     def _expire(self) -> None:
         """The request did not come in within its time."""
         self.started_at = None
         with self.requests_lock:
             if self.request is None or self.requests:
-                self.will_close = True
+                self.cut_off = True
                 return
             # A request of which not even the header is here answers as HTTP/1.0.
             self.request.error = Refusal(408, f"request not complete after {REQUEST_S} s")

@@ -38,7 +38,7 @@ class ScanTurn:
         self._turn.put(None)
 
 
-class _Hasher:
+class CoinSetHasher:
     """The coin set's hash as Core defines it; coins have to come in Core's order."""
 
     def __init__(self, hash_type: str) -> None:
@@ -68,7 +68,7 @@ def gettxoutsetinfo(call: Call, hash_type: str, hash_or_height: object, use_inde
 
 
 def _scan(call: Call, hash_type: str) -> Shape:
-    hasher = _Hasher(hash_type)
+    hasher = CoinSetHasher(hash_type)
     coins = transactions = bogosize = amount = stored = 0
     for group in by_transaction(call.view.reader.coins()):
         transactions += 1

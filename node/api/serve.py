@@ -3,6 +3,7 @@
 Owns connection limits and clean stopping; `connection.py` owns what one connection may do.
 """
 
+import contextlib
 import logging
 import resource
 import socket
@@ -109,10 +110,11 @@ class Listener:
         wasyncore.close_all(self._map)
 
     def stop(self) -> None:
-        """Make `run` return soon; from any thread, also from a handler."""
+        """Make `run` return soon; from any thread, also from a handler, and more than once."""
         self._stopping = True
         for server in self._servers:
-            server.pull_trigger()
+            with contextlib.suppress(OSError):  # `run` may just have ended
+                server.pull_trigger()
 
     def _channels(self) -> list[Channel]:
         return [channel for server in self._servers for channel in server.active_channels.values()]
@@ -173,7 +175,8 @@ class _Server(TcpWSGIServer):
             return
         slow = [channel for channel in channels if channel.sending_since is not None]
         if slow:
-            min(slow, key=lambda channel: channel.sending_since).will_close = True
+            min(slow, key=lambda channel: channel.sending_since).cut_off = True
+            self.pull_trigger()
 
     def stop_accepting(self) -> None:
         """Close the listening socket; connections stay."""

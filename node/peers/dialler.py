@@ -110,7 +110,7 @@ class Dialler:
 
     def failed(self, target: Target, trouble: str, now: float) -> None:
         """It did not: wait, or give it up."""
-        target.dialling, target.linked, target.trouble = False, False, trouble
+        target.linked, target.trouble = False, trouble
         delay = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(target.failures, 16))
         target.failures += 1
         target.next_dial = now + delay * self._rng.uniform(1 - JITTER, 1 + JITTER)

@@ -5,8 +5,7 @@ room. A peer may be silent for as long as it likes while nobody else could do it
 somebody could, its requests go there. Bodies are checked by hash, so nobody need be trusted.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +28,8 @@ QUOTA_START = 2
 """Blocks asked at once of a peer that has delivered none; one more for each that it delivers."""
 WINDOW = 1_024
 """How far above the first missing block others are fetched."""
+STRIDE = 32
+"""Blocks of a branch looked at in one go."""
 BLOCK_S = 60.0
 """Deadline of one request."""
 PATIENCE_S, PATIENCE_MAX_S = 2.0, 64.0
@@ -81,8 +82,34 @@ class _Source:
         return self.quota - len(self.asked) if now >= self.rest_until else 0
 
     def can_take(self, entry: Entry, now: float) -> bool:
-        """True if it could be asked for this block of its branch."""
-        return self.room(now) > 0 and entry.hash not in self.asked and entry.hash not in self.lacking
+        """True if it could be asked for this block of its branch now."""
+        return self.room(now) > 0 and self.may_have(entry)
+
+    def may_have(self, entry: Entry) -> bool:
+        """True if nothing speaks against asking it for this block of its branch."""
+        return entry.hash not in self.asked and entry.hash not in self.lacking
+
+
+class _Branch:
+    """The missing blocks of one branch, handed out from the lowest on."""
+
+    def __init__(self, missing: Iterator[Entry]) -> None:
+        self._missing = missing
+        self._passed_over: list[Entry] = []
+
+    def take(self, is_taken: Callable[[Entry], bool], suits: Callable[[Entry], bool]) -> Entry | None:
+        """The lowest that suits a peer; the others are for the next."""
+        for entry in self._passed_over:
+            if not is_taken(entry) and suits(entry):
+                self._passed_over.remove(entry)
+                return entry
+        for entry in self._missing:
+            if is_taken(entry):
+                continue
+            if suits(entry):
+                return entry
+            self._passed_over.append(entry)
+        return None
 
 
 class Download:
@@ -128,29 +155,25 @@ class Download:
 
     # --- asking --------------------------------------------------------------------------
 
-    def pump(self, now: float, first: PeerId | None = None) -> list[Effect]:
-        """Ask for what is missing, in turn, of every peer that has it and has room; `first` begins."""
+    def pump(self, now: float) -> list[Effect]:
+        """Ask for what is missing, in turn, of every peer that has it and has room."""
         order = [peer for peer, source in self._sources.items() if source.room(now) > 0]
-        order.sort(key=lambda peer: peer != first)
-        wanted: dict[BlockHash, deque[Entry]] = {}
+        branches: dict[BlockHash, _Branch] = {}
         effects: list[Effect] = []
         while order:
-            order = [peer for peer in order if self._ask_one(peer, wanted, now, effects)]
+            order = [peer for peer in order if self._ask_one(peer, branches, now, effects)]
         return effects
 
-    def _ask_one(self, peer: PeerId, wanted: dict[BlockHash, deque[Entry]], now: float, effects: list[Effect]) -> bool:
+    def _ask_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], now: float, effects: list[Effect]) -> bool:
         """Ask `peer` for the lowest block that nobody was asked for; False if there is none, or no room."""
         source, best, link = self._sources.get(peer), self._best_of(peer), self._link_of(peer)
-        if source is None or best is None or link is None:
+        if source is None or best is None or link is None or source.room(now) <= 0:
             return False
-        if best.hash not in wanted:
-            wanted[best.hash] = deque(self._missing(best))
-        branch = wanted[best.hash]
-        entry = next((e for e in branch if e.hash not in self._in_flight and source.can_take(e, now)), None)
+        if best.hash not in branches:
+            branches[best.hash] = _Branch(self._missing(best))
+        entry = branches[best.hash].take(lambda entry: entry.hash in self._in_flight, source.may_have)
         if entry is None:
             return False
-        if branch[0] is entry:
-            branch.popleft()
         if not source.asked:
             source.progress = now
         source.asked[entry.hash] = entry
@@ -159,21 +182,25 @@ class Download:
         effects.append(self._requests.send(link, GetBlock(entry.hash), now, BLOCK_S, then))
         return True
 
-    def _missing(self, best: Entry) -> list[Entry]:
+    def _missing(self, best: Entry) -> Iterator[Entry]:
         """The blocks without bodies that lead to `best`, lowest first, within one window."""
         while best.invalid:
             assert best.parent is not None
             best = best.parent
         tip = self._chain.tip
         if best.chainwork < tip.chainwork:
-            return []
-        base = fork_point(tip, best)
-        while base is not best:
-            top = best.ancestor(min(best.height, base.height + WINDOW))
-            if missing := [entry for entry in between(base, top) if not entry.has_body]:
-                return missing
+            return
+        base, end, found = fork_point(tip, best), best.height, False
+        while base.height < end:
+            top = best.ancestor(min(end, base.height + STRIDE))
+            for entry in between(base, top):
+                if entry.has_body:
+                    continue
+                if not found:
+                    found, end = True, min(end, entry.height + WINDOW - 1)
+                if entry.height <= end:
+                    yield entry
             base = top
-        return []
 
     # --- answers -------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ class _Source:
     in_flight: dict[Wtxid, None] = field(default_factory=dict)
     """What it has to deliver."""
     parents: dict[Txid, float] = field(default_factory=dict)
-    """Unknown parents of what it delivered, and when to ask for them."""
+    """Unknown parents of what it delivered, and when to ask for them; the oldest first."""
     asking: bool = False
     """A GetTxs is under way."""
     rest_until: float = 0.0
@@ -223,15 +223,22 @@ class Fetch:
         if link is None or source.asking or now < source.rest_until or not (source.offers or source.parents):
             return []
         wtxids = self.choose(peer, now)
-        due = [txid for txid, ask_at in source.parents.items() if ask_at <= now]
-        txids = tuple(txid for txid in due if self._mempool.get(txid) is None)[: WANT_MAX - len(wtxids)]
-        for txid in due:
-            del source.parents[txid]
+        txids = self._choose_parents(source, WANT_MAX - len(wtxids), now)
         if not wtxids and not txids:
             return []
         source.asking = True
         then = partial(self._on_answer, peer, frozenset(wtxids), frozenset(txids))
         return [self._requests.send(link, GetTxs(wtxids, txids), now, REQUEST_S, then)]
+
+    def _choose_parents(self, source: _Source, most: int, now: float) -> tuple[Txid, ...]:
+        chosen: list[Txid] = []
+        for txid, ask_at in list(source.parents.items()):
+            if ask_at > now or len(chosen) >= most:
+                break
+            del source.parents[txid]
+            if self._mempool.get(txid) is None:
+                chosen.append(txid)
+        return tuple(chosen)
 
     def _on_answer(
         self, peer: PeerId, wtxids: frozenset[Wtxid], txids: frozenset[Txid], reply: Any, now: float

@@ -11,22 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from node.peers.addresses import AddressBook, is_dialable, normalise_host
+from node.peers.addresses import AddressBook, is_dialable
 from node.peers.dialler import BACKOFF_MAX_S, BACKOFF_S, Dialler, Kind, Target
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.messages import (
-    PROTOCOL_VERSION_LEAST,
-    TOKEN_SIZE,
-    Addresses,
-    Confirm,
-    Facts,
-    GetAddresses,
-    Hello,
-    Ok,
-    Reason,
-    Refusal,
-    Welcome,
-)
+from node.peers.greeter import Greeter, Met
+from node.peers.handshake import Identity, peer_id
+from node.peers.messages import Addresses, Confirm, Facts, GetAddresses, Hello, Ok, Reason, Refusal, Welcome
 from node.peers.requests import Requests
 from node.ports import Close, Effect, Endpoint, Failed, Link, PeerId
 
@@ -34,10 +23,8 @@ log = logging.getLogger("groat.peers")
 
 INBOUND_MAX = 117
 """Peers that greeted us; more are refused."""
-GREETINGS_MAX = 256
-"""Welcomes waiting for their confirmation; beyond, the oldest is void."""
-HANDSHAKE_S = 10.0
-"""Time for each half of the handshake."""
+ADDRESSES_S = 20.0
+"""Deadline of a request for addresses."""
 LINK_FAILURES_MAX = 3
 """Failed requests in a row after which a peer is dropped (and greeted again, if it is to be kept)."""
 IDLE_S = 120.0
@@ -97,16 +84,6 @@ class Events(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Greeting:
-    """What a Confirm is checked against."""
-
-    facts: Facts
-    host: str
-    digest: bytes
-    until: float
-
-
 class Sessions:
     """All peers, and the handshakes under way."""
 
@@ -121,8 +98,7 @@ class Sessions:
         allow_local: bool,
     ) -> None:
         """`describe` gives what we say of ourselves, as it is now."""
-        self._identity = identity
-        self._describe = describe
+        self._greeter = Greeter(identity, describe, requests)
         self._requests = requests
         self._book = book
         self._events = events
@@ -132,7 +108,6 @@ class Sessions:
         self._dialler = Dialler(rng, book)
         self._peers: dict[PeerId, Peer] = {}
         self._by_token: dict[bytes, PeerId] = {}
-        self._greetings: dict[bytes, _Greeting] = {}
         self._discouraged: dict[PeerId, float] = {}
         self._last_number = 0
 
@@ -163,28 +138,15 @@ class Sessions:
 
     def on_hello(self, hello: Hello, host: str, now: float) -> Welcome | Refusal:
         """Answer a greeting that came from `host`. Nothing is known of the greeter before its Confirm."""
-        reason = self._objection(hello.facts) or self._no_room(hello.facts, now)
-        if reason:
+        if reason := self._no_room(hello.facts, now):
             return Refusal(reason)
-        us, them = self._identity.id, peer_id(hello.facts.public_key)
-        facts, challenge = self._describe(), self._identity.unguessable("challenge", 32)
-        token = self._identity.unguessable("token", TOKEN_SIZE)
-        digests = [
-            handshake_digest(facts.network_id, side, (them, us), (hello.challenge, challenge))
-            for side in (Side.DIALLER, Side.ANSWERER)
-        ]
-        self._greetings[token] = _Greeting(hello.facts, normalise_host(host), digests[0], now + HANDSHAKE_S)
-        if len(self._greetings) > GREETINGS_MAX:
-            del self._greetings[next(iter(self._greetings))]
-        return Welcome(facts, challenge, token, self._identity.prove(digests[1]))
+        return self._greeter.welcome(hello, host, now)
 
     def on_confirm(self, confirm: Confirm, now: float) -> tuple[Ok | Refusal, list[Effect]]:
         """Open a session, and dial back a greeter that listens somewhere."""
-        greeting = self._greetings.pop(confirm.token, None)
-        if greeting is None or greeting.until < now:
-            return Refusal(Reason.NO_SESSION), []
-        if not self._identity.is_proof(greeting.facts.public_key, confirm.proof, greeting.digest):
-            return Refusal(Reason.BAD_PROOF), []
+        greeting = self._greeter.check(confirm, now)
+        if isinstance(greeting, Refusal):
+            return greeting, []
         if reason := self._no_room(greeting.facts, now):
             return Refusal(reason), []
         peer, effects = self._meet(greeting.facts, greeting.host, False, now)
@@ -195,14 +157,6 @@ class Sessions:
         if not peer.link and (endpoint := peer.endpoint) and is_dialable(endpoint, self._allow_local):
             self._dialler.back(endpoint, peer.id)
         return Ok(), effects + self._dial_due(now)
-
-    def _objection(self, facts: Facts) -> Reason | None:
-        """Why we cannot talk to a node that says this of itself."""
-        if facts.version < PROTOCOL_VERSION_LEAST:
-            return Reason.VERSION
-        if facts.network_id != self._describe().network_id:
-            return Reason.WRONG_NETWORK
-        return Reason.SELF if facts.public_key == self._identity.public_key else None
 
     def _no_room(self, facts: Facts, now: float) -> Reason | None:
         them = peer_id(facts.public_key)
@@ -240,8 +194,7 @@ class Sessions:
 
     def tick(self, now: float) -> list[Effect]:
         """Greet who is due, forget greetings without confirmation, drop who fell silent."""
-        for token in [token for token, greeting in self._greetings.items() if greeting.until < now]:
-            del self._greetings[token]
+        self._greeter.expire(now)
         silent = [p.id for p in self._peers.values() if not p.link and now - p.heard > IDLE_S]
         effects = [effect for peer in silent for effect in self.drop(peer, "it fell silent", now)]
         return effects + self._ask_addresses(now) + self._dial_due(now)
@@ -253,7 +206,7 @@ class Sessions:
             return []
         self._ask_at = now + (ASK_EVERY_LOCAL_S if self._allow_local else ASK_EVERY_S)
         link = self._rng.choice(links)
-        return [self._requests.send(link, GetAddresses(), now, HANDSHAKE_S, self._on_addresses)]
+        return [self._requests.send(link, GetAddresses(), now, ADDRESSES_S, self._on_addresses)]
 
     def _on_addresses(self, reply: Any, now: float) -> list[Effect]:
         if isinstance(reply, Addresses):
@@ -269,40 +222,22 @@ class Sessions:
 
     def _dial(self, target: Target, now: float) -> Effect:
         target.dialling = True
-        challenge = self._identity.unguessable("challenge", 32)
-        then = partial(self._on_welcome, target, challenge)
-        return self._requests.dial(target.endpoint, Hello(self._describe(), challenge), now, HANDSHAKE_S, then)
+        expected = target.peer if target.kind is Kind.BACK else None
+        return self._greeter.greet(target.endpoint, expected, now, partial(self._on_outcome, target))
 
-    def _on_welcome(self, target: Target, challenge: bytes, reply: Any, now: float) -> list[Effect]:
-        if not isinstance(reply, Welcome):
-            return self._fail(target, reply, now)
-        facts = reply.facts
-        us, them = self._identity.id, peer_id(facts.public_key)
-        reason = self._objection(facts)
-        if reason:
-            return self._fail(target, Refusal(reason), now)
-        if target.kind is Kind.BACK and target.peer != them:
-            return self._fail(target, Failed("another node answers there"), now)
-        digests = {
-            side: handshake_digest(facts.network_id, side, (us, them), (challenge, reply.challenge)) for side in Side
-        }
-        if not self._identity.is_proof(facts.public_key, reply.proof, digests[Side.ANSWERER]):
-            return self._fail(target, Refusal(Reason.BAD_PROOF), now)
-        link = Link(them, target.endpoint, reply.token)
-        confirm = Confirm(reply.token, self._identity.prove(digests[Side.DIALLER]))
-        then = partial(self._on_confirmed, target, facts, link)
-        return [self._requests.send(link, confirm, now, HANDSHAKE_S, then)]
-
-    def _on_confirmed(self, target: Target, facts: Facts, link: Link, reply: Any, now: float) -> list[Effect]:
-        if not isinstance(reply, Ok):
-            return self._fail(target, reply, now)
+    def _on_outcome(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> list[Effect]:
+        """Our greeting has made a link, or not."""
+        target.dialling = False
+        if not isinstance(outcome, Met):
+            return self._fail(target, outcome, now)
+        facts, link = outcome.facts, outcome.link
         peer, effects = self._meet(facts, target.endpoint.host, target.kind is not Kind.BACK, now)
-        peer.link, peer.failures, target.dialling = link, 0, False
+        peer.link, peer.failures = link, 0
         self._dialler.linked(target, peer.id, now)
         log.info("linked with %s at %s, height %d", peer.id.hex(), link.endpoint, facts.height)
         return effects + self._events.linked(peer.id, now)
 
-    def _fail(self, target: Target, reply: Any, now: float) -> list[Effect]:
+    def _fail(self, target: Target, reply: Failed | Refusal, now: float) -> list[Effect]:
         if reply == Refusal(Reason.SELF):
             self._dialler.is_self(target)
             return []

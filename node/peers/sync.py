@@ -59,10 +59,6 @@ class _Peer:
     quiet_until: float = 0.0
     """No announcement before."""
 
-    def knows(self, entry: Entry) -> bool:
-        """True if the peer has this header, or has been told of it."""
-        return any(branch is not None and is_on(entry, branch) for branch in (self.best, self.told))
-
     def has(self, entry: Entry) -> None:
         """The peer has this header."""
         if self.best is None or self.best.invalid or entry.chainwork > self.best.chainwork:
@@ -97,7 +93,13 @@ class Sync:
     def best_of(self, peer: PeerId) -> Entry | None:
         """The header with most work that a peer is known to have."""
         state = self._peers.get(peer)
-        return state.best if state else None
+        if state is None:
+            return None
+        # Whoever brought the header that it claims, it can be asked for the block from then on.
+        if state.claimed and (entry := self._chain.tree.get(state.claimed)):
+            state.claimed = None
+            state.has(entry)
+        return state.best
 
     # --- peers come and go ---------------------------------------------------------------
 
@@ -105,7 +107,6 @@ class Sync:
         """A peer can be asked; `tip` is what it said in the handshake."""
         state = self._peers.setdefault(peer, _Peer())
         state.claimed = tip
-        self._look_up_claim(state)
         self.download.linked(peer)
         return self._ask(peer, now) + self._announce(peer, now)
 
@@ -135,7 +136,7 @@ class Sync:
         _, fault = self._enter(state, announce.headers, now)
         if fault is None:
             state.heard = now
-            return self.download.pump(now, peer)
+            return self.download.pump(now)
         if fault.code == Reject.PREV_NOT_FOUND:
             state.claimed = announce.headers[-1].hash
             return self._ask(peer, now)
@@ -171,7 +172,7 @@ class Sync:
                 effects = self._walk(peer, last, now)
         if state.again and peer in self._peers:
             effects += self._ask(peer, now)
-        return effects + self._next_walk(now) + self.download.pump(now, peer)
+        return effects + self._next_walk(now) + self.download.pump(now)
 
     def _enter(self, state: _Peer, headers: Iterable[Header], now: float) -> tuple[Entry | None, Rejected | None]:
         """Put headers into the tree, up to the first that is not accepted."""
@@ -184,18 +185,12 @@ class Sync:
         finally:
             if last is not None:
                 state.has(last)
-            self._look_up_claim(state)
         return last, None
 
     def _judge(self, peer: PeerId, fault: Rejected, now: float) -> list[Effect]:
         if not isinstance(fault, Invalid) or fault.code in BLAMELESS:
             return []
         return self._punish(peer, f"sent an invalid header: {fault}", now)
-
-    def _look_up_claim(self, state: _Peer) -> None:
-        if state.claimed and (entry := self._chain.tree.get(state.claimed)):
-            state.claimed = None
-            state.has(entry)
 
     def _walk(self, peer: PeerId, last: Entry, now: float) -> list[Effect]:
         """A full batch came: ask for the next, if it is this peer's turn."""
@@ -224,13 +219,14 @@ class Sync:
     def _announce(self, peer: PeerId, now: float) -> list[Effect]:
         """Tell a peer of our tip: the headers that it lacks, or the last one if these are many."""
         state, link, tip = self._peers[peer], self._link_of(peer), self._chain.tip
-        if link is None or state.announcing or now < state.quiet_until or tip.parent is None or state.knows(tip):
+        branches = [branch for branch in (self.best_of(peer), state.told, self._chain.tree.genesis) if branch]
+        if link is None or state.announcing or now < state.quiet_until or _is_on_any(tip, branches):
             return []
         headers, entry = [tip.header], tip.parent
-        while len(headers) < ANNOUNCED_MAX and entry.parent is not None and not state.knows(entry):
+        while len(headers) < ANNOUNCED_MAX and entry is not None and not _is_on_any(entry, branches):
             headers.append(entry.header)
             entry = entry.parent
-        if entry.parent is not None and not state.knows(entry):
+        if entry is not None and not _is_on_any(entry, branches):
             headers = headers[:1]  # it will ask for the others
         state.announcing, state.told = True, tip
         request = Announce(tuple(reversed(headers)))
@@ -255,3 +251,7 @@ class Sync:
             if not state.asking and now - state.heard >= POLL_S:
                 effects += self._ask(peer, now)
         return effects + self.download.tick(now)
+
+
+def _is_on_any(entry: Entry, branches: Iterable[Entry]) -> bool:
+    return any(is_on(entry, branch) for branch in branches)

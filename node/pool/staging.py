@@ -71,9 +71,7 @@ def wrong_signature(index: int) -> Invalid:
     return Invalid(Policy.SCRIPT_VERIFY, f"input {index}: wrong signature")
 
 
-def stage(
-    graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_kvb: float, free_bytes: int
-) -> Staged:
+def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_kvb: float, free_bytes: int) -> Staged:
     """`tx`, which has passed `check_tx` and `check_standard`, may enter the pool.
 
     `lookup` sees the coins of the chain, `context` is the next block's, `free_bytes` of memory

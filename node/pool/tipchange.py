@@ -51,9 +51,7 @@ def connect_to_pool(graph: Graph, block: Block, height: int) -> tuple[Confirmed,
     mined = [tx.txid for tx in block.txs if tx.txid in graph.view.entries]
     confirmed = Confirmed(height, tuple(graph.remove(mined)))
     spenders = graph.view.spenders
-    robbed = {
-        rival for tx in block.txs for spent in tx.inputs if (rival := spenders.get(spent.outpoint)) is not None
-    }
+    robbed = {rival for tx in block.txs for spent in tx.inputs if (rival := spenders.get(spent.outpoint)) is not None}
     return confirmed, remove_with_descendants(graph, robbed, Removal.CONFLICT)
 
 

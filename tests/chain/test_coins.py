@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
+from chain.coins import Coin, CoinLookup, CoinsDelta, DeltaBuilder, is_unspendable
 from chain.tx import OutPoint, TxOut
 
 POINTS = [OutPoint(bytes([n]) * 36) for n in range(6)]
@@ -125,6 +125,16 @@ def test_over_sees_what_will_be(made: tuple[State, list[CoinsDelta]]) -> None:
         stacked = delta.over(stacked)
     for point in POINTS:
         assert lookup(point) == stacked(point) == after.get(point)
+
+
+@given(histories())
+def test_a_builder_sees_the_coins_on_its_way(made: tuple[State, list[CoinsDelta]]) -> None:
+    start, deltas = made
+    builder = DeltaBuilder(start.get)
+    for delta, after in zip(deltas, states(start, deltas)[1:], strict=True):
+        builder.add(delta)
+        assert [builder.coin(point) for point in POINTS] == [after.get(point) for point in POINTS]
+    assert builder.delta == CoinsDelta.fold(deltas)
 
 
 @given(histories())

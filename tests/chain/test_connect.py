@@ -175,6 +175,11 @@ def test_absolute_locks(lock_time: int, sequences: list[int], final: bool) -> No
     assert is_final(tx, 100, 1_600_000_000) is final
 
 
+def test_a_lock_time_of_one_holds_at_height_one() -> None:
+    tx = make_tx(1, (TxIn(POINT, b"", 0),), (), 1)
+    assert [is_final(tx, height, 0) for height in (1, 2)] == [False, True]
+
+
 def median_at(height: int) -> int:
     """A branch on which the median time past grows by 600 s a block."""
     return 1_600_000_000 + 600 * height

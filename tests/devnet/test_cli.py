@@ -232,6 +232,15 @@ def test_changing_what_cannot_change_is_refused(
     assert load(standing.folder) == standing
 
 
+def test_what_is_for_life_does_not_change_while_it_is_down_either(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(network, "is_running", lambda *_: False)
+    assert call(monkeypatch, "up", "--nodes", "4", "--dir", str(standing.folder)) == 1
+    assert "down --wipe" in capsys.readouterr().err
+    assert load(standing.folder) == standing
+
+
 def test_what_can_change_changes_while_it_is_down(standing: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "is_running", lambda *_: False)
     monkeypatch.setattr(network, "start", lambda devnet, *_: devnet)

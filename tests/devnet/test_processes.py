@@ -72,13 +72,14 @@ def test_a_foreign_process_with_our_pid_is_left_alone(folder: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as foreign:
         assert foreign.stdout
         foreign.stdout.readline()
-        recorded = Process(foreign.pid, "1")
-        right_start = Process(foreign.pid, start_time(foreign.pid) or "")
-        for process in (recorded, right_start):
-            assert not is_running(process, folder)
-            assert not send_signal(process, folder, signal.SIGKILL)
-        assert foreign.poll() is None
-        foreign.kill()
+        try:
+            for started in ("1", start_time(foreign.pid) or ""):
+                recorded = Process(foreign.pid, started)
+                assert not is_running(recorded, folder)
+                assert not send_signal(recorded, folder, signal.SIGKILL)
+            assert foreign.poll() is None
+        finally:
+            foreign.kill()
 
 
 def test_another_node_of_ours_is_not_this_one(ours: Process, folder: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -75,6 +76,14 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert path.read_text() == "old"
 
 
+def test_a_write_leaves_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    write_atomically(path, "new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 HOLD = "import sys; from pathlib import Path; from devnet.state import locked\n"
 HOLD += "with locked(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
 
@@ -97,8 +106,17 @@ def test_two_commands_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         release.join()
 
 
-def test_a_lock_that_was_wiped_meanwhile_is_no_lock(tmp_path: Path) -> None:
+def test_a_lock_that_was_wiped_meanwhile_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `down --wipe` ends between our opening its lock file and our getting the lock."""
+    real, path, calls = state.fcntl.flock, tmp_path / state.LOCK_FILE, []
+
+    def flock(lock: IO[str], operation: int) -> None:
+        calls.append(operation)
+        if len(calls) == 1:
+            path.unlink()
+        real(lock, operation)
+
+    monkeypatch.setattr(state.fcntl, "flock", flock)
     with locked(tmp_path):
-        (tmp_path / state.LOCK_FILE).unlink()
-        with locked(tmp_path):
-            assert (tmp_path / state.LOCK_FILE).exists()
+        assert len(calls) == 2
+        assert path.exists()

@@ -29,8 +29,9 @@ ROOT = Path(__file__).parents[2]
 COMMAND_S = 180.0
 WAIT_S = 60.0
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-INTERVALS = 30
-"""Blocks over which the spacing is averaged."""
+INTERVALS = 60
+"""Blocks over which the spacing is averaged: enough for the difficulty to make up for a hash rate
+that was measured while other tests had the machine."""
 
 
 @dataclass
@@ -188,10 +189,10 @@ def test_mine_does_real_work_where_it_is_asked_to(standing: Commands) -> None:
 
 
 def test_blocks_come_at_the_spacing(standing: Commands) -> None:
-    """The mean of the first intervals above the first blocks, by the headers' own times."""
+    """The mean of the intervals above the first blocks, by the headers' own times."""
     last = FIRST_BLOCKS + 1 + INTERVALS
     client = standing.client(2)
-    deadline = time.monotonic() + 4 * INTERVALS
+    deadline = time.monotonic() + 3 * INTERVALS
     while client.rpc("getblockcount") < last:
         assert time.monotonic() < deadline, "the blocks come far too slowly"
         time.sleep(0.2)
@@ -251,12 +252,13 @@ def test_attached_logs_end_with_the_network(standing: Commands) -> None:
         command, cwd=ROOT, env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as attached:
         assert attached.stdout
-        for line in attached.stdout:
-            if line.startswith("node0 "):
-                break
-        attached.send_signal(signal.SIGINT)
-        attached.stdout.read()
-        assert attached.wait(30) == 0
+        try:
+            assert any(line.startswith("node0 ") for line in attached.stdout)
+            attached.send_signal(signal.SIGINT)
+            attached.stdout.read()
+            assert attached.wait(30) == 0
+        finally:
+            attached.kill()
     assert not any(node["running"] for node in standing.facts("status")["nodes"])
 
 
@@ -277,9 +279,7 @@ def test_an_interrupted_up_leaves_nothing_running_and_can_be_run_again(tmp_path:
             command, cwd=ROOT, env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as up:
             assert up.stdout
-            for line in up.stdout:
-                if "starting the nodes" in line:
-                    break
+            assert any("starting the nodes" in line for line in up.stdout)
             up.send_signal(signal.SIGTERM)
             up.stdout.read()
             assert up.wait(30) != 0

@@ -8,6 +8,7 @@ from chain.hashes import Txid, sha256
 from chain.script import LockKind
 from chain.tx import TxOut, outpoint
 from node.mempool import Mempool
+from node.policy import EXPIRY_S
 from node.pool.dump import DUMP_TXS_MAX, encode_dump, load_dump
 from node.pool.entry import MEMPOOL_HEIGHT, Entry, Removal, Totals
 from node.pool.inputs import MissingInputs
@@ -240,6 +241,42 @@ def test_a_view_is_live_until_the_tip_changes_and_then_still() -> None:
     assert lab.pool.view() is not view
     assert stays.txid not in lab.pool.view().entries
     lab.check()
+
+
+class WatchedEntries(dict[Txid, Entry]):
+    """Checks, at each single change, what a reader without a lock relies on."""
+
+    lab: PoolLab
+
+    def check(self) -> None:
+        view = self.lab.pool.view()
+        assert all(parent in self for entry in self.values() for parent in entry.parents)
+        assert self.keys() >= set(view.spenders.values())
+        assert self.keys() >= set(view.wtxids.values())
+        assert all(self.keys() >= txids.keys() for txids in view.scripts.values())
+
+    def __setitem__(self, txid: Txid, entry: Entry) -> None:
+        super().__setitem__(txid, entry)
+        self.check()
+
+    def __delitem__(self, txid: Txid) -> None:
+        super().__delitem__(txid)
+        self.check()
+
+
+def test_each_single_step_leaves_a_pool_that_readers_can_use() -> None:
+    """No child without its parents, no pointer to an entry that is not there."""
+    lab = PoolLab()
+    lab.pool.view().entries = WatchedEntries()
+    lab.pool.view().entries.lab = lab  # type: ignore[attr-defined]
+    point = lab.fund()
+    lab.chained(point, 5)
+    family(lab)
+    lab.add(lab.pay(point, fee=50_000))
+    lab.pool.usage_max_bytes = lab.pool.view().usage
+    lab.add(lab.pay(lab.fund(), fee=90_000))
+    lab.pool.expire(lab.now + EXPIRY_S + 1)
+    assert len(lab.pool) == 0
 
 
 def test_removed_ones_are_told_parents_first() -> None:

@@ -37,19 +37,14 @@ class KernelVerdict(NamedTuple):
 
 
 @functools.cache
-def _log() -> list[str]:
-    """Lines of all engines of this process, as they come. The engine calls us while it works."""
+def _log() -> tuple[list[str], Any]:
+    """Lines of all engines of this process, as they come, and the connection that brings them,
+    which lives as long as somebody holds it. The engine calls us while it works."""
     lines: list[str] = []
     connection = pbk.LoggingConnection(lambda line: lines.append(line.rstrip()))
-    _keep_alive(connection)
     pbk.set_log_level_category(pbk.LogCategory.VALIDATION, pbk.LogLevel.DEBUG)
     pbk.enable_log_category(pbk.LogCategory.VALIDATION)
-    return lines
-
-
-@functools.cache
-def _keep_alive(connection: Any) -> Any:
-    return connection
+    return lines, connection
 
 
 class Kernel:
@@ -57,7 +52,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="groat-kernel-")
-        self._lines = _log()
+        self._lines, _ = _log()
         self._checked: list[tuple[str, bool]] = []
         callbacks = pbk.ValidationInterfaceCallbacks(block_checked=self._note_checked)
         self._context = pbk.make_context(pbk.ChainType.REGTEST, validation_callbacks=callbacks)

@@ -32,8 +32,8 @@ def test_amounts(text: str, satoshis: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "0sat", "0.000000001", "1.", ".5", "-1", "+1", "1e3", "1,5", "1 5", "0x10", "nan", "inf", "1.5sat", "sat", "1_0",
-     "21000000.00000001", "2100000000000001sat", "99999999999999999999", "٣", "1\n2", "1BTC"],
+    ["", "0", "0sat", "0.000000001", "1.", ".5", "-1", "+1", "1e3", "1,5", "1 5", "0x10", "nan", "inf", "1.5sat", "sat",
+     "1_0", "21000000.00000001", "2100000000000001sat", "99999999999999999999", "٣", "1\n2", "1BTC"],
 )  # fmt: skip
 def test_what_is_no_amount(text: str) -> None:
     with pytest.raises(WalletError):

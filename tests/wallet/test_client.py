@@ -248,7 +248,7 @@ def test_a_node_that_never_gets_ready(server: Server, monkeypatch: pytest.Monkey
     "url", ["", "ftp://host", "http://", "http://host:0", "http://host:x", "http://host:99999", "http://h?q=1"]
 )
 def test_what_is_no_node(url: str) -> None:
-    with pytest.raises(WalletError, match="is no node address: write it like http://127.0.0.1:18443"):
+    with pytest.raises(WalletError, match=r"is no node address: write it like http://127\.0\.0\.1:18443"):
         Esplora([url])
 
 

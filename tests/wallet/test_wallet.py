@@ -263,9 +263,10 @@ def test_the_limit_of_payments_on_one_that_was_split(wallet: Wallet, chain: Chai
     wallet.pay(Order((TxOut(900_000, script_of(wallet)),) * 60))
     for _ in range(24):
         wallet.send(STRANGER_ADDRESS, 5_000)
+    before = len(chain.handed_in)
     with pytest.raises(ChainLimit):
         wallet.send(STRANGER_ADDRESS, 5_000)
-    assert len(chain.pool) == 25
+    assert (len(chain.pool), len(chain.handed_in)) == (25, before)
     chain.mine()
     assert wallet.send(STRANGER_ADDRESS, 5_000).txid in chain.pool
 
@@ -318,10 +319,10 @@ def test_settled_addresses_are_not_asked_about_again(
     for _ in range(12):
         rich.send(STRANGER_ADDRESS, 60_000_000)
         chain.mine(7)
+    settled = WalletFile(tmp_path / "wallet0.json").state.settled
+    assert len(settled) >= 3
     server.requests.clear()
     rich.send(STRANGER_ADDRESS, 5_000)
-    settled = WalletFile(tmp_path / "wallet0.json").state.settled
-    assert len(settled) >= 5
     asked = {request.split("/")[2] for request in server.requests if "/scripthash/" in request}
     assert len(asked) >= 40
     assert not asked & {sha256(payable_script(rich.address_of(path))).hex() for path in settled}
@@ -388,6 +389,17 @@ def test_a_payment_whose_coins_are_gone_counts_for_nothing(
     assert lost.txid in chain.pool
 
 
+def test_one_coin_gone_sets_the_others_of_a_payment_free(rich: Wallet, make_wallet: MakeWallet, chain: Chain) -> None:
+    lost = rich.send(STRANGER_ADDRESS, 3 * COIN // 2)
+    assert len(lost.coins) == 2
+    chain.forget()
+    copy = make_wallet(0, "copy")
+    copy.pay(copy.order(STRANGER_ADDRESS, COIN, only=[lost.coins[0].outpoint], subtract_fee=True))
+    chain.mine()
+    assert rich.balance().confirmed == 9 * COIN
+    assert rich.pay(rich.order(STRANGER_ADDRESS, 9 * COIN, subtract_fee=True)).txid in chain.pool
+
+
 def test_a_buried_payment_is_forgotten_and_a_young_one_kept(rich: Wallet, chain: Chain, tmp_path: Path) -> None:
     rich.send(STRANGER_ADDRESS, 5_000)
     chain.mine(5)
@@ -434,13 +446,16 @@ def test_a_refusal_to_relay_again_is_a_warning_not_a_failure(rich: Wallet, chain
     ]
 
 
-def test_a_payment_confirmed_while_nobody_looked(rich: Wallet, chain: Chain, server: Server) -> None:
+def test_a_payment_confirmed_while_nobody_looked(rich: Wallet, chain: Chain, tmp_path: Path) -> None:
     """Its own address is not on the page read, and its coins are spent: the node is asked by id."""
     sent = rich.pay(rich.order(STRANGER_ADDRESS, 10 * COIN, subtract_fee=True))
     chain.mine()
     chain.mine(60, script_of(rich))
     assert rich.balance().confirmed == 0
     assert sent.txid in {entry.txid for entry in rich.history()[0]}
+    chain.pay(script_of(rich, 1), COIN)
+    rich.send(STRANGER_ADDRESS, 5_000)
+    assert [p.fate for p in WalletFile(tmp_path / "wallet0.json").state.pending] == [Fate.SENT]  # buried, so forgotten
 
 
 # --- drafts ----------------------------------------------------------------------------------------
@@ -458,8 +473,17 @@ def test_a_draft_whose_coins_were_taken_meanwhile(wallet: Wallet, chain: Chain, 
     chain.pay(script_of(wallet), COIN)
     draft = wallet.draft(wallet.order(STRANGER_ADDRESS, 5_000))
     make_wallet().send(STRANGER_ADDRESS, 5_000)
-    with pytest.raises(WalletError, match="took the same coins meanwhile: nothing was sent"):
+    with pytest.raises(WalletError, match="came in between: nothing was sent"):
         wallet.pay_draft(draft)
+    assert len(chain.pool) == 1
+
+
+def test_a_draft_whose_change_address_was_taken_meanwhile(rich: Wallet, chain: Chain, make_wallet: MakeWallet) -> None:
+    draft = rich.draft(rich.order(STRANGER_ADDRESS, 5_000))
+    other = next(point for point in rich.look().coins if point not in {coin.outpoint for coin in draft.coins})
+    rich.pay(rich.order(STRANGER_ADDRESS, 5_000, only=[other]))
+    with pytest.raises(WalletError, match="came in between: nothing was sent"):
+        rich.pay_draft(draft)
     assert len(chain.pool) == 1
 
 

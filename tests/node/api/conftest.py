@@ -38,3 +38,12 @@ def desk(make_desk: MakeDesk, lab: Lab) -> Desk:
     desk = make_desk()
     desk.give(lab.blocks)
     return desk
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk with the blocks of `lab`, one for all tests of a module that change nothing."""
+    desk = Desk(tmp_path_factory.mktemp("shared") / "desk")
+    desk.give(funded().blocks)
+    yield desk
+    desk.close()

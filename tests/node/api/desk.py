@@ -24,7 +24,7 @@ from node.config import Config
 from node.node import Node, Submission
 from node.peers.handshake import Identity
 from node.ports import Dial, Endpoint, Failed, PeerId, Send
-from node.runtime import Runtime
+from node.runtime import Runtime, Solver
 from node.store.memory import MemoryDisk
 from node.store.opening import open_memory
 from node.verifying import VerifierPool
@@ -73,15 +73,23 @@ class Desk:
     """One node with its two listeners. `close` ends it."""
 
     def __init__(
-        self, folder: Path, *, index: bool = True, admit: bool = True, params: Params = REGTEST, **settings: Any
+        self,
+        folder: Path,
+        *,
+        index: bool = True,
+        admit: bool = True,
+        params: Params = REGTEST,
+        solver: Solver | None = None,
+        **settings: Any,
     ) -> None:
+        """`settings` are a Config's; with `admit` false the node stays as it is while starting."""
         self.config = Config(params, folder, (ANYWHERE,), ANYWHERE, index=index, **settings)
         self.config.folder.mkdir(parents=True)
         self.config.cookie.write_text(f"{USER}:{PASSWORD}\n")
         self.store = open_memory(MemoryDisk(), params.network_id, index=index)
         rng = random.Random(7)
         self.node = Node(params, self.store, Identity(rng.randbytes(32), ENGINE, rng), rng)
-        self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic))
+        self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), solver)
         self.runtime.open(self.node, NoCarrier())
         if admit:
             self.runtime.admit()
@@ -136,10 +144,10 @@ class Desk:
     def get(self, path: str, **headers: str) -> Reply:
         return self.request("GET", path, **headers)
 
-    def post_rpc(self, body: bytes | str, user: str = USER, password: str = PASSWORD) -> Reply:
+    def post_rpc(self, body: bytes | str, user: str = USER, password: str = PASSWORD, **headers: str) -> Reply:
         """A raw JSON-RPC request."""
         credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return self.request("POST", "/", body, authorization=f"Basic {credentials}")
+        return self.request("POST", "/", body, authorization=f"Basic {credentials}", **headers)
 
     def rpc(self, method: str, *params: Any, **named: Any) -> Any:
         """The result of a call that succeeds."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from chain.block import Block, make_block
 from chain.hashes import BlockHash
 from node.peers import download as download_module
 from node.peers.download import BLOCK_S, IN_FLIGHT_MAX, PATIENCE_S, QUOTA_START
-from node.peers.messages import BlockMessage, GetBlock
+from node.peers.messages import BlockMessage, GetBlock, GetHeaders
 from node.ports import Failed
 from tests.chainlab import Lab, made_by, pay, with_coinbase, with_output
 from tests.node.peers.synclab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab
@@ -42,6 +43,7 @@ def sync(lab: SyncLab, peers: list[FakePeer], blocks: list[Block], within_s: flo
         lab.add(peer)
     took_s = lab.run(within_s, lab.synced(blocks))
     assert lab.chain.tip.hash == blocks[-1].hash, f"stuck at {lab.chain.tip.height}"
+    assert len(set(lab.accepted)) == len(lab.accepted), "a body was taken twice"
     return took_s
 
 
@@ -162,6 +164,29 @@ def test_what_a_slow_peer_brings_late_is_still_taken(blocks: list[Block]) -> Non
     assert asked([slow, stalling])[1] == 2
 
 
+def test_the_second_answer_is_ignored(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    slow, fast = FakePeer(1, blocks[:4]), FakePeer(2, blocks[:4])
+    slow.delay_s = 5.0
+    lab.add(slow)
+    lab.run(5.1)
+    sync(lab, [fast], blocks[:4], 20)
+    lab.run(20)
+    assert max(asked([slow, fast]).values()) == 2
+    assert len(set(lab.accepted)) == len(lab.accepted) == 4
+    assert not lab.punished
+
+
+def test_nothing_is_taken_where_nobody_else_could_deliver(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    slow, low = FakePeer(1, blocks[:20]), FakePeer(2, blocks[:5])
+    slow.delay_s = 6.0
+    lab.add(low)
+    sync(lab, [slow], blocks[:20], 100)
+    assert {height: count for height, count in asked([slow, low]).items() if height > 5 and count > 1} == {}
+    assert lab.sync.download.patience_s == PATIENCE_S
+
+
 def test_failing_midway(blocks: list[Block]) -> None:
     class Breaking(FakePeer):
         def block(self, block_hash: BlockHash) -> object:
@@ -202,6 +227,33 @@ def test_a_peer_without_a_block_is_not_asked_for_it_again(blocks: list[Block]) -
     counts = Counter(request.hash for request in hollow.asked if isinstance(request, GetBlock))
     assert set(counts.values()) == {1}
     sync(lab, [whole], blocks, 30)
+    assert not lab.punished
+
+
+def test_blocks_come_from_whoever_claims_them(blocks: list[Block]) -> None:
+    """One peer tells the headers and keeps the blocks; another, asked for headers, says nothing."""
+
+    class Taciturn(FakePeer):
+        def headers(self, request: GetHeaders) -> Any:
+            return None
+
+    lab = SyncLab()
+    lab.add(Stalling(1, blocks))
+    sync(lab, [Taciturn(2, blocks)], blocks, 10)
+
+
+def test_below_an_invalid_block_there_is_still_something_to_fetch(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    for block in blocks[:20]:
+        lab.chain.submit_header(block.header, int(lab.now))
+    entry = lab.chain.tree.get(blocks[9].hash)
+    assert entry is not None
+    lab.chain.invalidate(entry)
+    peer = FakePeer(1, blocks[:20])
+    lab.add(peer)
+    lab.run(5)
+    assert sorted(peer.heights) == list(range(1, 10))
+    assert lab.chain.tip.height == 9
     assert not lab.punished
 
 
@@ -264,3 +316,20 @@ def test_who_delivers_an_invalid_block_is_punished(spoil: Callable[[Lab], Block]
     lab.run(3)
     assert lab.chain.tip.hash == good.tip.hash
     assert len(lab.punished) == 1
+
+
+def test_the_operators_word_is_nobodys_fault() -> None:
+    """A block is delivered, not connected (it has no more work than ours), and then ruled out."""
+    base = chain(5)
+    ours, theirs = chain(1, base, 1), chain(1, base, 2)
+    lab = SyncLab()
+    lab.give(*ours.blocks)
+    peer = FakePeer(1, theirs.blocks)
+    lab.add(peer)
+    lab.run(2)
+    entry = lab.chain.tree.get(theirs.tip.hash)
+    assert entry is not None
+    assert entry.has_body
+    lab.chain.invalidate(entry)
+    lab.run(5)
+    assert not lab.punished

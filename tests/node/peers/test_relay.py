@@ -376,6 +376,13 @@ def test_serving_by_both_ids(lab: RelayLab) -> None:
     assert wtxids(served.txs) == wtxids(txs[:2])
 
 
+def test_an_answer_is_limited_in_number(lab: RelayLab) -> None:
+    txs = lab.make(150)
+    lab.submit(*txs)
+    served = lab.relay.serve(GetTxs(tuple(wtxids(txs[:100])), tuple(tx.txid for tx in txs[100:])))
+    assert wtxids(served.txs) == wtxids(txs[:WANT_MAX])
+
+
 # --- limits --------------------------------------------------------------------------------
 
 

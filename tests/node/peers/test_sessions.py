@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from node.peers import greeter
 from node.peers import sessions as sessions_module
 from node.peers.dialler import BACKOFF_MAX_S, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX
+from node.peers.greeter import HANDSHAKE_S
 from node.peers.handshake import Side, handshake_digest
 from node.peers.messages import (
     PROTOCOL_VERSION_LEAST,
@@ -19,7 +21,7 @@ from node.peers.messages import (
     Refusal,
     Welcome,
 )
-from node.peers.sessions import DISCOURAGED_S, HANDSHAKE_S, IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
+from node.peers.sessions import DISCOURAGED_S, IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
 from node.ports import Endpoint, Failed
 from tests.node.peers.sessionlab import NETWORK_ID, End, Net, Wire
 
@@ -185,7 +187,7 @@ def test_tokens_and_challenges_never_repeat(net: Net) -> None:
 
 
 def test_greetings_are_bounded(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions_module, "GREETINGS_MAX", 3)
+    monkeypatch.setattr(greeter, "GREETINGS_MAX", 3)
     a, b = both(net)
     first = welcomed(a, b)
     rest = [welcomed(a, b) for _ in range(3)]

@@ -92,6 +92,22 @@ def test_a_silent_walker_does_not_hold_up_the_others(long: Lab, short_batches: i
     assert lab.run(60, lab.synced(long.blocks)) < 30
 
 
+def test_a_walker_that_leaves_makes_room(long: Lab, short_batches: int) -> None:
+    class Lapsing(FakePeer):
+        def headers(self, request: GetHeaders) -> Headers | None:  # type: ignore[override]
+            return super().headers(request) if len(header_requests(self)) == 1 else None
+
+    lab = SyncLab(short_batches)
+    walkers = [Lapsing(1, long.blocks), Lapsing(2, long.blocks)]
+    for peer in (*walkers, FakePeer(3, long.blocks)):
+        lab.add(peer)
+    lab.run(1)
+    assert lab.chain.tree.best_header.height == short_batches
+    for walker in walkers:
+        lab.leave(walker)
+    assert lab.run(60, lab.synced(long.blocks)) < 5
+
+
 def test_headers_of_another_branch_are_reached_step_by_step(long: Lab, short_batches: int) -> None:
     r"""The locator's dense end is on our branch; theirs parts from it far below.
 

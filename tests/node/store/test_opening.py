@@ -12,6 +12,7 @@ import pytest
 from chain.hashes import sha256
 from chain.tx import outpoint
 from node.ports import StoreError
+from node.store import opening
 from node.store.kv import Damaged, Locked
 from node.store.ledger import Ledger, recompute_digest
 from node.store.leveldb import LevelDb, explain
@@ -427,6 +428,28 @@ def test_undo_that_fails_its_checksum_is_none_and_noted(path: Path, model: Model
     store.close()
     store = open_store(path, NETWORK)
     assert store.rebuilding == "its blocks had to be repaired"
+    assert store._blocks_kv.get(key) is None
+    reconnect(store, model)
+    assert_agrees(store, model)
+    store.close()
+
+
+def test_a_start_that_is_cut_off_after_the_repair_does_not_keep_the_old_ledger(
+    path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stand on undo that the repair could not keep."""
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (path / "blocks.damaged").write_text("found while running\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "_open_ledger", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(path, NETWORK)
+    store = open_store(path, NETWORK)
+
+    assert store.tip().height == 0
     reconnect(store, model)
     assert_agrees(store, model)
     store.close()

@@ -1,0 +1,47 @@
+"""What the runtime works with, each as the little that it needs of it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from chain.block import Header
+from node.ports import Dial, Failed, PeerId, Send, Step
+from node.view import View
+
+
+class Core(Protocol):
+    """The node as a machine without threads; `node.node.Node` is one."""
+
+    view_version: int
+    """Changes whenever a new View is to be published."""
+    ready: bool
+    """The best chain of the stored blocks is committed."""
+
+    def start(self, now: float) -> Step[None]: ...
+    def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]: ...
+    def tick(self, now: float) -> Step[None]: ...
+    def view(self) -> View: ...
+
+
+class Carrier(Protocol):
+    """Takes requests to peers. Called under the lock, so it never waits; `node.courier` is one."""
+
+    def send(self, effect: Send) -> Failed | None:
+        """Queue a request; why not, if not."""
+        ...
+
+    def dial(self, effect: Dial) -> Failed | None:
+        """Queue a greeting; why not, if not."""
+        ...
+
+    def close(self, peer: PeerId) -> None:
+        """Forget what is queued for a peer."""
+        ...
+
+
+class Solver(Protocol):
+    """Does proof of work; `node.mining.MinerPool` is one."""
+
+    def solve(self, header: Header, deadline: float, is_wanted: Callable[[], bool]) -> Header | None: ...
+    def wake(self) -> None:
+        """Have `solve` ask at once whether it is still wanted."""
+        ...

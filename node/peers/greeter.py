@@ -1,0 +1,131 @@
+"""The handshake, both sides of it: who greets us is who it says, and so is who answers us.
+
+Knows nothing of how many peers there may be or who is wanted: that is the sessions' part.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from node.peers.addresses import normalise_host
+from node.peers.handshake import Identity, Side, handshake_digest, peer_id
+from node.peers.messages import PROTOCOL_VERSION_LEAST, TOKEN_SIZE, Confirm, Facts, Hello, Ok, Reason, Refusal, Welcome
+from node.peers.requests import Requests
+from node.ports import Effect, Endpoint, Failed, Link, PeerId
+
+GREETINGS_MAX = 256
+"""Welcomes waiting for their confirmation; beyond, the oldest is void."""
+HANDSHAKE_S = 10.0
+"""Time for each half of the handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A node that greeted us; proved once its Confirm has been checked."""
+
+    facts: Facts
+    host: str
+    """The address it came from."""
+    digest: bytes
+    """What it has to sign."""
+    until: float
+    """Unix time after which it is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A node that we greeted, proved, and the link with it."""
+
+    facts: Facts
+    link: Link
+
+
+Outcome = Callable[[Met | Failed | Refusal, float], list[Effect]]
+"""Goes on when a greeting of ours has come to its end."""
+
+
+class Greeter:
+    """Handshakes under way."""
+
+    def __init__(self, identity: Identity, describe: Callable[[], Facts], requests: Requests) -> None:
+        """`describe` gives what we say of ourselves, as it is now."""
+        self._identity = identity
+        self._describe = describe
+        self._requests = requests
+        self._greetings: dict[bytes, Greeting] = {}
+        """By the token of the session that each is to open; the oldest first."""
+
+    def objection(self, facts: Facts) -> Reason | None:
+        """Why we cannot talk to a node that says this of itself."""
+        if facts.version < PROTOCOL_VERSION_LEAST:
+            return Reason.VERSION
+        if facts.network_id != self._describe().network_id:
+            return Reason.WRONG_NETWORK
+        return Reason.SELF if facts.public_key == self._identity.public_key else None
+
+    # --- being greeted -----------------------------------------------------------------
+
+    def welcome(self, hello: Hello, host: str, now: float) -> Welcome | Refusal:
+        """Answer a greeting. Nothing is known of the greeter before its Confirm."""
+        if reason := self.objection(hello.facts):
+            return Refusal(reason)
+        facts, challenge = self._describe(), self._identity.unguessable("challenge", 32)
+        token = self._identity.unguessable("token", TOKEN_SIZE)
+        ids, challenges = (peer_id(hello.facts.public_key), self._identity.id), (hello.challenge, challenge)
+        theirs, ours = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
+        self._greetings[token] = Greeting(hello.facts, normalise_host(host), theirs, now + HANDSHAKE_S)
+        if len(self._greetings) > GREETINGS_MAX:
+            del self._greetings[next(iter(self._greetings))]
+        return Welcome(facts, challenge, token, self._identity.prove(ours))
+
+    def check(self, confirm: Confirm, now: float) -> Greeting | Refusal:
+        """The greeting that a Confirm proves. A wrong proof voids it."""
+        greeting = self._greetings.pop(confirm.token, None)
+        if greeting is None or greeting.until < now:
+            return Refusal(Reason.NO_SESSION)
+        if not self._identity.is_proof(greeting.facts.public_key, confirm.proof, greeting.digest):
+            return Refusal(Reason.BAD_PROOF)
+        return greeting
+
+    def expire(self, now: float) -> None:
+        """Forget greetings without confirmation."""
+        for token in [token for token, greeting in self._greetings.items() if greeting.until < now]:
+            del self._greetings[token]
+
+    # --- greeting ----------------------------------------------------------------------
+
+    def greet(self, endpoint: Endpoint, expected: PeerId | None, now: float, outcome: Outcome) -> Effect:
+        """Greet whoever listens there; if `expected` is given, it must be that node."""
+        challenge = self._identity.unguessable("challenge", 32)
+        then = partial(self._on_welcome, endpoint, expected, challenge, outcome)
+        return self._requests.dial(endpoint, Hello(self._describe(), challenge), now, HANDSHAKE_S, then)
+
+    def _on_welcome(
+        self,
+        endpoint: Endpoint,
+        expected: PeerId | None,
+        challenge: bytes,
+        outcome: Outcome,
+        reply: Any,
+        now: float,
+    ) -> list[Effect]:
+        if not isinstance(reply, Welcome):
+            return outcome(reply, now)
+        facts = reply.facts
+        if reason := self.objection(facts):
+            return outcome(Refusal(reason), now)
+        them = peer_id(facts.public_key)
+        if expected not in (None, them):
+            return outcome(Failed("another node answers there"), now)
+        ids, challenges = (self._identity.id, them), (challenge, reply.challenge)
+        ours, theirs = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
+        if not self._identity.is_proof(facts.public_key, reply.proof, theirs):
+            return outcome(Refusal(Reason.BAD_PROOF), now)
+        link = Link(them, endpoint, reply.token)
+        confirm = Confirm(reply.token, self._identity.prove(ours))
+        then = partial(self._on_confirmed, Met(facts, link), outcome)
+        return [self._requests.send(link, confirm, now, HANDSHAKE_S, then)]
+
+    def _on_confirmed(self, met: Met, outcome: Outcome, reply: Any, now: float) -> list[Effect]:
+        return outcome(met if isinstance(reply, Ok) else reply, now)

@@ -1,0 +1,342 @@
+"""groatd as a process: how it starts, what it leaves lying about, how it ends."""
+
+import base64
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chain.params import devnet
+from devnet.processes import environment
+from node import daemon
+from node.config import Config
+from node.ports import Endpoint, StoreError
+from tests.chainlab import funded, pay
+from tests.functional.cluster import Cluster, RealNode
+from tests.functional.conftest import StartCluster
+from tests.functional.test_partition import feed
+from tests.node.processes import eventually, is_alive
+
+ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+STOP_S = 5.0
+
+
+def pid_of(node: RealNode) -> int:
+    assert node.process
+    return node.process.pid
+
+
+def children_of(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if int(line.split()[1]) == pid]
+
+
+def groatd(cluster: Cluster, *arguments: str, index: int = 0, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """groatd on a node's folder, with other arguments, until it ends."""
+    command = cluster.command(index)
+    start = command[: command.index("--network")]
+    return subprocess.run(
+        [*start, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment() | variables,
+        cwd="/",
+    )
+
+
+def where(cluster: Cluster, index: int = 0) -> list[str]:
+    return ["--network", cluster.network, "--datadir", str(cluster.nodes[index].datadir)]
+
+
+# --- starting and stopping ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_clean_stop_leaves_no_cookie_and_no_process(start_cluster: StartCluster, number: signal.Signals) -> None:
+    cluster = start_cluster(1, options=[["--mine", ADDRESS, "--mine-interval", "0.1", "--mine-threads", "2"]])
+    node = cluster.nodes[0]
+    folder = node.datadir / "regtest"
+    cluster.wait_for(lambda: cluster.rpc(0, "getblockcount") > 1, "mined blocks")
+    children = children_of(pid_of(node))
+    assert len(children) == 2
+    assert stat.S_IMODE((folder / ".cookie").stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "node.key").stat().st_mode) == 0o600
+    key = (folder / "node.key").read_text()
+    process, start = node.process, time.monotonic()
+    assert process
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    assert time.monotonic() - start < STOP_S
+    node.process = None
+    assert not (folder / ".cookie").exists()
+    assert not any(map(is_alive, children))
+    assert "Traceback" not in node.log.read_text()
+    cluster.start(0)
+    assert (folder / "node.key").read_text() == key
+
+
+def test_stop_by_json_rpc(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1)
+    process = cluster.nodes[0].process
+    assert process
+    cluster.rpc(0, "stop")
+    assert process.wait(20) == 0
+    cluster.nodes[0].process = None
+
+
+def test_a_stop_does_not_wait_for_a_client_that_holds_its_connection(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2)
+    cluster.wait_for(lambda: cluster.rpc(0, "getpeerinfo"), "a peer")
+    start = time.monotonic()
+    assert cluster.stop(0) == 0
+    assert time.monotonic() - start < STOP_S
+
+
+def test_kill_9_leaves_no_child(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, options=[["--mine", ADDRESS, "--mine-interval", "0.1", "--mine-threads", "2"]])
+    cluster.wait_for(lambda: cluster.rpc(0, "getblockcount") > 1, "mined blocks")
+    children = children_of(pid_of(cluster.nodes[0]))
+    assert len(children) == 2
+    cluster.kill(0)
+    eventually(lambda: not any(map(is_alive, children)), "the miners end")
+    cluster.start(0)
+
+
+def test_a_miner_that_is_killed_is_replaced(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, options=[["--mine", ADDRESS, "--mine-interval", "0.1"]])
+    cluster.wait_for(lambda: cluster.rpc(0, "getblockcount") > 1, "mined blocks")
+    [child] = children_of(pid_of(cluster.nodes[0]))
+    os.kill(child, signal.SIGKILL)
+    height = cluster.rpc(0, "getblockcount")
+    cluster.wait_for(lambda: cluster.rpc(0, "getblockcount") > height + 3, "more blocks")
+    assert "miner process lost" in cluster.nodes[0].log.read_text()
+
+
+def test_real_work_on_demand_where_blocks_have_difficulty(start_cluster: StartCluster, tmp_path: Path) -> None:
+    network = tmp_path / "network.toml"
+    network.write_text("".join(f"{key} = {json.dumps(setting)}\n" for key, setting in devnet().to_mapping().items()))
+    assert tomllib.loads(network.read_text()) == devnet().to_mapping()
+    cluster = start_cluster(1, network=str(network))
+    hashes = cluster.rpc(0, "generatetoaddress", 3, ADDRESS)
+    assert len(hashes) == 3
+    assert all(int(block_hash, 16) >> (256 - 14) == 0 for block_hash in hashes)
+    assert cluster.rpc(0, "getbestblockhash") == hashes[-1]
+    assert children_of(pid_of(cluster.nodes[0]))
+
+
+# --- what cannot be ----------------------------------------------------------------------------
+
+
+def test_a_folder_in_use_names_its_owner_and_keeps_its_cookie(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1)
+    cookie = cluster.nodes[0].datadir / "regtest" / ".cookie"
+    before = cookie.read_text()
+    for command in ([], ["verify"], ["reindex"]):
+        ran = groatd(cluster, *where(cluster), "--api", "127.0.0.1:0", "--p2p", "127.0.0.1:0", *command)
+        assert ran.returncode == 1
+        assert f"is in use by process {pid_of(cluster.nodes[0])}: stop that first" in ran.stderr
+        assert ran.stderr.count("\n") == 1
+    assert cookie.read_text() == before
+    assert cluster.rpc(0, "getblockcount") == 0
+
+
+@pytest.mark.parametrize("option", ["--api", "--p2p"])
+def test_a_port_in_use_is_one_line(start_cluster: StartCluster, tmp_path: Path, option: str) -> None:
+    cluster = start_cluster(1)
+    taken = cluster.nodes[0].api
+    other = "--p2p" if option == "--api" else "--api"
+    ran = groatd(cluster, "--datadir", str(tmp_path / "other"), option, taken, other, "127.0.0.1:0")
+    assert ran.returncode == 1
+    lines = [line for line in ran.stderr.splitlines() if " INFO " not in line]
+    assert lines == [f"groatd: {option}: cannot listen on {taken}: Address already in use"]
+    assert not (tmp_path / "other" / "regtest" / ".cookie").exists()
+
+
+def test_another_networks_folder_is_refused(start_cluster: StartCluster, tmp_path: Path) -> None:
+    cluster = start_cluster(1, launch=False)
+    for first_bits in ("1f03ffff", "1e03ffff"):
+        mapping = devnet().to_mapping() | {"first_bits": first_bits}
+        (tmp_path / first_bits).write_text("".join(f"{key} = {json.dumps(part)}\n" for key, part in mapping.items()))
+    cluster.network = str(tmp_path / "1f03ffff")
+    cluster.network_name = "devnet"
+    cluster.start(0)
+    cluster.stop(0)
+    ran = groatd(cluster, "--network", str(tmp_path / "1e03ffff"), *where(cluster)[2:], "--api", "127.0.0.1:0")
+    assert ran.returncode == 1
+    assert re.search(r"groatd: .*belongs to network .* and this is ", ran.stderr)
+
+
+# --- what is kept ------------------------------------------------------------------------------
+
+
+def test_the_mempool_survives_a_clean_stop(start_cluster: StartCluster) -> None:
+    lab = funded()
+    cluster = start_cluster(1)
+    feed(cluster, 0, lab)
+    parent = pay([lab.take()[0]], fee=1000)
+    other = pay([lab.take()[0]], fee=2000)
+    for tx in (parent, other):
+        cluster.rpc(0, "sendrawtransaction", tx.raw.hex())
+    before = cluster.rpc(0, "getrawmempool", True)
+    assert len(before) == 2
+    cluster.stop(0)
+    assert stat.S_IMODE((cluster.nodes[0].datadir / "regtest" / "mempool.dat").stat().st_mode) == 0o600
+    cluster.start(0)
+    cluster.wait_for(lambda: len(cluster.rpc(0, "getrawmempool")) == 2, "the mempool")
+    after = cluster.rpc(0, "getrawmempool", True)
+    assert {txid: entry["time"] for txid, entry in after.items()} == {txid: e["time"] for txid, e in before.items()}
+
+
+def test_a_damaged_mempool_file_is_not_used(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, launch=False)
+    folder = cluster.nodes[0].datadir / "regtest"
+    folder.mkdir()
+    (folder / "mempool.dat").write_bytes(b"\x01\xff\xff\xff\xff")
+    cluster.start(0)
+    cluster.wait_for(lambda: "mempool.dat is not used" in cluster.nodes[0].log.read_text(), "a word about it")
+    assert cluster.stop(0) == 0
+
+
+def test_verify_and_reindex_print_the_same_facts(start_cluster: StartCluster) -> None:
+    lab = funded()
+    cluster = start_cluster(1)
+    feed(cluster, 0, lab)
+    tip = cluster.rpc(0, "getbestblockhash")
+    cluster.stop(0)
+    printed = []
+    options = where(cluster)
+    for arguments in (
+        [*options, "verify"],
+        ["verify", "--deep", *options],
+        ["reindex", *options],
+        ["verify", *options],
+    ):
+        ran = groatd(cluster, *arguments)
+        assert ran.returncode == 0, ran.stderr
+        printed.append(ran.stdout)
+    assert len(set(printed)) == 1
+    assert re.fullmatch(rf"height {lab.height}\ntip {tip}\ndigest [0-9a-f]{{128}}\n", printed[0])
+    cluster.start(0)
+    assert cluster.rpc(0, "getbestblockhash") == tip
+
+
+def test_verify_finds_what_is_wrong_and_changes_nothing(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1)
+    cluster.rpc(0, "generatetoaddress", 5, ADDRESS)
+    cluster.stop(0)
+    tables = [path for path in (cluster.nodes[0].datadir / "regtest" / "ledger").iterdir() if path.suffix == ".log"]
+    [log] = tables
+    raw = bytearray(log.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    log.write_bytes(raw)
+    for arguments in (["verify"], ["verify", "--deep"]):
+        ran = groatd(cluster, *arguments, *where(cluster))
+        assert ran.returncode == 1
+        assert "is damaged" in ran.stderr
+        assert ran.stderr.count("\n") == 1
+    cluster.start(0)
+    assert cluster.rpc(0, "getblockcount") == 5, "the start builds it again from the blocks"
+
+
+def test_settings_from_the_environment_and_a_file(start_cluster: StartCluster, tmp_path: Path) -> None:
+    cluster = start_cluster(1)
+    cluster.rpc(0, "generatetoaddress", 1, ADDRESS)
+    cluster.stop(0)
+    datadir = str(cluster.nodes[0].datadir)
+    assert "height 1\n" in groatd(cluster, "verify", GROAT_DATADIR=datadir).stdout
+    file = tmp_path / "groat.toml"
+    file.write_text(f'datadir = "{datadir}"\n')
+    assert "height 1\n" in groatd(cluster, "--config", str(file), "verify").stdout
+    assert "height 1\n" in groatd(cluster, "verify", GROAT_CONFIG=str(file)).stdout
+    ran = groatd(cluster, "verify", "--datadir", str(tmp_path / "none"), GROAT_DATADIR=datadir)
+    assert ran.returncode == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_json_log_lines(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, options=[["--log-format", "json"]])
+    cluster.stop(0)
+    lines = [json.loads(line) for line in cluster.nodes[0].log.read_text().splitlines()]
+    assert [line["message"].split(" ")[0] for line in lines] == ["regtest:", "ready", "stopped"]
+
+
+def test_the_portable_engine_is_loudly_slow(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, options=[["--engine", "python"]])
+    assert "WARNING daemon: SLOW: " in cluster.nodes[0].log.read_text()
+
+
+def test_a_fixed_login_beside_the_cookie(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, options=[["--rpc-user", "alice", "--rpc-password", "secret"]])
+    login = base64.b64encode(b"alice:secret").decode()
+    body = json.dumps({"method": "getblockcount"})
+    reply = cluster.request(0, "POST", "/", body, authorization=f"Basic {login}")
+    assert reply.json()["result"] == 0
+
+
+# --- before it is ready ------------------------------------------------------------------------
+
+
+def test_until_recovery_is_done_everybody_is_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, so that recovery can be held up."""
+    config = Config(devnet(), tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
+    opened: list[str] = []
+    plain_open: Callable[..., object] = daemon.open_store
+
+    def look_and_open(*arguments: object, **options: object) -> object:
+        client = Cluster(tmp_path)
+        api, p2p = (listener.endpoints[0].port for listener in node.listeners)
+        client.nodes.append(RealNode(0, api, p2p, tmp_path, []))
+        login = base64.b64encode(config.cookie.read_bytes()).decode()
+        for path in ("/blocks/tip/height", "/api/mempool"):
+            reply = client.request(0, "GET", path)
+            assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        rpc = client.request(0, "POST", "/", '{"method":"getblockcount"}', authorization=f"Basic {login}")
+        assert (rpc.status, rpc.json()["error"]["code"]) == (500, -28)
+        client.nodes[0].api_port = p2p
+        assert client.request(0, "POST", "/p2p/addresses", b"\x01\x10").status == 503
+        opened.append("looked")
+        return plain_open(*arguments, **options)
+
+    monkeypatch.setattr(daemon, "open_store", look_and_open)
+    with ExitStack() as stack:
+        stack.callback(daemon.prepare_folder(config).remove)
+        node = daemon.Running(config, stack)
+        try:
+            node.start()
+            assert opened == ["looked"]
+        finally:
+            node.stop()
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """A node in this process takes its signals over."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_fault_while_recovering_is_the_start_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    config = Config(devnet(), tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
+    monkeypatch.setattr(daemon, "open_store", refuse)
+    with pytest.raises(StoreError, match="the disk is full"):
+        daemon.run(config)
+    assert not config.cookie.exists()

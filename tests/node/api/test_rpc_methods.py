@@ -1,0 +1,560 @@
+"""JSON-RPC's methods on a real node: the fields that clients read, and each one's errors."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from chain.address import MAIN_ADDRESSES, encode_address
+from chain.block import Block, decode_block, make_block
+from chain.connect import subsidy
+from chain.hashes import to_hex
+from chain.params import COINBASE_MATURITY, GENESIS, REGTEST, Params, devnet
+from chain.script import LockKind
+from chain.tx import COIN, Tx, TxOut, outpoint
+from node.api.asm import core_asm, descriptor
+from node.mining import MinerPool
+from node.runtime import monotonic
+from tests.chainlab import FEE, Lab, Owned, lock, made_by, pay, reblock, with_coinbase, with_input, with_output
+from tests.node.api.conftest import MakeDesk
+from tests.node.api.desk import Desk
+
+NOWHERE = "ab" * 32
+ADDRESS = encode_address(lock())
+FOREIGN = encode_address(lock(), MAIN_ADDRESSES)
+DIFFICULTY = 4.6565423739069247e-10
+
+
+def exact(desk: Desk, method: str, *params: Any) -> Any:
+    """The result with amounts as they are printed."""
+    body = desk.post_rpc(json.dumps({"method": method, "params": params})).text
+    return json.loads(body, parse_float=Decimal)["result"]
+
+
+def mine(desk: Desk, lab: Lab, *txs: Tx, **options: Any) -> Block:
+    block = lab.mine(txs, **options)
+    desk.give([block])
+    return block
+
+
+# --- the chain -----------------------------------------------------------------------------
+
+
+def test_getblockchaininfo(shared: Desk, lab: Lab) -> None:
+    info = shared.rpc("getblockchaininfo")
+    assert info.pop("size_on_disk") > 0
+    assert info == {
+        "chain": "regtest",
+        "blocks": 112,
+        "headers": 112,
+        "bestblockhash": to_hex(lab.tip.hash),
+        "bits": "207fffff",
+        "target": "7fffff" + "00" * 29,
+        "difficulty": DIFFICULTY,
+        "time": lab.tip.header.time,
+        "mediantime": lab.tip.median_time,
+        "verificationprogress": 1.0,
+        "initialblockdownload": False,
+        "chainwork": f"{2 * 112:064x}",
+        "pruned": False,
+        "warnings": [],
+    }
+
+
+def test_bare_values(shared: Desk, lab: Lab) -> None:
+    assert shared.rpc("getblockcount") == 112
+    assert shared.rpc("getbestblockhash") == to_hex(lab.tip.hash)
+    assert shared.rpc("getdifficulty") == DIFFICULTY
+    assert shared.rpc("getconnectioncount") == 0
+    assert shared.rpc("getblockhash", 0) == to_hex(GENESIS.hash)
+    assert 0 <= shared.rpc("uptime") < 60
+    assert shared.rpc_error("getblockhash", 113) == (-8, "Block height out of range")
+
+
+def header_of(lab: Lab, height: int) -> dict[str, Any]:
+    block, entry = lab.blocks[height - 1], lab.tip.ancestor(height)
+    shape = {
+        "hash": to_hex(block.hash),
+        "confirmations": lab.height - height + 1,
+        "height": height,
+        "version": 0x20000000,
+        "versionHex": "20000000",
+        "merkleroot": to_hex(block.header.merkle_root),
+        "time": block.header.time,
+        "mediantime": entry.median_time,
+        "nonce": block.header.nonce,
+        "bits": "207fffff",
+        "target": "7fffff" + "00" * 29,
+        "difficulty": DIFFICULTY,
+        "chainwork": f"{2 * height:064x}",
+        "nTx": len(block.txs),
+        "previousblockhash": to_hex(block.header.prev_hash),
+    }
+    if height < lab.height:
+        shape["nextblockhash"] = to_hex(lab.blocks[height].hash)
+    return shape
+
+
+def test_getblockheader(shared: Desk, lab: Lab) -> None:
+    for height in (1, 50, 112):
+        block = lab.blocks[height - 1]
+        assert shared.rpc("getblockheader", to_hex(block.hash)) == header_of(lab, height)
+        assert shared.rpc("getblockheader", to_hex(block.hash), False) == block.header.raw.hex()
+    genesis = shared.rpc("getblockheader", to_hex(GENESIS.hash))
+    assert "previousblockhash" not in genesis
+    assert shared.rpc_error("getblockheader", NOWHERE) == (-5, "Block not found")
+
+
+def test_getblock(desk: Desk, lab: Lab) -> None:
+    paying = pay([*lab.take(), *lab.take(LockKind.P2PKH)])
+    block = mine(desk, lab, paying)
+    block_hash = to_hex(block.hash)
+    sizes = {"strippedsize": block.stripped_size, "size": block.size, "weight": block.weight}
+    txids = [to_hex(tx.txid) for tx in block.txs]
+    for nothing in (0, False):
+        assert desk.rpc("getblock", block_hash, nothing) == block.raw.hex()
+    for verbosity in (1, True, None):
+        assert desk.rpc("getblock", block_hash, verbosity) == header_of(lab, 113) | sizes | {"tx": txids}
+    two, three = exact(desk, "getblock", block_hash, 2)["tx"], exact(desk, "getblock", block_hash, 3)["tx"]
+    assert [tx["hex"] for tx in two] == [tx.raw.hex() for tx in block.txs]
+    assert "fee" not in two[0]
+    assert str(two[1]["fee"]) == "0.00001000"
+    assert all("prevout" not in one for tx in two for one in tx["vin"])
+    assert "prevout" not in three[0]["vin"][0]
+    coins = [one["prevout"] for one in three[1]["vin"]]
+    assert [coin["scriptPubKey"]["type"] for coin in coins] == ["witness_v0_keyhash", "pubkeyhash"]
+    assert all(coin["height"] == 112 and coin["generated"] is False for coin in coins)
+    assert sum(coin["value"] for coin in coins) - two[1]["vout"][0]["value"] == two[1]["fee"]
+    assert desk.rpc_error("getblock", NOWHERE) == (-5, "Block not found")
+
+
+def test_a_stale_block(desk: Desk, lab: Lab) -> None:
+    rival = lab.copy().candidate([pay(lab.copy().take())], extra_nonce=9)
+    mine(desk, lab)
+    desk.give([rival])
+    stale = desk.rpc("getblock", to_hex(rival.hash), 3)
+    assert stale["confirmations"] == -1
+    assert "nextblockhash" not in stale
+    assert "fee" not in stale["tx"][1]  # it was never connected, so what it spends is not known
+    tips = desk.rpc("getchaintips")
+    assert {(tip["hash"], tip["height"], tip["branchlen"], tip["status"]) for tip in tips} == {
+        (to_hex(lab.tip.hash), 113, 0, "active"),
+        (to_hex(rival.hash), 113, 1, "valid-headers"),
+    }
+
+
+def test_invalidateblock_and_back(desk: Desk, lab: Lab) -> None:
+    paying = pay(lab.take())
+    block = mine(desk, lab, paying)
+    before = desk.rpc("gettxoutsetinfo", "muhash")
+    assert desk.rpc("invalidateblock", to_hex(block.hash)) is None
+    assert desk.rpc("getblockcount") == 112
+    assert desk.rpc("getrawmempool") == [to_hex(paying.txid)]
+    [tip, ruled_out] = sorted(desk.rpc("getchaintips"), key=lambda tip: tip["branchlen"])
+    assert (tip["status"], ruled_out["status"], ruled_out["hash"]) == ("active", "invalid", to_hex(block.hash))
+    assert desk.rpc("submitblock", block.raw.hex()) == "duplicate-invalid"
+    assert desk.rpc("reconsiderblock", to_hex(block.hash)) is None
+    assert desk.rpc("gettxoutsetinfo", "muhash") == before
+    assert desk.rpc("getrawmempool") == []
+    for method in ("invalidateblock", "reconsiderblock"):
+        assert desk.rpc_error(method, NOWHERE) == (-5, "Block not found")
+    assert desk.rpc_error("invalidateblock", to_hex(GENESIS.hash))[0] == -1
+    assert desk.rpc("getblockcount") == 113
+
+
+def test_gettxout(desk: Desk, lab: Lab) -> None:
+    [coin] = lab.take()
+    tx = pay([coin], [TxOut(5000, lock(LockKind.P2TR)), TxOut(coin.coin.value - 5000 - FEE, lock())])
+    txid, index = to_hex(coin.point[:32]), coin.point[32]
+    script = coin.coin.script
+    assert exact(desk, "gettxout", txid, index) == {
+        "bestblock": to_hex(lab.tip.hash),
+        "confirmations": 1,
+        "value": Decimal(coin.coin.value) / COIN,
+        "scriptPubKey": {
+            "asm": core_asm(script),
+            "desc": descriptor(script),
+            "hex": script.hex(),
+            "address": encode_address(script),
+            "type": "witness_v0_keyhash",
+        },
+        "coinbase": False,
+    }
+    desk.pool(tx)
+    assert desk.rpc("gettxout", txid, index) is None
+    assert desk.rpc("gettxout", txid, index, False)["confirmations"] == 1
+    unconfirmed = exact(desk, "gettxout", to_hex(tx.txid), 0)
+    assert (unconfirmed["confirmations"], str(unconfirmed["value"])) == (0, "0.00005000")
+    assert desk.rpc("gettxout", to_hex(tx.txid), 0, False) is None
+    assert desk.rpc("gettxout", to_hex(tx.txid), 2) is None
+    assert desk.rpc("gettxout", NOWHERE, 0) is None
+    assert desk.rpc("gettxout", to_hex(lab.blocks[5].txs[0].txid), 0)["coinbase"] is True
+
+
+# --- transactions ----------------------------------------------------------------------------
+
+
+def test_getrawtransaction(desk: Desk, lab: Lab) -> None:
+    tx = pay([*lab.take(), *lab.take(LockKind.P2PKH)])
+    txid = to_hex(tx.txid)
+    missing = (-5, "No such mempool or blockchain transaction. Use gettransaction for wallet transactions.")
+    assert desk.rpc_error("getrawtransaction", txid) == missing
+    desk.pool(tx)
+    for nothing in (None, 0, False):
+        assert desk.rpc("getrawtransaction", txid, nothing) == tx.raw.hex()
+    whole = exact(desk, "getrawtransaction", txid, True)
+    assert whole.pop("hex") == tx.raw.hex()
+    assert whole == exact(desk, "decoderawtransaction", tx.raw.hex())
+    assert set(whole) == {"txid", "hash", "version", "size", "vsize", "weight", "locktime", "vin", "vout"}
+    witness, legacy = whole["vin"]
+    assert witness["txinwitness"] == [item.hex() for item in tx.inputs[0].witness]
+    assert witness["scriptSig"] == {"asm": "", "hex": ""}
+    assert "[ALL]" in legacy["scriptSig"]["asm"]
+    assert "txinwitness" not in legacy
+    [output] = whole["vout"]
+    assert (output["n"], output["value"]) == (0, Decimal(tx.outputs[0].value) / COIN)
+    detailed = exact(desk, "getrawtransaction", txid, 2)
+    assert str(detailed["fee"]) == "0.00001000"
+    assert all(one["prevout"]["scriptPubKey"]["hex"] for one in detailed["vin"])
+    block = mine(desk, lab, tx)
+    confirmed = {"blockhash": to_hex(block.hash), "confirmations": 1, "time": block.header.time}
+    confirmed["blocktime"] = confirmed["time"]
+    found = exact(desk, "getrawtransaction", txid, 1)
+    assert {name: found[name] for name in confirmed} == confirmed
+    assert str(exact(desk, "getrawtransaction", txid, 2)["fee"]) == "0.00001000"
+
+
+def test_getrawtransaction_in_a_block(shared: Desk, lab: Lab) -> None:
+    block = lab.blocks[-1]
+    tx, block_hash = block.txs[2], to_hex(block.hash)
+    assert shared.rpc("getrawtransaction", to_hex(tx.txid), 0, block_hash) == tx.raw.hex()
+    found = shared.rpc("getrawtransaction", to_hex(tx.txid), 1, block_hash)
+    assert (found["in_active_chain"], found["confirmations"]) == (True, 1)
+    elsewhere = shared.rpc_error("getrawtransaction", to_hex(tx.txid), 0, to_hex(GENESIS.hash))
+    assert elsewhere[0] == -5
+    assert elsewhere[1].startswith("No such transaction found in the provided block.")
+    assert shared.rpc_error("getrawtransaction", to_hex(tx.txid), 0, NOWHERE) == (-5, "Block not found")
+    assert shared.rpc_error("getrawtransaction", to_hex(GENESIS.txs[0].txid))[0] == -5
+    coinbase = shared.rpc("getrawtransaction", to_hex(block.txs[0].txid), 2)
+    [spent] = coinbase["vin"]
+    assert set(spent) == {"coinbase", "txinwitness", "sequence"}
+    assert "fee" not in coinbase
+
+
+def test_decoderawtransaction(shared: Desk, lab: Lab) -> None:
+    tx = lab.blocks[-1].txs[1]
+    assert shared.rpc("decoderawtransaction", tx.raw.hex(), True)["txid"] == to_hex(tx.txid)
+    for wrong in ("", "00", "zz", tx.raw.hex() + "00", " " + tx.raw.hex()):
+        assert shared.rpc_error("decoderawtransaction", wrong)[0] == -22
+    assert shared.rpc_error("decoderawtransaction", 5)[0] == -3
+
+
+def test_sendrawtransaction(desk: Desk, lab: Lab) -> None:
+    one, two = lab.take(count=2)
+    tx = pay([one])
+    for _ in range(2):  # the second time it is there already
+        assert desk.rpc("sendrawtransaction", tx.raw.hex()) == to_hex(tx.txid)
+    rich = pay([two], [TxOut(two.coin.value - 2_000_000, lock())])
+    assert desk.rpc_error("sendrawtransaction", rich.raw.hex()) == (
+        -25,
+        "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)",
+    )
+    assert desk.rpc_error("sendrawtransaction", rich.raw.hex(), 1.5)[0] == -8
+    assert desk.rpc("sendrawtransaction", rich.raw.hex(), 0) == to_hex(rich.txid)
+    burning = pay(lab.take(), [TxOut(1000, b"\x6a\x01x"), TxOut(5000, lock())])
+    assert desk.rpc_error("sendrawtransaction", burning.raw.hex(), 0) == (
+        -25,
+        "Unspendable output exceeds maximum configured by user (maxburnamount)",
+    )
+    assert desk.rpc("sendrawtransaction", burning.raw.hex(), 0, "0.00001") == to_hex(burning.txid)
+    mine(desk, lab, tx)
+    assert desk.rpc_error("sendrawtransaction", tx.raw.hex()) == (-27, "Transaction outputs already in utxo set")
+    assert desk.rpc_error("sendrawtransaction", "00")[0] == -22
+    unknown = pay([Owned(outpoint(tx.txid, 5), one.coin)])
+    assert desk.rpc_error("sendrawtransaction", unknown.raw.hex()) == (-25, "bad-txns-inputs-missingorspent")
+
+
+def test_testmempoolaccept(desk: Desk, lab: Lab) -> None:
+    good, bad = pay(lab.take()), pay(lab.take(), fee=-1)
+    missing = pay([made_by(good)])
+    dear = pay(lab.take(), [TxOut(10_000, lock())])
+    found = exact(desk, "testmempoolaccept", [tx.raw.hex() for tx in (good, bad, missing, dear)])
+    rate = Decimal(-(-FEE * 1000 // good.vsize)) / COIN
+    assert found[0] == {
+        "txid": to_hex(good.txid),
+        "wtxid": to_hex(good.wtxid),
+        "allowed": True,
+        "vsize": good.vsize,
+        "fees": {
+            "base": Decimal("0.00001"),
+            "effective-feerate": rate,
+            "effective-includes": [to_hex(good.wtxid)],
+        },
+    }
+    reasons = [(one["allowed"], one["reject-reason"]) for one in found[1:]]
+    assert reasons == [(False, "bad-txns-in-belowout"), (False, "missing-inputs"), (False, "max-fee-exceeded")]
+    assert desk.rpc("getrawmempool") == []
+    assert desk.rpc("testmempoolaccept", [dear.raw.hex()], 0)[0]["allowed"]
+    desk.pool(good)
+    [again] = desk.rpc("testmempoolaccept", [good.raw.hex()])
+    assert (again["allowed"], again["reject-reason"]) == (False, "txn-already-in-mempool")
+    for count in (0, 26):
+        assert desk.rpc_error("testmempoolaccept", [good.raw.hex()] * count)[0] == -8
+    assert desk.rpc_error("testmempoolaccept", ["00"])[0] == -22
+    assert desk.rpc_error("testmempoolaccept", good.raw.hex())[0] == -3
+    assert desk.rpc_error("testmempoolaccept", [1])[0] == -3
+
+
+def test_the_mempool(desk: Desk, lab: Lab) -> None:
+    parent = pay(lab.take())
+    child = pay([made_by(parent)])
+    desk.pool(parent, child)
+    both = {to_hex(parent.txid), to_hex(child.txid)}
+    assert set(desk.rpc("getrawmempool")) == both
+    sequence = desk.rpc("getrawmempool", False, True)
+    assert set(sequence["txids"]) == both
+    assert sequence["mempool_sequence"] > 0
+    assert desk.rpc_error("getrawmempool", True, True)[0] == -8
+    entries = exact(desk, "getrawmempool", True)
+    entry = exact(desk, "getmempoolentry", to_hex(child.txid))
+    assert entries == {to_hex(parent.txid): entries[to_hex(parent.txid)], to_hex(child.txid): entry}
+    assert entry.pop("time") > 0
+    assert {name: str(fee) for name, fee in entry.pop("fees").items()} == {
+        "base": "0.00001000",
+        "modified": "0.00001000",
+        "ancestor": "0.00002000",
+        "descendant": "0.00001000",
+    }
+    assert entry == {
+        "vsize": child.vsize,
+        "weight": child.weight,
+        "height": 112,
+        "descendantcount": 1,
+        "descendantsize": child.vsize,
+        "ancestorcount": 2,
+        "ancestorsize": parent.vsize + child.vsize,
+        "wtxid": to_hex(child.wtxid),
+        "depends": [to_hex(parent.txid)],
+        "spentby": [],
+        "bip125-replaceable": True,
+        "unbroadcast": False,
+    }
+    assert exact(desk, "getmempoolentry", to_hex(parent.txid))["spentby"] == [to_hex(child.txid)]
+    assert desk.rpc_error("getmempoolentry", NOWHERE) == (-5, "Transaction not in mempool")
+    info = exact(desk, "getmempoolinfo")
+    assert (info["size"], info["bytes"]) == (2, parent.vsize + child.vsize)
+    assert (str(info["total_fee"]), str(info["mempoolminfee"])) == ("0.00002000", "0.00001000")
+    assert info["loaded"] is info["fullrbf"] is True
+
+
+def test_estimatesmartfee(shared: Desk) -> None:
+    nothing = {"errors": ["Insufficient data or no feerate found"], "blocks": 6}
+    assert shared.rpc("estimatesmartfee", 6) == shared.rpc("estimatesmartfee", 6, "CONSERVATIVE") == nothing
+    assert shared.rpc_error("estimatesmartfee", 6, "thrifty")[0] == -8
+    for wrong in (0, 1009, -1):
+        assert shared.rpc_error("estimatesmartfee", wrong) == (-8, "Invalid conf_target, must be between 1 and 1008")
+
+
+# --- making blocks -----------------------------------------------------------------------------
+
+
+def test_generatetoaddress(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    hashes = desk.rpc("generatetoaddress", 3, ADDRESS)
+    assert [desk.rpc("getblockhash", height) for height in (1, 2, 3)] == hashes
+    assert desk.get(f"/address/{ADDRESS}").json()["chain_stats"]["funded_txo_sum"] == 150 * COIN
+    assert desk.rpc("generatetoaddress", 0, ADDRESS) == []
+    assert desk.rpc("generatetoaddress", 1, ADDRESS, 0) == []
+    assert desk.rpc("getblockcount") == 3
+    assert len(desk.rpc("generatetoaddress", nblocks=2, address=ADDRESS, maxtries=10_000)) == 2
+    assert len(desk.rpc("generatetoaddress", 100, ADDRESS, 40)) < 100  # about two tries a block
+    for wrong in ("x", FOREIGN, ""):
+        assert desk.rpc_error("generatetoaddress", 1, wrong) == (-5, "Error: Invalid address")
+    for wrong in (-1, 10_001):
+        assert desk.rpc_error("generatetoaddress", wrong, ADDRESS)[0] == -1
+
+
+def test_generatetoaddress_takes_the_mempool_along(desk: Desk, lab: Lab) -> None:
+    tx = pay(lab.take())
+    desk.pool(tx)
+    [block_hash] = desk.rpc("generatetoaddress", 1, ADDRESS)
+    assert desk.rpc("getblock", block_hash)["tx"][1:] == [to_hex(tx.txid)]
+    assert desk.rpc("getrawmempool") == []
+    coinbase = exact(desk, "getblock", block_hash, 2)["tx"][0]
+    assert sum(out["value"] for out in coinbase["vout"]) == Decimal(50 * COIN + FEE) / COIN
+
+
+def devnet_params() -> Params:
+    """A network with difficulty that costs some thousand hashes a block."""
+    return devnet(spacing_s=1)
+
+
+def test_real_work_goes_to_the_miner_processes(make_desk: MakeDesk) -> None:
+    solver = MinerPool(1, 100, monotonic)
+    try:
+        desk = make_desk(params=devnet_params(), solver=solver)
+        assert len(desk.rpc("generatetoaddress", 2, ADDRESS)) == 2
+        assert solver.pids
+        assert len(desk.rpc("generatetoaddress", 1, ADDRESS, 2_000_000)) == 1  # counted tries are made here
+        assert desk.rpc("generateblock", ADDRESS, [])["hash"] == desk.rpc("getbestblockhash")
+        assert desk.rpc("getmininginfo")["chain"] == "devnet"
+    finally:
+        solver.stop()
+
+
+def test_without_miner_processes_there_is_no_real_work(make_desk: MakeDesk) -> None:
+    desk = make_desk(params=devnet_params())
+    assert desk.rpc("generatetoaddress", 2, ADDRESS) == []
+    assert desk.rpc_error("generateblock", ADDRESS, [])[0] == -1
+
+
+def test_generateblock(desk: Desk, lab: Lab) -> None:
+    waiting, other = pay(lab.take()), pay(lab.take())
+    desk.pool(waiting)
+    script = lock(number=3)
+    made = desk.rpc("generateblock", ADDRESS, [to_hex(waiting.txid), other.raw.hex()], False)
+    assert desk.rpc("getblockcount") == 112
+    assert desk.rpc("submitblock", made["hex"]) is None
+    assert desk.rpc("getbestblockhash") == made["hash"]
+    assert desk.rpc("getblock", made["hash"])["tx"][1:] == [to_hex(waiting.txid), to_hex(other.txid)]
+    for output in (ADDRESS, f"addr({ADDRESS})", descriptor(script), f"raw({script.hex()})"):
+        block = desk.rpc("generateblock", output, [])
+        assert len(desk.rpc("getblock", block["hash"])["tx"]) == 1
+    for wrong in ("x", f"addr({ADDRESS})#aaaaaaaa", "raw(zz)", "wpkh(x)", f"addr({FOREIGN})", "#", "raw(é)#x"):
+        assert desk.rpc_error("generateblock", wrong, []) == (-5, "Error: Invalid address or descriptor")
+    assert desk.rpc_error("generateblock", ADDRESS, [NOWHERE]) == (-5, f"Transaction {NOWHERE} not in mempool.")
+    assert desk.rpc_error("generateblock", ADDRESS, ["00"])[0] == -22
+    code, message = desk.rpc_error("generateblock", ADDRESS, [other.raw.hex()])
+    assert (code, message.partition(",")[0]) == (-25, "TestBlockValidity failed: bad-txns-inputs-missingorspent")
+    genuine = pay(lab.take())
+    signature, key = genuine.inputs[0].witness
+    forged = with_input(genuine, witness=(signature[:-2] + bytes((signature[-2] ^ 1,)) + signature[-1:], key))
+    assert desk.rpc_error("generateblock", ADDRESS, [forged.raw.hex()]) == (
+        -25,
+        "TestBlockValidity failed: wrong signature",
+    )
+
+
+def test_submitblock(desk: Desk, lab: Lab) -> None:
+    block = lab.candidate()
+    rival = lab.candidate(extra_nonce=7)
+    assert desk.rpc("submitblock", block.raw.hex()) is None
+    assert desk.rpc("submitblock", hexdata=block.raw.hex(), dummy="x") == "duplicate"
+    assert desk.rpc("submitblock", rival.raw.hex()) == "inconclusive"
+    assert desk.rpc("submitblock", rival.raw.hex()) == "duplicate-inconclusive"
+    lab.accept(block)
+    orphan = reblock(block, prev_hash=bytes(32))
+    assert desk.rpc("submitblock", orphan.raw.hex()) == "prev-blk-not-found"
+    good = lab.candidate()
+    verdicts = {
+        "bad-txnmrklroot": make_block(reblock(good, merkle_root=bytes(32)).header, good.txs),
+        "time-too-old": reblock(good, time=lab.tip.median_time),
+        "time-too-new": reblock(good, time=2**32 - 1),
+        "bad-diffbits": reblock(good, bits=0x207FFFFE),
+        "bad-version": reblock(good, version=3),
+        "bad-cb-amount": with_coinbase(good, lambda tx: with_output(tx, value=subsidy(lab.height + 1, REGTEST) + 1)),
+    }
+    for code, wrong in verdicts.items():
+        assert desk.rpc("submitblock", wrong.raw.hex()) == code
+    assert desk.rpc("submitblock", verdicts["bad-cb-amount"].raw.hex()) == "duplicate-invalid"
+    for wrong in ("", "zz", good.raw.hex()[:-2], good.raw.hex() + "00", good.raw.hex()[:160], "é"):
+        assert desk.rpc_error("submitblock", wrong)[0] == -22
+    without = make_block(good.header, (pay(lab.take()),))
+    assert desk.rpc_error("submitblock", without.raw.hex()) == (-22, "Block does not start with a coinbase")
+    assert desk.rpc("submitblock", good.raw.hex()) is None
+
+
+def test_submitblock_adds_the_coinbase_witness(desk: Desk, lab: Lab) -> None:
+    block = lab.candidate([pay(lab.take())])
+    bare = make_block(block.header, (with_input(block.txs[0], witness=()), *block.txs[1:]))
+    assert bare.txs[0].txid == block.txs[0].txid
+    assert not bare.txs[0].has_witness
+    assert desk.rpc("submitblock", bare.raw.hex()) is None
+    assert desk.get(f"/block/{to_hex(block.hash)}/raw").body == block.raw
+
+
+def test_getmininginfo(shared: Desk, lab: Lab) -> None:
+    assert shared.rpc("getmininginfo") == {
+        "blocks": 112,
+        "bits": "207fffff",
+        "difficulty": DIFFICULTY,
+        "target": "7fffff" + "00" * 29,
+        "networkhashps": pytest.approx(2 * 112 / (lab.tip.header.time - GENESIS.header.time)),
+        "pooledtx": 0,
+        "chain": "regtest",
+        "warnings": [],
+    }
+
+
+# --- peers and the process -------------------------------------------------------------------------
+
+
+def test_peers(desk: Desk) -> None:
+    assert desk.rpc("getpeerinfo") == []
+    info = exact(desk, "getnetworkinfo")
+    assert (info["connections"], info["version"], str(info["relayfee"])) == (0, 290000, "0.00001000")
+    assert desk.rpc("addnode", "127.0.0.1:19999", "add") is None
+    assert desk.rpc_error("addnode", "127.0.0.1:19999", "add") == (-23, "Error: Node already added")
+    assert desk.rpc("addnode", "127.0.0.1:19999", "onetry") is None
+    assert desk.rpc("addnode", "127.0.0.1:19999", "remove") is None
+    assert desk.rpc_error("addnode", "127.0.0.1:19999", "remove")[0] == -24
+    assert desk.rpc("addnode", "[::1]", "add") is None
+    assert desk.rpc_error("addnode", "127.0.0.1:19999", "befriend")[0] == -1
+    for wrong in ("", "a b:1", "x:y", "127.0.0.1:0", "127.0.0.1:70000", "[::1", "http://x:1"):
+        assert desk.rpc_error("addnode", wrong, "add")[0] == -8
+    assert desk.rpc_error("disconnectnode", "127.0.0.1:19999") == (-29, "Node not found in connected nodes")
+    assert desk.rpc_error("disconnectnode", "", 5) == (-29, "Node not found in connected nodes")
+    assert desk.rpc_error("disconnectnode")[0] == -8
+    assert desk.rpc_error("disconnectnode", "127.0.0.1:1", 1)[0] == -8
+
+
+@pytest.mark.parametrize(
+    ("script", "isscript", "witness"),
+    [
+        (lock(LockKind.P2WPKH), False, (0, lock(LockKind.P2WPKH)[2:])),
+        (lock(LockKind.P2PKH), False, None),
+        (lock(LockKind.P2TR), True, (1, lock(LockKind.P2TR)[2:])),
+        (b"\xa9\x14" + bytes(20) + b"\x87", True, None),
+        (b"\x00\x20" + bytes(32), True, (0, bytes(32))),
+        (b"\x52\x02\x01\x02", False, (2, b"\x01\x02")),
+    ],
+)
+def test_validateaddress(shared: Desk, script: bytes, isscript: bool, witness: tuple[int, bytes] | None) -> None:
+    address = encode_address(script)
+    expected = {
+        "isvalid": True,
+        "address": address,
+        "scriptPubKey": script.hex(),
+        "isscript": isscript,
+        "iswitness": witness is not None,
+    }
+    if witness:
+        expected |= {"witness_version": witness[0], "witness_program": witness[1].hex()}
+    assert shared.rpc("validateaddress", address) == expected
+
+
+def test_validateaddress_of_none(shared: Desk) -> None:
+    for wrong in ("", "x", FOREIGN, "é" * 10_000):
+        found = shared.rpc("validateaddress", wrong)
+        assert (found["isvalid"], found["error_locations"]) == (False, [])
+        assert found["error"]
+
+
+def test_the_process(desk: Desk) -> None:
+    assert desk.rpc("getrpcinfo")["active_commands"][0]["method"] == "getrpcinfo"
+    assert desk.rpc("stop") == "groatd stopping"
+    assert desk.runtime.wait() == 0
+
+
+def test_coinbases_mature_as_in_core(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.rpc("generatetoaddress", COINBASE_MATURITY, ADDRESS)
+    assert desk.rpc("getblockcount") == 100
+    ripe, early = (
+        decode_block(bytes.fromhex(desk.rpc("getblock", desk.rpc("getblockhash", height), 0))).txs[0]
+        for height in (1, 2)
+    )
+    tx = pay([made_by(ripe, 0, 1)])
+    assert desk.rpc("sendrawtransaction", tx.raw.hex()) == to_hex(tx.txid)
+    assert desk.rpc_error("sendrawtransaction", pay([made_by(early, 0, 2)]).raw.hex())[0] == -26
