@@ -100,8 +100,9 @@ def start(devnet: Devnet, indexes: Iterable[int], say: Say) -> Devnet:
     check_ports(devnet, stopped)
     for index in stopped:
         devnet.datadir(index).mkdir(exist_ok=True)
-        process = processes.spawn(node_command(devnet, index), devnet.log(index))
-        devnet = save(devnet.with_process(index, process))
+        with processes.uninterrupted():
+            process = processes.spawn(node_command(devnet, index), devnet.log(index))
+            devnet = save(devnet.with_process(index, process))
     for index in stopped:
         wait_ready(devnet, index, say)
     return devnet

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from devnet.state import Process
@@ -47,6 +48,21 @@ def spawn(command: Sequence[str], log: Path) -> Process:
     # We may end before it does: nobody will wait for it through this object.
     child.returncode = 0
     return Process(child.pid, start_time(child.pid) or "")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM, so that what is started is also written down. Main thread only."""
+    received: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda number, _: received.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        for late in received:
+            signal.raise_signal(late)
 
 
 def start_time(pid: int) -> str | None:

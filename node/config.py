@@ -1,4 +1,4 @@
-"""What the operator decided, checked, as one frozen value. Only `__main__` makes it."""
+"""What the operator decided, checked, as one frozen value. Only the command line makes it."""
 
 import ipaddress
 import os

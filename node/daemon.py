@@ -27,7 +27,7 @@ from node.peers.addresses import advertised
 from node.peers.download import prepare
 from node.peers.handshake import Identity
 from node.pool.dump import load_dump
-from node.ports import Endpoint, Step, StoreError
+from node.ports import Endpoint, Step
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
 from node.store.opening import open_store
@@ -59,7 +59,8 @@ def run(config: Config) -> str | None:
         stack.callback(prepare_folder(config).remove)
         node = Running(config, stack)
         try:
-            node.start()
+            with contextlib.suppress(NotReady):  # a fault while starting, which `wait` tells
+                node.start()
             return node.wait()
         except KeyboardInterrupt:
             return None
@@ -121,11 +122,16 @@ class Running:
         """The saved mempool is back: from now on it may be overwritten."""
 
     def start(self) -> None:
-        """Listen, recover, choose the chain, and let everybody in."""
+        """Listen, recover, choose the chain, and let everybody in.
+
+        Raises ConfigError and StoreError; NotReady after a fault that stops the node.
+        """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         listening = self._listen()
         self._open_core(listening)
         runtime, mine = self._runtime, self._config.mine
+        if runtime.fault:
+            raise NotReady
         runtime.admit()
         log.info("ready at height %d", runtime.view.tip.height)
         gc.collect()
@@ -190,8 +196,6 @@ class Running:
         while not runtime.await_core(PROGRESS_S):
             if view := runtime.peek():
                 log.info("connecting stored blocks: height %d so far", view.tip.height)
-        if runtime.fault:
-            raise StoreError(runtime.fault)
 
     # --- the mempool's file ------------------------------------------------------------------------
 

@@ -86,11 +86,11 @@ class Receiving:
 class Wallet:
     """An open wallet. Not for several threads at once; several processes are fine."""
 
-    def __init__(self, file: WalletFile, secret: AccountSecret | None, client: Esplora, rng: Random) -> None:
+    def __init__(self, file: WalletFile, client: Esplora, rng: Random) -> None:
         self.warnings: list[str] = []
         """Lines for people, about payments that the node does not take; read them after a call."""
         self._file = file
-        self._secret = secret
+        self._secret: AccountSecret | None = None
         self._client = client
         self._rng = rng
         self._account = Account(file.identity.xpub)
@@ -106,9 +106,14 @@ class Wallet:
 
         Raises WalletError, WrongPassword, DamagedFile.
         """
-        file = WalletFile(Path(path))
-        secret = None if password is None else file.open_secret(password)
-        return cls(file, secret, client, rng or SystemRandom())
+        wallet = cls(WalletFile(Path(path)), client, rng or SystemRandom())
+        if password is not None:
+            wallet.unlock(password)
+        return wallet
+
+    def unlock(self, password: str) -> None:
+        """Make it able to send. Raises WrongPassword."""
+        self._secret = self._file.open_secret(password)
 
     @property
     def network(self) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ import click
 import segno
 
 from chain.hashes import to_hex
-from chain.params import REGTEST, Params
 from chain.tx import OutPoint
 from wallet.account import Receiving, Wallet
 from wallet.amounts import format_coins, format_rate, parse_amount, parse_fee_rate
@@ -24,11 +22,11 @@ from wallet.draft import TARGET_BLOCKS, Draft, Order, Sent
 from wallet.errors import ChainLimit, WalletError
 from wallet.facts import coin_facts, entry_facts, sent_facts
 from wallet.history import Entry
+from wallet.networks import load_network
 from wallet.state import parse_outpoint
 from wallet.store import WalletFile
 
 WORDS_CHARS_MAX = 4_096
-NETWORK_FILE_BYTES_MAX = 65_536
 TARGET_MAX = 1_008
 """The furthest target in blocks that nodes estimate fee rates for."""
 
@@ -76,7 +74,7 @@ def create(settings: Settings, network: str) -> None:
       wallet --wallet savings.json create --network devnet/network.toml
       wallet create --json --password-file password.txt
     """
-    params = _load_network(network)
+    params = load_network(network)
     _refuse_existing(settings.wallet)
     words = words_from_entropy(os.urandom(ENTROPY_BYTES))
     WalletFile.create(settings.wallet, words, settings.password(confirm=True), params, Esplora.pause)
@@ -88,16 +86,17 @@ def create(settings: Settings, network: str) -> None:
 @network_option
 @click.pass_obj
 def restore(settings: Settings, network: str) -> None:
-    """Make a wallet from words written down before (12 to 24 BIP39 words, English).
+    """Make a wallet from words written down before.
 
-    The words are asked for, or read from standard input. `wallet balance` then finds the coins.
+    They are 12 to 24 English BIP39 words, asked for or read from standard input. `wallet balance`
+    then finds the coins.
 
     \b
     Examples:
       wallet restore
       wallet --wallet copy.json restore --password-file password.txt < words.txt
     """
-    params = _load_network(network)
+    params = load_network(network)
     _refuse_existing(settings.wallet)
     typed = str(click.prompt("Words", err=True)) if is_dialogue() else sys.stdin.read(WORDS_CHARS_MAX)
     words = check_words(typed)
@@ -124,30 +123,14 @@ def _refuse_existing(path: Path) -> None:
         raise WalletError(f"{path} exists already and is left alone: give another --wallet FILE")
 
 
-def _load_network(network: str) -> Params:
-    if network == REGTEST.name:
-        return REGTEST
-    path = Path(network)
-    try:
-        with path.open("rb") as file:
-            content = file.read(NETWORK_FILE_BYTES_MAX + 1)
-        if len(content) > NETWORK_FILE_BYTES_MAX:
-            raise WalletError(f"{path} is too large to be a network file")
-        return Params.from_mapping(tomllib.loads(content.decode()))
-    except OSError as error:
-        raise WalletError(f"cannot read the network file {path}: {error.strerror}") from error
-    except ValueError as error:  # TOML's and UTF-8's errors are ValueErrors too
-        raise WalletError(f"{path} is no network file: {error}") from error
-
-
 # --- looking ---------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened(settings: Settings, password: str | None = None) -> Iterator[Wallet]:
+def _opened(settings: Settings) -> Iterator[Wallet]:
     """The wallet and its node; afterwards what the person should know of older payments."""
     with Esplora(settings.node_urls) as client:
-        wallet = Wallet.open(settings.wallet, password, client)
+        wallet = Wallet.open(settings.wallet, None, client)
         yield wallet
         for warning in wallet.warnings:
             note(f"Note: {warning}")
@@ -158,7 +141,9 @@ def _opened(settings: Settings, password: str | None = None) -> Iterator[Wallet]
 @click.option("--qr", is_flag=True, help="Draw it as a QR code too.")
 @click.pass_obj
 def address(settings: Settings, new: bool, qr: bool) -> None:
-    """Show an address to be paid at: the first that nobody has paid yet.
+    """Show an address to be paid at.
+
+    It is the first that nobody has paid yet. Needs no password.
 
     \b
     Examples:
@@ -188,9 +173,9 @@ def _draw(receiving: Receiving) -> None:
 @cli.command()
 @click.pass_obj
 def balance(settings: Settings) -> None:
-    """Show what the wallet has. Needs no password.
+    """Show what the wallet has.
 
-    Confirmed coins are in blocks; unconfirmed ones wait for a block; immature ones were mined
+    Needs no password. Confirmed coins are in blocks; unconfirmed ones wait for a block; immature ones were mined
     less than 100 blocks ago. Spendable is what `send` can use now: confirmed and unconfirmed.
 
     \b
@@ -216,7 +201,9 @@ def balance(settings: Settings) -> None:
 @cli.command()
 @click.pass_obj
 def history(settings: Settings) -> None:
-    """List the wallet's transactions, newest first. Needs no password.
+    """List the wallet's transactions, newest first.
+
+    Needs no password.
 
     \b
     Examples:
@@ -253,7 +240,9 @@ def _entry_row(entry: Entry) -> list[str]:
 @cli.command()
 @click.pass_obj
 def coins(settings: Settings) -> None:
-    """List the wallet's unspent coins, the largest first. Needs no password.
+    """List the wallet's unspent coins, the largest first.
+
+    Needs no password.
 
     \b
     Examples:
@@ -329,9 +318,8 @@ def send(
     """
     if fee_rate is not None and target is not None:
         raise click.UsageError("--fee-rate and --target exclude each other.")
-    with Esplora(settings.node_urls) as client:
-        reader = Wallet.open(settings.wallet, None, client)
-        order = reader.order(
+    with _opened(settings) as wallet:
+        order = wallet.order(
             address,
             parse_amount(amount),
             rate=None if fee_rate is None else parse_fee_rate(fee_rate),
@@ -340,15 +328,13 @@ def send(
             only=_parse_coins(coin),
         )
         if dry_run:
-            _show_draft(settings, reader, reader.draft(order))
+            _show_draft(settings, wallet, wallet.draft(order))
             return
-        wallet = Wallet.open(settings.wallet, settings.password(), client)
+        wallet.unlock(settings.password())
         draft = None if yes or not is_dialogue() else wallet.draft(order)
         if draft and not click.confirm(_question(draft, address), err=True):
             raise WalletError("nothing was sent")
         sent = _pay(wallet, order, draft, wait)
-        for warning in wallet.warnings:
-            note(f"Note: {warning}")
     _show_sent(settings, wallet, sent)
 
 

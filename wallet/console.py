@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from platformdirs import user_data_path
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from wallet.client import DEFAULT_NODE
 from wallet.errors import WalletError
@@ -162,8 +163,9 @@ class Command(_Usage):
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's own options first, then those of all commands."""
+        own = [param for param in self._own if isinstance(param, click.Option)]
         shared = [param for param in self.get_params(context) if param not in self._own]
-        for title, params in (("Options", self._own), ("Options of every command", shared)):
+        for title, params in (("Options", own), ("Options of every command", shared)):
             if records := [record for param in params if (record := param.get_help_record(context))]:
                 with formatter.section(title):
                     formatter.write_dl(records)
@@ -246,7 +248,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
         for column in columns:
             table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(f"[{style}]{cell}[/]" if (style := _style(cell)) else cell for cell in row))
+            table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
         Console().print(table)
         return
     lines = [columns, *rows]
@@ -259,12 +261,12 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
         click.echo("  ".join(cells).rstrip())
 
 
-def _style(cell: str) -> str | None:
+def _style(cell: str) -> str:
     if cell in ("unconfirmed", "immature"):
         return "yellow"
     if cell[:1] in "+-" and cell[1:2].isdigit():
         return "green" if cell[0] == "+" else "red"
-    return None
+    return ""
 
 
 @contextmanager

@@ -77,6 +77,8 @@ class RequestParser(HTTPRequestParser):
         except ValueError:  # a length of more digits than int() takes, a path that is no URI
             raise ParsingError("malformed request") from None
         headers = self.headers
+        if not self.path.startswith("/"):
+            raise ParsingError("the request's target is no path")
         # Repeated headers arrive joined by commas.
         if self.chunked and "CONTENT_LENGTH" in headers:
             raise ParsingError("both Content-Length and Transfer-Encoding")

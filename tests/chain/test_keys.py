@@ -178,7 +178,7 @@ def both(check: Check) -> bool:
     return verdicts.pop()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SECRETS, DIGESTS)
 def test_they_sign_and_derive_alike(secret: bytes, digest: bytes) -> None:
     assert NATIVE.public_key(secret) == PORTABLE.public_key(secret)
@@ -191,7 +191,7 @@ def test_they_sign_and_derive_alike(secret: bytes, digest: bytes) -> None:
     assert both(schnorr_check(key[1:], schnorr, digest))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SECRETS, DIGESTS, st.booleans(), st.integers(0, CHECK_SIZE * 8 - 1), st.integers(1, 3))
 def test_they_judge_mutants_alike(secret: bytes, digest: bytes, schnorr: bool, bit: int, bits: int) -> None:
     """One to three flipped bits anywhere in a check: key, signature or digest."""
@@ -296,7 +296,7 @@ def test_bip340(vectors: Path, engine: Engine) -> None:
 # --- taproot ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SECRETS)
 def test_the_taproot_secret_opens_the_taproot_output(secret: bytes) -> None:
     x = NATIVE.public_key(secret)[1:]
@@ -305,7 +305,7 @@ def test_the_taproot_secret_opens_the_taproot_output(secret: bytes) -> None:
     assert NATIVE.public_key(taproot_secret(NATIVE, secret))[1:] == output
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SECRETS, st.one_of(st.integers(0, 2**256 - 1), st.sampled_from([0, 1, ORDER - 1, ORDER])))
 def test_they_tweak_alike(secret: bytes, tweak: int) -> None:
     x = NATIVE.public_key(secret)[1:]

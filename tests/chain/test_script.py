@@ -113,7 +113,7 @@ def test_digests_are_the_specifications(made: tuple[Tx, list[Coin]], draw: st.Da
         assert spend.digest(index, hash_type) == by_specification(tx, coins, index, hash_type)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spends(), st.data())
 def test_signed_inputs_check_under_both_engines(made: tuple[Tx, list[Coin]], draw: st.DataObject) -> None:
     tx, coins = made

@@ -1,5 +1,6 @@
 """Command lines, ports and waiting, with stand-ins for nodes; real nodes are in tests/functional."""
 
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from devnet import network, processes
 from devnet.network import NodeStatus, check_ports, kill, node_command, node_status, start, stop, tail
-from devnet.state import Devnet, DevnetError, load
+from devnet.state import Devnet, DevnetError, Process, load
 
 
 def options_of(command: list[str]) -> dict[str, list[str]]:
@@ -159,8 +160,8 @@ def test_tail(tmp_path: Path) -> None:
     assert tail(log, 1) == ["end"]
 
 
-def test_start_times_differ(stand_in: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state file from before a reboot names processes that are others now."""
+def test_a_process_from_before_a_reboot_is_left_alone(stand_in: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state file names a process that is another one now."""
     devnet = started(stand_in, monkeypatch)
     process = devnet.processes[0]
     assert process
@@ -168,3 +169,22 @@ def test_start_times_differ(stand_in: Devnet, monkeypatch: pytest.MonkeyPatch) -
     assert not network.is_running(stale, 0)
     stop(stale, [0], lambda _: None, force=True)
     assert processes.is_running(process, devnet.datadir(0))
+    kill(devnet, 0)
+
+
+def test_an_interrupted_start_has_written_down_what_it_started(
+    stand_in: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = processes.spawn
+
+    def spawn_and_ctrl_c(command: list[str], log: Path) -> Process:
+        process = real(command, log)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(processes, "spawn", spawn_and_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        start(stand_in, [0], lambda _: None)
+    devnet = load(stand_in.folder)
+    assert devnet
+    assert network.is_running(devnet, 0)

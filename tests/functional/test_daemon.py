@@ -12,14 +12,16 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chain.params import devnet
+from chain.params import REGTEST, devnet
 from devnet.processes import environment
 from node import daemon
 from node.config import Config
 from node.ports import Endpoint, StoreError
+from node.store.opening import open_store
 from tests.chainlab import funded, pay
 from tests.functional.cluster import Cluster, RealNode
 from tests.functional.conftest import StartCluster
@@ -340,3 +342,31 @@ def test_a_fault_while_recovering_is_the_start_that_fails(tmp_path: Path, monkey
     with pytest.raises(StoreError, match="the disk is full"):
         daemon.run(config)
     assert not config.cookie.exists()
+
+
+class _FullDisk:
+    """A store whose first commit finds the disk full."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, *_: object) -> None:
+        raise StoreError("the disk is full")
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_fault_while_stored_blocks_are_connected_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config(REGTEST, tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
+    lab = funded()
+    store = open_store(config.folder, REGTEST.network_id)
+    for height, block in enumerate(lab.blocks, 1):
+        store.put_block(height, block.hash, block.raw, sync=False)
+    store.close()
+    monkeypatch.setattr(daemon, "open_store", lambda *args, **options: _FullDisk(open_store(*args, **options)))
+    assert daemon.run(config) == "the disk is full"
+    assert caplog.text.count("the disk is full") == 1

@@ -21,7 +21,7 @@ from chain.hashes import sha256
 from chain.params import COINBASE_MATURITY
 from chain.script import p2wpkh_script
 from devnet.premine import FIRST_BLOCKS
-from devnet.processes import send_signal, start_time
+from devnet.processes import start_time
 from devnet.rpc import NodeClient
 from devnet.state import load
 
@@ -68,10 +68,12 @@ class Commands:
         return facts
 
     def shut_down(self) -> None:
-        """End everything of this devnet that still runs, whatever state it is in."""
-        if devnet := load(self.folder):
-            for index in range(devnet.nodes):
-                send_signal(devnet.processes[index], devnet.datadir(index), signal.SIGKILL)
+        """End everything that works on this folder, whatever the devnet thinks of it."""
+        listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+        for row in listing.stdout.splitlines():
+            pid, _, command = row.strip().partition(" ")
+            if str(self.folder) in command:
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def plain_environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from chain.address import decode_address
 from chain.params import REGTEST, devnet
-from node import __main__ as command_line
+from node import cli as command_line
 from node.config import Config, ConfigError, Mine, make_folder, read_endpoint, read_network, read_rpc_login
 from node.ports import Endpoint, StoreError
 from node.secretfiles import Cookie, read_node_key, write_private

@@ -452,6 +452,7 @@ def test_a_payment_confirmed_while_nobody_looked(rich: Wallet, chain: Chain, tmp
     chain.mine()
     chain.mine(60, script_of(rich))
     assert rich.balance().confirmed == 0
+    assert [(p.fate, p.height) for p in rich.look().pending] == [(Fate.SEEN, 2)]
     assert sent.txid in {entry.txid for entry in rich.history()[0]}
     chain.pay(script_of(rich, 1), COIN)
     rich.send(STRANGER_ADDRESS, 5_000)

@@ -1,0 +1,311 @@
+"""groatd's command line: the one place where a Config is made."""
+
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from platformdirs import user_data_dir
+
+from chain.hashes import to_hex
+from node.config import (
+    INTERVAL_MAX_S,
+    MINE_INTERVAL_S,
+    THREADS_MAX,
+    Config,
+    ConfigError,
+    read_endpoint,
+    read_mine,
+    read_network,
+    read_rpc_login,
+)
+from node.daemon import choose_engine, run, spare_cores
+from node.logs import start_logging, stop_logging
+from node.maintenance import LedgerFacts, reindex_ledger, verify_ledger
+from node.ports import StoreError
+from node.runtime import monotonic
+from node.verifying import VerifierPool
+
+ENVIRONMENT = "GROAT"
+"""In front of an option's name in the environment: GROAT_MINE_THREADS."""
+ENGINES = ("auto", "libsecp256k1", "python")
+
+
+def main() -> None:
+    """The console script: errors in one line, exit 1; wrong usage with a hint, exit 2."""
+    try:
+        exit_code = groatd.main(standalone_mode=False, prog_name="groatd")
+    except click.ClickException as error:
+        # A value that cannot be used is no wrong usage.
+        if isinstance(error, click.UsageError) and type(error) is not click.BadParameter:
+            error.ctx = error.ctx or click.Context(groatd, info_name="groatd")  # so that it shows the usage
+            error.show()
+            exit_code = 2
+        else:
+            exit_code = _fail(error.format_message())
+    except (ConfigError, StoreError) as error:
+        exit_code = _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        exit_code = 1
+    sys.exit(exit_code or 0)
+
+
+def _fail(reason: str) -> int:
+    click.echo(f"groatd: {' '.join(reason.split())}", err=True)
+    return 1
+
+
+def _read_toml(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """Make a file's keys the defaults of the options of the same name."""
+    if name is None:
+        return None
+    try:
+        settings = tomllib.loads(Path(name).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config: cannot read {name}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config: {name} is no TOML: {error}") from None
+    options = {option.name: option for option in context.command.params if isinstance(option, click.Option)}
+    defaults = {}
+    for key, setting in settings.items():
+        option = options.get(key.replace("-", "_"))
+        if option is None or option is parameter:
+            raise ConfigError(f"--config: {name} has an unknown key {key!r}")
+        defaults[key.replace("-", "_")] = _toml_value(option, setting, f"--config: {key} in {name}")
+    context.default_map = defaults
+    return name
+
+
+def _toml_value(option: click.Option, setting: Any, where: str) -> Any:
+    """The setting if it is of the option's type; a list for an option that may be repeated."""
+    if option.multiple:
+        settings = setting if isinstance(setting, list) else [setting]
+        return [_toml_value_of(str, each, where) for each in settings]
+    if option.is_flag:
+        return _toml_value_of(bool, setting, where)
+    kinds: dict[str, Any] = {"integer range": int, "float range": (int, float)}
+    return _toml_value_of(kinds.get(option.type.name, str), setting, where)
+
+
+def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
+    if not isinstance(setting, kind) or (isinstance(setting, bool) and kind is not bool):
+        raise ConfigError(f"{where} is of the wrong type")
+    return setting
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={
+        "auto_envvar_prefix": ENVIRONMENT,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.option(
+    "--network",
+    default="regtest",
+    show_default=True,
+    metavar="regtest|FILE",
+    help="The network: regtest, or a network's TOML file.",
+)
+@click.option(
+    "--datadir", metavar="DIR", help="Where data is kept, a folder for each network.  [default: the user's data folder]"
+)
+@click.option(
+    "--api",
+    multiple=True,
+    default=["127.0.0.1:18443"],
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where explorer, REST and JSON-RPC listen. May be repeated.",
+)
+@click.option(
+    "--p2p", default="127.0.0.1:18444", show_default=True, metavar="HOST:PORT", help="Where other nodes connect to."
+)
+@click.option("--peer", multiple=True, metavar="HOST:PORT", help="A node to connect to and keep. May be repeated.")
+@click.option("--mine", metavar="ADDRESS", help="Mine, and have blocks pay to this address.")
+@click.option(
+    "--mine-threads",
+    type=click.IntRange(1, THREADS_MAX),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Miner processes.",
+)
+@click.option(
+    "--mine-duty",
+    type=click.IntRange(1, 100),
+    default=100,
+    show_default=True,
+    metavar="PERCENT",
+    help="Share of the time that they work.",
+)
+@click.option(
+    "--mine-interval",
+    type=click.FloatRange(0.001, INTERVAL_MAX_S),
+    default=MINE_INTERVAL_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between blocks on regtest.",
+)
+@click.option(
+    "--no-index", is_flag=True, help="Keep no indexes of transactions and scripts: much of the REST API is off."
+)
+@click.option("--rpc-user", metavar="USER", help="A JSON-RPC login beside the cookie's.")
+@click.option("--rpc-password", metavar="PASSWORD", help="Its password.")
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="A further name that the API may be called by. May be repeated."
+)
+@click.option(
+    "--cors-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose pages may use the API; * for all. May be repeated.",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines.")
+@click.option("--log-file", metavar="FILE", help="Log to this file, which is kept small, not to standard error.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Who verifies signatures."
+)
+@click.option(
+    "--config", is_eager=True, callback=_read_toml, metavar="FILE", help="TOML file with any of these options as keys."
+)
+@click.pass_context
+def groatd(context: click.Context, **given: Any) -> int | None:
+    """A Bitcoin-format proof-of-work node. Without a command it runs.
+
+    Every option can also be set in the environment (GROAT_MINE_THREADS for --mine-threads) and in
+    the file named by --config (mine-threads = 2).
+    """
+    context.obj = given
+    if context.invoked_subcommand is not None:
+        return None
+    config = _read_config(**given)
+    try:
+        handler = start_logging(config.log_format, config.log_file)
+    except OSError as error:
+        raise ConfigError(f"--log-file: cannot write {config.log_file}: {error.strerror}") from None
+    try:
+        fault = run(config)
+    finally:
+        stop_logging(handler)
+    if fault is None:
+        return None
+    return _fail(fault) if config.log_file else 1  # or it stands on the terminal already
+
+
+def _read_config(
+    network: str,
+    datadir: str | None,
+    api: tuple[str, ...],
+    p2p: str,
+    peer: tuple[str, ...],
+    mine: str | None,
+    mine_threads: int,
+    mine_duty: int,
+    mine_interval: float,
+    no_index: bool,
+    rpc_user: str | None,
+    rpc_password: str | None,
+    allow_host: tuple[str, ...],
+    cors_origin: tuple[str, ...],
+    log_format: str,
+    log_file: str | None,
+    engine: str,
+    config: str | None,
+) -> Config:
+    """What the options come to. Raises ConfigError."""
+    params = read_network(network)
+    user, password = read_rpc_login(rpc_user, rpc_password)
+    return Config(
+        params=params,
+        datadir=_datadir(datadir),
+        api=tuple(read_endpoint(text, "--api", any_port=True) for text in api),
+        p2p=read_endpoint(p2p, "--p2p", any_port=True),
+        peers=tuple(read_endpoint(text, "--peer") for text in peer),
+        mine=read_mine(mine, mine_threads, mine_duty, mine_interval, params),
+        index=not no_index,
+        rpc_user=user,
+        rpc_password=password,
+        allow_hosts=allow_host,
+        cors_origins=cors_origin,
+        log_format=log_format,
+        log_file=Path(log_file) if log_file else None,
+        engine=engine,
+    )
+
+
+def _datadir(given: str | None) -> Path:
+    return Path(given or user_data_dir("groat", appauthor=False)).expanduser().absolute()
+
+
+# --- commands --------------------------------------------------------------------------------
+
+
+def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of the commands that work on a data directory, after the command too."""
+    datadir = click.option("--datadir", metavar="DIR", help="Where data is kept.")
+    network = click.option("--network", metavar="regtest|FILE", help="The network.")
+    return click.pass_obj(network(datadir(command)))
+
+
+@groatd.command()
+@click.option("--deep", is_flag=True, help="Connect every block again, signatures included.")
+@_of_ledger
+def verify(given: dict[str, Any], network: str | None, datadir: str | None, deep: bool) -> None:
+    """Check the ledger against its digest; print height, tip and digest."""
+    config = _config_of(given, network, datadir)
+    verifiers = VerifierPool(choose_engine(config.engine), spare_cores(), monotonic)
+    try:
+        with _Bar("verifying") as bar:
+            facts = verify_ledger(config.folder, config.params, verifiers, deep=deep, progress=bar.show)
+    finally:
+        verifiers.stop()
+    _print_facts(facts)
+
+
+@groatd.command()
+@_of_ledger
+def reindex(given: dict[str, Any], network: str | None, datadir: str | None) -> None:
+    """Build the ledger anew from the stored blocks (with --no-index in front: without indexes)."""
+    config = _config_of(given, network, datadir)
+    if not config.folder.is_dir():
+        raise ConfigError(f"{config.folder} does not exist: check --datadir and --network")
+    verifiers = VerifierPool(choose_engine(config.engine), spare_cores(), monotonic)
+    try:
+        with _Bar("reindexing") as bar:
+            facts = reindex_ledger(config.folder, config.params, verifiers, index=config.index, progress=bar.show)
+    finally:
+        verifiers.stop()
+    _print_facts(facts)
+
+
+def _config_of(given: dict[str, Any], network: str | None, datadir: str | None) -> Config:
+    after = {"network": network, "datadir": datadir}
+    return _read_config(**(given | {name: setting for name, setting in after.items() if setting is not None}))
+
+
+def _print_facts(facts: LedgerFacts) -> None:
+    click.echo(f"height {facts.height}\ntip {to_hex(facts.hash)}\ndigest {facts.digest:0128x}")
+
+
+class _Bar:
+    """Progress on a terminal; nothing elsewhere."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._is_terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def show(self, done: int, total: int) -> None:
+        """So much is done."""
+        if self._is_terminal:
+            click.echo(f"\r{self._label}: block {done} of {total}\x1b[K", nl=False, err=True)
