@@ -9,6 +9,11 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("groat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("groat")
 
 VECTORS_DEFAULT = Path(__file__).parents[2] / "shared" / "vectors"
 KINDS = ("vectors", "kernel", "browser")

@@ -7,11 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("groat", deadline=None)
-settings.load_profile("groat")
 
 
 def _refusing(real: Callable[..., Any]) -> Callable[..., Any]:
