@@ -210,6 +210,8 @@ class _Python:
     def verify(self, check: Check) -> bool:
         if check[0] == BIP340:
             return _verify_schnorr(check[1:33], check[33:97], check[97:129])
+        if not is_low_s(check[33:97]):
+            return False  # as libsecp256k1
         try:
             key = VerifyingKey.from_string(check[:33], SECP256k1)
             return bool(key.verify_digest(check[33:97], check[97:129]))

@@ -42,8 +42,8 @@ class Entry:
         self.hash: Final = header.hash
         self.parent: Final = parent
         self.height: Final[int] = parent.height + 1 if parent else 0
-        self.chainwork: Final[int] = parent.chainwork + work_from_bits(header.bits) if parent else 0
-        """Expected hashes from genesis to here; genesis itself does not count."""
+        self.chainwork: Final[int] = (parent.chainwork if parent else 0) + work_from_bits(header.bits)
+        """Expected hashes for all blocks from genesis to this one, both counted."""
         self.skip: Final[Entry | None] = parent.ancestor(_skip_height(self.height)) if parent else None
         self.median_time: Final[int] = _median_time(header, parent)
         """Of this block and the ten before: a later block's time must be above it."""

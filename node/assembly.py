@@ -41,7 +41,7 @@ def select_for_block(view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops
             packages.taken(package)
             failures = 0
         else:
-            packages.put_off(package)
+            # For good: what later leaves its package takes at least as much of the room.
             failures += 1
     return chosen
 
@@ -76,13 +76,11 @@ class _Packages:
     top again that have become better.
     """
 
-    __slots__ = ("_children", "_entries", "_heap", "_put_off", "_taken")
+    __slots__ = ("_children", "_entries", "_heap", "_taken")
 
     def __init__(self, entries: Mapping[Txid, Entry]) -> None:
         self._entries = entries
         self._taken: set[Txid] = set()
-        self._put_off: dict[Txid, list[Entry]] = {}
-        """What did not fit, by each transaction without which it might."""
         self._children: dict[Txid, list[Entry]] = {}
         self._heap: list[tuple[float, int, Entry]] = []
         for entry in entries.values():
@@ -131,9 +129,6 @@ class _Packages:
         them paid at least as much as they do.
         """
         self._taken.update(entry.tx.txid for entry in package)
-        for entry in package:
-            for other in self._put_off.pop(entry.tx.txid, ()):
-                heappush(self._heap, (_BEST, other.sequence, other))
         for entry in self._descendants(package[:-1]):
             heappush(self._heap, (_rank_of(self._package(entry)), entry.sequence, entry))
 
@@ -148,14 +143,6 @@ class _Packages:
                     found[txid] = child
                     queue.append(child)
         return found.values()
-
-    def put_off(self, package: list[Entry]) -> None:
-        """These did not fit together: try the last again when one of the others is in the block."""
-        for entry in package[:-1]:
-            self._put_off.setdefault(entry.tx.txid, []).append(package[-1])
-
-
-_BEST = float("-inf")
 
 
 def _rank(entry: Entry, package_fee: int, package_vsize: int) -> float:

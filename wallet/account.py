@@ -146,10 +146,6 @@ class Wallet:
         """The address of the key at `path`."""
         return encode_address(self._account.script(path)) or ""
 
-    def first_address(self) -> str:
-        """The very first receiving address, used or not. Asks no node."""
-        return self.address_of(KeyPath(RECEIVE, 0))
-
     def address(self) -> Receiving:
         """The first address that nobody has paid yet. Changes nothing."""
         self._file.refresh()
@@ -227,12 +223,8 @@ class Wallet:
         """What `pay` would do now, for somebody to look at. Sends and remembers nothing."""
         self._file.refresh()
         self._check_network()
-        self._catch_up()
-        try:
-            return self._draft(order)
-        except (ShortOfFunds, ChainLimit):
-            self._catch_up(thorough=True)
-            return self._draft(order)
+        self._catch_up(thorough=True)
+        return self._draft(order)
 
     def pay_draft(self, draft: Draft) -> Sent:
         """Sign and send just this draft. Raises WalletError if its coins were spent meanwhile."""

@@ -11,13 +11,14 @@ from typing import Any
 import click
 import segno
 
+from chain.address import encode_address
 from chain.hashes import to_hex
 from chain.tx import OutPoint
 from wallet.account import Receiving, Wallet
 from wallet.amounts import format_coins, format_rate, parse_amount, parse_fee_rate
 from wallet.client import Esplora
 from wallet.console import EPILOG, Group, Settings, busy, is_dialogue, is_terminal, note, write_json, write_table
-from wallet.derivation import ENTROPY_BYTES, check_words, words_from_entropy
+from wallet.derivation import ENTROPY_BYTES, RECEIVE, Account, KeyPath, check_words, words_from_entropy
 from wallet.draft import TARGET_BLOCKS, Draft, Order, Sent
 from wallet.errors import ChainLimit, WalletError
 from wallet.facts import coin_facts, entry_facts, sent_facts
@@ -105,11 +106,10 @@ def restore(settings: Settings, network: str) -> None:
 
 
 def _show_new(settings: Settings, secret: dict[str, str]) -> None:
-    with Esplora(settings.node_urls) as client:
-        wallet = Wallet.open(settings.wallet, None, client)
-        # Nobody was asked whether it is used: a new wallet needs no node.
-        first = wallet.first_address()
-    facts = {"file": str(settings.wallet.absolute()), "network": wallet.network, "address": first, **secret}
+    # No node is asked, not even for whether the address is used: the words have to be shown whatever happens.
+    made = WalletFile(settings.wallet).identity
+    first = encode_address(Account(made.xpub).script(KeyPath(RECEIVE, 0)))
+    facts = {"file": str(settings.wallet.absolute()), "network": made.network, "address": first, **secret}
     if settings.json:
         write_json(facts)
         return

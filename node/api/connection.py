@@ -32,7 +32,7 @@ JOINED_MAX = 64 * 1024
 CHUNK_LINES_MAX = 4096
 """Bytes of chunk lines that even an empty body may have."""
 SHED_BYTES = 256 * 1024
-"""Bytes of an answer from which on the listener's total of unsent answers is looked at."""
+"""Bytes of an answer, or of a body still coming in, from which on the listener's total is looked at."""
 
 BodyCap = Callable[[str, str, Mapping[str, str]], int]
 """(method, path, headers with upper-case names and underscores) -> bytes of body allowed."""
@@ -182,7 +182,15 @@ class Channel(HTTPChannel):
             self.started_at = self.last_activity
         if len(self.requests) > PIPELINE_MAX:
             self.cut_off = True
+        if self.incoming_bytes >= SHED_BYTES:
+            self.server.shed_bodies()
         return taken
+
+    @property
+    def incoming_bytes(self) -> int:
+        """Of the body that is coming in, as far as it is here."""
+        body = self.request.body_rcv if self.request is not None else None
+        return 0 if body is None else len(body)
 
     def readable(self) -> bool:
         """True if more input is wanted now. Asked before every wait."""

@@ -13,10 +13,13 @@ from node.api.jsontext import Coins
 from node.api.rpc_method import BAD_VALUE, MISC, RpcError, flag, ignored, string, topic
 from node.api.shapes import Shape
 from node.muhash import MuHash, coin_element
+from node.runtime import NotReady
 
 HASH_TYPES = ("hash_serialized_3", "muhash", "none")
 SCAN_WAIT_S = 60
 """How long a scan waits for the one before it."""
+LOOK_EVERY = 1_000
+"""Transactions between two looks at whether the node stops."""
 OUTPUT_OVERHEAD = 50
 """Bytes of a coin beside its script in Core's bogosize, which depends on no database."""
 
@@ -71,6 +74,8 @@ def _scan(call: Call, hash_type: str) -> Shape:
     hasher = CoinSetHasher(hash_type)
     coins = transactions = bogosize = amount = stored = 0
     for group in by_transaction(call.view.reader.coins()):
+        if transactions % LOOK_EVERY == 0 and not call.runtime.ready:
+            raise NotReady  # storage is about to be closed
         transactions += 1
         for point, coin in group:
             hasher.add(point, coin)

@@ -33,6 +33,8 @@ IDLE_S = 60
 """Seconds that a connection may stay open without a request."""
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
 """Answers of one listener that wait for slow readers; beyond, the slowest is cut off."""
+BODIES_BYTES_MAX = 64 * 1024 * 1024
+"""Bodies of one listener that are coming in; beyond, the one that takes longest is cut off."""
 RECV_BYTES = 64 * 1024
 """Read at once from a connection."""
 BODY_IN_MEMORY_MAX = 512 * 1024
@@ -177,6 +179,12 @@ class _Server(TcpWSGIServer):
         if slow:
             min(slow, key=lambda channel: channel.sending_since).cut_off = True
             self.pull_trigger()
+
+    def shed_bodies(self) -> None:
+        """Keep the sum of unfinished bodies bounded: the oldest unfinished request goes first."""
+        channels = [channel for channel in self.active_channels.values() if channel.incoming_bytes]
+        if sum(channel.incoming_bytes for channel in channels) > BODIES_BYTES_MAX:
+            min(channels, key=_waiting_since).cut_off = True
 
     def stop_accepting(self) -> None:
         """Close the listening socket; connections stay."""

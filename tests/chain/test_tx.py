@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from chain.errors import Invalid, Reject
 from chain.hashes import sha256d, to_hex
 from chain.tx import (
+    COIN,
+    MAX_MONEY,
     NULL_OUTPOINT,
     OutPoint,
     Tx,
@@ -113,6 +115,10 @@ PLAIN = make_tx(2, (TxIn(OutPoint(bytes(36)), b"", 0, (b"w",)),), (TxOut(1, b"")
 def test_encodings_that_core_refuses(raw: bytes, why: str) -> None:
     with pytest.raises(Invalid, match=why):
         decode_tx(raw)
+
+
+def test_amounts_are_bitcoins() -> None:
+    assert (COIN, MAX_MONEY) == (100_000_000, 2_100_000_000_000_000)
 
 
 def test_coinbase_is_one_null_outpoint() -> None:

@@ -88,9 +88,9 @@ def test_a_package_that_does_not_fit_leaves_room_for_others() -> None:
     assert chosen(lab, weight=large.weight)[0] == large.txid
 
 
-def test_what_did_not_fit_with_its_parent_fits_once_that_is_in() -> None:
-    """Room for two and a half: the child with both parents is the best and too large; then one
-    parent goes in for itself, and the child does not need it any more."""
+def test_what_does_not_fit_never_will() -> None:
+    """The child with both parents is the best, and a weight unit too large. The parents go in for
+    themselves; that makes the child's package smaller, and the room as much."""
     lab = PoolLab()
     parents = [lab.pay(lab.fund(), fee=fee) for fee in (SIZE, 5 * SIZE)]
     child = lab.pay(made(parents[0]), made(parents[1]), fee=100 * SIZE)
@@ -101,19 +101,30 @@ def test_what_did_not_fit_with_its_parent_fits_once_that_is_in() -> None:
     assert chosen(lab, weight=room + 1) == [parents[0].txid, parents[1].txid, child.txid]
 
 
-def test_a_descendant_that_was_put_off_comes_back() -> None:
-    """Grandchild, child and parent do not fit together; parent and child are worth less; when
-    they are in, the grandchild fits beside them, having failed before."""
+@pytest.mark.parametrize(("rate", "first"), [(6.7, "family"), (6.2, "other")])
+def test_a_child_is_never_worth_more_than_it_pays(rate: float, first: str) -> None:
+    r"""Neither parent is worth its poor grandparent's fee alone; with the child they are.
+
+    ::
+
+        1 --- 9.4 --- rate       the other pays 6.4 sat/vB
+         \--- 9.4 ---/
+    """
     lab = PoolLab()
-    parent = lab.pay(lab.fund(), fee=2 * SIZE, outputs=2)
-    small = lab.pay(made(parent, 0), fee=30 * SIZE)
-    filler = lab.pay(lab.fund(), fee=20 * SIZE, outputs=8)
-    other = lab.pay(made(parent, 1), made(small), fee=60 * SIZE, outputs=6)
-    for tx in (parent, small, filler, other):
+    size = lab.pay(lab.fund(), outputs=2).vsize
+    root = lab.pay(lab.fund(), fee=size, outputs=2)
+    left, right = (lab.pay(made(root, index), fee=int(9.4 * size), outputs=2) for index in (0, 1))
+    child = lab.pay(made(left), made(right))
+    child = lab.pay(made(left), made(right), fee=int(rate * child.vsize))
+    other = lab.pay(lab.fund(), fee=int(6.4 * SIZE))
+    for tx in (root, left, right, child, other):
         lab.add(tx)
-    room = parent.weight + small.weight + other.weight
-    assert chosen(lab, weight=room) == [parent.txid, small.txid, other.txid]
-    assert other.txid not in chosen(lab, weight=room - 1)
+    family = [root.txid, left.txid, right.txid, child.txid]
+    package = lab.pool.get(child.txid).ancestors  # type: ignore[union-attr]
+    assert 6.4 < package.fee / package.vsize < 6.7
+    picked = chosen(lab)
+    assert picked[0] == (other.txid if first == "other" else root.txid)
+    assert [txid for txid in picked if txid != other.txid] == family
 
 
 def test_signature_operations_are_limited_too() -> None:
@@ -144,6 +155,17 @@ def test_a_nearly_full_block_gives_up() -> None:
     room = first.weight + last.weight
     assert room < NEARLY_FULL_WEIGHT
     assert chosen(lab, weight=room) == [first.txid]
+
+
+def test_failures_count_in_a_row() -> None:
+    """Six hundred, one that fits, six hundred more: the last is still looked at."""
+    lab = PoolLab()
+    fits = [lab.pay(lab.fund(), fee=fee) for fee in (900 * SIZE, 20 * SIZE, SIZE)]
+    large = [lab.pay(lab.fund(), fee=fee, outputs=10) for fee in [100 * SIZE] * 600 + [20 * SIZE] * 600]
+    assert 3 * fits[0].weight < large[0].weight
+    for tx in (*fits, *large):
+        lab.add(tx)
+    assert chosen(lab, weight=3 * fits[0].weight) == [tx.txid for tx in fits]
 
 
 def test_a_view_that_others_change_meanwhile_is_no_matter() -> None:

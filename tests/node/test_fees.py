@@ -193,6 +193,16 @@ def test_longer_never_costs_more() -> None:
     assert len(traffic.estimator.view().rates) == len(TARGETS)
 
 
+def test_what_is_enough_for_a_short_wait_is_for_a_longer_one() -> None:
+    """Nine were mined at once, one was not: ten to judge one block by, nine for two."""
+    estimator = FeeEstimator()
+    txs = [entry(5, 0) for _ in range(10)]
+    for one in txs:
+        estimator.entered(one)
+    estimator.connected(1, txs[:9])
+    assert estimator.estimate(1) == estimator.estimate(2) == estimator.estimate(TARGET_MAX) == pytest.approx(5)
+
+
 def test_a_pool_s_own_entries() -> None:
     """The whole way: pool, blocks, estimate."""
     lab, estimator = PoolLab(), FeeEstimator()

@@ -10,7 +10,8 @@ from chain.tx import decode_tx
 from node.mempool import Mempool
 from node.policy import EXPIRY_S, INCREMENTAL_FEE_SAT_KVB, MAX_CHAIN_VSIZE, MIN_RELAY_FEE_SAT_KVB
 from node.pool.entry import Removal, memory_usage
-from node.pool.eviction import FLOOR_HALF_LIFE_S
+from node.pool.eviction import FLOOR_HALF_LIFE_S, Eviction, FeeFloor
+from node.pool.worst import WorstFirst
 from tests.node.pool_lab import PoolLab, made
 
 
@@ -142,6 +143,18 @@ def test_a_replacement_uses_the_room_of_what_it_replaces() -> None:
     added = lab.add(lab.pay(rival.tx.inputs[0].outpoint, fee=1110))
     assert [(one.entry.fee, one.reason) for one in added.removed] == [(1000, Removal.REPLACED)]
     assert fees_of(lab) == [500, 1110]
+    lab.check()
+
+
+def test_a_larger_replacement_needs_more_room_than_that() -> None:
+    """What it replaces, though worth least, does not count twice."""
+    lab = full_lab(1000, 500, 400)
+    rival = lab.pool.view().newest(1)[0]
+    added = lab.add(lab.pay(rival.tx.inputs[0].outpoint, fee=20_000, outputs=3))
+    assert [(one.entry.fee, one.reason) for one in added.removed] == [
+        (400, Removal.REPLACED),
+        (500, Removal.EVICTED),
+    ]
     lab.check()
 
 
@@ -280,14 +293,25 @@ def test_another_eviction_stops_the_fall() -> None:
 
 
 def test_a_lesser_eviction_leaves_the_floor_falling() -> None:
-    """As when a package that pays less than the floor by now has to go."""
-    lab = full_lab(11_000, 9900, 8800)
-    lab.add(lab.pay(lab.fund(), fee=20_000))
-    lab.mine()
-    lab.now += FLOOR_HALF_LIFE_S
-    before = lab.pool.min_fee_sat_kvb(lab.now)
-    lab.now += 2 * FLOOR_HALF_LIFE_S
-    assert lab.pool.min_fee_sat_kvb(lab.now) == pytest.approx(before / 4)
+    """As when a transaction comes back out of a block, pays less than the floor and has to go."""
+    floor = FeeFloor()
+    floor.evicted(Eviction(frozenset(), 80.0))
+    floor.on_block(0)
+    assert floor.rate_sat_kvb(FLOOR_HALF_LIFE_S, 1.0) == pytest.approx(40_500)
+    floor.evicted(Eviction(frozenset(), 3.0))
+    assert floor.rate_sat_kvb(2 * FLOOR_HALF_LIFE_S, 1.0) == pytest.approx(20_250)
+
+
+def test_the_heap_of_a_full_pool_is_bounded() -> None:
+    """However often an entry changes."""
+    lab = full_lab(1000)
+    (entry,) = lab.pool.view().newest(1)
+    worst = WorstFirst()
+    assert worst.pop({entry.txid: entry}) is entry
+    for _ in range(5000):
+        worst.note(entry, 1)
+        assert len(worst._heap or ()) < 2000
+    assert worst.pop({entry.txid: entry}) is entry
 
 
 # --- age -------------------------------------------------------------------------------------------

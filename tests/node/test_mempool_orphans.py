@@ -116,6 +116,15 @@ def test_a_share_is_weighed() -> None:
     assert len(orphans) == 1
 
 
+def test_repeats_weigh_nothing() -> None:
+    orphans = Orphans()
+    large = held(orphans, 1, witness=200_000)
+    for _ in range(5):
+        assert orphans.add(peer(1), large, (parent(1),), NOW)
+    other = held(orphans, 1, witness=200_000)
+    assert taken(orphans, 1) == [large, other]
+
+
 def test_no_peer_pushes_out_another_s() -> None:
     """Flooding costs the flooder alone; what both brought stays as long as one keeps it."""
     orphans = Orphans()

@@ -101,6 +101,11 @@ def test_create(run: Run, file: Path, server: Server) -> None:
     assert "words" not in copy
 
 
+def test_the_words_of_a_wallet_made_are_always_shown(run: Run) -> None:
+    """Even where the command would fail for something else."""
+    assert len(facts(run("create", "--json", "--node", "ftp://nonsense"))["words"].split()) == 12
+
+
 def test_create_for_people(run: Run) -> None:
     lines = run("create").stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["file", "network", "address", "words"]
@@ -590,7 +595,7 @@ class Terminal:
         for _ in range(6):
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(10)
+                self.process.wait(5)
             except subprocess.TimeoutExpired:
                 continue
             return

@@ -470,6 +470,16 @@ def test_a_draft_is_sent_as_shown(rich: Wallet, chain: Chain) -> None:
     assert sent.txid in chain.pool
 
 
+def test_a_draft_knows_what_happened_since_the_last_payment(
+    rich: Wallet, chain: Chain, make_wallet: MakeWallet
+) -> None:
+    rich.send(STRANGER_ADDRESS, 5_000)
+    copy = make_wallet(0, "copy")
+    copy.pay(copy.order(STRANGER_ADDRESS, 9 * COIN))  # at the same tip
+    draft = rich.draft(rich.order(STRANGER_ADDRESS, 5_000))
+    assert rich.pay_draft(draft).txid in chain.pool
+
+
 def test_a_draft_whose_coins_were_taken_meanwhile(wallet: Wallet, chain: Chain, make_wallet: MakeWallet) -> None:
     chain.pay(script_of(wallet), COIN)
     draft = wallet.draft(wallet.order(STRANGER_ADDRESS, 5_000))
@@ -558,7 +568,7 @@ def test_addresses_without_a_node(tmp_path: Path) -> None:
     WalletFile.create(tmp_path / "w.json", words_from_entropy(bytes(16)), "x", REGTEST, Esplora.pause, CHEAP)
     with Esplora(["http://127.0.0.1:1"]) as client:
         wallet = Wallet.open(tmp_path / "w.json", None, client)
-        assert wallet.first_address() == wallet.address().address
+        assert wallet.address_of(KeyPath(RECEIVE, 0)) == wallet.address().address
         assert "not checked whether it was used: no node answers" in (wallet.address().warning or "")
         assert wallet.new_address().index == 1
         assert wallet.address().index == 1

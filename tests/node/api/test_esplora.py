@@ -1,5 +1,6 @@
 """Esplora's routes on a real node over HTTP: whole bodies, exact types, statuses and lines."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from chain.address import MAIN_ADDRESSES, TEST_ADDRESSES, encode_address
 from chain.block import Block, merkle_branch
 from chain.hashes import from_hex, sha256, sha256d, to_hex
 from chain.params import GENESIS
-from chain.script import LockKind
+from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY, LockKind
 from chain.tx import Tx, TxOut
 from node.api.app import ROUTES
 from node.api.routes import PREFIXES
+from node.fees import TARGETS, FeeView
 from node.ports import StoreError
 from tests.chainlab import FEE, Lab, lock, made_by, pay, with_input
 from tests.node.api.desk import Desk, Reply
@@ -338,12 +340,16 @@ def proven_by(raw: bytes) -> tuple[bytes, bytes, list[tuple[int, bytes]]]:
 
 
 def test_submitting(desk: Desk, lab: Lab) -> None:
-    tx, other = pay(lab.take()), pay(lab.take())
+    [coin] = lab.take()
+    tx, other = pay([coin]), pay(lab.take())
     reply = desk.request("POST", "/tx", f"  {tx.raw.hex()}\n")
     assert (reply.status, reply.type, reply.text) == (200, "text/plain", to_hex(tx.txid))
     form = desk.request("POST", "/api/tx", tx.raw.hex().upper(), content_type="application/x-www-form-urlencoded")
     assert (form.status, form.text) == (200, to_hex(tx.txid))
     assert desk.get(f"/broadcast?tx={other.raw.hex()}").text == to_hex(other.txid)
+    twin = pay([coin], hash_types=[SIGHASH_ALL | SIGHASH_ANYONECANPAY])
+    assert (twin.txid, twin.wtxid == tx.wtxid) == (tx.txid, False)
+    assert desk.request("POST", "/tx", twin.raw.hex()).text == to_hex(tx.txid)
     assert set(desk.get("/mempool/txids").json()) == {to_hex(tx.txid), to_hex(other.txid)}
     mine(desk, lab, tx, other)
     assert problem(desk.request("POST", "/tx", tx.raw.hex())) == (
@@ -417,6 +423,8 @@ def test_history_in_pages(desk: Desk, lab: Lab) -> None:
             + ([to_hex(block.txs[0].txid)] if block.txs[0].outputs[0].script == script else [])
             + confirmed
         )
+    stranger = pay(lab.take())
+    mine(desk, lab, stranger, script=lock(number=1))
     waiting = [pay(lab.take(), [TxOut(20_000 + n, script)]) for n in range(2)]
     desk.pool(*waiting)
     unconfirmed = [to_hex(tx.txid) for tx in waiting[::-1]]
@@ -429,8 +437,7 @@ def test_history_in_pages(desk: Desk, lab: Lab) -> None:
         assert shown(desk.get(f"{base}/txs?after_txid={confirmed[24]}").json()) == confirmed[25:50]
         assert shown(desk.get(f"{base}/txs?after_txid=nonsense").json()) == confirmed[:25]
         assert shown(desk.get(f"{base}/txs/chain/{confirmed[-1]}").json()) == []
-        stranger = to_hex(lab.blocks[0].txs[0].txid)
-        for last in (NOWHERE, unconfirmed[0], stranger):
+        for last in (NOWHERE, unconfirmed[0], to_hex(stranger.txid)):
             assert shown(desk.get(f"{base}/txs/chain/{last}").json()) == []
     stats = desk.get(f"/address/{address}").json()
     assert stats["chain_stats"]["tx_count"] == len(confirmed)
@@ -511,6 +518,16 @@ def test_fees(shared: Desk) -> None:
     assert shared.get("/api/v1/fees/recommended").json() == dict.fromkeys(
         ("fastestFee", "halfHourFee", "hourFee", "economyFee", "minimumFee"), 1.0
     )
+
+
+def test_fees_from_what_was_seen(desk: Desk) -> None:
+    desk.runtime._view = replace(desk.runtime.view, fees=FeeView((20.0006, 0.2, *[3.0] * (len(TARGETS) - 2))))
+    estimates = desk.get("/fee-estimates").json()
+    assert (estimates["1"], estimates["2"], estimates["1008"]) == (20.001, 1.0, 3.0)
+    assert desk.get("/v1/fees/recommended").json()["fastestFee"] == 20.001
+    assert desk.rpc("estimatesmartfee", 1) == {"feerate": 0.00020001, "blocks": 1}
+    assert desk.rpc("estimatesmartfee", 2) == {"feerate": 0.00001, "blocks": 2}
+    assert desk.rpc("estimatesmartfee", 1008) == {"feerate": 0.00003, "blocks": 1008}
 
 
 # --- what is common to all --------------------------------------------------------------------------

@@ -24,8 +24,9 @@ HOST = b"Host: 127.0.0.1\r\n"
 class Stage:
     """A listener with an application that echoes, and can be made to wait."""
 
-    def __init__(self, connections_max: int = 64) -> None:
+    def __init__(self, connections_max: int = 64, body_max: int = BODY_MAX) -> None:
         self.gate, self.entered = Event(), Event()
+        self.body_max = body_max
         self.listener = Listener(
             Site("test", self.app, self.cap, 4), [Endpoint("127.0.0.1", 0)], connections_max=connections_max
         )
@@ -33,7 +34,7 @@ class Stage:
         self.thread.start()
 
     def cap(self, method: str, path: str, headers: Any) -> int:
-        return BODY_MAX if method == "POST" else 0
+        return self.body_max if method == "POST" else 0
 
     def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -276,6 +277,17 @@ def test_a_second_request_has_its_own_time(stage: Stage) -> None:
         assert read_answer(client).endswith(b"GET /z ")
 
 
+def test_the_time_of_a_request_starts_with_its_own_first_byte(stage: Stage) -> None:
+    with closing(stage.connect()) as client:
+        client.sendall(b"GET /x HTTP/1.1\r\n")
+        stage.wait_for_channels(lambda channels: any(channel.started_at is not None for channel in channels))
+        [channel] = stage.listener._channels()
+        channel.started_at = 0.0
+        client.sendall(HOST + b"\r\nGET /y HT")
+        assert read_answer(client).endswith(b"GET /x ")
+        assert channel.started_at == channel.last_activity or channel.started_at > time.time() - WAIT_S
+
+
 def test_an_answer_has_to_be_read_in_time(stage: Stage) -> None:
     with closing(stage.connect()) as client:
         client.sendall(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -301,6 +313,25 @@ def test_slow_readers_share_a_bounded_memory(stage: Stage, monkeypatch: pytest.M
         stage.wait_for_channels(lambda channels: len(channels) == 2)
         whole = [len(read_all(client)) > LARGE for client in clients]
         assert whole == [False, True, True]  # the one that had read nothing for longest
+
+
+def test_unfinished_bodies_share_a_bounded_memory(
+    make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "BODIES_BYTES_MAX", 1_000_000)
+    stage = make_stage(body_max=2_000_000)
+    with ExitStack() as stack:
+        clients = []
+        for number in range(1, 5):
+            client = stack.enter_context(closing(stage.connect()))
+            client.sendall(b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 400000\r\n\r\n" + bytes(300_000))
+            clients.append(client)
+            left = min(number, 3)  # with the fourth it is too much, and the first one goes
+            stage.wait_for_channels(lambda channels, n=left: [c.incoming_bytes for c in channels] == [300_000] * n)
+        assert read_all(clients[0]) == b""
+        for client in clients[1:]:
+            client.sendall(bytes(100_000))
+            assert read_answer(client).startswith(b"HTTP/1.1 200 ")
 
 
 def test_too_many_requests_ahead_of_their_answers(stage: Stage) -> None:

@@ -306,6 +306,9 @@ def test_a_peer_that_does_not_answer_is_dropped_and_greeted_again(net: Net) -> N
         a.perform(a.sessions.on_reply(b.id, Failed("timed out"), 20.0, net.now))
     assert a.sessions.get(b.id) is None
     assert a.left_by == [b.id]
+    void = b.sessions.link(a.id)
+    assert void is not None
+    assert a.sessions.peer_of(void.token) is None  # nor may it speak to us
     net.run(5)
     assert a.is_linked(b)
 
@@ -393,6 +396,18 @@ def test_the_book_fills_the_outbound_places(net: Net) -> None:
     net.run(30)
     outbound = [peer for peer in a.sessions.peers() if peer.outbound]
     assert len(outbound) == OUTBOUND_MAX
+
+
+def test_the_dead_in_the_book_do_not_hold_up_the_living(net: Net) -> None:
+    a = End(net, 0)
+    others = [End(net, number) for number in range(1, 30)]
+    for other in others[:20]:
+        other.up = False
+    a.book.add([other.endpoint for other in others])
+    net.run(0.1)
+    assert len({endpoint for _, endpoint in a.dials}) == len(a.dials) == OUTBOUND_MAX
+    net.run(4)
+    assert sum(1 for peer in a.sessions.peers() if peer.outbound) == OUTBOUND_MAX
 
 
 def test_a_lost_outbound_peer_is_replaced(net: Net) -> None:
