@@ -8,18 +8,8 @@ from chain.tree import Entry, fork_point
 from chain.tx import TxOut, outpoint
 from node.api.call import Call
 from node.api.lookup import block_txs, find_block, raw_block
-from node.api.rpc_method import (
-    BAD_VALUE,
-    MISC,
-    NOT_FOUND,
-    RpcError,
-    block_hash,
-    flag,
-    integer,
-    topic,
-    txid,
-    verbosity,
-)
+from node.api.rpc_args import block_hash, flag, integer, txid, verbosity
+from node.api.rpc_method import BAD_VALUE, MISC, NOT_FOUND, RpcError, topic
 from node.api.rpc_shapes import bits_hex, block_shape, found_shape, header_shape, target_hex, txout_shape
 from node.api.shapes import Shape, difficulty
 from node.view import View

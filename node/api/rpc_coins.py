@@ -10,7 +10,8 @@ from chain.hashes import sha256, to_hex
 from chain.tx import OutPoint, outpoint_index
 from node.api.call import Call
 from node.api.jsontext import Coins
-from node.api.rpc_method import BAD_VALUE, MISC, RpcError, flag, ignored, string, topic
+from node.api.rpc_args import flag, ignored, string
+from node.api.rpc_method import BAD_VALUE, MISC, RpcError, topic
 from node.api.shapes import Shape
 from node.muhash import MuHash, coin_element
 from node.runtime import NotReady

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from chain.address import AddressError, decode_address, encode_address, witness_program
 from node.api.call import Call
-from node.api.rpc_method import MISC, Method, RpcError, ignored, shown, string, topic
+from node.api.rpc_args import ignored, string
+from node.api.rpc_method import MISC, Method, RpcError, shown, topic
 from node.api.shapes import Shape
 
 

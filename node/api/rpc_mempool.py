@@ -5,7 +5,8 @@ from typing import Any
 from chain.hashes import Txid, to_hex
 from node.api.call import Call
 from node.api.jsontext import Coins
-from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError, flag, integer, string, topic, txid
+from node.api.rpc_args import flag, integer, string, txid
+from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError, topic
 from node.api.rpc_shapes import pool_shape
 from node.api.shapes import Shape
 from node.fees import TARGET_MAX

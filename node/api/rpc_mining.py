@@ -12,21 +12,8 @@ from chain.tree import Entry
 from chain.tx import Tx, TxIn, make_tx
 from node.api.asm import descriptor_checksum
 from node.api.call import Call
-from node.api.rpc_method import (
-    MISC,
-    NOT_FOUND,
-    UNDECODABLE,
-    VERIFY,
-    RpcError,
-    address,
-    flag,
-    ignored,
-    integer,
-    shown,
-    string,
-    strings,
-    topic,
-)
+from node.api.rpc_args import address, flag, ignored, integer, string, strings
+from node.api.rpc_method import MISC, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
 from node.api.rpc_shapes import bits_hex, target_hex
 from node.api.shapes import Shape, difficulty
 from node.api.submission import SubmissionError, decode_hex_tx, reason

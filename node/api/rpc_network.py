@@ -6,18 +6,8 @@ from typing import Any
 
 from node.api.call import Call
 from node.api.jsontext import Coins
-from node.api.rpc_method import (
-    ALREADY_ADDED,
-    BAD_VALUE,
-    MISC,
-    NOT_ADDED,
-    NOT_IN_NODES,
-    RpcError,
-    flag,
-    integer,
-    string,
-    topic,
-)
+from node.api.rpc_args import flag, integer, string
+from node.api.rpc_method import ALREADY_ADDED, BAD_VALUE, MISC, NOT_ADDED, NOT_IN_NODES, RpcError, topic
 from node.api.shapes import Shape
 from node.config import ConfigError, read_endpoint
 from node.node import Node

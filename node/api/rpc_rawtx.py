@@ -10,23 +10,9 @@ from chain.tx import Tx
 from node.api.call import Call
 from node.api.jsontext import Coins
 from node.api.lookup import FoundTx, NoIndex, block_txs, find_block, find_tx
+from node.api.rpc_args import amount, block_hash, flag, string, strings, txid, verbosity
 from node.api.rpc_blockchain import known_block
-from node.api.rpc_method import (
-    BAD_VALUE,
-    NOT_FOUND,
-    UNDECODABLE,
-    VERIFY,
-    RpcError,
-    amount,
-    block_hash,
-    flag,
-    shown,
-    string,
-    strings,
-    topic,
-    txid,
-    verbosity,
-)
+from node.api.rpc_method import BAD_VALUE, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
 from node.api.rpc_shapes import found_shape, tx_shape
 from node.api.shapes import Shape
 from node.api.submission import (

@@ -8,7 +8,8 @@ import pytest
 
 from node.api.jsontext import parse
 from node.api.rpc import BATCH_MAX
-from node.api.rpc_method import Arg, Method, RpcError, amount, flag, integer, string, topic, verbosity
+from node.api.rpc_args import amount, flag, integer, string, verbosity
+from node.api.rpc_method import Arg, Method, RpcError, topic
 from node.api.rpc_table import METHODS
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import USER, Desk

@@ -1,0 +1,138 @@
+"""The kinds of parameters that JSON-RPC methods take: JSON values read into what a method works with.
+
+Each constructor declares one parameter; without a default it is required.
+"""
+
+from decimal import Decimal
+from typing import Any, Final
+
+from chain.address import AddressError, decode_address
+from chain.hashes import BlockHash, Txid
+from chain.tx import COIN, MAX_MONEY
+from node.api.rpc_method import BAD_VALUE, MISC, NOT_FOUND, REQUIRED, TYPE, Arg, RpcError, shown
+
+INT32_MAX: Final = 2**31 - 1
+INT32_MIN: Final = -(2**31)
+
+
+def block_hash(name: str, default: Any = REQUIRED) -> Arg:
+    """A block's hash in display order."""
+    return Arg(name, lambda name, content: BlockHash(_hash(name, content)), "string", default)
+
+
+def txid(name: str) -> Arg:
+    """A transaction's id in display order."""
+    return Arg(name, lambda name, content: Txid(_hash(name, content)), "string")
+
+
+def string(name: str, default: Any = REQUIRED) -> Arg:
+    """Any text."""
+    return Arg(name, _string, "string", default)
+
+
+def address(name: str) -> Arg:
+    """An address of the network, given as its scriptPubKey."""
+    return Arg(name, _address, "string")
+
+
+def integer(
+    name: str, default: Any = REQUIRED, least: int = INT32_MIN, most: int = INT32_MAX, aliases: tuple[str, ...] = ()
+) -> Arg:
+    """A whole number."""
+    return Arg(name, lambda name, content: _integer(content, least, most), "numeric", default, aliases)
+
+
+def flag(name: str, default: Any = REQUIRED) -> Arg:
+    """True or false."""
+    return Arg(name, _flag, "boolean", default)
+
+
+def verbosity(name: str, default: int, aliases: tuple[str, ...] = ()) -> Arg:
+    """How much to tell; true and false stand for 1 and 0."""
+    return Arg(name, _verbosity, "numeric or boolean", default, aliases)
+
+
+def amount(name: str, default: Any = REQUIRED) -> Arg:
+    """Coins, as a number or a string with at most 8 decimals; given as satoshis."""
+    return Arg(name, _amount, "numeric or string", default)
+
+
+def strings(name: str, default: Any = REQUIRED) -> Arg:
+    """An array of texts."""
+    return Arg(name, _strings, "array", default)
+
+
+def ignored(name: str) -> Arg:
+    """Anything; it makes no difference."""
+    return Arg(name, lambda _, content: content, "any", None)
+
+
+_KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", Decimal: "number"}
+
+
+def wrong_type(content: Any, expected: str) -> RpcError:
+    """The error for a value of another JSON type."""
+    return RpcError(TYPE, f"JSON value of type {_KINDS.get(type(content), 'null')} is not of expected type {expected}")
+
+
+def _string(_: str, content: Any) -> str:
+    if not isinstance(content, str):
+        raise wrong_type(content, "string")
+    return content
+
+
+def _hash(name: str, content: Any) -> bytes:
+    given = _string(name, content)
+    if len(given) != 64:
+        raise RpcError(BAD_VALUE, f"{name} must be of length 64 (not {len(given)}, for '{shown(given)}')")
+    if not all(c in "0123456789abcdefABCDEF" for c in given):
+        raise RpcError(BAD_VALUE, f"{name} must be hexadecimal string (not '{given}')")
+    return bytes.fromhex(given)[::-1]
+
+
+def _address(name: str, content: Any) -> bytes:
+    try:
+        return decode_address(_string(name, content))
+    except AddressError:
+        raise RpcError(NOT_FOUND, "Error: Invalid address") from None
+
+
+def _integer(content: Any, least: int, most: int) -> int:
+    if isinstance(content, Decimal):
+        raise RpcError(MISC, "JSON value is not an integer as expected")
+    if not isinstance(content, int) or isinstance(content, bool):
+        raise wrong_type(content, "number")
+    if not least <= content <= most:
+        raise RpcError(MISC, "JSON integer out of range")
+    return content
+
+
+def _flag(_: str, content: Any) -> bool:
+    if not isinstance(content, bool):
+        raise wrong_type(content, "bool")
+    return content
+
+
+def _verbosity(_: str, content: Any) -> int:
+    return int(content) if isinstance(content, bool) else _integer(content, INT32_MIN, INT32_MAX)
+
+
+def _amount(_: str, content: Any) -> int:
+    if isinstance(content, bool) or not isinstance(content, int | Decimal | str):
+        raise wrong_type(content, "number")
+    if isinstance(content, str):
+        if not content.isascii() or len(content) > 20 or not content.replace(".", "", 1).isdigit():
+            raise RpcError(TYPE, "Invalid amount")
+        content = Decimal(content)
+    satoshis = content * COIN
+    if satoshis != int(satoshis):
+        raise RpcError(TYPE, "Invalid amount")
+    if not 0 <= satoshis <= MAX_MONEY:
+        raise RpcError(TYPE, "Amount out of range")
+    return int(satoshis)
+
+
+def _strings(name: str, content: Any) -> list[str]:
+    if not isinstance(content, list):
+        raise wrong_type(content, "array")
+    return [_string(name, one) for one in content]
