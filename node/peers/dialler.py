@@ -130,5 +130,5 @@ class Dialler:
             if target.kind is Kind.STATIC:
                 target.linked = False
                 target.next_dial = now + wait_s * self._rng.uniform(1 - JITTER, 1 + JITTER)
-            elif not target.dialling:
+            else:
                 del self._targets[target.endpoint]

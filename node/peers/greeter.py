@@ -15,7 +15,7 @@ from node.peers.requests import Requests
 from node.ports import Effect, Endpoint, Failed, Link, PeerId
 
 GREETINGS_MAX = 256
-"""Welcomes waiting for their confirmation; beyond, the oldest is void."""
+"""Welcomes that were not confirmed; beyond, the oldest is void."""
 HANDSHAKE_S = 10.0
 """Time for each half of the handshake."""
 
@@ -87,11 +87,6 @@ class Greeter:
         if not self._identity.is_proof(greeting.facts.public_key, confirm.proof, greeting.digest):
             return Refusal(Reason.BAD_PROOF)
         return greeting
-
-    def expire(self, now: float) -> None:
-        """Forget greetings without confirmation."""
-        for token in [token for token, greeting in self._greetings.items() if greeting.until < now]:
-            del self._greetings[token]
 
     # --- greeting ----------------------------------------------------------------------
 

@@ -193,8 +193,7 @@ class Sessions:
         return True, [effect for peer in gone for effect in self.drop(peer, "the operator said so", now)]
 
     def tick(self, now: float) -> list[Effect]:
-        """Greet who is due, forget greetings without confirmation, drop who fell silent."""
-        self._greeter.expire(now)
+        """Greet who is due, ask for addresses, drop who fell silent."""
         silent = [p.id for p in self._peers.values() if not p.link and now - p.heard > IDLE_S]
         effects = [effect for peer in silent for effect in self.drop(peer, "it fell silent", now)]
         return effects + self._ask_addresses(now) + self._dial_due(now)

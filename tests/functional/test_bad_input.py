@@ -14,13 +14,35 @@ import pytest
 
 from chain.address import encode_address
 from chain.block import decode_block
+from node.api.app import ROUTES as API_ROUTES
 from node.api.app import UNAUTHORIZED_BODY_MAX
 from node.api.esplora_txs import TX_BODY_MAX
 from node.api.routes import NO_BODY_MAX
 from node.api.rpc import RPC_BODY_MAX
+from node.api.rpc_table import METHODS
 from node.peers.protocol import ROUTES
 from tests.chainlab import lock, made_by, pay
-from tests.functional.bad_inputs import RPC_STATUS, Case, Ground, all_cases, request
+from tests.functional.bad_calls import (
+    RPC_STATUS,
+    bad_calls,
+    bad_credentials,
+    bad_envelopes,
+    oversized_calls,
+)
+from tests.functional.bad_inputs import (
+    Case,
+    Ground,
+    bad_http,
+    bad_messages,
+    bad_transactions,
+    bad_values,
+    bent_paths,
+    oversized,
+    request,
+    strangers,
+    unknown_paths,
+    wrong_methods,
+)
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster
 
@@ -29,6 +51,28 @@ GROWTH_MAX_BYTES = 20 * 1024 * 1024
 TIMEOUT_S = 20.0
 BLOCKS = 110
 USER, PASSWORD = "ann", "correct horse"
+
+
+HARMFUL = {"stop"}
+"""Methods whose bad calls would be good ones."""
+
+
+def all_cases(ground: Ground) -> Iterator[Case]:
+    """Everything, in an order in which no case spoils another."""
+    for route in API_ROUTES:
+        for make in (bad_values, wrong_methods, bent_paths, strangers):
+            yield from make(route)
+    yield from unknown_paths()
+    yield from bad_transactions(ground)
+    yield from oversized()
+    yield from oversized_calls(ground)
+    yield from bad_http()
+    for method in METHODS:
+        if method.name not in HARMFUL:
+            yield from bad_calls(method, ground)
+    yield from bad_envelopes(ground)
+    yield from bad_credentials(ground)
+    yield from bad_messages(ground)
 
 
 class Answer:

@@ -56,7 +56,7 @@ def test_getblockchaininfo(shared: Desk, lab: Lab) -> None:
         "mediantime": lab.tip.median_time,
         "verificationprogress": 1.0,
         "initialblockdownload": False,
-        "chainwork": f"{2 * 112:064x}",
+        "chainwork": f"{2 * 113:064x}",
         "pruned": False,
         "warnings": [],
     }
@@ -87,7 +87,7 @@ def header_of(lab: Lab, height: int) -> dict[str, Any]:
         "bits": "207fffff",
         "target": "7fffff" + "00" * 29,
         "difficulty": DIFFICULTY,
-        "chainwork": f"{2 * height:064x}",
+        "chainwork": f"{2 * (height + 1):064x}",
         "nTx": len(block.txs),
         "previousblockhash": to_hex(block.header.prev_hash),
     }

@@ -182,9 +182,30 @@ def test_nothing_is_taken_where_nobody_else_could_deliver(blocks: list[Block]) -
     slow, low = FakePeer(1, blocks[:20]), FakePeer(2, blocks[:5])
     slow.delay_s = 6.0
     lab.add(low)
-    sync(lab, [slow], blocks[:20], 100)
-    assert {height: count for height, count in asked([slow, low]).items() if height > 5 and count > 1} == {}
-    assert lab.sync.download.patience_s == PATIENCE_S
+    lab.add(slow)
+    while lab.chain.tip.height < 20:
+        lab.run(1)
+        assert lab.sync.download.patience_s == PATIENCE_S
+    assert {height: count for height, count in asked([slow, low]).items() if count > 1} == {}
+
+
+def test_what_a_peer_still_owes_is_not_asked_of_it_again(blocks: list[Block]) -> None:
+    """A helper took its requests over, and fails: they are not its own once more."""
+
+    class Weary(FakePeer):
+        def block(self, block_hash: BlockHash) -> Any:
+            return super().block(block_hash) if len(self.heights) <= 30 else None
+
+    lab = SyncLab()
+    weary = Weary(1, blocks)
+    lab.add(weary)
+    lab.run(4)
+    owed = set(weary.heights[30:])
+    helper = Failing(2, blocks)
+    lab.add(helper)
+    lab.run(20)
+    assert owed & set(helper.heights)
+    assert max(asked([weary]).values()) == 1
 
 
 def test_failing_midway(blocks: list[Block]) -> None:

@@ -404,10 +404,15 @@ def test_the_dead_in_the_book_do_not_hold_up_the_living(net: Net) -> None:
     for other in others[:20]:
         other.up = False
     a.book.add([other.endpoint for other in others])
+    net.run(5)
+    assert sum(1 for peer in a.sessions.peers() if peer.outbound) == OUTBOUND_MAX
+
+
+def test_no_endpoint_is_dialled_twice_at_once(net: Net) -> None:
+    a = End(net, 0)
+    a.book.add([Endpoint("10.5.5.5", number) for number in range(1, OUTBOUND_MAX + 2)])
     net.run(0.1)
     assert len({endpoint for _, endpoint in a.dials}) == len(a.dials) == OUTBOUND_MAX
-    net.run(4)
-    assert sum(1 for peer in a.sessions.peers() if peer.outbound) == OUTBOUND_MAX
 
 
 def test_a_lost_outbound_peer_is_replaced(net: Net) -> None:
