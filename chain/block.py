@@ -160,5 +160,3 @@ def commitment_hash(txs: tuple[Tx, ...], reserved: bytes) -> bytes:
     with the coinbase's 32-byte reserved value (BIP141)."""
     leaves = [bytes(32), *(tx.wtxid for tx in txs[1:])]
     return sha256d(merkle_root(leaves)[0] + reserved)
-
-

@@ -114,9 +114,7 @@ def connect_inputs(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
     total_in = 0
     for coin in coins:
         if coin[0] & 1 and context.height - coin.height < COINBASE_MATURITY:
-            raise Invalid(
-                Reject.PREMATURE_COINBASE, f"tried to spend coinbase at depth {context.height - coin.height}"
-            )
+            raise Invalid(Reject.PREMATURE_COINBASE, f"tried to spend coinbase at depth {context.height - coin.height}")
         total_in += coin.value
     total_out = 0
     for output in tx.outputs:
@@ -179,9 +177,7 @@ def connect_block(
     return Connected(CoinsDelta(created, spent), tuple(undo), fees, tuple(checks))
 
 
-def _take(
-    tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lookup: CoinLookup
-) -> list[Coin]:
+def _take(tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lookup: CoinLookup) -> list[Coin]:
     """The coins that a transaction spends, taken out of what the block has so far."""
     coins = []
     for entry in tx.inputs:

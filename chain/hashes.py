@@ -48,7 +48,6 @@ def from_hex(text: str) -> bytes:
     return bytes.fromhex(text)[::-1]
 
 
-
 def _prepare_hash160() -> Callable[[bytes], bytes]:
     """hash160 on OpenSSL's RIPEMD-160 where it is built in, on our own where it is not."""
     try:

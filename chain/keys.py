@@ -149,9 +149,7 @@ class _Libsecp256k1:
             else:
                 right = (
                     lib.secp256k1_ec_pubkey_parse(context, key, checks[start : start + 33], 33)
-                    and lib.secp256k1_ecdsa_signature_parse_compact(
-                        context, signature, checks[start + 33 : start + 97]
-                    )
+                    and lib.secp256k1_ecdsa_signature_parse_compact(context, signature, checks[start + 33 : start + 97])
                     and lib.secp256k1_ecdsa_verify(context, signature, checks[start + 97 : start + 129], key)
                 )
             if not right:

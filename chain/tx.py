@@ -218,5 +218,3 @@ def _read_witnesses(raw: bytes, pos: int, inputs: tuple[TxIn, ...]) -> tuple[tup
     if superfluous:
         raise malformed("superfluous witness record")
     return tuple(filled), pos
-
-

@@ -49,9 +49,7 @@ class Required:
             report.longrepr = f"{', '.join(sorted(needed))} tests are required here (GROAT_REQUIRE): {report.longrepr}"
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         kinds = kinds_of(item.nodeid, getattr(item, "fixturenames", ()))
         report.user_properties.extend(("kind", kind) for kind in sorted(kinds))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
+from chain.tree import fork_point
 from chain.tx import Tx
 from node.chainstate import Chainstate, Examined
 from node.mempool import Mempool
@@ -273,9 +274,7 @@ class Network:
 
     def _describe(self, peer: Peer) -> PeerInfo:
         best, tip, tree = self._sync.best_of(peer.id), self._chain.tip, self._chain.tree
-        common = best
-        while common is not None and not (common.height <= tip.height and tip.ancestor(common.height) is common):
-            common = common.parent
+        common = fork_point(best, tip) if best else None
         flying = (h for h, owner in self._sync.download.in_flight().items() if owner == peer.id)
         return PeerInfo(
             peer.number,

@@ -286,13 +286,11 @@ def test_help_documents_every_option_with_its_variable() -> None:
             assert shared or variable in " ".join(text.split()).replace("env var: ", "")
 
 
-def test_help_has_examples_and_completion(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_has_examples_and_completion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, "--help") == 0
     text = capsys.readouterr().out
     assert "devnet up --nodes 5" in text
-    assert '_DEVNET_COMPLETE=bash_source' in text
+    assert "_DEVNET_COMPLETE=bash_source" in text
 
 
 def test_a_reader_that_goes_away_is_no_traceback(standing: Devnet) -> None:

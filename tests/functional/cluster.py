@@ -1,12 +1,12 @@
 """Real nodes for tests: real processes, real HTTP, free ports, folders that vanish.
 
-    def test_something(start_cluster):
-        cluster = start_cluster(2, links=[(0, 1)])
-        address = ...
-        cluster.rpc(0, "generatetoaddress", 3, address)
-        cluster.wait_for_agreement()
-        cluster.kill(1)
-        cluster.start(1)
+def test_something(start_cluster):
+    cluster = start_cluster(2, links=[(0, 1)])
+    address = ...
+    cluster.rpc(0, "generatetoaddress", 3, address)
+    cluster.wait_for_agreement()
+    cluster.kill(1)
+    cluster.start(1)
 """
 
 import http.client
@@ -183,9 +183,7 @@ class Cluster:
         """The same, decoded."""
         return json.loads(self.get(index, path))
 
-    def request(
-        self, index: int, method: str, path: str, body: bytes | str | None = None, **headers: str
-    ) -> Response:
+    def request(self, index: int, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Response:
         """Any HTTP request, any answer; content_type="..." is a header. Raises OSError if there is none."""
         connection = http.client.HTTPConnection(self.nodes[index].api, timeout=WAIT_S)
         try:

@@ -10,6 +10,7 @@ import re
 import subprocess
 
 from chain.address import encode_address
+from devnet.processes import environment
 from tests.chainlab import Lab, funded, lock, pay
 from tests.functional.cluster import Cluster, RealNode
 from tests.functional.conftest import StartCluster
@@ -30,7 +31,12 @@ def digest_of(cluster: Cluster, node: RealNode) -> str:
     command = cluster.command(node.index)
     where = ["--network", cluster.network, "--datadir", str(node.datadir)]
     outcome = subprocess.run(
-        [*command[: command.index("--network")], "verify", *where], capture_output=True, text=True, check=False
+        [*command[: command.index("--network")], "verify", *where],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        cwd="/",
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     found = DIGEST.search(outcome.stdout)

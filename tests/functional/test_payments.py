@@ -96,8 +96,9 @@ def test_many_payments_from_a_script(cluster: Cluster, tmp_path: Path) -> None:
                 cluster.wait_for_agreement()
     for index in range(3):
         cluster.wait_for(
-            lambda i=index: sum(part["tx_count"] for key, part in stats(cluster, i, address).items() if "stats" in key)
-            == PAYMENTS,
+            lambda i=index: (
+                sum(part["tx_count"] for key, part in stats(cluster, i, address).items() if "stats" in key) == PAYMENTS
+            ),
             "all payments to spread",
         )
     cluster.rpc(2, "generatetoaddress", 1, payer.address())

@@ -197,6 +197,11 @@ class PoolLab:
         assert view.scripts == scripts_of(entries.values())
         assert view.totals == total_of(entries.values())
         assert view.usage == sum(entry.usage for entry in entries.values()) <= self.pool.usage_max_bytes
+        children: dict[Txid, set[Txid]] = {}
+        for txid, entry in entries.items():
+            for parent in entry.parents:
+                children.setdefault(parent, set()).add(txid)
+        assert self.pool._graph._children == children
         sequences = [entry.sequence for entry in entries.values()]
         assert sequences == sorted(set(sequences))
         ancestors: dict[Txid, set[Txid]] = {}

@@ -143,6 +143,42 @@ def test_a_lossy_network_still_agrees(lab: Lab) -> None:
     assert not any("broke the rules" in reason for node in nodes for _, reason in node.closed)
 
 
+@pytest.mark.parametrize("seed", [20, 21, 22])
+def test_after_any_churn_all_agree_again(seed: int, lab: Lab) -> None:
+    """Blocks, payments, power cuts and partitions in random order; then one tip and one mempool."""
+    world = World(seed, faults=Faults(latency_s=(0.005, 0.4), loss=0.03))
+    nodes: list[SimNode] = []
+    for _ in range(7):
+        nodes.append(world.add(world.rng.sample(nodes, min(len(nodes), 2))))
+    give_all(world, nodes[0], lab.blocks)
+    for _ in range(60):
+        world.run(world.rng.random() * 4)
+        deed, node = world.rng.random(), world.rng.choice(world.up)
+        down = [other for other in nodes if other.core is None]
+        if deed < 0.35:
+            world.mine(node)
+        elif deed < 0.6 and node.tip.height >= lab.height:
+            world.submit(node, pay(lab.take()))
+        elif deed < 0.7 and len(down) < 3:
+            world.kill(node)
+        elif deed < 0.8 and down:
+            world.start(world.rng.choice(down))
+        elif deed < 0.87:
+            island = world.rng.sample(nodes, world.rng.randrange(1, 6))
+            world.partition([other for other in nodes if other not in island], island)
+        elif deed > 0.9:
+            world.heal()
+    world.heal()
+    for node in nodes:
+        if node.core is None:
+            world.start(node)
+    world.run(30)
+    world.mine(nodes[0])  # of two tips with equal work both may stand
+    world.until(world.agree, 60)
+    world.until(lambda: len({frozenset(node.txids) for node in nodes}) == 1, 60)
+    assert not any("broke the rules" in reason for node in nodes for _, reason in node.closed)
+
+
 def a_run(seed: int) -> bytes:
     """The trace of a little of everything."""
     world = World(seed, faults=Faults(loss=0.02))

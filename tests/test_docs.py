@@ -1,0 +1,150 @@
+"""What docs/ and README name is what there is: options, variables, keys, routes, methods; no more and no less."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from chain.params import devnet as devnet_params
+from devnet.cli import cli as devnet
+from node.api.app import ROUTES
+from node.api.rpc_table import METHODS
+from node.cli import ENVIRONMENT, groatd
+from node.peers.protocol import ROUTES as PEER_ROUTES
+from wallet.cli import cli as wallet
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+README = (ROOT / "README.md").read_text()
+PROGRAMS: dict[str, click.Group] = {"groatd": groatd, "wallet": wallet, "devnet": devnet}
+MORE_VARIABLES = {"GROAT_WALLET_PASSWORD"}
+"""Those that no option goes with."""
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command as docs/commands.md heads it: the program, the subcommand, its arguments."""
+    for name, program in PROGRAMS.items():
+        yield name, program
+        for subcommand in program.commands.values():
+            arguments = [param.name or "" for param in subcommand.params if isinstance(param, click.Argument)]
+            yield " ".join((name, subcommand.name or "", *map(str.upper, arguments))), subcommand
+
+
+TITLES = {title: command for title, command in commands()}
+
+
+def options(title: str) -> set[tuple[str, str]]:
+    """A command's own options, each with its variable."""
+    program, *rest = title.split()
+    shared = {param.name for param in PROGRAMS[program].params} if rest and program != "groatd" else set()
+    found = set()
+    for param in TITLES[title].params:
+        # The options of wallet and devnet stand before and after any subcommand.
+        if not isinstance(param, click.Option) or param.name in shared:
+            continue
+        variable = param.envvar or ""
+        if program == "groatd":
+            variable = "_".join((ENVIRONMENT, *rest[:1], param.name or "")).upper()
+        found |= {(name, str(variable)) for name in (*param.opts, *param.secondary_opts)}
+    return found
+
+
+def documented(title: str) -> set[tuple[str, str]]:
+    section = re.split(r"^##+ ", COMMANDS.partition(f"### `{title}`\n")[2], flags=re.MULTILINE)[0]
+    found = set()
+    for names, variable in re.findall(r"^\| `(-.*?)` \| (?:`(\w+)`)? *\|", section, re.MULTILINE):
+        found |= {(name.split()[0], variable) for name in names.split(", ")}
+    return found
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_option_is_documented_with_its_variable(title: str) -> None:
+    assert f"### `{title}`\n" in COMMANDS
+    assert documented(title) == options(title)
+
+
+def test_no_command_is_documented_that_is_not_there() -> None:
+    assert set(re.findall(r"^### `(.*)`$", COMMANDS, re.MULTILINE)) == set(TITLES)
+
+
+def test_the_keys_of_a_network_file() -> None:
+    section = COMMANDS.partition("### Network files")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(devnet_params().to_mapping())
+
+
+def test_the_example_of_a_config_file_has_keys_that_exist() -> None:
+    keys = re.findall(r"^([a-z-]+) = ", COMMANDS, re.MULTILINE)
+    assert keys
+    assert {f"--{key}" for key in keys} <= {name for name, _ in options("groatd")} - {"--config"}
+
+
+def test_what_scripts_and_tests_read_from_the_environment_is_documented() -> None:
+    """And what is documented beside the options is read somewhere."""
+    sources = [*ROOT.glob("scripts/*"), ROOT / ".ci" / "run", *ROOT.glob("tests/**/*.py")]
+    text = "".join(path.read_text() for path in sources if path.is_file())
+    read = set(re.findall(r"\$\{(GROAT_[A-Z]+)", text)) | set(re.findall(r'environ\.get\("(GROAT_[A-Z]+)"', text))
+    section = COMMANDS.partition("\n## scripts")[2]
+    assert set(re.findall(r"^\| `(GROAT_\w+)` \|", section, re.MULTILINE)) == read
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md"])
+def test_every_command_option_and_variable_named_exists(path: str) -> None:
+    """Command lines in code blocks and in code spans."""
+    text = (ROOT / path).read_text()
+    every = {title: {name for name, _ in options(title)} | {"--help"} for title in TITLES}
+    for line in re.findall(r"^\$? ?(.*)$", "\n".join(re.findall(r"```\n(.*?)```", text, re.DOTALL)), re.MULTILINE):
+        called = re.search(r"(?:^|bin/|scripts/|\()(groatd|wallet|devnet) (.*)", line)
+        if called:
+            check_call(called[1], re.split("[#)]", called[2])[0].split(), every)
+    for span in re.findall(r"`(groatd|wallet|devnet|scripts/devnet) ([a-z-][^`]*)`", text):
+        check_call(span[0].removeprefix("scripts/"), span[1].split(), every)
+    known = {variable for title in TITLES for _, variable in options(title)} | MORE_VARIABLES
+    known |= set(re.findall(r"^\| `(GROAT_\w+)` \|", COMMANDS.partition("\n## scripts")[2], re.MULTILINE))
+    assert set(re.findall(r"\bGROAT_[A-Z_]+\b", text)) - {"GROAT_"} <= known
+
+
+def check_call(program: str, words: list[str], every: dict[str, set[str]]) -> None:
+    subcommands = PROGRAMS[program].commands
+    called = next((word for word in words if word in subcommands), None)
+    assert called or all(word.startswith("-") for word in words[:1]), f"{program} {words}"
+    allowed = set(every[program])
+    for title in every:
+        if called and title.split()[:2] == [program, called]:
+            allowed |= every[title]
+    assert {word for word in words if word.startswith("--")} <= allowed, f"{program} {words}"
+
+
+def test_every_route_is_documented() -> None:
+    documented = re.findall(r"^\| `((?:GET|POST) .*?)` \|", API, re.MULTILINE)
+    assert documented == [
+        f"{route.method} {route.path}" + "".join(f"?{name}=" for name in route.query) for route in ROUTES
+    ]
+
+
+def test_every_json_rpc_method_is_documented() -> None:
+    documented = re.findall(r"^\| `([a-z][^`]*)` \|", API, re.MULTILINE)
+    assert sorted(documented) == sorted(method.usage for method in METHODS)
+
+
+def test_every_example_is_of_its_route_or_method() -> None:
+    for method, path, example in re.findall(r"^\| `(GET|POST) (\S+)` \| .* \| `(.*)` \|$", API, re.MULTILINE):
+        fixed = re.sub(r":\w+", "", path.partition("?")[0])
+        # Whatever stands between the parameters of the path stands in the example too.
+        assert all(f"/{piece}" in example for piece in fixed.split("/") if piece), example
+        assert (method == "POST") == ("--data" in example), example
+    for name, example in re.findall(r"^\| `([a-z]+)[^`]*` \| .* \| `(rpc .*)` \|$", API, re.MULTILINE):
+        assert example.split()[1] == name
+
+
+def test_every_route_between_nodes_is_documented() -> None:
+    section = API.partition("## Between nodes")[2]
+    assert set(re.findall(r"`POST /p2p/(\w+)`", section)) == set(PEER_ROUTES)
+
+
+def test_every_link_to_a_file_leads_to_one() -> None:
+    for path in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md"):
+        for target in re.findall(r"\]\(([^):#]+)\)", (ROOT / path).read_text()):
+            assert ((ROOT / path).parent / target).exists(), f"{path}: {target}"
