@@ -319,6 +319,13 @@ def default_engine() -> Engine:
         return python_engine()
 
 
+def is_x_only(x: bytes) -> bool:
+    """True if these 32 bytes are the x of a point: what pays to any other x is lost (BIP340)."""
+    if lib is None:
+        return _lift_x(int.from_bytes(x, "big")) is not None
+    return bool(lib.secp256k1_xonly_pubkey_parse(GLOBAL_CONTEXT.ctx, ffi.new("secp256k1_xonly_pubkey *"), x))
+
+
 def taproot_output(engine: Engine, internal_x: bytes) -> bytes:
     """The output key, x only, of an internal key without scripts (BIP86)."""
     return engine.tweak_public(internal_x, tagged_hash("TapTweak", internal_x))[0]

@@ -153,10 +153,7 @@ class Admission:
         check_max_fee(staged.fee, staged.vsize, offer.max_rate_sat_kvb)
         if not offer.add or tx.wtxid not in self._verified:
             return Verdict(offer, staged)
-        added = self._mempool.add(staged, now, offer.time)
-        if not added.kept:
-            raise Refused(Policy.MEMPOOL_FULL)
-        return Verdict(offer, staged, added)
+        return Verdict(offer, staged, self._mempool.add(staged, now, offer.time))
 
     def _prepare(self, offer: Offer, staged: Staged) -> list[_Out]:
         """What to send out for it: nothing if its signatures are out already. Raises Rejected."""

@@ -65,7 +65,7 @@ def _read_toml(context: click.Context, parameter: click.Parameter, name: str | N
         settings = tomllib.loads(Path(name).read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"--config: cannot read {name}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
         raise ConfigError(f"--config: {name} is no TOML: {error}") from None
     options = {option.name: option for option in context.command.params if isinstance(option, click.Option)}
     defaults = {}

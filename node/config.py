@@ -104,7 +104,7 @@ def read_network(name: str) -> Params:
         raise ConfigError(f"no network file {name} (a network is {REGTEST.name} or such a file)") from None
     except OSError as error:
         raise ConfigError(f"cannot read the network file {name}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
         raise ConfigError(f"{name} is no TOML: {_one_line(error)}") from None
     except ValueError as error:
         raise ConfigError(f"{name}: {_one_line(error)}") from None

@@ -36,11 +36,6 @@ class Added:
     removed: tuple[Removed, ...]
     """What it replaced, and what left because the pool was full."""
 
-    @property
-    def kept(self) -> bool:
-        """True: a transaction that would be the worst of a full pool is refused when staged."""
-        return True
-
 
 class Mempool:
     """Valid on top of one tip, free of conflicts, no child without its parents, within its limits.

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.block import Block
-from chain.check import check_tx
+from chain.check import MAX_WEIGHT, check_tx
 from chain.connect import Context, context_after
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid, Wtxid, to_hex
 from chain.params import Params
 from chain.template import build_block
 from chain.tree import Entry
-from chain.tx import Tx
+from chain.tx import WITNESS_SCALE, Tx
 from node.admission import Admission, Offer, Verdict, VerifiedCache
 from node.assembly import select_for_block
 from node.chainstate import Chainstate, Examined, TipChange
@@ -200,7 +200,8 @@ class Node:
 
     def template(self, script: bytes, now: float) -> Step[Block]:
         """An unsolved block on the tip with the best-paid transactions, that pays to `script`."""
-        chosen = select_for_block(self._mempool.view())
+        room = MAX_WEIGHT - WITNESS_SCALE * len(script)
+        chosen = select_for_block(self._mempool.view(), room)
         return Step(assemble(self._chain.tip, chosen, script, int(now), self.params, self._rng.getrandbits(64)))
 
     def invalidate(self, block_hash: BlockHash, now: float) -> Step[None]:

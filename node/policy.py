@@ -9,6 +9,7 @@ bytes, rounded up to whole satoshis.
 from enum import StrEnum
 
 from chain.errors import Rejected
+from chain.keys import is_x_only
 from chain.script import SPENDABLE_KINDS, LockKind, classify
 from chain.tx import WITNESS_SCALE, Tx
 
@@ -153,6 +154,8 @@ def _check_outputs(tx: Tx) -> None:
             threshold = _DUST_THRESHOLDS[kind]
             if output.value < threshold:
                 raise Refused(Policy.DUST, f"output {index}: {output.value} < {threshold}")
+            if kind is LockKind.P2TR and not is_x_only(output.script[2:]):
+                raise Refused(Policy.SCRIPTPUBKEY, f"output {index}: its key is on no point of the curve")
         elif kind is LockKind.OP_RETURN:
             carriers += 1
             if len(output.script) > MAX_DATA_SCRIPT_SIZE or not is_push_only(output.script[_OP_RETURN_SIZE:]):

@@ -5,13 +5,13 @@ order: requests to peers enter their queues while the lock is held, signatures a
 answers awaited without it. Readers take no lock but the latest `View`.
 """
 
+import contextlib
 import logging
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from chain.block import Header
@@ -44,6 +44,8 @@ R = TypeVar("R")
 
 TICK_S = 0.1
 """Between two ticks of the core."""
+SIGNAL_S = 0.5
+"""Between two looks at whether a signal has come; see `wait`."""
 LOOK_S = 0.01
 """Between two looks at a core that is getting ready."""
 VERIFY_JOBS_MAX = 4
@@ -127,7 +129,11 @@ class Runtime:
 
     def wait(self) -> int:
         """Wait until somebody calls `stop`; the first one's exit code."""
-        return self._ending.get()
+        while True:
+            # Python handles signals between two steps of the main thread. One that comes just before
+            # it falls asleep, or to another thread, wakes nobody: without an end to the sleep it is lost.
+            with contextlib.suppress(queue.Empty):
+                return self._ending.get(timeout=SIGNAL_S)
 
     def close(self) -> None:
         """Refuse what comes, send away who waits, drop the core. `join` comes after."""
@@ -352,7 +358,7 @@ class Runtime:
                 return
             self._settle(self._feed(None, self._verify(errand)))
 
-    @contextmanager
+    @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
         """What must never happen ends the node, with the one line or the traceback that it needs."""
         try:

@@ -21,12 +21,16 @@ class Cookie:
     """
 
     def __init__(self, path: Path) -> None:
-        """Write new credentials. Raises ConfigError where another process has the folder."""
+        """Write new credentials. Raises ConfigError where that fails or another process has the folder."""
         self._path = path
         self._file = _lock(path)
-        os.ftruncate(self._file, 0)
-        os.fchmod(self._file, PRIVATE)
-        os.write(self._file, f"{COOKIE_USER}:{secrets.token_hex(32)}".encode())
+        try:
+            os.ftruncate(self._file, 0)
+            os.fchmod(self._file, PRIVATE)
+            os.write(self._file, f"{COOKIE_USER}:{secrets.token_hex(32)}".encode())
+        except OSError as error:
+            os.close(self._file)
+            raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 
     def remove(self) -> None:
         """The credentials are no longer good."""

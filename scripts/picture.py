@@ -8,17 +8,21 @@ default ports, for they are in the picture.
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 112
+FONTS = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+"""Rich would have browsers fetch one from elsewhere."""
 COMMANDS = ("scripts/devnet up", "scripts/devnet status")
 
 
@@ -35,7 +39,9 @@ def main(target: Path) -> None:
                     console.print()
         finally:
             on_a_terminal("scripts/devnet down --wipe", home)
-    target.write_text(console.export_svg(title="groat", theme=MONOKAI, unique_id="devnet"))
+    frame = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    frame = re.sub(r"font-family: (Fira Code|arial)[^;]*;", f"font-family: {FONTS};", frame)
+    target.write_text(console.export_svg(title="groat", theme=MONOKAI, unique_id="devnet", code_format=frame))
 
 
 def on_a_terminal(command: str, home: str) -> str:

@@ -22,5 +22,5 @@ def load_network(network: str) -> Params:
         return Params.from_mapping(tomllib.loads(content.decode()))
     except OSError as error:
         raise WalletError(f"cannot read the network file {path}: {error.strerror}") from error
-    except ValueError as error:  # TOML's and UTF-8's errors are ValueErrors too
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and what is nested too deeply
         raise WalletError(f"{path} is no network file: {error}") from error

@@ -5,6 +5,8 @@ without error and leaves holes under a tip that looks right. What LevelDB says i
 becomes one line that says what happened and what to do.
 """
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -79,7 +81,7 @@ class _LevelReads:
 
     def _failure(self, error: Exception) -> StoreError:
         reason = _text(error)
-        if isinstance(error, plyvel.CorruptionError):
+        if _is_damage(error):
             self._on_damage(reason)
             return Damaged(f"{self._path} is damaged ({reason}): start again to have it repaired")
         return explain(self._path, reason)  # RuntimeError: closed under a reader while stopping
@@ -117,14 +119,21 @@ def _text(error: Exception) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
+def _is_damage(error: Exception) -> bool:
+    """True for what LevelDB finds wrong with its files. Of a table that is cut off it says only
+    that it cannot be read there."""
+    cut_off = isinstance(error, plyvel.IOError) and _text(error).endswith(f".ldb: {os.strerror(errno.EINVAL)}")
+    return cut_off or isinstance(error, plyvel.CorruptionError)
+
+
 class LevelDb(_LevelReads):
     """A LevelDB database as a `Kv`. Close it only when nobody reads any more."""
 
     def __init__(self, path: Path, on_damage: OnDamage) -> None:
         """Open, and make if it is not there. Raises StoreError, among them Locked and Damaged."""
-        if is_headless(path):
-            raise Damaged(f"{path} is damaged (CURRENT is missing)")
         try:
+            if is_headless(path):
+                raise Damaged(f"{path} is damaged (CURRENT is missing)")
             self._db = plyvel.DB(
                 str(path),
                 create_if_missing=True,
@@ -135,9 +144,11 @@ class LevelDb(_LevelReads):
                 max_open_files=FILES_MAX,
                 compression=None,  # hashes and signatures do not compress
             )
-        except plyvel.CorruptionError as error:
-            raise Damaged(f"{path} is damaged ({_text(error)})") from error
+        except OSError as error:
+            raise explain(path, str(error)) from error
         except plyvel.Error as error:
+            if _is_damage(error):
+                raise Damaged(f"{path} is damaged ({_text(error)})") from error
             raise explain(path, _text(error)) from error
         super().__init__(self._db, path, on_damage)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chain import keys
 from chain.hashes import tagged_hash
 from chain.keys import (
     CHECK_SIZE,
@@ -20,6 +21,7 @@ from chain.keys import (
     ecdsa_check,
     encode_der,
     is_low_s,
+    is_x_only,
     libsecp256k1_engine,
     python_engine,
     schnorr_check,
@@ -324,3 +326,12 @@ def test_a_tweak_that_lands_at_infinity_is_refused() -> None:
     x = GENERATOR[1:]  # an even y: the secret is 1
     assert outcome(NATIVE, x, ORDER - 1) == outcome(PORTABLE, x, ORDER - 1) == "not a tweak"
     assert outcome(NATIVE, number(5), 1) == outcome(PORTABLE, number(5), 1) == "not an x-only public key"
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_what_is_an_x_of_a_point(x: bytes) -> None:
+    on_curve = keys._lift_x(int.from_bytes(x, "big")) is not None
+    assert is_x_only(x) == on_curve
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "lib", None)
+        assert is_x_only(x) == on_curve

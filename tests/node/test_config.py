@@ -1,5 +1,6 @@
 """What the operator may say, three ways, and what is said back when it cannot be used."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -226,6 +227,7 @@ def test_wrong_usage_gets_usage_lines_and_exit_2(arguments: list[str]) -> None:
     ("content", "line"),
     [
         ("p2p = ", "is no TOML"),
+        ("p2p = " + "[" * 5_000, "is no TOML"),
         ("no-such = 1", "has an unknown key 'no-such'"),
         ("config = 'x'", "has an unknown key 'config'"),
         ("help = true", "has an unknown key 'help'"),
@@ -254,6 +256,7 @@ def test_a_bad_file_gets_one_line(tmp_path: Path, content: str, line: str) -> No
     [
         (b"name = ", "is no TOML"),
         (b"\xff", "is no TOML"),
+        (b"x = " + b"[" * 5_000, "is no TOML"),
         (b"name = 'devnet'", "is missing"),
         (NETWORK.encode() + b"more = 1\n", "unknown key 'more'"),
         (NETWORK.replace("60", "150").encode(), "future_limit_s must be below gap_cap_s"),
@@ -341,6 +344,17 @@ def test_a_second_node_does_not_take_the_cookie_away(tmp_path: Path) -> None:
         Cookie(tmp_path / ".cookie")
     assert (tmp_path / ".cookie").read_text() == before
     cookie.remove()
+
+
+def test_a_cookie_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.raises(ConfigError, match=r"cannot write .*\.cookie: No space left on device"):
+        Cookie(tmp_path / ".cookie")
+    monkeypatch.undo()
+    Cookie(tmp_path / ".cookie").remove()  # its lock was let go
 
 
 def test_the_node_keeps_its_key(tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ CASES = (
     Case("P2PK", Policy.SCRIPTPUBKEY, paying(TxOut(5000, b"\x21" + WITNESS[1] + b"\xac"))),
     Case("no script", Policy.SCRIPTPUBKEY, paying(TxOut(5000, ADDRESS), TxOut(5000, b""))),
     Case("a future witness version", Policy.SCRIPTPUBKEY, paying(TxOut(5000, b"\x52\x20" + bytes(32)))),
+    Case("P2TR to no point", Policy.SCRIPTPUBKEY, paying(TxOut(5000, b"\x51\x20" + bytes(32)))),
     Case("84 bytes of OP_RETURN", Policy.SCRIPTPUBKEY, paying(TxOut(0, b"\x6a\x4c\x51" + bytes(81)))),
     Case("an OP_RETURN that runs", Policy.SCRIPTPUBKEY, paying(TxOut(0, b"\x6a\xac"), TxOut(5000, ADDRESS))),
     Case("two OP_RETURN outputs", Policy.MULTI_OP_RETURN, paying(DATA, DATA, TxOut(5000, ADDRESS))),
@@ -247,7 +248,7 @@ def test_every_code_has_a_case() -> None:
     assert {case.expect for case in CASES} == set(Policy)
 
 
-P2TR = p2tr_script(bytes(32))
+P2TR = p2tr_script(bytes(31) + b"\x01")  # 1 is the x of a point, 0 is not
 P2PKH = p2pkh_script(bytes(20))
 ACCEPTED: tuple[tuple[str, Callable[[PoolLab], object]], ...] = (
     ("version 1", lambda lab: lab.stage(lab.pay(lab.fund(), version=1))),

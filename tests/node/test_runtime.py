@@ -1,6 +1,7 @@
 """The runtime around a core that does as the test says: lock, effects, waiting, faults, the end."""
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -589,6 +590,33 @@ def test_the_first_to_stop_the_node_says_with_which_code(world: World) -> None:
     world.runtime.stop(3)
     world.runtime.stop(1)
     assert world.runtime.wait() == 3
+
+
+class _Signalled(Exception):
+    """What the handler of the test below raises."""
+
+
+def test_a_signal_that_wakes_nobody_ends_the_wait_all_the_same(world: World) -> None:
+    """One that another thread receives does not interrupt the main thread's sleep."""
+
+    def handle(number: int, frame: object) -> None:
+        raise _Signalled
+
+    def body() -> None:
+        time.sleep(0.2)  # so that the main thread sleeps; if it does not yet, the test passes anyhow
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        if not caught.wait(10):
+            world.runtime.stop()
+
+    caught = threading.Event()
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with pytest.raises(_Signalled):
+            world.in_thread(body)
+            world.runtime.wait()
+    finally:
+        caught.set()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_close_sends_away_who_waits_and_ends_the_threads(caplog: pytest.LogCaptureFixture) -> None:

@@ -159,6 +159,7 @@ def test_networks(run: Run, file: Path, tmp_path: Path) -> None:
         ('name = "x"', "is no network file: network file: spacing_s is missing"),
         ("x = 1", "is no network file: network file: unknown key 'x'"),
         ("\x00", "is no network file"),
+        ("x = " + "[" * 5_000, "is no network file"),
         ("#" * 70_000, "too large"),
     ],
 )

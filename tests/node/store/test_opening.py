@@ -207,6 +207,12 @@ def zero_table(ledger: Path) -> None:
     table.write_bytes(bytes(len(content) - 100) + content[-100:])
 
 
+def cut_table(ledger: Path) -> None:
+    compact(ledger)
+    table = only(ledger, "*.ldb")
+    os.truncate(table, table.stat().st_size // 2)
+
+
 def flip_log(ledger: Path) -> None:
     log = only(ledger, "*.log")
     flip(log, log.stat().st_size // 2)
@@ -253,6 +259,7 @@ def change_coin(ledger: Path) -> None:
         (drop_table, "missing files"),
         (flip_table, "checksum mismatch"),
         (zero_table, "Corruption"),
+        (cut_table, "Invalid argument"),
         (flip_log, "Corruption"),
         (flip_manifest, "Corruption"),
         (garble_current, "Corruption"),
@@ -364,6 +371,19 @@ def test_blocks_are_repaired_and_the_ledger_built_anew(path: Path, model: Model,
     assert [raw for _, raw in store.headers()] == [change.block.header.raw for change in model.changes]
     reconnect(store, model)
     assert_agrees(store, model)
+    store.close()
+    store = open_store(path, NETWORK)
+    assert store.rebuilding is None
+    store.close()
+
+
+def test_blocks_whose_table_is_cut_off_are_fetched_again(path: Path, model: Model) -> None:
+    cut_table(path / "blocks")
+    with pytest.raises(Damaged, match="start the node to have it repaired"):
+        open_store(path, NETWORK, inspect=True)
+    store = open_store(path, NETWORK)
+    assert store.rebuilding == "its blocks had to be repaired"
+    assert store.tip().height == 0
     store.close()
     store = open_store(path, NETWORK)
     assert store.rebuilding is None
@@ -502,6 +522,23 @@ def test_a_file_in_the_directorys_place(tmp_path: Path, inspect: bool) -> None:
     (tmp_path / "net").write_text("")
     with pytest.raises(StoreError, match=r"something else is in its place|holds no blocks"):
         open_store(tmp_path / "net", NETWORK, inspect=inspect)
+
+
+@pytest.mark.parametrize("inspect", [True, False])
+@pytest.mark.parametrize("part", ["blocks", "ledger"])
+def test_a_folder_that_the_system_does_not_let_look_into(
+    path: Path, model: Model, part: str, inspect: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_exists = Path.exists
+
+    def refuse(file: Path) -> bool:
+        if file == path / part / "CURRENT":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return plain_exists(file)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(StoreError, match="let this user read and write it"):
+        open_store(path, NETWORK, inspect=inspect)
 
 
 def test_an_inspection_makes_nothing(tmp_path: Path, path: Path) -> None:
