@@ -12,6 +12,7 @@ from chain.value import value
 MAX_SCRIPT_SIZE = 10_000
 """Bytes; an output with a longer script can never be spent."""
 _HEAD = 12
+"""Bytes of a coin before its script."""
 
 
 class Coin(bytes):

@@ -24,7 +24,9 @@ SEQUENCE_NO_LOCK = 1 << 31
 SEQUENCE_BY_TIME = 1 << 22
 """With this bit the lock counts units of 512 seconds, without it blocks (BIP68)."""
 SEQUENCE_MASK = 0xFFFF
+"""The bits of a sequence that say how long the lock is (BIP68)."""
 SEQUENCE_UNIT_BITS = 9
+"""2^9 = 512 seconds."""
 
 
 def connect_header(header: Header, parent: Entry | None, now: int, params: Params) -> None:
@@ -211,7 +213,7 @@ _P2WPKH_COIN_SIZE = 12 + 22
 
 
 def block_delta(block: Block, height: int, undo: Sequence[Coin]) -> CoinsDelta:
-    """The delta of a block that was connected before, from the coins that it spent."""
+    """The delta of a block that was connected before; `undo` are the coins that it spent, in order."""
     created: dict[OutPoint, Coin] = {}
     spent: dict[OutPoint, Coin] = {}
     coins = iter(undo)

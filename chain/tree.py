@@ -18,7 +18,7 @@ LOCATOR_DENSE = 10
 
 
 class Entry:
-    """A header in its place. Fixed at construction, but for the last four marks."""
+    """A header in its place. Fixed at construction, but for the last four: has_body, ready, invalid, sequence."""
 
     __slots__ = (
         "anchor",
@@ -48,6 +48,7 @@ class Entry:
         self.median_time: Final[int] = _median_time(header, parent)
         """Of this block and the ten before: a later block's time must be above it."""
         self.max_time: Final[int] = max(parent.max_time, header.time) if parent else header.time
+        """The latest time of this block and all before."""
         self.anchor: Final[Entry | None] = self._find_anchor(params)
         """This branch's block where the difficulty's schedule starts; None below it."""
         self.idle_s: Final[int] = self._sum_idle(params)

@@ -21,7 +21,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 112
-FONTS = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+FONTS = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 """Rich would have browsers fetch one from elsewhere."""
 COMMANDS = ("scripts/devnet up", "scripts/devnet status")
 

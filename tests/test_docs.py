@@ -33,7 +33,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
             yield " ".join((name, subcommand.name or "", *map(str.upper, arguments))), subcommand
 
 
-TITLES = {title: command for title, command in commands()}
+TITLES = dict(commands())
 
 
 def options(title: str) -> set[tuple[str, str]]:
@@ -95,7 +95,10 @@ def test_every_command_option_and_variable_named_exists(path: str) -> None:
     """Command lines in code blocks and in code spans."""
     text = (ROOT / path).read_text()
     every = {title: {name for name, _ in options(title)} | {"--help"} for title in TITLES}
-    for line in re.findall(r"^\$? ?(.*)$", "\n".join(re.findall(r"```\n(.*?)```", text, re.DOTALL)), re.MULTILINE):
+    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    # Where some lines have a prompt the others are output.
+    lines = [line for block in blocks for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE) or block.splitlines()]
+    for line in lines:
         called = re.search(r"(?:^|bin/|scripts/|\()(groatd|wallet|devnet) (.*)", line)
         if called:
             check_call(called[1], re.split("[#)]", called[2])[0].split(), every)
@@ -111,9 +114,9 @@ def check_call(program: str, words: list[str], every: dict[str, set[str]]) -> No
     called = next((word for word in words if word in subcommands), None)
     assert called or all(word.startswith("-") for word in words[:1]), f"{program} {words}"
     allowed = set(every[program])
-    for title in every:
+    for title, names in every.items():
         if called and title.split()[:2] == [program, called]:
-            allowed |= every[title]
+            allowed |= names
     assert {word for word in words if word.startswith("--")} <= allowed, f"{program} {words}"
 
 

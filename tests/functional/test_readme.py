@@ -198,7 +198,7 @@ def check_every_api_example(shell: Shell) -> None:
     assert setup
     examples = re.findall(r"\| `((?:curl|rpc) .*?)` \|$", API_DOC, re.MULTILINE)
     assert len(examples) > 50
-    # A coin that matured with the tip is immature below it; blocks empty the mempool; `stop` ends the node asked.
+    # The wallet locks payments to the tip's height, so below it they go; blocks take them; `stop` ends the node asked.
     last = ("rpc invalidate", "rpc reconsider", "rpc generate", "rpc stop")
     examples.sort(key=lambda example: next((rank for rank, word in enumerate(last, 1) if example.startswith(word)), 0))
     script = [setup[1].replace("/node0/", "/node1/")]
@@ -215,21 +215,16 @@ def check_every_api_example(shell: Shell) -> None:
 
 def test_the_tour_of_a_single_node(shell: Shell) -> None:
     ((command, shown),) = tours()["groatd"]
-    node = subprocess.Popen(
-        ["bash", "-c", "exec " + shell.line(command)],
-        cwd=ROOT,
-        env=shell.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert node.stderr
-    try:
-        given = [shape(node.stderr.readline(), str(shell.home), shell.data) for _ in shown]
-        assert given == [shape(line, SHOWN_HOME, SHOWN_DATA) for line in shown]
-        follow(shell, "ask", shift=6)
-    finally:
-        node.send_signal(signal.SIGINT)
-        node.stderr.read()
-        assert node.wait(30) == 0
+    start = ["bash", "-c", "exec " + shell.line(command)]
+    with subprocess.Popen(start, cwd=ROOT, env=shell.environment, stderr=subprocess.PIPE, text=True) as node:
+        assert node.stderr
+        try:
+            given = [shape(node.stderr.readline(), str(shell.home), shell.data) for _ in shown]
+            assert given == [shape(line, SHOWN_HOME, SHOWN_DATA) for line in shown]
+            follow(shell, "ask", shift=6)
+        finally:
+            node.send_signal(signal.SIGINT)
+            node.stderr.read()
+    assert node.returncode == 0
     follow(shell, "verify")
     follow(shell, "reindex")

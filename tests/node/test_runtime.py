@@ -606,17 +606,20 @@ def test_a_signal_that_wakes_nobody_ends_the_wait_all_the_same(world: World) -> 
         time.sleep(0.2)  # so that the main thread sleeps; if it does not yet, the test passes anyhow
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         if not caught.wait(10):
+            rescued.append(True)
             world.runtime.stop()
 
     caught = threading.Event()
+    rescued: list[bool] = []
     before = signal.signal(signal.SIGUSR1, handle)
     try:
+        world.in_thread(body)
         with pytest.raises(_Signalled):
-            world.in_thread(body)
             world.runtime.wait()
     finally:
         caught.set()
         signal.signal(signal.SIGUSR1, before)
+    assert not rescued
 
 
 def test_close_sends_away_who_waits_and_ends_the_threads(caplog: pytest.LogCaptureFixture) -> None:
