@@ -104,12 +104,13 @@ class CoinsDelta:
 class DeltaBuilder:
     """Folds deltas one by one and sees the coins as they are on the way: for walking a path."""
 
-    __slots__ = ("_base", "delta")
+    __slots__ = ("coin", "delta")
 
     def __init__(self, base: CoinLookup) -> None:
-        self._base = base
         self.delta = CoinsDelta({}, {})
         """Everything added so far. It grows with `add`: take it when the path is done."""
+        self.coin: CoinLookup = self.delta.over(base)
+        """Sees the coins as they are here."""
 
     def add(self, delta: CoinsDelta) -> None:
         """Go one step on."""
@@ -119,10 +120,3 @@ class DeltaBuilder:
             if created.pop(point, None) is None:
                 spent[point] = coin
         created.update(delta.created)
-
-    def coin(self, point: OutPoint) -> Coin | None:
-        """The coin as it is here (a CoinLookup)."""
-        coin = self.delta.created.get(point)
-        if coin is not None or point in self.delta.spent:
-            return coin
-        return self._base(point)

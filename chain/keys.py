@@ -158,6 +158,7 @@ class _Libsecp256k1:
 
     def public_key(self, secret: bytes) -> bytes:
         key = ffi.new("secp256k1_pubkey *")
+        _check_sizes(secret)
         if not lib.secp256k1_ec_pubkey_create(self._context, key, secret):
             raise ValueError("not a secret key")
         return self._serialise(key)
@@ -165,6 +166,7 @@ class _Libsecp256k1:
     def sign_ecdsa(self, secret: bytes, digest: bytes) -> bytes:
         signature, out = ffi.new("secp256k1_ecdsa_signature *"), ffi.new("unsigned char[64]")
         null = ffi.NULL
+        _check_sizes(secret, digest)
         if not lib.secp256k1_ecdsa_sign(self._context, signature, digest, secret, null, null):
             raise ValueError("not a secret key")
         lib.secp256k1_ecdsa_signature_serialize_compact(self._context, out, signature)
@@ -172,6 +174,7 @@ class _Libsecp256k1:
 
     def sign_schnorr(self, secret: bytes, digest: bytes, aux: bytes = bytes(32)) -> bytes:
         pair, out = ffi.new("secp256k1_keypair *"), ffi.new("unsigned char[64]")
+        _check_sizes(secret, digest, aux)
         if not lib.secp256k1_keypair_create(self._context, pair, secret):
             raise ValueError("not a secret key")
         lib.secp256k1_schnorrsig_sign32(self._context, out, digest, pair, aux)
@@ -179,6 +182,7 @@ class _Libsecp256k1:
 
     def tweak_public(self, x: bytes, tweak: bytes) -> tuple[bytes, int]:
         internal, output = ffi.new("secp256k1_xonly_pubkey *"), ffi.new("secp256k1_pubkey *")
+        _check_sizes(x, tweak)
         if not lib.secp256k1_xonly_pubkey_parse(self._context, internal, x):
             raise ValueError("not an x-only public key")
         if not lib.secp256k1_xonly_pubkey_tweak_add(self._context, output, internal, tweak):
@@ -191,6 +195,12 @@ class _Libsecp256k1:
         compressed = lib.SECP256K1_EC_COMPRESSED
         lib.secp256k1_ec_pubkey_serialize(self._context, out, size, key, compressed)
         return bytes(ffi.buffer(out))
+
+
+def _check_sizes(*parts: bytes) -> None:
+    """The library reads 32 bytes whatever it is given."""
+    if any(len(part) != 32 for part in parts):
+        raise ValueError("secrets, digests, keys and tweaks have 32 bytes")
 
 
 # --- pure Python, on the ecdsa package -------------------------------------------------------
@@ -321,6 +331,8 @@ def default_engine() -> Engine:
 
 def is_x_only(x: bytes) -> bool:
     """True if these 32 bytes are the x of a point: what pays to any other x is lost (BIP340)."""
+    if len(x) != 32:
+        return False
     if lib is None:
         return _lift_x(int.from_bytes(x, "big")) is not None
     return bool(lib.secp256k1_xonly_pubkey_parse(GLOBAL_CONTEXT.ctx, ffi.new("secp256k1_xonly_pubkey *"), x))

@@ -8,10 +8,11 @@ from typing import Any
 from chain.block import Block, decode_block
 from chain.compact import target_from_bits
 from chain.hashes import sha256
+from chain.tx import COIN
 
 COINBASE_MATURITY = 100
 """Blocks until a coinbase's outputs can be spent."""
-INITIAL_SUBSIDY = 50 * 100_000_000
+INITIAL_SUBSIDY = 50 * COIN
 """Satoshis that the first blocks may create."""
 DEVNET_LIMIT_BITS = 0x1F03FFFF
 """About 2^14 hashes."""

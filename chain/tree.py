@@ -90,20 +90,12 @@ class Entry:
         entry = self
         while entry.height > height:
             skip, parent = entry.skip, entry.parent
+            assert skip is not None
             assert parent is not None
-            # Follow the skip unless the parent's own skip gets closer (Core's GetAncestor).
-            if skip is not None and (
-                skip.height == height
-                or (
-                    skip.height > height
-                    and not (
-                        _skip_height(entry.height - 1) < skip.height - 2 and _skip_height(entry.height - 1) >= height
-                    )
-                )
-            ):
-                entry = skip
-            else:
-                entry = parent
+            # Not the skip where the parent's own skip leads further without overshooting (Core's GetAncestor).
+            parent_goes_further = height <= _skip_height(parent.height) < skip.height - 2
+            follow_skip = skip.height == height or (skip.height > height and not parent_goes_further)
+            entry = skip if follow_skip else parent
         return entry
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from chain.address import AddressError, decode_address
 from devnet import funds, launch, logs, network
 from devnet.options import Shared, everywhere, run, setting
 from devnet.report import show_next_steps, show_status, status_document
@@ -171,12 +172,17 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
     """Mine BLOCKS blocks now, by real work where the network asks for it."""
     devnet, screen = load_existing(shared.folder), shared.screen
     index = _any_running(devnet) if node is None else devnet.check_index(node)
+    payee = to or devnet.address
+    try:
+        decode_address(payee)
+    except AddressError as error:
+        raise DevnetError(f"--to: {payee!r} is no address of this network: {error}") from None
     miner = network.client(devnet, index, MINE_TIMEOUT_S)
     hashes: list[str] = []
     with screen.bar(f"mining {blocks} blocks", blocks) as progress:
         while len(hashes) < blocks:
             # An empty list where the node gave up after its own number of tries: once more then.
-            hashes += miner.rpc("generatetoaddress", 1, to or devnet.address)
+            hashes += miner.rpc("generatetoaddress", 1, payee)
             progress(len(hashes))
     if shared.as_json:
         write_json({"node": index, "hashes": hashes})

@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from collections.abc import Callable
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +170,12 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 @click.option(
     "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Who verifies signatures."
 )
+@click.option("--json", is_flag=True, help="verify, reindex: print one JSON document.")
 @click.option(
     "--config", is_eager=True, callback=_read_toml, metavar="FILE", help="TOML file with any of these options as keys."
 )
 @click.pass_context
-def groatd(context: click.Context, **given: Any) -> int | None:
+def groatd(context: click.Context, json: bool, **given: Any) -> int | None:
     """A Bitcoin-format proof-of-work node. Without a command it runs.
 
     Every option can also be set in the environment (GROAT_MINE_THREADS for --mine-threads) and in
@@ -246,15 +248,16 @@ def _datadir(given: str | None) -> Path:
 
 def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of the commands that work on a data directory, after the command too."""
+    json = click.option("--json", is_flag=True, help="Print one JSON document.")
     datadir = click.option("--datadir", metavar="DIR", help="Where data is kept.")
     network = click.option("--network", metavar="regtest|FILE", help="The network.")
-    return click.pass_obj(network(datadir(command)))
+    return click.pass_obj(network(datadir(json(command))))
 
 
 @groatd.command()
 @click.option("--deep", is_flag=True, help="Connect every block again, signatures included.")
 @_of_ledger
-def verify(given: dict[str, Any], network: str | None, datadir: str | None, deep: bool) -> None:
+def verify(given: dict[str, Any], network: str | None, datadir: str | None, json: bool, deep: bool) -> None:
     """Check the ledger against its digest; print height, tip and digest."""
     config = _config_of(given, network, datadir)
     verifiers = VerifierPool(choose_engine(config.engine), spare_cores(), monotonic)
@@ -263,12 +266,12 @@ def verify(given: dict[str, Any], network: str | None, datadir: str | None, deep
             facts = verify_ledger(config.folder, config.params, verifiers, deep=deep, progress=bar.show)
     finally:
         verifiers.stop()
-    _print_facts(facts)
+    _print_facts(facts, json)
 
 
 @groatd.command()
 @_of_ledger
-def reindex(given: dict[str, Any], network: str | None, datadir: str | None) -> None:
+def reindex(given: dict[str, Any], network: str | None, datadir: str | None, json: bool) -> None:
     """Build the ledger anew from the stored blocks (with --no-index in front: without indexes)."""
     config = _config_of(given, network, datadir)
     if not config.folder.is_dir():
@@ -279,7 +282,7 @@ def reindex(given: dict[str, Any], network: str | None, datadir: str | None) -> 
             facts = reindex_ledger(config.folder, config.params, verifiers, index=config.index, progress=bar.show)
     finally:
         verifiers.stop()
-    _print_facts(facts)
+    _print_facts(facts, json)
 
 
 def _config_of(given: dict[str, Any], network: str | None, datadir: str | None) -> Config:
@@ -287,7 +290,10 @@ def _config_of(given: dict[str, Any], network: str | None, datadir: str | None) 
     return _read_config(**(given | {name: setting for name, setting in after.items() if setting is not None}))
 
 
-def _print_facts(facts: LedgerFacts) -> None:
+def _print_facts(facts: LedgerFacts, as_json: bool) -> None:
+    if as_json or click.get_current_context().find_root().params["json"]:
+        click.echo(dumps({"height": facts.height, "tip": to_hex(facts.hash), "digest": f"{facts.digest:0128x}"}))
+        return
     click.echo(f"height {facts.height}\ntip {to_hex(facts.hash)}\ndigest {facts.digest:0128x}")
 
 

@@ -307,7 +307,8 @@ def send(
     """Pay AMOUNT to ADDRESS, and print the transaction's id.
 
     AMOUNT is in coins with up to 8 decimals (0.5), or in satoshis (1500sat). Confirmed coins are
-    spent first. With --coin just the coins named are spent, all of them.
+    spent first. With --coin just the coins named are spent, all of them. On a terminal it shows
+    what it will do and asks; a script is not asked.
 
     \b
     Examples:

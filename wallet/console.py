@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 from platformdirs import user_data_path
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +24,8 @@ from wallet.errors import WalletError
 
 PASSWORD_VARIABLE = "GROAT_WALLET_PASSWORD"
 PASSWORD_BYTES_MAX = 4_096
+TABLE_COLUMNS_MAX = 1_000
+"""Of a table on a terminal, in characters; wider ones are folded into it."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 EPILOG = """\b
 Every option is also an environment variable: GROAT_ and its name (GROAT_WALLET, GROAT_NODE,
@@ -74,7 +77,7 @@ def _password_from(path: Path) -> str:
         raise WalletError(f"cannot read the password file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise WalletError(f"the password file {path} is not UTF-8 text") from error
-    return password.removesuffix("\n").removesuffix("\r")
+    return password.removesuffix("\r\n" if password.endswith("\r\n") else "\n")
 
 
 # --- click, made to do what the commands promise ---------------------------------------------------
@@ -88,8 +91,10 @@ def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
     if param.name == "node":
         around = context.get_parameter_source("node") is ParameterSource.ENVIRONMENT
         (settings.nodes_around if around else settings.nodes).extend(given)
-    else:
-        setattr(settings, param.name or "", given)
+        return
+    if param.name == "password_file" and not Path(given).exists():
+        raise WalletError(f"cannot read the password file {given}: there is none")
+    setattr(settings, param.name or "", given)
 
 
 def _show_version(context: click.Context, _: click.Parameter, given: bool) -> None:
@@ -241,15 +246,18 @@ def write_json(document: object) -> None:
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
-    """A table on a terminal; elsewhere plain aligned columns, never cut off. `numbers` names the
-    columns that are set to the right."""
+    """A table on a terminal; elsewhere plain aligned columns. No cell is cut off or folded. `numbers`
+    names the columns that are set to the right."""
     if is_terminal():
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-        Console().print(table)
+        console = Console()
+        # Wider than the terminal? Then that breaks its lines, and an id stays one word to select.
+        whole = Measurement.get(console, console.options.update(max_width=TABLE_COLUMNS_MAX), table).maximum
+        Console(width=max(whole, console.width)).print(table)
         return
     lines = [columns, *rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]

@@ -11,7 +11,6 @@ from node.api.call import Call
 from node.api.jsontext import Coins
 from node.api.lookup import FoundTx, NoIndex, block_txs, find_block, find_tx
 from node.api.rpc_args import amount, block_hash, flag, string, strings, txid, verbosity
-from node.api.rpc_blockchain import known_block
 from node.api.rpc_method import BAD_VALUE, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
 from node.api.rpc_shapes import found_shape, tx_shape
 from node.api.shapes import Shape
@@ -20,6 +19,7 @@ from node.api.submission import (
     SubmissionError,
     decode_hex_tx,
     reason,
+    rule,
     submit_hex,
 )
 
@@ -88,7 +88,7 @@ def _test(call: Call, tx: Tx, max_rate: int) -> Shape:
     except Rejected as error:
         if error.code is Reject.INPUTS_MISSING_OR_SPENT:
             return {**shape, "allowed": False, "reject-reason": "missing-inputs"}
-        return {**shape, "allowed": False, "reject-reason": str(error.code), "reject-details": reason(error)}
+        return {**shape, "allowed": False, "reject-reason": rule(error), "reject-details": reason(error)}
     rate = Coins(-(-accepted.fee * 1000 // accepted.vsize))
     fees = {"base": Coins(accepted.fee), "effective-feerate": rate, "effective-includes": [shape["wtxid"]]}
     return {**shape, "allowed": True, "vsize": accepted.vsize, "fees": fees}
@@ -115,7 +115,9 @@ def _find(call: Call, txid: Txid) -> FoundTx:
 
 
 def _find_in(call: Call, txid: Txid, block_hash: BlockHash) -> FoundTx:
-    entry = known_block(call.view, block_hash)
+    entry = call.view.get(block_hash)
+    if entry is None:
+        raise RpcError(NOT_FOUND, "Block hash not found")
     block = find_block(call.view, entry)
     position = next((n for n, tx in enumerate(block.txs) if tx.txid == txid), None) if block else None
     if position is None:

@@ -64,6 +64,13 @@ def submission_error(error: Rejected) -> SubmissionError:
     return SubmissionError(REJECTED, reason(error))
 
 
+def rule(error: Rejected) -> str:
+    """The rule that a transaction breaks in Core's form, which for a script says in parentheses what failed."""
+    return f"{error.code} ({error.detail})" if error.code is Policy.SCRIPT_VERIFY else str(error.code)
+
+
 def reason(error: Rejected) -> str:
     """A refusal in Core's form: the rule, a comma, the details."""
-    return f"{error.code}, {error.detail}" if error.detail else str(error.code)
+    if not error.detail or error.code is Policy.SCRIPT_VERIFY:
+        return rule(error)
+    return f"{error.code}, {error.detail}"

@@ -31,7 +31,10 @@ RETRY_S = 2.0
 WALKS_MAX = 2
 """Peers from which long runs of headers are fetched at once; the others wait for their turn."""
 BEHIND_BLOCKS = 24
-"""With so many blocks still to connect, the node is catching up."""
+"""With so many blocks still to connect, the node is catching up,"""
+PROGRESS_S, PROGRESS_BLOCKS = 5.0, 5
+"""if it really comes forward, so many blocks in such a time: headers alone, whose bodies nobody
+delivers, must not keep it from transactions."""
 BLAMELESS = frozenset({Reject.DUPLICATE_INVALID, Reject.BAD_PREV})
 """Headers on a branch that this node has ruled out, perhaps only by its operator's word."""
 
@@ -83,12 +86,15 @@ class Sync:
         self._punish = punish
         self._peers: dict[PeerId, _Peer] = {}
         self._walking: set[PeerId] = set()
+        self._mark_at, self._mark_height, self._progress = 0.0, chain.tip.height, 0
         self.download = Download(chain, requests, link_of, self.best_of, accept, punish)
 
     @property
     def behind(self) -> bool:
         """True while the node is catching up: not the time for unconfirmed transactions."""
-        return self._chain.tree.best_header.height - self._chain.tip.height > BEHIND_BLOCKS
+        tip = self._chain.tip
+        progress = max(self._progress, tip.height - self._mark_height)
+        return self._chain.tree.best_header.height - tip.height > BEHIND_BLOCKS and progress >= PROGRESS_BLOCKS
 
     def best_of(self, peer: PeerId) -> Entry | None:
         """The header with most work that a peer is known to have."""
@@ -245,6 +251,9 @@ class Sync:
 
     def tick(self, now: float) -> list[Effect]:
         """Repeat what failed, ask who was silent, move on what stalls."""
+        if now >= self._mark_at + PROGRESS_S:
+            height = self._chain.tip.height
+            self._mark_at, self._mark_height, self._progress = now, height, height - self._mark_height
         effects: list[Effect] = []
         for peer, state in list(self._peers.items()):
             effects += self._announce(peer, now)

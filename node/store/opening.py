@@ -152,7 +152,10 @@ def _open_ledger(
     why = why or directory.reported(LEDGER)
     if why is None:
         try:
-            return *_open_whole(directory, blocks, network_id, index, inspect), None
+            opened = _open_whole(directory, blocks, network_id, index, inspect)
+            if opened[1] == EMPTY_TIP and not inspect and next(stored_headers(blocks), None):
+                log.warning("building %s from the stored blocks: it is empty", directory.ledger)
+            return *opened, None
         except Damaged as damage:
             if inspect:
                 raise

@@ -260,7 +260,7 @@ def test_the_first_failure_is_named(engine: Engine) -> None:
 
 
 @ENGINES
-@pytest.mark.parametrize("secret", [bytes(32), number(ORDER), b"\xff" * 32])
+@pytest.mark.parametrize("secret", [bytes(32), number(ORDER), b"\xff" * 32, b"\x01" * 31, b""])
 def test_impossible_secrets(engine: Engine, secret: bytes) -> None:
     for use in (
         engine.public_key,

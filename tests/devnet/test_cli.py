@@ -206,6 +206,14 @@ def test_no_such_node(
     assert capsys.readouterr().err == "Error: there is no node 3: this devnet has nodes 0 to 2\n"
 
 
+@pytest.mark.parametrize("address", ["nobody", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"])
+def test_blocks_pay_addresses_of_this_network_only(
+    address: str, standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "mine", "1", "--to", address, "--dir", str(standing.folder)) == 1
+    assert re.fullmatch(rf"Error: --to: '{address}' is no address of this network.*\n", capsys.readouterr().err)
+
+
 def test_logs(standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     standing.datadir(1).mkdir()
     standing.log(1).write_text("one\ntwo\nthree\n")

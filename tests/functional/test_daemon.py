@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -228,9 +229,15 @@ def test_verify_and_reindex_print_the_same_facts(start_cluster: StartCluster) ->
         assert ran.returncode == 0, ran.stderr
         printed.append(ran.stdout)
     assert len(set(printed)) == 1
-    assert re.fullmatch(rf"height {lab.height}\ntip {tip}\ndigest [0-9a-f]{{128}}\n", printed[0])
+    found = re.fullmatch(rf"height {lab.height}\ntip {tip}\ndigest ([0-9a-f]{{128}})\n", printed[0])
+    assert found
+    for arguments in (["verify", *options, "--json"], ["--json", "reindex", *options]):
+        facts = json.loads(groatd(cluster, *arguments).stdout)
+        assert facts == {"height": lab.height, "tip": tip, "digest": found[1]}
+    shutil.rmtree(cluster.nodes[0].datadir / "regtest" / "ledger")
     cluster.start(0)
     assert cluster.rpc(0, "getbestblockhash") == tip
+    assert "from the stored blocks: it is empty" in cluster.nodes[0].log.read_text()
 
 
 def test_verify_finds_what_is_wrong_and_changes_nothing(start_cluster: StartCluster) -> None:

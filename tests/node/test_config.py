@@ -113,7 +113,8 @@ def test_options_in_a_file(started: Started, option: str, separator: str, tmp_pa
 def test_every_option_is_tested() -> None:
     options = {option.name for option in command_line.groatd.params if isinstance(option, click.Option)}
     elsewhere = {
-        "network", "config", "log_file", "rpc_user", "rpc_password", "mine_threads", "mine_duty", "mine_interval"
+        "network", "config", "log_file", "rpc_user", "rpc_password", "mine_threads", "mine_duty", "mine_interval",
+        "json"
     }  # fmt: skip
     assert options == {name.replace("-", "_") for name in EVERY_OPTION} | elsewhere
 

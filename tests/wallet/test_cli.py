@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -391,6 +392,7 @@ def test_password_files(funded: Run, tmp_path: Path, content: bytes) -> None:
     ("content", "says"),
     [
         (b"secret\n\n", "wrong password"),
+        (b"secret\r", "wrong password"),
         (b"\xff", "is not UTF-8 text"),
         (b"x" * 5_000, "is too long to be a password file"),
         (None, "cannot read the password file"),
@@ -668,7 +670,8 @@ def test_a_new_wallet_in_dialogue(chain: Chain, command: Callable[..., "subproce
 
 
 def test_tables_on_a_terminal(funded: Run, command: Callable[..., "subprocess.Popen[bytes]"]) -> None:
-    terminal = Terminal(command, "coins", env={"NO_COLOR": None})
+    terminal = Terminal(command, "coins", env={"NO_COLOR": None, "COLUMNS": "60"})
     assert terminal.end() == 0
     assert terminal.text.count("1.00000000") == 10
+    assert len(re.findall(r"[0-9a-f]{64}:[0-9]", terminal.text)) == 10, "an id stays one word, however narrow it is"
     assert "\x1b[" in terminal.text

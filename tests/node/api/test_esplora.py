@@ -377,7 +377,7 @@ def test_refused_submissions(desk: Desk, lab: Lab) -> None:
         ),
         (pay([coin], [TxOut(coin.coin.value - FEE, lock(number=5))]), "-26: insufficient fee"),
         (pay([coin], [TxOut(coin.coin.value + 1, script)]), "-26: bad-txns-in-belowout"),
-        (bent, "-26: mempool-script-verify-flag-failed"),
+        (bent, "-26: mempool-script-verify-flag-failed (input 0: wrong signature)"),
         (pay([coin], version=9), "-26: version, 9"),
     ]
     for tx, line in refusals:

@@ -234,7 +234,7 @@ def test_getrawtransaction_in_a_block(shared: Desk, lab: Lab) -> None:
     elsewhere = shared.rpc_error("getrawtransaction", to_hex(tx.txid), 0, to_hex(GENESIS.hash))
     assert elsewhere[0] == -5
     assert elsewhere[1].startswith("No such transaction found in the provided block.")
-    assert shared.rpc_error("getrawtransaction", to_hex(tx.txid), 0, NOWHERE) == (-5, "Block not found")
+    assert shared.rpc_error("getrawtransaction", to_hex(tx.txid), 0, NOWHERE) == (-5, "Block hash not found")
     assert shared.rpc_error("getrawtransaction", to_hex(GENESIS.txs[0].txid))[0] == -5
     coinbase = shared.rpc("getrawtransaction", to_hex(block.txs[0].txid), 2)
     [spent] = coinbase["vin"]
@@ -294,6 +294,9 @@ def test_testmempoolaccept(desk: Desk, lab: Lab) -> None:
     }
     reasons = [(one["allowed"], one["reject-reason"]) for one in found[1:]]
     assert reasons == [(False, "bad-txns-in-belowout"), (False, "missing-inputs"), (False, "max-fee-exceeded")]
+    [bent] = desk.rpc("testmempoolaccept", [with_input(good, witness=bad.inputs[0].witness).raw.hex()])
+    failed = "mempool-script-verify-flag-failed (input 0: the key does not hash to the coin's)"
+    assert (bent["allowed"], bent["reject-reason"], bent["reject-details"]) == (False, failed, failed)
     assert desk.rpc("getrawmempool") == []
     assert desk.rpc("testmempoolaccept", [dear.raw.hex()], 0)[0]["allowed"]
     desk.pool(good)

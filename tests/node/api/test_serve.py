@@ -16,7 +16,8 @@ from node.ports import Endpoint
 
 BODY_MAX = 1000
 LARGE = 24 * 1024 * 1024
-"""Bytes of an answer that no socket buffer holds."""
+"""Bytes of an answer that no socket buffer holds, if the client's is not left to grow."""
+SMALL_BUFFER = 64 * 1024
 WAIT_S = 20.0
 HOST = b"Host: 127.0.0.1\r\n"
 
@@ -58,8 +59,18 @@ class Stage:
         self.thread.join(WAIT_S)
         assert not self.thread.is_alive()
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.listener.endpoints[0].port), timeout=WAIT_S)
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+        """`receive_buffer`: bytes that the system takes in for a client that does not read."""
+        client = socket.socket()
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.settimeout(WAIT_S)
+        try:
+            client.connect(("127.0.0.1", self.listener.endpoints[0].port))
+        except OSError:
+            client.close()
+            raise
+        return client
 
     def exchange(self, sent: bytes) -> bytes:
         """All that comes back until the server closes."""
@@ -289,7 +300,7 @@ def test_the_time_of_a_request_starts_with_its_own_first_byte(stage: Stage) -> N
 
 
 def test_an_answer_has_to_be_read_in_time(stage: Stage) -> None:
-    with closing(stage.connect()) as client:
+    with closing(stage.connect(SMALL_BUFFER)) as client:
         client.sendall(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
         stage.wait_for_channels(lambda channels: any(channel.answered for channel in channels))
         stage.let_time_pass(0)
@@ -303,7 +314,7 @@ def test_slow_readers_share_a_bounded_memory(stage: Stage, monkeypatch: pytest.M
     with ExitStack() as stack:
         clients = []
         for number in range(1, 4):
-            client = stack.enter_context(closing(stage.connect()))
+            client = stack.enter_context(closing(stage.connect(SMALL_BUFFER)))
             client.sendall(b"GET /large HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
             clients.append(client)
             if number < 3:

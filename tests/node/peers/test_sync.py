@@ -16,7 +16,7 @@ from node.peers.messages import (
 from node.peers.sync import POLL_S, RETRY_S, WALKS_MAX
 from node.ports import Failed
 from tests.chainlab import Lab, reblock, unsolved
-from tests.node.peers.synclab import FakePeer, SyncLab
+from tests.node.peers.synclab import FakePeer, Stalling, SyncLab
 
 
 def chain(count: int, base: Lab | None = None, extra_nonce: int = 0) -> Lab:
@@ -345,3 +345,31 @@ def test_while_catching_up_nobody_ahead_is_told(long: Lab) -> None:
     lab.run(30, lab.synced(long.blocks))
     assert not lab.sync.behind
     assert announcements(peer) == []
+
+
+# --- catching up -------------------------------------------------------------------------
+
+
+def test_a_node_that_comes_forward_is_behind(long: Lab) -> None:
+    lab = SyncLab()
+    lab.add(FakePeer(1, long.blocks))
+    assert not lab.sync.behind
+    seen: set[bool] = set()
+
+    def note() -> bool:
+        seen.add(lab.sync.behind)
+        return lab.synced(long.blocks)()
+
+    lab.run(30, note)
+    assert True in seen
+    assert not lab.sync.behind
+
+
+def test_headers_whose_bodies_nobody_delivers_do_not_make_it_behind(long: Lab) -> None:
+    """Else whoever makes headers could keep a node from transactions."""
+    lab = SyncLab()
+    lab.add(Stalling(1, long.blocks))
+    lab.run(5)
+    assert lab.chain.tree.best_header.height == len(long.blocks)
+    assert lab.chain.tip.height == 0
+    assert not lab.sync.behind

@@ -1,0 +1,6 @@
+"""`python -m wallet`."""
+
+from wallet.cli import main
+
+if __name__ == "__main__":
+    main()
