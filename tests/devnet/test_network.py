@@ -12,6 +12,7 @@ import pytest
 from devnet import network, processes
 from devnet.network import NodeStatus, check_ports, kill, node_command, node_status, start, stop, tail
 from devnet.state import Devnet, DevnetError, Process, load
+from tests.ports import free_ports
 
 
 def options_of(command: list[str]) -> dict[str, list[str]]:
@@ -63,12 +64,12 @@ def test_many_nodes_have_a_few_peers_each_and_hang_together(devnet: Devnet) -> N
 
 @pytest.mark.parametrize("offset", [0, 1, 5])
 def test_a_port_in_use_is_named(devnet: Devnet, offset: int) -> None:
+    base = free_ports(6)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", base + offset))
         taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(DevnetError, match=rf"port {port}, .*--api-port"):
-            check_ports(replace(devnet, api_port=port - offset), range(3))
+        with pytest.raises(DevnetError, match=rf"port {base + offset}, .*--api-port"):
+            check_ports(replace(devnet, api_port=base), range(3))
 
 
 def test_a_node_that_ends_at_once_says_why(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:

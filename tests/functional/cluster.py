@@ -12,7 +12,6 @@ def test_something(start_cluster):
 import http.client
 import json
 import signal
-import socket
 import subprocess
 import time
 import tomllib
@@ -23,6 +22,7 @@ from typing import Any
 
 from devnet.processes import environment, python
 from devnet.rpc import NodeClient
+from tests.ports import free_ports
 
 READY_S = 60.0
 STOP_S = 20.0
@@ -98,7 +98,7 @@ class Cluster:
         datadir = self.folder / f"node{len(self.nodes)}"
         datadir.mkdir(parents=True)
         peer_options = [part for peer in peers for part in ("--peer", self.nodes[peer].p2p)]
-        node = RealNode(len(self.nodes), free_port(), free_port(), datadir, [*peer_options, *options])
+        node = RealNode(len(self.nodes), *_two_ports(), datadir, [*peer_options, *options])
         self.nodes.append(node)
         return node
 
@@ -224,11 +224,10 @@ class Cluster:
                 node.process = None
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+def _two_ports() -> tuple[int, int]:
+    """For the API, for peers."""
+    base = free_ports(2)
+    return base, base + 1
 
 
 def peers_from(links: Iterable[tuple[int, int]], nodes: int) -> list[list[int]]:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from devnet.premine import FIRST_BLOCKS
 from devnet.processes import start_time
 from devnet.rpc import NodeClient
 from devnet.state import load
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 COMMAND_S = 180.0
@@ -80,20 +80,6 @@ def plain_environment() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith(("GROAT_", "PYTHON"))}
 
 
-def free_base(number: int) -> int:
-    """The first of so many free ports in a row."""
-    start = 20_000 + os.getpid() * 32 % 20_000
-    for base in range(start, start + 10_000, number):
-        try:
-            for port in range(base, base + number):
-                with socket.socket() as trial:
-                    trial.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
-
-
 def one_tip(facts: Any) -> bool:
     """All nodes stand on the same block."""
     return len({node["tip"] for node in facts["nodes"]}) == 1 and facts["nodes"][0]["tip"] is not None
@@ -113,7 +99,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 @pytest.fixture(scope="module")
 def first_words(commands: Commands) -> str:
     """What the first `up` prints."""
-    return commands.run("up", "--spacing", 1, "--api-port", free_base(6)).stdout
+    return commands.run("up", "--spacing", 1, "--api-port", free_ports(6)).stdout
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +260,7 @@ def test_down_and_wipe_leave_nothing(standing: Commands) -> None:
 
 def test_an_interrupted_up_leaves_nothing_running_and_can_be_run_again(tmp_path: Path) -> None:
     commands = Commands([sys.executable, "-m", "devnet"], ROOT, tmp_path / "net")
-    options = ("up", "--nodes", 2, "--network", "regtest", "--spacing", 1, "--api-port", free_base(4))
+    options = ("up", "--nodes", 2, "--network", "regtest", "--spacing", 1, "--api-port", free_ports(4))
     try:
         command = [*commands.devnet, *map(str, options), "--dir", str(commands.folder)]
         with subprocess.Popen(
@@ -320,7 +306,7 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     run_pip("install", *map(str, (tmp_path / "dist").glob("groat-*.whl")))
     commands = Commands([str(programs / "devnet")], tmp_path, tmp_path / "net")
     try:
-        commands.run("up", "--nodes", 2, "--spacing", 2, "--api-port", free_base(4))
+        commands.run("up", "--nodes", 2, "--spacing", 2, "--api-port", free_ports(4))
         facts = commands.wait_for(one_tip, "one tip")
         assert all(node["height"] >= FIRST_BLOCKS for node in facts["nodes"])
         explorer = NodeClient(facts["nodes"][0]["api"].removeprefix("http://"), Path(facts["nodes"][0]["cookie"]))

@@ -10,7 +10,6 @@ import os
 import pty
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 DOCS = [(ROOT / name).read_text() for name in ("README.md", "docs/commands.md")]
@@ -127,20 +128,6 @@ def shape(line: str, home: str, data: str) -> str:
     return " ".join(re.sub(r"\d+", "0", line).split())
 
 
-def free_base() -> int:
-    """The first of PORTS free ports in a row."""
-    start = 20_000 + (os.getpid() * 32 + 16) % 20_000
-    for base in range(start, start + 10_000, PORTS):
-        try:
-            for port in range(base, base + PORTS):
-                with socket.socket() as trial:
-                    trial.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
-
-
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     home = tmp_path_factory.mktemp("home")
@@ -157,7 +144,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         text=True,
         check=True,
     )
-    shell = Shell(home, free_base(), str(Path(place.stdout.strip()).relative_to(home)))
+    shell = Shell(home, free_ports(PORTS), str(Path(place.stdout.strip()).relative_to(home)))
     try:
         yield shell
     finally:
