@@ -1,11 +1,14 @@
 """Headers and blocks: 80 bytes, transactions, merkle trees, the witness commitment."""
 
+from struct import Struct
+
 from chain.codec import malformed, read_varint, varint
 from chain.hashes import BlockHash, sha256d
-from chain.tx import WITNESS_SCALE, Tx, read_tx
+from chain.tx import TRUNCATED, WITNESS_SCALE, Tx, read_tx
 from chain.value import value
 
 HEADER_SIZE = 80
+_FIELDS = Struct("<i32s32sIII")
 COMMITMENT_PREFIX = bytes.fromhex("6a24aa21a9ed")
 """How the coinbase output that commits to the witnesses starts (BIP141)."""
 COMMITMENT_SIZE = 38
@@ -47,16 +50,12 @@ def decode_header(raw: bytes) -> Header:
     """The header that these 80 bytes are. Raises Invalid(MALFORMED)."""
     if len(raw) != HEADER_SIZE:
         raise malformed(f"a header has 80 bytes, not {len(raw)}")
-    return Header(
-        int.from_bytes(raw[0:4], "little", signed=True),
-        BlockHash(raw[4:36]),
-        raw[36:68],
-        int.from_bytes(raw[68:72], "little"),
-        int.from_bytes(raw[72:76], "little"),
-        int.from_bytes(raw[76:80], "little"),
-        BlockHash(sha256d(raw)),
-        raw,
-    )
+    return read_header(raw, BlockHash(sha256d(raw)))
+
+
+def read_header(raw: bytes, block_hash: BlockHash) -> Header:
+    """The header that these 80 bytes are, whose hash is known to be this."""
+    return Header(*_FIELDS.unpack(raw), block_hash, raw)
 
 
 @value
@@ -102,7 +101,7 @@ def decode_block(raw: bytes) -> Block:
         for _ in range(count):
             tx, pos = read_tx(raw, pos)
             txs.append(tx)
-    except IndexError:
+    except TRUNCATED:
         raise malformed("block is truncated") from None
     if pos != len(raw):
         raise malformed(f"{len(raw) - pos} bytes after the block")

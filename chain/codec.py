@@ -6,6 +6,8 @@ have: counts are loops over bytes that must be there, lengths are slices checked
 
 from chain.errors import Invalid, Reject
 
+TWO_BYTES = 0xFD
+"""A compact size that starts with this byte or a higher one has more than one byte."""
 _WIDTH = {0xFD: 2, 0xFE: 4, 0xFF: 8}
 _LEAST = {0xFD: 0xFD, 0xFE: 0x1_0000, 0xFF: 0x1_0000_0000}
 
@@ -21,7 +23,7 @@ def read_varint(raw: bytes, pos: int) -> tuple[int, int]:
     Raises IndexError past the end of `raw` and Invalid when a shorter form would have done.
     """
     first = raw[pos]
-    if first < 0xFD:
+    if first < TWO_BYTES:
         return first, pos + 1
     end = pos + 1 + _WIDTH[first]
     if end > len(raw):

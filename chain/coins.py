@@ -56,7 +56,7 @@ CoinLookup = Callable[[OutPoint], Coin | None]
 
 def is_unspendable(script: bytes) -> bool:
     """True for outputs that never enter the coin set: OP_RETURN, or a script over 10,000 bytes."""
-    return len(script) > MAX_SCRIPT_SIZE or script[:1] == b"\x6a"
+    return script[:1] == b"\x6a" or len(script) > MAX_SCRIPT_SIZE
 
 
 @value

@@ -94,10 +94,11 @@ def relative_locks_over(tx: Tx, coins: Sequence[Coin], context: Context) -> bool
     """True if every input's relative lock is over (BIP68)."""
     if tx.version < 2:
         return True
-    for spent, coin in zip(tx.inputs, coins, strict=True):
+    for index, spent in enumerate(tx.inputs):
         sequence = spent.sequence
         if sequence & SEQUENCE_NO_LOCK:
             continue
+        coin = coins[index]
         if sequence & SEQUENCE_BY_TIME:
             start = context.median_time_at(max(coin.height - 1, 0))
             if start + ((sequence & SEQUENCE_MASK) << SEQUENCE_UNIT_BITS) > context.parent_median_time:
@@ -113,19 +114,19 @@ def connect_inputs(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
     `coins` are in the order of `tx.inputs`. Raises Invalid(PREMATURE_COINBASE, IN_BELOW_OUT,
     NONFINAL), the last for relative locks only.
     """
-    total_in = 0
+    fee = 0
     for coin in coins:
         if coin[0] & 1 and context.height - coin.height < COINBASE_MATURITY:
             raise Invalid(Reject.PREMATURE_COINBASE, f"tried to spend coinbase at depth {context.height - coin.height}")
-        total_in += coin.value
-    total_out = 0
+        fee += coin.value
     for output in tx.outputs:
-        total_out += output.value
-    if total_in < total_out:
-        raise Invalid(Reject.IN_BELOW_OUT, f"value in ({total_in} sat) < value out ({total_out} sat)")
+        fee -= output.value
+    if fee < 0:
+        total_out = sum(output.value for output in tx.outputs)
+        raise Invalid(Reject.IN_BELOW_OUT, f"value in ({total_out + fee} sat) < value out ({total_out} sat)")
     if not relative_locks_over(tx, coins, context):
         raise Invalid(Reject.NONFINAL, "relative lock")
-    return total_in - total_out
+    return fee
 
 
 @value
@@ -151,7 +152,7 @@ def connect_block(
     """
     height, coinbase = context.height, block.txs[0]
     for tx in block.txs:
-        if not is_final(tx, height, context.parent_median_time):
+        if tx.lock_time and not is_final(tx, height, context.parent_median_time):
             raise Invalid(Reject.NONFINAL, "absolute lock")
     if not coinbase.inputs[0].script_sig.startswith(height_push(height)):
         raise Invalid(Reject.CB_HEIGHT)
@@ -197,16 +198,21 @@ def _take(tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lo
 def _give(tx: Tx, height: int, is_coinbase: bool, created: dict[OutPoint, Coin]) -> None:
     """The coins that a transaction makes."""
     head = (height << 1 | is_coinbase).to_bytes(4, "little")
+    txid = tx.txid
     for index, output in enumerate(tx.outputs):
-        if not is_unspendable(output.script):
-            created[OutPoint(tx.txid + index.to_bytes(4, "little"))] = Coin(
-                head + output.value.to_bytes(8, "little") + output.script
-            )
+        script = output.script
+        if not is_unspendable(script):
+            point = OutPoint(txid + index.to_bytes(4, "little"))
+            created[point] = Coin(head + output.value.to_bytes(8, "little") + script)
 
 
 def witness_sigops_cost(coins: Sequence[Coin]) -> int:
     """One for each P2WPKH coin spent (BIP141)."""
-    return sum(len(coin) == _P2WPKH_COIN_SIZE and coin[12:14] == b"\x00\x14" for coin in coins)
+    cost = 0
+    for coin in coins:
+        if len(coin) == _P2WPKH_COIN_SIZE and coin[12:14] == b"\x00\x14":
+            cost += 1
+    return cost
 
 
 _P2WPKH_COIN_SIZE = 12 + 22

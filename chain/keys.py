@@ -96,7 +96,10 @@ def decode_der(der: bytes) -> bytes | None:
 
 def _strict_integer(content: bytes) -> bytes | None:
     """32 bytes of a DER integer that is not negative and has no needless leading zero."""
-    if content[0] & 0x80 or (len(content) > 1 and content[0] == 0 and not content[1] & 0x80):
+    first = content[0]
+    if first and first < 0x80 and len(content) == 32:
+        return content  # what half of them look like
+    if first >= 0x80 or (len(content) > 1 and first == 0 and content[1] < 0x80):
         return None
     digits = content.lstrip(b"\x00")
     return digits.rjust(32, b"\x00") if len(digits) <= 32 else bytes(32)

@@ -103,14 +103,15 @@ class Spend:
         if size == 22 and script[:2] == b"\x00\x14":
             if spent.script_sig or len(spent.witness) != 2:
                 raise self._failed(index, "P2WPKH takes two witness items and an empty scriptSig")
-            return self._ecdsa(index, spent.witness[0], spent.witness[1], script[2:])
+            signature, key = spent.witness
+            return self._ecdsa(index, signature, key, script[2:], script)
         if size == 34 and script[:2] == b"\x51\x20":
-            return self._schnorr(index, script[2:])
+            return self._schnorr(index, script)
         if size == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
             if spent.witness:
                 raise self._failed(index, "P2PKH takes no witness")
             signature, key = self._two_pushes(index, spent.script_sig)
-            return self._ecdsa(index, signature, key, script[3:23])
+            return self._ecdsa(index, signature, key, script[3:23], script)
         raise self._unsupported(index, f"spending {classify(script)}")
 
     def digest(self, index: int, hash_type: int) -> bytes:
@@ -118,14 +119,16 @@ class Spend:
 
         Raises Invalid for SINGLE without an output at that index.
         """
+        return self._digest(index, hash_type, self._coins[index].script)
+
+    def _digest(self, index: int, hash_type: int, script: bytes) -> bytes:
         if hash_type & 3 == SIGHASH_SINGLE and index >= len(self._tx.outputs):
-            kind = classify(self._coins[index].script)
+            kind = classify(script)
             raise (self._failed if kind is LockKind.P2TR else self._unsupported)(index, "SINGLE without an output")
-        script = self._coins[index].script
-        if script[:1] == b"\x51":
-            return self._taproot_digest(index, hash_type)
         if script[:1] == b"\x00":
             return self._segwit_digest(index, hash_type, script[2:])
+        if script[:1] == b"\x51":
+            return self._taproot_digest(index, hash_type)
         return self._original_digest(index, hash_type, script)
 
     def _two_pushes(self, index: int, script_sig: bytes) -> tuple[bytes, bytes]:
@@ -134,7 +137,7 @@ class Spend:
             raise self._unsupported(index, "P2PKH takes a signature and a compressed key")
         return script_sig[1 : size + 1], script_sig[size + 2 :]
 
-    def _ecdsa(self, index: int, signature: bytes, key: bytes, key_hash: bytes) -> Check:
+    def _ecdsa(self, index: int, signature: bytes, key: bytes, key_hash: bytes, script: bytes) -> Check:
         if hash160(key) != key_hash:
             raise self._failed(index, "the key does not hash to the coin's")
         compact = decode_der(signature[:-1])
@@ -142,13 +145,14 @@ class Spend:
             raise self._failed(index, "the signature is not strict DER")
         if len(key) != COMPRESSED_SIZE or key[0] not in (2, 3):
             raise self._unsupported(index, "the key is not compressed")
-        if signature[-1] not in HASH_TYPES:
+        hash_type = signature[-1]
+        if hash_type not in HASH_TYPES:
             raise self._unsupported(index, "undefined hash type")
         if not is_low_s(compact):
             raise self._unsupported(index, "high S")
-        return ecdsa_check(key, compact, self.digest(index, signature[-1]))
+        return ecdsa_check(key, compact, self._digest(index, hash_type, script))
 
-    def _schnorr(self, index: int, output_x: bytes) -> Check:
+    def _schnorr(self, index: int, script: bytes) -> Check:
         spent = self._tx.inputs[index]
         if spent.script_sig or not spent.witness:
             raise self._failed(index, "P2TR takes a witness and an empty scriptSig")
@@ -162,7 +166,7 @@ class Spend:
                 raise self._failed(index, "undefined hash type")
         elif len(signature) != 64:
             raise self._failed(index, "a taproot signature has 64 or 65 bytes")
-        return schnorr_check(output_x, signature[:64], self.digest(index, hash_type))
+        return schnorr_check(script[2:], signature[:64], self._digest(index, hash_type, script))
 
     def _segwit_digest(self, index: int, hash_type: int, key_hash: bytes) -> bytes:
         """BIP143."""
@@ -183,18 +187,22 @@ class Spend:
                 sequences_hash = bytes(32)
         spent, coin = tx.inputs[index], self._coins[index]
         return sha256d(
-            tx.version.to_bytes(4, "little")
-            + prevouts_hash
-            + sequences_hash
-            + spent.outpoint
-            + b"\x19\x76\xa9\x14"
-            + key_hash
-            + b"\x88\xac"
-            + coin[4:12]  # the value, as it stands
-            + spent.sequence.to_bytes(4, "little")
-            + outputs_hash
-            + tx.lock_time.to_bytes(4, "little")
-            + hash_type.to_bytes(4, "little")
+            b"".join(
+                (
+                    tx.raw[:4],
+                    prevouts_hash,
+                    sequences_hash,
+                    spent.outpoint,
+                    b"\x19\x76\xa9\x14",
+                    key_hash,
+                    b"\x88\xac",
+                    coin[4:12],  # the value, as it stands
+                    spent.sequence.to_bytes(4, "little"),
+                    outputs_hash,
+                    tx.raw[-4:],
+                    hash_type.to_bytes(4, "little"),
+                )
+            )
         )
 
     def _taproot_digest(self, index: int, hash_type: int) -> bytes:
@@ -265,6 +273,9 @@ class Spend:
 
 def _joined(tx: Tx) -> tuple[bytes, bytes, bytes]:
     """Outpoints, sequences and outputs of a transaction, each laid end to end."""
+    if len(tx.inputs) == 1:
+        [spent] = tx.inputs
+        return spent.outpoint, spent.sequence.to_bytes(4, "little"), tx.outputs_raw
     prevouts = b"".join([spent.outpoint for spent in tx.inputs])
     sequences = b"".join([spent.sequence.to_bytes(4, "little") for spent in tx.inputs])
     return prevouts, sequences, tx.outputs_raw

@@ -1,13 +1,17 @@
 """Transactions: BIP144 bytes to values and back. Knows no rule but the encoding."""
 
+from struct import Struct
+from struct import error as StructError
 from typing import NewType
 
-from chain.codec import malformed, read_varint, varbytes, varint
+from chain.codec import TWO_BYTES, malformed, read_varint, varbytes, varint
 from chain.hashes import Txid, Wtxid, sha256d, to_hex
 from chain.value import value
 
 OutPoint = NewType("OutPoint", bytes)
 """A coin's name as its 36 wire bytes: txid, output index (4 bytes, little endian)."""
+
+from_bytes = int.from_bytes
 
 COIN = 100_000_000
 """Satoshis in a coin."""
@@ -127,18 +131,23 @@ def decode_tx(raw: bytes) -> Tx:
     """The one transaction that `raw` is. Raises Invalid(MALFORMED), also on trailing bytes."""
     try:
         tx, end = read_tx(raw, 0)
-    except IndexError:
+    except TRUNCATED:
         raise malformed("transaction is truncated") from None
     if end != len(raw):
         raise malformed(f"{len(raw) - end} bytes after the transaction")
     return tx
 
 
+TRUNCATED = (IndexError, StructError, OverflowError)
+"""What `read_tx` raises where its bytes end too soon: an offset may be beyond any size that there is."""
+
+
 def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
     """The transaction that starts at `pos`, and the position after it.
 
-    Raises Invalid(MALFORMED); IndexError where `raw` ends too soon. Slices by hand: this and
-    `connect_block` are where a node spends its time.
+    Raises Invalid(MALFORMED); one of TRUNCATED where `raw` ends too soon. Slices by hand, and asks
+    `read_varint` only for what is no single byte: this and `connect_block` are where a node spends
+    its time.
     """
     start = pos
     body = pos = pos + 4
@@ -147,8 +156,8 @@ def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
         if raw[pos + 1] != 1:
             raise malformed("unknown flag byte")
         body = pos = pos + 2
-    inputs, pos = _read_inputs(raw, pos)
-    if not inputs and not segwit:
+    spends, pos = _read_spends(raw, pos)
+    if not spends and not segwit:
         # Core reads 00 00 as no inputs and no outputs; check_tx then has the say.
         outputs: tuple[TxOut, ...] = ()
         outputs_start = pos = pos + 1
@@ -156,7 +165,9 @@ def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
         outputs, outputs_start, pos = _read_outputs(raw, pos)
     outputs_end = pos
     if segwit:
-        inputs, pos = _read_witnesses(raw, pos, inputs)
+        inputs, pos = _read_witnesses(raw, pos, spends)
+    else:
+        inputs = tuple([TxIn(point, script, sequence) for point, script, sequence in spends])
     end = pos + 4
     if end > len(raw):
         raise IndexError
@@ -164,10 +175,10 @@ def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
     stripped = raw[start : start + 4] + raw[body:outputs_end] + raw[pos:end] if segwit else whole
     txid = sha256d(stripped)
     tx = Tx(
-        int.from_bytes(raw[start : start + 4], "little"),
+        from_bytes(raw[start : start + 4], "little"),
         inputs,
         outputs,
-        int.from_bytes(raw[pos:end], "little"),
+        from_bytes(raw[pos:end], "little"),
         Txid(txid),
         Wtxid(sha256d(whole) if segwit else txid),
         whole,
@@ -177,17 +188,21 @@ def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
     return tx, end
 
 
-def _read_inputs(raw: bytes, pos: int) -> tuple[tuple[TxIn, ...], int]:
+_Spends = list[tuple[OutPoint, bytes, int]]
+"""Outpoint, scriptSig and sequence of each input: their witnesses come later."""
+
+
+def _read_spends(raw: bytes, pos: int) -> tuple[_Spends, int]:
     count, pos = read_varint(raw, pos)
-    inputs = []
+    spends: _Spends = []
     for _ in range(count):
-        length, script = read_varint(raw, pos + 36)
+        length, script = raw[pos + 36], pos + 37
+        if length >= TWO_BYTES:
+            length, script = read_varint(raw, pos + 36)
         end = script + length
-        inputs.append(
-            TxIn(OutPoint(raw[pos : pos + 36]), raw[script:end], int.from_bytes(raw[end : end + 4], "little"))
-        )
+        spends.append((OutPoint(raw[pos : pos + 36]), raw[script:end], from_bytes(raw[end : end + 4], "little")))
         pos = end + 4
-    return tuple(inputs), pos
+    return spends, pos
 
 
 def _read_outputs(raw: bytes, pos: int) -> tuple[tuple[TxOut, ...], int, int]:
@@ -195,26 +210,34 @@ def _read_outputs(raw: bytes, pos: int) -> tuple[tuple[TxOut, ...], int, int]:
     start = pos
     outputs = []
     for _ in range(count):
-        length, script = read_varint(raw, pos + 8)
-        end = script + length
-        outputs.append(TxOut(int.from_bytes(raw[pos : pos + 8], "little", signed=True), raw[script:end]))
-        pos = end
+        value, length = _VALUE_AND_LENGTH(raw, pos)
+        script = pos + 9
+        if length >= TWO_BYTES:
+            length, script = read_varint(raw, pos + 8)
+        pos = script + length
+        outputs.append(TxOut(value, raw[script:pos]))
     return tuple(outputs), start, pos
 
 
-def _read_witnesses(raw: bytes, pos: int, inputs: tuple[TxIn, ...]) -> tuple[tuple[TxIn, ...], int]:
-    filled = []
+def _read_witnesses(raw: bytes, pos: int, spends: _Spends) -> tuple[tuple[TxIn, ...], int]:
+    inputs = []
     superfluous = True
-    for spent in inputs:
+    for point, script, sequence in spends:
         count, pos = read_varint(raw, pos)
         items = []
         for _ in range(count):
-            length, item = read_varint(raw, pos)
+            length, item = raw[pos], pos + 1
+            if length >= TWO_BYTES:
+                length, item = read_varint(raw, pos)
             pos = item + length
             items.append(raw[item:pos])
         if items:
             superfluous = False
-        filled.append(TxIn(spent.outpoint, spent.script_sig, spent.sequence, tuple(items)))
+        inputs.append(TxIn(point, script, sequence, tuple(items)))
     if superfluous:
         raise malformed("superfluous witness record")
-    return tuple(filled), pos
+    return tuple(inputs), pos
+
+
+_VALUE_AND_LENGTH = Struct("<qB").unpack_from
+"""An output's value and the first byte of its script's length."""

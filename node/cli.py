@@ -22,12 +22,12 @@ from node.config import (
     read_network,
     read_rpc_login,
 )
-from node.daemon import choose_engine, run, spare_cores
+from node.daemon import choose_engine, run
 from node.logs import start_logging, stop_logging
 from node.maintenance import LedgerFacts, reindex_ledger, verify_ledger
 from node.ports import StoreError
 from node.runtime import monotonic
-from node.verifying import VerifierPool
+from node.verifying import VerifierPool, verifier_processes
 
 ENVIRONMENT = "GROAT"
 """In front of an option's name in the environment: GROAT_MINE_THREADS."""
@@ -260,7 +260,7 @@ def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
 def verify(given: dict[str, Any], network: str | None, datadir: str | None, json: bool, deep: bool) -> None:
     """Check the ledger against its digest; print height, tip and digest."""
     config = _config_of(given, network, datadir)
-    verifiers = VerifierPool(choose_engine(config.engine), spare_cores(), monotonic)
+    verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
     try:
         with _Bar("verifying") as bar:
             facts = verify_ledger(config.folder, config.params, verifiers, deep=deep, progress=bar.show)
@@ -276,7 +276,7 @@ def reindex(given: dict[str, Any], network: str | None, datadir: str | None, jso
     config = _config_of(given, network, datadir)
     if not config.folder.is_dir():
         raise ConfigError(f"{config.folder} does not exist: check --datadir and --network")
-    verifiers = VerifierPool(choose_engine(config.engine), spare_cores(), monotonic)
+    verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
     try:
         with _Bar("reindexing") as bar:
             facts = reindex_ledger(config.folder, config.params, verifiers, index=config.index, progress=bar.show)

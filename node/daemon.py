@@ -31,7 +31,7 @@ from node.ports import Endpoint, Step
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
 from node.store.opening import open_store
-from node.verifying import VerifierPool
+from node.verifying import VerifierPool, verifier_processes
 
 log = logging.getLogger("groat.daemon")
 
@@ -89,11 +89,6 @@ def choose_engine(name: str) -> Engine:
     return engine
 
 
-def spare_cores() -> int:
-    """Processors beside the one that the node itself keeps busy."""
-    return max(1, (os.cpu_count() or 1) - 1)
-
-
 class Running:
     """The parts of one node and the order in which they start and stop."""
 
@@ -102,7 +97,7 @@ class Running:
         self._stack = stack
         self._engine = choose_engine(config.engine)
         self._secret = read_node_key(config.node_key)
-        self._verifiers = VerifierPool(self._engine, spare_cores(), monotonic)
+        self._verifiers = VerifierPool(self._engine, verifier_processes(), monotonic)
         mine = config.mine
         threads, duty = (mine.threads, mine.duty_percent) if mine else (os.cpu_count() or 1, 100)
         self._solver = MinerPool(threads, duty, monotonic)

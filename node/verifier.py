@@ -6,6 +6,7 @@ with an index or -1; the end of the input ends it. It knows no chain, network or
 
 import argparse
 import contextlib
+import os
 import select
 import signal
 import sys
@@ -19,6 +20,9 @@ BATCH_HEAD = Struct("<I")
 VERDICT = Struct("<i")
 """The index of the first check that fails, or -1."""
 ENGINES = {"libsecp256k1": libsecp256k1_engine, "python": python_engine}
+NICENESS = 5
+"""Verifiers take what the node leaves of the processors: its answers come first, and on a machine
+where every core has a verifier none is idle."""
 CHECKS_PER_LOOK = 64
 """After so many checks the verifier looks whether anybody still waits for the answer."""
 
@@ -54,6 +58,7 @@ def main() -> None:
     """The command line."""
     # Ctrl-C reaches the whole terminal; the node stops us when it is ready to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
     parser = argparse.ArgumentParser(prog="python -m node.verifier", description="Check signatures.")
     parser.add_argument("--engine", choices=ENGINES, default="libsecp256k1")
     engine = ENGINES[parser.parse_args().engine]()

@@ -1,10 +1,18 @@
-"""Who checks signatures: small batches this thread, large ones the verifier processes."""
+"""Who checks signatures: small batches this thread, large ones the verifier processes.
+
+A large batch is cut into shares, which wait in one queue. Each verifier process has a lane: a
+thread that takes shares off the queue and keeps a few of them in the process's pipe, so that it
+always has work, however busy the interpreter is here. So no process waits while another has more
+than it can do, and shares of the next batch follow without a gap.
+"""
 
 import contextlib
 import logging
 import os
 import queue
 import select
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from chain.keys import CHECK_SIZE, Check, Engine
@@ -16,14 +24,25 @@ log = logging.getLogger("groat.verify")
 INLINE_MAX = {"libsecp256k1": 32, "python": 2}
 """Batches up to this are checked by whoever asks. It takes 1.5 ms (the Python engine 5 ms), and the
 GIL is free meanwhile; a verifier would not be faster."""
-SHARE_MIN = 64
-"""A batch is cut into shares for several verifiers only if each gets this many."""
-BATCH_S, CHECK_S = 5.0, 0.02
-"""A verifier that takes longer than this for a batch, plus so much for each check, is replaced:
+SHARE_MIN, SHARE_MAX = 16, 128
+"""Checks in a share: what a process does in 0.7 to 6 ms, and fits into a pipe with two others."""
+ASKED_MAX = 3
+"""Shares in one process's pipe."""
+SHARE_S, CHECK_S = 5.0, 0.02
+"""A verifier that takes longer than this for a share, plus so much for each check, is replaced:
 ten times what the slower engine needs."""
 ATTEMPTS = 2
-"""How many verifier processes may fail at a batch before this thread does it itself."""
+"""How many verifier processes may fail at a share before its lane does it itself."""
+PROCESSES_MAX = 16
+"""More would wait for the one interpreter that feeds them."""
 WRITE_BYTES = 1 << 16
+JOIN_S = 2.0
+"""How long a stop waits for each lane."""
+
+
+def verifier_processes() -> int:
+    """One for each processor that we may use: they are niced, so the node itself comes first."""
+    return min(PROCESSES_MAX, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 class VerifierLost(Exception):
@@ -31,13 +50,12 @@ class VerifierLost(Exception):
 
 
 class Verifier:
-    """One verifier process. It starts with the first batch, and again when it was lost."""
+    """One verifier process. It starts with the first share, and again when it was lost."""
 
     def __init__(self, engine_name: str, clock: Callable[[], float]) -> None:
         self._engine_name = engine_name
         self._clock = clock
         self._child: Child | None = None
-        self._deadline = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -45,24 +63,24 @@ class Verifier:
         return self._child.pid if self._child else None
 
     def ask(self, checks: bytes) -> None:
-        """Hand over a batch. Raises VerifierLost."""
+        """Hand over a share; its verdict comes after those of the shares before. Raises VerifierLost."""
         count = len(checks) // CHECK_SIZE
-        self._deadline = self._clock() + BATCH_S + CHECK_S * count
         try:
             if self._child is None:
                 self._child = Child("node.verifier", "--engine", self._engine_name)
-            self._write(self._child, BATCH_HEAD.pack(count) + checks)
+            self._write(self._child, BATCH_HEAD.pack(count) + checks, self._deadline(count))
         except BrokenPipeError:
             raise VerifierLost(self.stop()) from None
         except OSError as error:
             self.stop()
             raise VerifierLost(str(error)) from None
 
-    def verdict(self) -> int | None:
-        """The index of the first check of the batch that fails, or None. Raises VerifierLost."""
-        assert self._child
+    def verdict(self, count: int) -> int | None:
+        """The index of the first check that fails of the oldest share, or None. Raises VerifierLost."""
+        if self._child is None:
+            raise VerifierLost("not running")
         answer = b""
-        if self._ready(self._child.stdout, select.POLLIN):
+        if self._ready(self._child.stdout, select.POLLIN, self._deadline(count)):
             answer = os.read(self._child.stdout, VERDICT.size)
         if len(answer) != VERDICT.size:
             raise VerifierLost(self.stop())
@@ -74,18 +92,138 @@ class Verifier:
         child, self._child = self._child, None
         return child.end() if child else "not running"
 
-    def _write(self, child: Child, batch: bytes) -> None:
+    def _deadline(self, count: int) -> float:
+        return self._clock() + SHARE_S + CHECK_S * count
+
+    def _write(self, child: Child, batch: bytes, deadline: float) -> None:
         view = memoryview(batch)
         while view:
-            if not self._ready(child.stdin, select.POLLOUT):
+            if not self._ready(child.stdin, select.POLLOUT, deadline):
                 raise TimeoutError("the verifier does not read")
             with contextlib.suppress(BlockingIOError):
                 view = view[os.write(child.stdin, view[:WRITE_BYTES]) :]
 
-    def _ready(self, stream: int, event: int) -> bool:
+    def _ready(self, stream: int, event: int, deadline: float) -> bool:
         poll = select.poll()
         poll.register(stream, event)
-        return bool(poll.poll(max(0.0, self._deadline - self._clock()) * 1000))
+        return bool(poll.poll(max(0.0, deadline - self._clock()) * 1000))
+
+
+class _Batch:
+    """Checks whose shares are on their way."""
+
+    def __init__(self, checks: Sequence[Check], share_size: int) -> None:
+        starts = range(0, len(checks), share_size)
+        self.shares = [_Share(self, start, b"".join(checks[start : start + share_size])) for start in starts]
+        self._left = len(self.shares)
+        self._failure: int | None = None
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+
+    def is_decided_before(self, start: int) -> bool:
+        """True if a check before `start` has failed: nobody wants to know about later ones."""
+        return self._failure is not None and self._failure < start
+
+    def settle(self, failure: int | None) -> None:
+        """One more share is done; `failure` counts from the batch's first check."""
+        with self._lock:
+            if failure is not None and (self._failure is None or failure < self._failure):
+                self._failure = failure
+            self._left -= 1
+            if not self._left:
+                self._done.set()
+
+    def wait(self) -> int | None:
+        """The index of the first check that fails, or None, once every share is done."""
+        self._done.wait()
+        return self._failure
+
+
+class _Share:
+    """A part of a batch that one process does in one go."""
+
+    __slots__ = ("batch", "checks", "start")
+
+    def __init__(self, batch: _Batch, start: int, checks: bytes) -> None:
+        self.batch = batch
+        self.start = start
+        """Its first check's index in the batch."""
+        self.checks = checks
+
+    @property
+    def count(self) -> int:
+        """How many checks."""
+        return len(self.checks) // CHECK_SIZE
+
+    def settle(self, index: int | None) -> None:
+        """The verdict: the index in the share of the first check that fails, or None."""
+        self.batch.settle(None if index is None else self.start + index)
+
+
+_Shares = queue.SimpleQueue["_Share | None"]
+
+
+class _Lane:
+    """One process and the thread that keeps it busy. Every share gets its verdict, whatever happens."""
+
+    def __init__(self, engine: Engine, shares: _Shares, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._shares = shares
+        self._verifier = Verifier(engine.name, clock)
+        self._asked: deque[_Share] = deque()
+        self.thread = threading.Thread(target=self._run, name="verifier-lane", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open or self._asked:
+            is_open = is_open and self._fill()
+            if self._asked:
+                self._settle_oldest()
+        self._verifier.stop()
+
+    def _fill(self) -> bool:
+        """Ask for shares until the pipe is full, waiting for the first; False at the end of all."""
+        try:
+            while len(self._asked) < ASKED_MAX:
+                share = self._shares.get(block=not self._asked)
+                if share is None:
+                    return False
+                if share.batch.is_decided_before(share.start):
+                    share.settle(None)
+                    continue
+                self._asked.append(share)
+                try:
+                    self._verifier.ask(share.checks)
+                except VerifierLost as lost:
+                    self._recover(lost)
+        except queue.Empty:
+            pass  # what is asked keeps the process busy for now
+        return True
+
+    def _settle_oldest(self) -> None:
+        try:
+            index = self._verifier.verdict(self._asked[0].count)
+        except VerifierLost as lost:
+            self._recover(lost)
+        else:
+            self._asked.popleft().settle(index)
+
+    def _recover(self, lost: VerifierLost) -> None:
+        """The process is gone with all it was asked: do these shares one by one in new processes."""
+        log.warning("verifier process lost (%s)", lost)
+        while self._asked:
+            share = self._asked.popleft()
+            share.settle(self._alone(share))
+
+    def _alone(self, share: _Share) -> int | None:
+        for _ in range(1, ATTEMPTS):
+            try:
+                self._verifier.ask(share.checks)
+                return self._verifier.verdict(share.count)
+            except VerifierLost as lost:
+                log.warning("verifier process lost (%s)", lost)
+        return self._engine.first_failure(share.checks)
 
 
 class VerifierPool:
@@ -96,9 +234,10 @@ class VerifierPool:
         self._engine = engine
         self._inline_most = INLINE_MAX[engine.name] if processes else None
         self._processes = processes
-        self._idle: queue.SimpleQueue[Verifier] = queue.SimpleQueue()
-        for _ in range(processes):
-            self._idle.put(Verifier(engine.name, clock))
+        self._clock = clock
+        self._shares: _Shares = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._lanes: list[_Lane] = []
 
     def is_small(self, checks: Sequence[Check]) -> bool:
         """True if the calling thread will do the checks itself."""
@@ -108,53 +247,22 @@ class VerifierPool:
         """The index of the first check that fails, or None. Blocks until it is known."""
         if self.is_small(checks):
             return self._engine.first_failure(b"".join(checks))
-        verifiers = self._take(len(checks) // SHARE_MIN)
-        try:
-            return self._first_failure(verifiers, checks)
-        finally:
-            for verifier in verifiers:
-                self._idle.put(verifier)
+        self._start()
+        even = -(-len(checks) // self._processes)
+        batch = _Batch(checks, min(SHARE_MAX, max(SHARE_MIN, even)))
+        for share in batch.shares:
+            self._shares.put(share)
+        return batch.wait()
 
     def stop(self) -> None:
-        """End the processes that nobody uses; the others end with this one."""
-        with contextlib.suppress(queue.Empty):
-            for _ in range(self._processes):
-                self._idle.get_nowait().stop()
+        """Finish what was asked and end the processes. Nobody may ask any more."""
+        for _ in self._lanes:
+            self._shares.put(None)
+        for lane in self._lanes:
+            lane.thread.join(JOIN_S)
 
-    def _take(self, most: int) -> list[Verifier]:
-        """One verifier, once there is one; more, up to `most`, if they are idle."""
-        taken = [self._idle.get()]
-        with contextlib.suppress(queue.Empty):
-            while len(taken) < most:
-                taken.append(self._idle.get_nowait())
-        return taken
-
-    def _first_failure(self, verifiers: list[Verifier], checks: Sequence[Check]) -> int | None:
-        size = -(-len(checks) // len(verifiers))
-        shares = [b"".join(checks[start : start + size]) for start in range(0, len(checks), size)]
-        asked = [_ask(verifier, share) for verifier, share in zip(verifiers, shares, strict=False)]
-        # Every answer is read, also after a failure: the next batch must find an empty pipe.
-        verdicts = [
-            self._verdict(verifier, share, ok) for verifier, share, ok in zip(verifiers, shares, asked, strict=False)
-        ]
-        failures = (number * size + index for number, index in enumerate(verdicts) if index is not None)
-        return next(failures, None)
-
-    def _verdict(self, verifier: Verifier, share: bytes, asked: bool) -> int | None:
-        for attempt in range(ATTEMPTS):
-            try:
-                if attempt or not asked:
-                    verifier.ask(share)
-                return verifier.verdict()
-            except VerifierLost as lost:
-                log.warning("verifier process lost (%s)", lost)
-        return self._engine.first_failure(share)
-
-
-def _ask(verifier: Verifier, share: bytes) -> bool:
-    try:
-        verifier.ask(share)
-    except VerifierLost as lost:
-        log.warning("verifier process lost (%s)", lost)
-        return False
-    return True
+    def _start(self) -> None:
+        """The first large batch starts the lanes: a node that needs none has none."""
+        with self._starting:
+            while len(self._lanes) < self._processes:
+                self._lanes.append(_Lane(self._engine, self._shares, self._clock))

@@ -4,7 +4,9 @@ From a block's bytes to its synced commit: decoding, every rule, signatures, und
 real LevelDB, through the same runtime and verifier processes as in a node.
 """
 
+import gc
 import random
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,13 +20,13 @@ from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tree import Entry
 from node.chainstate import examine
-from node.daemon import spare_cores
+from node.daemon import GC_THRESHOLD, SWITCH_INTERVAL_S
 from node.node import Node
 from node.peers.handshake import Identity
 from node.ports import Dial, Failed, PeerId, Send, Step
 from node.runtime import TIP, Runtime
 from node.store.opening import open_store
-from node.verifying import VerifierPool
+from node.verifying import VerifierPool, verifier_processes
 from tests.bench.anchors import kernel_connect_s
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import Chain, payments_chain
@@ -54,10 +56,12 @@ class LocalNode:
 
     def __init__(self, folder: Path, *, index: bool) -> None:
         engine = default_engine()
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.set_threshold(GC_THRESHOLD)
         with ExitStack() as stack:
             self.store = open_store(folder, REGTEST.network_id, index=index)
             stack.callback(self.store.close)
-            verifiers = VerifierPool(engine, spare_cores(), monotonic)
+            verifiers = VerifierPool(engine, verifier_processes(), monotonic)
             stack.callback(verifiers.stop)
             self.runtime = Runtime(verifiers)
             rng = random.Random(1)

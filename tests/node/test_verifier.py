@@ -12,11 +12,11 @@ import pytest
 from chain.keys import Check, Engine, default_engine, ecdsa_check, python_engine, schnorr_check
 from node.child import Child
 from node.verifier import BATCH_HEAD, VERDICT
-from node.verifying import INLINE_MAX, SHARE_MIN, VerifierPool
+from node.verifying import INLINE_MAX, SHARE_MAX, VerifierPool
 from tests.node.processes import eventually, is_alive, open_files, start_script
 
 ENGINE = default_engine()
-LARGE = 3 * SHARE_MIN
+LARGE = 2 * SHARE_MAX + 40
 
 
 def make_check(number: int) -> Check:
@@ -138,7 +138,7 @@ def children() -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("failures", [(), (0,), (95,), (96,), (LARGE - 1,), (191, 3), (96, 95)])
+@pytest.mark.parametrize("failures", [(), (0,), (SHARE_MAX - 1,), (SHARE_MAX,), (LARGE - 1,), (191, 3), (SHARE_MAX, SHARE_MAX - 1)])
 def test_gives_the_verdict_of_the_engine_itself(pool: VerifierPool, failures: tuple[int, ...]) -> None:
     checks = with_failures(*failures)
     expected = min(failures) if failures else None
@@ -181,7 +181,7 @@ def test_verifiers_that_hang_are_given_up_at_the_deadline(caplog: pytest.LogCapt
     ticks = itertools.count(0.0, 60.0)
     pool = VerifierPool(ENGINE, 1, lambda: next(ticks))
     try:
-        assert pool.first_failure(with_failures(5)) == 5
+        assert pool.first_failure(with_failures(5)[:SHARE_MAX]) == 5
     finally:
         pool.stop()
     assert caplog.text.count("verifier process lost") == 2
