@@ -1,5 +1,7 @@
 """Pure consensus: no I/O, clock, randomness, threads or logging below this package.
 
-Reading order is import order: value, errors, ripemd160, hashes, codec, tx, block,
-compact, params, pow, keys, address, coins, script, check, tree, connect, template.
+`_sha256d.c` is an optional part, for speed alone.
+
+Reading order is import order: value, errors, ripemd160, _sha256d, hashes, codec, tx, block, compact,
+params, pow, keys, address, coins, script, check, tree, connect, template.
 """

@@ -1,10 +1,11 @@
 """Headers and blocks: 80 bytes, transactions, merkle trees, the witness commitment."""
 
+from collections.abc import Callable
 from struct import Struct
 
 from chain.codec import malformed, read_varint, varint
 from chain.hashes import BlockHash, sha256d
-from chain.tx import TRUNCATED, WITNESS_SCALE, Tx, read_tx
+from chain.tx import TRUNCATED, WITNESS_SCALE, OutPoint, Tx, first_outpoint, read_tx
 from chain.value import value
 
 HEADER_SIZE = 80
@@ -55,7 +56,8 @@ def decode_header(raw: bytes) -> Header:
 
 def read_header(raw: bytes, block_hash: BlockHash) -> Header:
     """The header that these 80 bytes are, whose hash is known to be this."""
-    return Header(*_FIELDS.unpack(raw), block_hash, raw)
+    version, prev_hash, merkle_root, time, bits, nonce = _FIELDS.unpack(raw)
+    return Header(version, prev_hash, merkle_root, time, bits, nonce, block_hash, raw)
 
 
 @value
@@ -92,14 +94,26 @@ def make_block(header: Header, txs: tuple[Tx, ...]) -> Block:
     return Block(header, txs, header.raw + varint(len(txs)) + b"".join(tx.raw for tx in txs))
 
 
-def decode_block(raw: bytes) -> Block:
-    """The one block that `raw` is. Raises Invalid(MALFORMED), also on trailing bytes."""
+TxLookup = Callable[[OutPoint], Tx | None]
+"""Finds a transaction, decoded before, by the coin that its first input spends."""
+
+
+def decode_block(raw: bytes, known: TxLookup | None = None) -> Block:
+    """The one block that `raw` is. Raises Invalid(MALFORMED), also on trailing bytes.
+
+    Transactions that `known` finds, and whose bytes are these, are not decoded again.
+    """
     header = decode_header(raw[:HEADER_SIZE])
     txs = []
     try:
         count, pos = read_varint(raw, HEADER_SIZE)
         for _ in range(count):
-            tx, pos = read_tx(raw, pos)
+            # An encoding says itself where it ends: what starts with a transaction's bytes is that transaction.
+            tx = known(first_outpoint(raw, pos)) if known else None
+            if tx is not None and raw.startswith(tx.raw, pos):
+                pos += len(tx.raw)
+            else:
+                tx, pos = read_tx(raw, pos)
             txs.append(tx)
     except TRUNCATED:
         raise malformed("block is truncated") from None

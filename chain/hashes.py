@@ -10,6 +10,13 @@ from typing import NewType
 
 from chain.ripemd160 import ripemd160
 
+try:
+    from chain import _sha256d
+except ImportError:  # not built, or not for this processor: hashlib does it
+    NATIVE: Callable[[bytes], bytes] | None = None
+else:
+    NATIVE = _sha256d.sha256d
+
 Txid = NewType("Txid", bytes)
 """sha256d of a transaction without its witnesses; 32 bytes, wire order."""
 Wtxid = NewType("Wtxid", bytes)
@@ -25,9 +32,14 @@ def sha256(message: bytes) -> bytes:
     return sha256_new(message).digest()
 
 
-def sha256d(message: bytes) -> bytes:
-    """SHA-256 twice, 32 bytes: ids, merkle trees, the original and BIP143 digests."""
+def sha256d_with_hashlib(message: bytes) -> bytes:
+    """SHA-256 twice, 32 bytes."""
     return sha256_new(sha256_new(message).digest()).digest()
+
+
+sha256d: Callable[[bytes], bytes] = NATIVE or sha256d_with_hashlib
+"""SHA-256 twice, 32 bytes: ids, merkle trees, the original and BIP143 digests. In C where it was
+built, which is three times as fast for what is so short."""
 
 
 def tagged_hash(tag: str, message: bytes) -> bytes:

@@ -291,8 +291,6 @@ _MULTISIG_COST = 20
 
 def legacy_sigops(script: bytes) -> int:
     """Signature operations as Core has always counted them; a truncated push ends the count."""
-    if len(script) == 22 and script[:2] == b"\x00\x14":
-        return 0
     count = pos = 0
     size = len(script)
     while pos < size:

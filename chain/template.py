@@ -58,11 +58,13 @@ def with_nonce(header: Header, nonce: int) -> Header:
 def solve(header: Header, most_hashes: int) -> Header | None:
     """The header with the first nonce that meets its target, after at most `most_hashes` tries."""
     target = target_from_bits(header.bits)
-    midstate = hashlib.sha256(header.raw[:64])
-    tail = header.raw[64:76]
+    top_byte = target >> 248
+    fixed = hashlib.sha256(header.raw[:76])
     for nonce in range(min(most_hashes, NONCES)):
-        inner = midstate.copy()
-        inner.update(tail + nonce.to_bytes(4, "little"))
-        if int.from_bytes(hashlib.sha256(inner.digest()).digest(), "little") <= target:
+        inner = fixed.copy()
+        inner.update(nonce.to_bytes(4, "little"))
+        digest = hashlib.sha256(inner.digest()).digest()
+        # The top byte alone rules out most of them.
+        if digest[31] <= top_byte and int.from_bytes(digest, "little") <= target:
             return with_nonce(header, nonce)
     return None

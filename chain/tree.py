@@ -4,9 +4,10 @@ Holds facts, decides nothing: `connect.py` says which header may enter, the node
 which branch to follow.
 """
 
+from operator import attrgetter
 from typing import Final
 
-from chain.block import Header
+from chain.block import Header, read_header
 from chain.compact import work_from_bits
 from chain.hashes import BlockHash
 from chain.params import GENESIS, Params
@@ -18,34 +19,42 @@ LOCATOR_DENSE = 10
 
 
 class Entry:
-    """A header in its place. Fixed at construction, but for the last four: has_body, ready, invalid, sequence."""
+    """A header in its place. Fixed at construction, but for the last five: youngest to sequence.
+
+    There is one for every block for as long as the node runs, so it keeps the 80 bytes and no
+    more of their fields than what comes later asks for: some 500 bytes in all.
+    """
 
     __slots__ = (
         "anchor",
         "chainwork",
+        "elder",
         "has_body",
         "hash",
-        "header",
         "height",
         "idle_s",
         "invalid",
         "max_time",
         "median_time",
         "parent",
+        "raw",
         "ready",
         "sequence",
         "skip",
+        "time",
+        "youngest",
     )
 
     def __init__(self, header: Header, parent: "Entry | None", params: Params) -> None:
-        self.header: Final = header
+        self.raw: Final = header.raw
         self.hash: Final = header.hash
+        self.time: Final = header.time
         self.parent: Final = parent
         self.height: Final[int] = parent.height + 1 if parent else 0
         self.chainwork: Final[int] = (parent.chainwork if parent else 0) + work_from_bits(header.bits)
         """Expected hashes for all blocks from genesis to this one, both counted."""
         self.skip: Final[Entry | None] = parent.ancestor(_skip_height(self.height)) if parent else None
-        self.median_time: Final[int] = _median_time(header, parent)
+        self.median_time: Final[int] = _median_time(header.time, parent)
         """Of this block and the ten before: a later block's time must be above it."""
         self.max_time: Final[int] = max(parent.max_time, header.time) if parent else header.time
         """The latest time of this block and all before."""
@@ -53,6 +62,10 @@ class Entry:
         """This branch's block where the difficulty's schedule starts; None below it."""
         self.idle_s: Final[int] = self._sum_idle(params)
         """Seconds since the anchor that do not count (see Asert.gap_cap_s)."""
+        self.elder: Final[Entry | None] = parent.youngest if parent else None
+        """The parent's child that came before this one."""
+        self.youngest: Entry | None = None
+        """The last of this block's children to come."""
         self.has_body = parent is None
         """The body is stored."""
         self.ready = parent is None
@@ -61,6 +74,20 @@ class Entry:
         """It, or one before it, breaks a rule or was ruled out by the operator."""
         self.sequence = 0
         """When its body became usable: the first seen of equal work is followed."""
+
+    @property
+    def header(self) -> Header:
+        """The header, decoded anew each time."""
+        return read_header(self.raw, self.hash)
+
+    @property
+    def children(self) -> "list[Entry]":
+        """The blocks that stand directly on this one, in the order in which they came."""
+        found, child = [], self.youngest
+        while child is not None:
+            found.append(child)
+            child = child.elder
+        return found[::-1]
 
     def __repr__(self) -> str:
         return f"<{self.height} {self.hash[::-1].hex()[:16]}>"
@@ -83,7 +110,7 @@ class Entry:
         """Seconds of its schedule that the branch has used: what `next_bits` takes."""
         if self.anchor is None or self.anchor.parent is None:
             return 0
-        return self.header.time - self.idle_s - self.anchor.parent.header.time
+        return self.time - self.idle_s - self.anchor.parent.time
 
     def ancestor(self, height: int) -> "Entry":
         """The block of this branch at `height`, in logarithmic time. 0 <= height <= own height."""
@@ -92,10 +119,11 @@ class Entry:
             skip, parent = entry.skip, entry.parent
             assert skip is not None
             assert parent is not None
+            if skip.height == height:
+                return skip
             # Not the skip where the parent's own skip leads further without overshooting (Core's GetAncestor).
-            parent_goes_further = height <= _skip_height(parent.height) < skip.height - 2
-            follow_skip = skip.height == height or (skip.height > height and not parent_goes_further)
-            entry = skip if follow_skip else parent
+            parent_goes_further = parent.skip is not None and height <= parent.skip.height < skip.height - 2
+            entry = skip if skip.height > height and not parent_goes_further else parent
         return entry
 
 
@@ -109,10 +137,10 @@ def _skip_height(height: int) -> int:
     return (lower & (lower - 1)) + 1
 
 
-def _median_time(header: Header, parent: Entry | None) -> int:
-    times, entry = [header.time], parent
+def _median_time(time: int, parent: Entry | None) -> int:
+    times, entry = [time], parent
     while entry is not None and len(times) < MEDIAN_SPAN:
-        times.append(entry.header.time)
+        times.append(entry.time)
         entry = entry.parent
     times.sort()
     return times[len(times) // 2]
@@ -125,7 +153,6 @@ class BlockTree:
         self.params: Final = params
         self.genesis: Final = Entry(GENESIS.header, None, params)
         self.entries: Final[dict[BlockHash, Entry]] = {self.genesis.hash: self.genesis}
-        self.children: Final[dict[BlockHash, list[Entry]]] = {}
         self.best_header = self.genesis
         """Most work among headers not known to be invalid; the first seen of equals."""
 
@@ -133,13 +160,16 @@ class BlockTree:
         """The entry of this hash, on any branch."""
         return self.entries.get(block_hash)
 
-    def add(self, header: Header) -> Entry:
-        """Put a header on its parent, which must be here. No checks."""
-        entry = Entry(header, self.entries[header.prev_hash], self.params)
-        assert entry.parent is not None
-        entry.invalid = entry.parent.invalid
+    def add(self, header: Header, *, invalid: bool = False) -> Entry:
+        """Put a header on its parent, which must be here. No checks.
+
+        `invalid` if it is known to be; on an invalid parent it is in any case.
+        """
+        parent = self.entries[header.prev_hash]
+        entry = Entry(header, parent, self.params)
+        entry.invalid = invalid or parent.invalid
+        parent.youngest = entry
         self.entries[entry.hash] = entry
-        self.children.setdefault(header.prev_hash, []).append(entry)
         if entry.chainwork > self.best_header.chainwork and not entry.invalid:
             self.best_header = entry
         return entry
@@ -148,16 +178,16 @@ class BlockTree:
         """`root` and all that stands on it, parents first."""
         found = [root]
         for entry in found:
-            found.extend(self.children.get(entry.hash, ()))
+            found += entry.children
         return found
 
     def set_invalid(self, root: Entry, invalid: bool) -> None:
-        """Mark `root` and all that stands on it, and find the best header again."""
+        """Mark `root` and all that stands on it, and find the best header again if it may be another."""
         for entry in self.branch(root):
             entry.invalid = invalid
-        self.best_header = max(
-            (entry for entry in self.entries.values() if not entry.invalid), key=lambda entry: entry.chainwork
-        )
+        if not invalid or self.best_header.invalid:
+            valid = (entry for entry in self.entries.values() if not entry.invalid)
+            self.best_header = max(valid, key=attrgetter("chainwork"))
 
 
 def fork_point(one: Entry, other: Entry) -> Entry:

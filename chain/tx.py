@@ -188,6 +188,15 @@ def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
     return tx, end
 
 
+def first_outpoint(raw: bytes, pos: int) -> OutPoint:
+    """What the first input of the transaction at `pos` spends, as long as it has fewer than 253 inputs.
+
+    For looking it up; of other bytes it gives others. Raises IndexError where `raw` ends before.
+    """
+    inputs = pos + (6 if raw[pos + 4] == 0 else 4)
+    return OutPoint(raw[inputs + 1 : inputs + 37])
+
+
 _Spends = list[tuple[OutPoint, bytes, int]]
 """Outpoint, scriptSig and sequence of each input: their witnesses come later."""
 

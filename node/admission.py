@@ -6,7 +6,6 @@ verdict comes back the pool and the tip may have moved, and the second staging s
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from chain.coins import CoinLookup
 from chain.connect import Context
@@ -14,6 +13,7 @@ from chain.errors import Rejected
 from chain.hashes import Wtxid
 from chain.keys import Check
 from chain.tx import Tx
+from chain.value import value
 from node.mempool import Added, Mempool
 from node.policy import Policy, Refused, check_max_fee
 from node.pool.staging import Staged, wrong_signature
@@ -44,7 +44,7 @@ class VerifiedCache:
         return wtxid in self._held
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """A transaction that somebody wants in the pool."""
 
@@ -59,7 +59,7 @@ class Offer:
     """When it first entered, if that was earlier (a pool that was saved)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verdict:
     """What became of an offer. Without `added` and `error` its signatures are out."""
 
@@ -71,11 +71,13 @@ class Verdict:
     error: Rejected | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Out:
     """An offer whose signatures are out."""
 
     offer: Offer
+    staged: Staged
+    """As it was when they went out."""
     checks: tuple[Check, ...]
 
 
@@ -104,9 +106,10 @@ class Admission:
         """Take in what is ready and send out the signatures of the rest."""
         verdicts: list[Verdict] = []
         out: list[_Out] = []
+        context = self._context()
         for offer in offers:
             try:
-                verdict = self._try(offer, now)
+                verdict = self._try(offer, context, now)
                 if verdict.staged and not verdict.added and offer.tx.wtxid not in self._verified:
                     out += self._prepare(offer, verdict.staged)
             except Rejected as error:
@@ -129,6 +132,7 @@ class Admission:
         for out in batch:
             self._out.pop(out.offer.tx.wtxid, None)
         verdicts: list[Verdict] = []
+        context = self._context()
         seen = 0
         for position, out in enumerate(batch):
             start, seen = seen, seen + len(out.checks)
@@ -139,21 +143,25 @@ class Admission:
                 return verdicts, self._send_out(list(batch[position + 1 :]))
             self._verified.add(out.offer.tx.wtxid)
             try:
-                verdicts.append(self._try(out.offer, now))
+                staged = self._mempool.restage(out.staged, self._lookup, context, now)
+                verdicts.append(self._take(out.offer, staged, now))
             except Rejected as rejected:
                 verdicts.append(Verdict(out.offer, error=rejected))
         return verdicts, None
 
-    def _try(self, offer: Offer, now: float) -> Verdict:
+    def _try(self, offer: Offer, context: Context, now: float) -> Verdict:
         """Stage the offer, and add it if its signatures are known to be right. Raises Rejected."""
-        tx = offer.tx
-        if (guilty := self._guilty.get(tx.wtxid)) is not None:
+        if (guilty := self._guilty.get(offer.tx.wtxid)) is not None:
             raise guilty
-        staged = self._mempool.stage(tx, self._lookup, self._context(), now)
+        staged = self._mempool.stage(offer.tx, self._lookup, context, now)
         check_max_fee(staged.fee, staged.vsize, offer.max_rate_sat_kvb)
-        if not offer.add or tx.wtxid not in self._verified:
+        if offer.tx.wtxid not in self._verified:
             return Verdict(offer, staged)
-        return Verdict(offer, staged, self._mempool.add(staged, now, offer.time))
+        return self._take(offer, staged, now)
+
+    def _take(self, offer: Offer, staged: Staged, now: float) -> Verdict:
+        """Add what was staged just now and is signed rightly, if that is what was asked for."""
+        return Verdict(offer, staged, self._mempool.add(staged, now, offer.time) if offer.add else None)
 
     def _prepare(self, offer: Offer, staged: Staged) -> list[_Out]:
         """What to send out for it: nothing if its signatures are out already. Raises Rejected."""
@@ -161,13 +169,15 @@ class Admission:
         if token is not None:
             if offer.add:  # whoever asked first may only have wanted to know
                 self._batches[token] = tuple(
-                    _Out(offer, out.checks) if out.offer.tx.wtxid == offer.tx.wtxid and not out.offer.add else out
+                    _Out(offer, out.staged, out.checks)
+                    if out.offer.tx.wtxid == offer.tx.wtxid and not out.offer.add
+                    else out
                     for out in self._batches[token]
                 )
             return []
         if len(self._out) >= OUT_MAX:
             raise Refused(Policy.BUSY)
-        return [_Out(offer, staged.checks())]
+        return [_Out(offer, staged, staged.checks())]
 
     def _send_out(self, out: list[_Out]) -> Verify | None:
         if not out:

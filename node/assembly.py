@@ -29,7 +29,7 @@ def select_for_block(view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops
     Room for header and coinbase is left. Works on a copy, so it may run without the lock.
     """
     room = _Room(max_weight - RESERVED_WEIGHT, max_sigops - RESERVED_SIGOPS)
-    packages = _Packages(view.entries.copy())
+    packages = _Packages(view.entries)
     chosen: list[Entry] = []
     failures = 0
     while failures < FAILURES_MAX or room.weight > NEARLY_FULL_WEIGHT:

@@ -1,36 +1,31 @@
 """The single writer: which blocks there are, which chain is followed, what the ledger holds.
 
 A block's way: `examine` (outside the lock) -> `submit_block` (header, body stored) -> `advance`
-(connected over the ledger, staged) -> signatures verified elsewhere -> `verified` (committed).
-A reorganisation is one staged step of any depth, so one atomic write. While blocks come in one
-after the other, the next is connected over the deltas of those still being verified.
+(connected over the ledger, a slice at a time) -> signatures verified elsewhere -> `verified`
+(committed). A reorganisation is one move of any depth, so one atomic write. While blocks come in
+one after the other, the next is connected over the deltas of those still being verified.
 """
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-from chain.block import Block, Header, decode_block, decode_header
+from chain.block import Block, Header, TxLookup, decode_block, decode_header
 from chain.check import check_block, check_body
-from chain.coins import CoinLookup, CoinsDelta, DeltaBuilder
-from chain.connect import block_delta, connect_block, connect_header, context_after
+from chain.connect import connect_header
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash, Wtxid, to_hex
-from chain.keys import Check
 from chain.params import Params
 from chain.pow import check_pow
 from chain.tree import BlockTree, Entry, path
+from node.moves import SLICE_BLOCKS_MAX, Fault, Move, Slice
 from node.ports import Change, Store, StoreError
 
 log = logging.getLogger("groat.chain")
 
-STAGED_MAX = 2
-"""Steps connected ahead of their signatures' verdict."""
-STEP_BLOCKS_MAX = 64
-"""Blocks that one extension step joins into one commit while catching up."""
-STEP_TXS_MAX = 1_000
-"""Transactions after which an extension step is closed, so that the lock is never held for long."""
+AHEAD_MAX = 2
+"""Slices, and moves, connected ahead of their signatures' verdict."""
 RECENT_BODIES_MAX = 64
 """Decoded blocks kept between arrival and connection."""
 RECENT_BYTES_MAX = 32 * 1024 * 1024
@@ -50,35 +45,19 @@ class Examined:
     """What `check_block` found: the block is invalid, and will be marked so if its header stands."""
 
 
-def examine(block: Block, params: Params) -> Examined:
-    """Everything about a block that needs neither lock nor ledger.
+def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> Examined:
+    """Everything about a block that needs neither lock nor ledger. `checked` are witness txids
+    that have passed `check_tx` before.
 
     Raises Invalid where the header is not worth keeping or the body is not the header's.
     """
     check_pow(block.header, params)
     check_body(block)
     try:
-        check_block(block)
+        check_block(block, checked)
     except Invalid as fault:
         return Examined(block, fault)
     return Examined(block, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A step of the best chain that waits for the verdict on its signatures."""
-
-    token: int
-    leave: tuple[Change, ...]
-    """Blocks to disconnect, tip first."""
-    enter: tuple[Change, ...]
-    """Blocks to connect, lowest first."""
-    target: Entry
-    """The tip afterwards."""
-    delta: CoinsDelta
-    checks: tuple[Check, ...]
-    owners: tuple[tuple[int, Entry], ...]
-    """(index of its first check, block), ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +84,10 @@ class Chainstate:
         self._store = store
         self._next_token = next_token
         self._known = known
-        self._staged: deque[Staged] = deque()
-        self._passed: set[int] = set()
+        self._moves: deque[Move] = deque()
+        """Under way, each from the target of the one before."""
+        self._slices: dict[int, Slice] = {}
+        """Those of the moves that wait for their verdict, by token."""
         self._recent: OrderedDict[BlockHash, Block] = OrderedDict()
         self._recent_bytes = 0
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
@@ -121,28 +102,27 @@ class Chainstate:
 
     def _load(self) -> Entry:
         """The tree as the stored bodies make it; returns the ledger's tip in it."""
+        tree, marks = self.tree, self._store.marks()
         for _, raw in self._store.headers():
             header = decode_header(raw)
-            if header.prev_hash in self.tree.entries:
-                self._admit(self.tree.add(header))
-        for block_hash in self._store.marks():
-            if (entry := self.tree.get(block_hash)) is not None and not entry.invalid:
-                self.tree.set_invalid(entry, True)
-        tip = self.tree.get(self._store.tip().hash)
+            if header.prev_hash in tree.entries:
+                entry = tree.add(header, invalid=header.hash in marks)
+                entry.has_body = entry.ready = True  # as its parent's, or that would not be here
+        tip = tree.get(self._store.tip().hash)
         if tip is None:
             raise StoreError("the ledger's tip has no stored block: run groatd reindex")
-        tip.sequence = 0  # what was followed before the stop is still first seen
+        tip.sequence = -1  # what was followed before the stop is still first seen
         return tip
 
     @property
     def settled(self) -> bool:
         """True if the ledger stands on the best chain that the stored bodies allow."""
-        return self.tip is self.best and not self._staged
+        return self.tip is self.best and not self._moves
 
     @property
     def head(self) -> Entry:
-        """Where the chain stands once everything staged has passed."""
-        return self._staged[-1].target if self._staged else self.tip
+        """Where the chain stands once every move under way is over."""
+        return self._moves[-1].target if self._moves else self.tip
 
     # --- what comes in --------------------------------------------------------------------
 
@@ -190,7 +170,7 @@ class Chainstate:
             ready.sequence = self._sequence
             if ready.chainwork > self.best.chainwork and not ready.invalid:
                 self.best = ready
-            waiting += [child for child in self.tree.children.get(ready.hash, ()) if child.has_body]
+            waiting += [child for child in ready.children if child.has_body]
 
     def _remember(self, block: Block) -> None:
         self._recent[block.hash] = block
@@ -200,68 +180,46 @@ class Chainstate:
 
     # --- towards the best chain -------------------------------------------------------------
 
-    def advance(self) -> Staged | None:
-        """Connect and stage the next step towards `best`, or None if there is nothing to do now.
+    def advance(self) -> Slice | None:
+        """Connect the next slice of the way towards `best`, or None if there is nothing to do now.
 
         Blocks that turn out invalid on the way are marked, and the next best is tried: each
         failure takes a block out, so this ends.
         """
-        while len(self._staged) < STAGED_MAX and self.head is not self.best:
-            leave, enter = path(self.head, self.best)
-            if leave and self._staged:
-                return None  # what is staged is no longer wanted: let its verdict come first
+        while len(self._slices) < AHEAD_MAX and (move := self._next_move()) is not None:
             try:
-                staged = self._stage(leave, enter)
-            except _Fault as fault:
+                cut = move.cut(self._next_token(), self._stored_change, self._body, self.params, self._known)
+            except Fault as fault:
                 self._mark_invalid(fault.entry, fault.reason)
-                continue
             except _BodyLost as lost:
                 self._lose(lost.entry)
-                continue
-            self._staged.append(staged)
-            return staged
+            else:
+                self._slices[cut.token] = cut
+                return cut
         return None
 
-    def _stage(self, leave: list[Entry], enter: list[Entry]) -> Staged:
-        """Fold the way down and connect the way up; a plain extension stops at a bounded step."""
-        builder = DeltaBuilder(self._lookup())
-        left = []
-        for entry in leave:
-            change = self._stored_change(entry)
-            builder.add(block_delta(change.block, change.height, change.undo).inverse())
-            left.append(change)
-        entered: list[Change] = []
-        checks: list[Check] = []
-        owners = []
-        txs = 0
-        for entry in enter:
-            assert entry.parent is not None
-            block = self._body(entry)
-            try:
-                connected = connect_block(block, context_after(entry.parent), builder.coin, self.params, self._known)
-            except Invalid as reason:
-                raise _Fault(entry, reason) from None
-            builder.add(connected.delta)
-            owners.append((len(checks), entry))
-            checks += connected.checks
-            entered.append(Change(block, entry.height, connected.undo))
-            txs += len(block.txs)
-            if not leave and (txs >= STEP_TXS_MAX or len(entered) >= STEP_BLOCKS_MAX):
-                break
-        target = enter[len(entered) - 1] if entered else leave[-1].parent
+    def _next_move(self) -> Move | None:
+        """The move to go on with: the last one, if it is not whole yet, or a new one."""
+        if self._moves and not self._moves[-1].is_cut:
+            return self._moves[-1]
+        head, best = self.head, self.best
+        if head is best or len(self._moves) >= AHEAD_MAX:
+            return None
+        if best.height > head.height and best.ancestor(head.height) is head:
+            near = best.ancestor(min(best.height, head.height + SLICE_BLOCKS_MAX))
+            return self._begin(*path(head, near))
+        if self._moves:
+            return None  # what is under way is no longer wanted: let its verdict come first
+        return self._begin(*path(head, best))
+
+    def _begin(self, leave: Sequence[Entry], enter: Sequence[Entry]) -> Move:
+        target = enter[-1] if enter else leave[-1].parent
         assert target is not None
-        return Staged(
-            self._next_token(), tuple(left), tuple(entered), target, builder.delta, tuple(checks), tuple(owners)
-        )
+        move = Move(leave, enter, target, self._moves[-1].coin if self._moves else self._store.coin)
+        self._moves.append(move)
+        return move
 
-    def _lookup(self) -> CoinLookup:
-        """The coins as they are at `head`."""
-        lookup: CoinLookup = self._store.coin
-        for staged in self._staged:
-            lookup = staged.delta.over(lookup)
-        return lookup
-
-    def _body(self, entry: Entry) -> Block:
+    def _body(self, entry: Entry, known: TxLookup) -> Block:
         block = self._recent.pop(entry.hash, None)
         if block is not None:
             self._recent_bytes -= block.size
@@ -269,7 +227,7 @@ class Chainstate:
         raw = self._store.block(entry.height, entry.hash)
         if raw is None:
             raise _BodyLost(entry)
-        return decode_block(raw)
+        return decode_block(raw, known)
 
     def _stored_change(self, entry: Entry) -> Change:
         """A block of the best chain with the coins it spent."""
@@ -280,29 +238,27 @@ class Chainstate:
         return Change(decode_block(raw), entry.height, undo)
 
     def verified(self, token: int, failure: int | None) -> list[TipChange]:
-        """The verdict on a staged step's signatures. Commits what is now free to be committed.
+        """The verdict on a slice's signatures. Commits the moves that are now free to be committed.
 
-        A token that is no longer staged is ignored: its step was dropped.
+        A token that is no longer out is ignored: its move was dropped.
         """
-        staged = next((step for step in self._staged if step.token == token), None)
-        if staged is None:
+        verdict_on = self._slices.pop(token, None)
+        if verdict_on is None:
             return []
         if failure is not None:
-            guilty = [entry for start, entry in staged.owners if start <= failure][-1]
-            self._mark_invalid(guilty, Invalid(Reject.SCRIPT_VERIFY, "wrong signature"))
+            self._mark_invalid(verdict_on.guilty(failure), Invalid(Reject.SCRIPT_VERIFY, "wrong signature"))
             return []
-        self._passed.add(token)
+        verdict_on.move.out.discard(token)
         changes = []
-        while self._staged and self._staged[0].token in self._passed:
-            changes.append(self._commit(self._staged.popleft()))
+        while self._moves and self._moves[0].is_over:
+            changes.append(self._commit(self._moves.popleft()))
         return changes
 
-    def _commit(self, staged: Staged) -> TipChange:
-        self._passed.discard(staged.token)
-        old, new = self.tip, staged.target
-        self._store.commit(new.height, new.hash, staged.delta, staged.leave, staged.enter)
+    def _commit(self, move: Move) -> TipChange:
+        old, new = self.tip, move.target
+        self._store.commit(new.height, new.hash, move.delta, move.left, move.entered)
         self.tip = new
-        return TipChange(old, new, staged.leave, staged.enter)
+        return TipChange(old, new, tuple(move.left), tuple(move.entered))
 
     # --- ruling blocks out, and in again ------------------------------------------------------
 
@@ -343,16 +299,17 @@ class Chainstate:
     def _rule_out(self, entry: Entry) -> None:
         self.ruled_out += 1
         self.tree.set_invalid(entry, True)
-        self._drop_staged_from(entry)
+        self._drop_moves_to(entry)
         self.best = self._find_best()
 
-    def _drop_staged_from(self, entry: Entry) -> None:
-        """Forget staged steps whose target stands on `entry`, and all after them."""
-        for position, staged in enumerate(self._staged):
-            target = staged.target
+    def _drop_moves_to(self, entry: Entry) -> None:
+        """Forget the first move whose target stands on `entry`, and all after it."""
+        for position, move in enumerate(self._moves):
+            target = move.target
             if target.height >= entry.height and target.ancestor(entry.height) is entry:
-                while len(self._staged) > position:
-                    self._passed.discard(self._staged.pop().token)
+                while len(self._moves) > position:
+                    for token in self._moves.pop().out:
+                        self._slices.pop(token, None)
                 return
 
     def _lose(self, entry: Entry) -> None:
@@ -361,23 +318,16 @@ class Chainstate:
         entry.has_body = False
         for member in self.tree.branch(entry):
             member.ready = False
+        self._drop_moves_to(entry)
         self.best = self._find_best()
 
     def _find_best(self) -> Entry:
         """Most work among what is ready and valid; the tip, then the first seen, of equals."""
+        least = self.tip.chainwork if self.tip.ready and not self.tip.invalid else 0  # passes over nearly all
         return max(
-            (entry for entry in self.tree.entries.values() if entry.ready and not entry.invalid),
+            (e for e in self.tree.entries.values() if e.chainwork >= least and e.ready and not e.invalid),
             key=lambda entry: (entry.chainwork, entry is self.tip, -entry.sequence),
         )
-
-
-class _Fault(Exception):
-    """A block on the way does not connect."""
-
-    def __init__(self, entry: Entry, reason: Invalid) -> None:
-        super().__init__(entry, reason)
-        self.entry = entry
-        self.reason = reason
 
 
 class _BodyLost(Exception):

@@ -1,8 +1,9 @@
 """Takes the core's requests to peers and brings back what they answer.
 
-A peer has two lanes, each with a bounded queue, a thread and a connection of its own: what is
-small and urgent (announcements, headers) never waits behind blocks and loads of transactions.
-Greetings share a lane with a few threads. Knows nothing of what the messages mean.
+A peer has three lanes, each with a bounded queue and threads with connections of their own: what
+is small and urgent (announcements, headers) never waits behind blocks, nor do transactions. The
+next blocks travel while the last ones are decoded and connected. Greetings share a lane. Knows
+nothing of what the messages mean.
 """
 
 import contextlib
@@ -12,15 +13,19 @@ from typing import Any, NamedTuple
 
 from chain.errors import Invalid
 from node.client import Client, HttpFailure
-from node.peers.messages import Announce, GetHeaders, Refusal, Reply, Request
+from node.peers.messages import Announce, GetBlocks, GetHeaders, Refusal, Reply, Request
 from node.peers.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.ports import Answer, Dial, Endpoint, Failed, PeerId, Send
 
 URGENT = (Announce, GetHeaders)
 URGENT_MAX = 64
 """Requests that wait in a peer's urgent lane; one more fails at once."""
+BLOCKS_LANE_MAX = 64
+"""The same for blocks."""
+BLOCKS_THREADS = 2
+"""Requests for blocks under way at once: while one's answer is worked on, the next one's comes in."""
 BULK_MAX = 128
-"""The same for everything else."""
+"""Requests of all other kinds that wait."""
 DIALS_MAX = 64
 """Greetings that wait."""
 DIAL_THREADS = 4
@@ -49,20 +54,24 @@ class Parcel(NamedTuple):
 class Lane:
     """A bounded queue and the threads that work it off, which start with the first parcel."""
 
-    def __init__(self, name: str, most: int, work: Callable[[Client, Parcel], None], spawn: Spawn) -> None:
+    def __init__(
+        self, name: str, most: int, work: Callable[[Client, Parcel], None], spawn: Spawn, threads_most: int = 1
+    ) -> None:
+        """At most `most` parcels wait, and as many threads as there are parcels, up to `threads_most`."""
         self._name = name
         self._work = work
         self._spawn = spawn
+        self._threads_most = threads_most
         self._threads = 0
         self._parcels: queue.Queue[Parcel | None] = queue.Queue(most)
 
-    def put(self, parcel: Parcel, threads_most: int = 1) -> bool:
+    def put(self, parcel: Parcel) -> bool:
         """Queue a parcel; False if there is no room."""
         try:
             self._parcels.put_nowait(parcel)
         except queue.Full:
             return False
-        if self._threads < threads_most:
+        if self._threads < self._threads_most:
             self._threads += 1
             self._spawn(self._name, self._run)
         return True
@@ -84,6 +93,20 @@ class Lane:
             client.close()
 
 
+class _Lanes(NamedTuple):
+    """Of one peer."""
+
+    urgent: Lane
+    blocks: Lane
+    bulk: Lane
+
+    def of(self, message: Request) -> Lane:
+        """The lane that a request takes."""
+        if isinstance(message, URGENT):
+            return self.urgent
+        return self.blocks if isinstance(message, GetBlocks) else self.bulk
+
+
 class Courier:
     """All lanes. Its methods are called one at a time, under the runtime's lock, and never wait."""
 
@@ -96,27 +119,22 @@ class Courier:
         self._deliver = deliver
         self._spawn = spawn
         self._clock = clock
-        self._lanes: dict[PeerId, tuple[Lane, Lane]] = {}
-        self._dials = Lane("dial", DIALS_MAX, self._carry, spawn)
+        self._lanes: dict[PeerId, _Lanes] = {}
+        self._dials = Lane("dial", DIALS_MAX, self._carry, spawn, DIAL_THREADS)
 
     def send(self, effect: Send) -> Failed | None:
         """Queue a request to a peer; why not, if not."""
         link = effect.link
         lanes = self._lanes.get(link.peer)
         if lanes is None:
-            name = f"peer-{link.peer.hex()[:8]}"
-            lanes = self._lanes[link.peer] = (
-                Lane(f"{name}-urgent", URGENT_MAX, self._carry, self._spawn),
-                Lane(f"{name}-bulk", BULK_MAX, self._carry, self._spawn),
-            )
-        lane = lanes[0 if isinstance(effect.message, URGENT) else 1]
+            lanes = self._lanes[link.peer] = self._open(f"peer-{link.peer.hex()[:8]}")
         parcel = Parcel(link.peer, link.endpoint, link.token, effect.message, effect.request_id, effect.deadline)
-        return None if lane.put(parcel) else Failed("too many requests wait for this peer")
+        return None if lanes.of(effect.message).put(parcel) else Failed("too many requests wait for this peer")
 
     def dial(self, effect: Dial) -> Failed | None:
         """Queue a greeting; why not, if not."""
         parcel = Parcel(None, effect.endpoint, None, effect.message, effect.request_id, effect.deadline)
-        return None if self._dials.put(parcel, DIAL_THREADS) else Failed("too many greetings wait")
+        return None if self._dials.put(parcel) else Failed("too many greetings wait")
 
     def close(self, peer: PeerId) -> None:
         """Forget what is queued for a peer, and its connections."""
@@ -128,6 +146,13 @@ class Courier:
         for peer in list(self._lanes):
             self.close(peer)
         self._dials.close()
+
+    def _open(self, name: str) -> "_Lanes":
+        return _Lanes(
+            Lane(f"{name}-urgent", URGENT_MAX, self._carry, self._spawn),
+            Lane(f"{name}-blocks", BLOCKS_LANE_MAX, self._carry, self._spawn, BLOCKS_THREADS),
+            Lane(f"{name}-bulk", BULK_MAX, self._carry, self._spawn),
+        )
 
     def _carry(self, client: Client, parcel: Parcel) -> None:
         left_s = parcel.deadline - self._clock()

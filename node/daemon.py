@@ -11,21 +11,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import FrameType
+from typing import Any
 
 from chain.errors import Invalid, Rejected
 from chain.hashes import Txid
 from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
 from chain.tx import Tx
-from node.api.app import body_cap, create_api_app
-from node.api.p2p import create_p2p_app, p2p_body_cap
+from node.api.app import ApiApp
+from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
 from node.config import Config, ConfigError, make_folder
 from node.courier import Courier
 from node.mining import MinerPool, Supervisor
 from node.node import Node
 from node.peers.addresses import advertised
-from node.peers.download import prepare
+from node.peers.bodies import prepare
 from node.peers.handshake import Identity
+from node.peers.messages import Reply
 from node.pool.dump import load_dump
 from node.ports import Endpoint, Step
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
@@ -39,7 +41,7 @@ SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while others want it: with Python's 5 ms, one busy
 thread takes an answer from 1 ms to 20."""
 GC_THRESHOLD = 50_000
-"""Objects made before the collector looks: blocks are many objects and no cycles."""
+"""Objects made before the collector looks: blocks and headers are many objects and no cycles."""
 PROGRESS_S = 5.0
 """Between two lines of progress while stored blocks are connected."""
 MEMPOOL_SAVE_S = 60.0
@@ -106,7 +108,7 @@ class Running:
         for topic in (TIP, OVER):
             self._runtime.subscribe(topic, self._solver.wake)
         self._courier = Courier(
-            partial(prepare, params=config.params),
+            self._prepare,
             self._runtime.deliver,
             partial(self._runtime.spawn, joined=False),
             self._runtime.now,
@@ -122,6 +124,7 @@ class Running:
         Raises ConfigError and StoreError; NotReady after a fault that stops the node.
         """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.set_threshold(GC_THRESHOLD)
         listening = self._listen()
         self._open_core(listening)
         runtime, mine = self._runtime, self._config.mine
@@ -131,7 +134,6 @@ class Running:
         log.info("ready at height %d", runtime.view.tip.height)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         runtime.spawn("mempool", self._keep_mempool)
         if mine and self._miners:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
@@ -156,14 +158,19 @@ class Running:
             self._miners.stop()
         self._verifiers.stop()
 
+    def _prepare(self, reply: Reply) -> Any:
+        """What can be done with a peer's reply before the core has it."""
+        view = self._runtime.peek()
+        return prepare(reply, self._config.params, view.pool if view else None)
+
     # --- starting ------------------------------------------------------------------------------
 
     def _listen(self) -> Endpoint:
         """From here on there are answers, if only to come again later. Returns where peers come in."""
         runtime, config = self._runtime, self._config
-        app = create_api_app(runtime, config)
-        api = self._serve("--api", Site("api", app, body_cap(app), API_THREADS), config.api)
-        peers = Site("p2p", create_p2p_app(runtime), p2p_body_cap(), P2P_THREADS)
+        app = ApiApp(runtime, config)
+        api = self._serve("--api", Site("api", app, app.body_cap, API_THREADS, app.quick), config.api)
+        peers = Site("p2p", P2pApp(runtime), p2p_body_cap(), P2P_THREADS)
         p2p = self._serve("--p2p", peers, (config.p2p,))
         where = ", ".join(f"http://{endpoint}" for endpoint in api)
         log.info("%s: API at %s, peers at %s, data in %s", config.params.name, where, p2p[0], config.folder)

@@ -63,16 +63,6 @@ class FeeView:
 NO_ESTIMATES = FeeView((None,) * len(TARGETS))
 
 
-@value
-class _Waiting:
-    """A transaction that is followed."""
-
-    bucket: int
-    rate_sat_vb: float
-    height: int
-    """Of the tip when it entered."""
-
-
 class _Bucket:
     """What was seen of one range of fee rates, in weights of observations."""
 
@@ -107,7 +97,7 @@ class FeeEstimator:
     """Learns from the pool through `entered`, `left` and `connected`."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Txid, _Waiting] = {}
+        self._followed: dict[Txid, _Bucket] = {}
         self._buckets = [_Bucket() for _ in _BOUNDS]
         self._height = 0
         # All old weights would fade at each block; instead new ones are worth more and more.
@@ -118,29 +108,25 @@ class FeeEstimator:
         """A transaction has come into the pool on the present tip (not back out of a block)."""
         if entry.ancestors.count > 1:
             return
-        rate = entry.fee_rate
-        bucket = max(bisect_right(_BOUNDS, rate) - 1, 0)
-        self._waiting[entry.tx.txid] = _Waiting(bucket, rate, entry.height)
-        self._buckets[bucket].waiting[entry.height] += 1
+        bucket = self._buckets[max(bisect_right(_BOUNDS, entry.fee / entry.vsize) - 1, 0)]
+        self._followed[entry.tx.txid] = bucket
+        bucket.waiting[entry.height] += 1
 
     def left(self, entry: Entry) -> None:
         """A transaction has gone from the pool, for any reason but a block."""
-        waited = self._stop(entry)
-        if waited is not None:
-            missed = _missed(self._height - waited.height)
-            self._buckets[waited.bucket].left[missed] += self._weight
+        bucket = self._stop(entry)
+        if bucket is not None:
+            bucket.left[_missed(self._height - entry.height)] += self._weight
 
     def connected(self, height: int, entries: Iterable[Entry]) -> None:
         """A block at `height` is the tip and has mined these entries of the pool."""
         self._height = height
         self._fade()
         for entry in entries:
-            waited = self._stop(entry)
-            if waited is None or entry.descendants.count > 1:
-                continue
-            bucket = self._buckets[waited.bucket]
-            bucket.mined[bisect_left(TARGETS, height - waited.height)] += self._weight
-            bucket.rates += waited.rate_sat_vb * self._weight
+            bucket = self._stop(entry)
+            if bucket is not None and entry.descendants.count == 1:
+                bucket.mined[bisect_left(TARGETS, height - entry.height)] += self._weight
+                bucket.rates += entry.fee_rate * self._weight
         self._view = self._estimate_all()
 
     def estimate(self, target_blocks: int) -> float | None:
@@ -151,15 +137,14 @@ class FeeEstimator:
         """All estimates as of the last block; any thread may take it."""
         return self._view
 
-    def _stop(self, entry: Entry) -> _Waiting | None:
-        """Follow a transaction no longer."""
-        waited = self._waiting.pop(entry.tx.txid, None)
-        if waited is not None:
-            waiting = self._buckets[waited.bucket].waiting
-            waiting[waited.height] -= 1
-            if not waiting[waited.height]:
-                del waiting[waited.height]
-        return waited
+    def _stop(self, entry: Entry) -> _Bucket | None:
+        """Follow a transaction no longer; its bucket, if it was followed."""
+        bucket = self._followed.pop(entry.tx.txid, None)
+        if bucket is not None:
+            bucket.waiting[entry.height] -= 1
+            if not bucket.waiting[entry.height]:
+                del bucket.waiting[entry.height]
+        return bucket
 
     def _fade(self) -> None:
         self._weight /= FADING

@@ -19,7 +19,7 @@ from node.pool.dump import encode_dump
 from node.pool.entry import Entry, Removal, Removed
 from node.pool.eviction import Eviction, FeeFloor, make_room
 from node.pool.graph import Graph
-from node.pool.staging import Staged, make_entry, stage
+from node.pool.staging import Staged, make_entry, stage, still_stands
 from node.pool.tipchange import Confirmed, TipChange, bring_back, connect_to_pool, remove_with_descendants
 from node.pool.view import MempoolView
 
@@ -49,6 +49,8 @@ class Mempool:
         self._expiry_s = expiry_s
         self._graph = Graph()
         self._floor = FeeFloor()
+        self._oldest = inf
+        """No entry has entered before, Unix time: most of the time that is all there is to know."""
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -57,19 +59,23 @@ class Mempool:
         return self._graph.view
 
     def __len__(self) -> int:
-        return len(self._graph.view.entries)
+        return len(self._graph.entries)
 
     def __contains__(self, txid: Txid) -> bool:
-        return txid in self._graph.view.entries
+        return txid in self._graph.entries
 
     def get(self, txid: Txid) -> Entry | None:
         """The transaction, if it is here."""
-        return self._graph.view.entries.get(txid)
+        return self._graph.entries.get(txid)
 
     def by_wtxid(self, wtxid: Wtxid) -> Entry | None:
         """The transaction with exactly these witnesses, if it is here."""
         txid = self._graph.view.wtxids.get(wtxid)
         return None if txid is None else self.get(txid)
+
+    def has_wtxid(self, wtxid: Wtxid) -> bool:
+        """True if the transaction with exactly these witnesses is here."""
+        return wtxid in self._graph.view.wtxids
 
     def coin(self, point: OutPoint) -> Coin | None:
         """The coin that a transaction here makes, at MEMPOOL_HEIGHT, spent here or not."""
@@ -77,7 +83,7 @@ class Mempool:
 
     def spender(self, point: OutPoint) -> Txid | None:
         """The transaction here that spends a coin, of the chain or of the pool."""
-        return self._graph.view.spenders.get(point)
+        return self._graph.view.spender(point)
 
     def over(self, lookup: CoinLookup) -> CoinLookup:
         """Sees the coins of the pool on top of what `lookup` sees, those spent in it included."""
@@ -107,11 +113,16 @@ class Mempool:
 
         The checks need no second look: a coin's script and value never change.
         """
+        if still_stands(self._graph, staged, self.min_fee_sat_kvb(now), self._free_bytes):
+            return staged
         return self._stage(staged.tx, lookup, context, now)
 
     def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float) -> Staged:
-        free_bytes = self.usage_max_bytes - self._graph.view.usage
-        return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), free_bytes)
+        return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), self._free_bytes)
+
+    @property
+    def _free_bytes(self) -> int:
+        return self.usage_max_bytes - self._graph.view.usage
 
     def add(self, staged: Staged, now: float, time: float | None = None) -> Added:
         """Put in what was staged just now: nothing may have changed since. Its signatures are right.
@@ -119,19 +130,22 @@ class Mempool:
         `time` is when it first entered, if that was before `now` (a pool that was saved).
         """
         graph = self._graph
-        removed = [Removed(entry, Removal.REPLACED) for entry in graph.remove(staged.replaced)]
-        removed += self._evict(staged.evicted)
-        entry = make_entry(staged, graph.view.entries, now if time is None else time, graph.next_sequence)
+        removed: list[Removed] = []
+        if staged.replaced or staged.evicted:
+            removed += [Removed(entry, Removal.REPLACED) for entry in graph.remove(staged.replaced)]
+            removed += self._evict(staged.evicted)
+        entry = make_entry(staged, graph.entries, now if time is None else time, graph.next_sequence)
         graph.next_sequence += 1
         graph.insert(entry, staged.ancestors)
+        if entry.time < self._oldest:
+            self._oldest = entry.time
         self._publish_floor(now)
         return Added(entry, tuple(removed))
 
     # --- leaving ---------------------------------------------------------------------------------
 
     def expire(self, now: float) -> tuple[Removed, ...]:
-        """Take out what has waited too long, with what depends on it. Walks the whole pool: for
-        now and then."""
+        """Take out what has waited too long, with what depends on it."""
         removed = self._expire(now)
         self._publish_floor(now)
         return tuple(removed)
@@ -162,24 +176,29 @@ class Mempool:
             confirmed.append(mined)
             removed += robbed
         if undone:
-            mined_again = {tx.txid for block in connected for tx in block.txs}
-            returned, waiting = bring_back(graph, undone, mined_again, lookup, context, now)
+            returned, waiting = bring_back(graph, undone, connected, lookup, context, now)
             removed += waiting
+            self._oldest = min(self._oldest, now)
         if connected:
             self._floor.on_block(now)
         removed += self._expire(now) + self._trim()
         self._publish_floor(now)
-        back = tuple(here for entry in returned if (here := graph.view.entries.get(entry.tx.txid)))
+        back = tuple(here for entry in returned if (here := graph.entries.get(entry.tx.txid)))
         return TipChange(tuple(confirmed), tuple(removed), back)
 
     def dump(self) -> bytes:
         """The pool as bytes to save, parents before children: `load_dump` reads them."""
-        return encode_dump((entry.tx, entry.time) for entry in self._graph.view.entries.values())
+        return encode_dump((entry.tx, entry.time) for entry in self._graph.entries.values())
 
     def _expire(self, now: float) -> list[Removed]:
-        oldest = now - self._expiry_s
-        late = [txid for txid, entry in self._graph.view.entries.items() if entry.time < oldest]
-        return remove_with_descendants(self._graph, late, Removal.EXPIRED)
+        limit = now - self._expiry_s
+        if self._oldest >= limit:
+            return []
+        entries = self._graph.entries
+        late = [txid for txid, entry in entries.items() if entry.time < limit]
+        removed = remove_with_descendants(self._graph, late, Removal.EXPIRED)
+        self._oldest = min((entry.time for entry in entries.values()), default=inf)
+        return removed
 
     def _trim(self) -> list[Removed]:
         """What came back out of blocks asked nobody for room: make it now."""

@@ -12,21 +12,12 @@ import select
 import signal
 import sys
 import time
-from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple
 
 from node.child import Child
+from node.hashing import HEADER_SIZE, LOOPS, NONCE_SIZE, NONCES, Loop
 
-HEADER_SIZE = 80
-NONCE_SIZE = 4
-NONCES = 1 << 32
-"""How many nonces a header has."""
-LAST_BYTES = tuple(bytes((byte,)) for byte in range(256))
-ROW = len(LAST_BYTES)
-"""Hashes tried in one go: the nonces that differ in their last byte alone."""
-ROWS_PER_LOOK = 8
-"""After so many rows, about 2 ms, the miner looks for newer work."""
 SLICE_S = 0.05
 """Work and rest together take so long: too short for anything to get hot."""
 
@@ -45,9 +36,9 @@ class Work(NamedTuple):
     target: int
     """The hash, read as a little-endian number, must not be above; 0 stops the miner."""
     first: int
-    """The first nonce, its bytes read as a big-endian number, and a multiple of `ROW`."""
+    """The first nonce to try, as a number."""
     nonces: int
-    """How many nonces to try, a multiple of `ROW`."""
+    """How many nonces to try."""
 
     def encode(self) -> bytes:
         """For the miner's standard input."""
@@ -74,43 +65,24 @@ def _decode_work(raw: bytes) -> Work:
     return Work(work_id, header, int.from_bytes(target, "little"), first, nonces)
 
 
-def scan_row(header: bytes, nonce: int, target: int) -> bytes | None:
-    """Try the `ROW` nonces from `nonce` on; the solved header, or None.
-
-    This loop is where a miner spends its life. The first block and all of the second but the last
-    byte are hashed once a row; the table holds that byte ready-made; and the hash's top byte
-    tells on its own, 255 times of 256 or more, that the number is too large.
-    """
-    start = header[:-NONCE_SIZE] + nonce.to_bytes(NONCE_SIZE, "big")[:-1]
-    copy, outer = sha256(start).copy, sha256
-    top_byte = target >> 248
-    for last in LAST_BYTES:
-        trial = copy()
-        trial.update(last)
-        digest = outer(trial.digest()).digest()
-        if digest[31] <= top_byte and int.from_bytes(digest, "little") <= target:
-            return start + last
-    return None
-
-
 class Search:
     """A piece of work and how far it has come."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, loop: Loop) -> None:
         self._work = work
+        self._loop = loop
         self._next = work.first
-        self._end = work.first + work.nonces
+        self._end = min(work.first + work.nonces, NONCES)
 
     def advance(self) -> Report | None:
-        """Try some more nonces; a report once the work is solved or used up."""
-        work = self._work
-        stop = min(self._next + ROWS_PER_LOOK * ROW, self._end)
-        for nonce in range(self._next, stop, ROW):
-            solved = scan_row(work.header, nonce, work.target)
-            if solved:
-                return Report(work.work_id, True, solved)
-        self._next = stop
-        return Report(work.work_id, False, work.header) if stop == self._end else None
+        """Try some more nonces, for milliseconds; a report once the work is solved or used up."""
+        work, loop = self._work, self._loop
+        count = min(loop.batch, self._end - self._next)
+        nonce = loop.scan(work.header, work.target, self._next, count)
+        if nonce is not None:
+            return Report(work.work_id, True, work.header[:-NONCE_SIZE] + nonce.to_bytes(NONCE_SIZE, "little"))
+        self._next += count
+        return Report(work.work_id, False, work.header) if self._next == self._end else None
 
 
 class Duty:
@@ -155,7 +127,7 @@ class Inbox:
         return newest
 
 
-def mine(stream_in: int, stream_out: int, duty_percent: int) -> None:
+def mine(stream_in: int, stream_out: int, duty_percent: int, loop: Loop) -> None:
     """Solve what arrives on one pipe and report on the other. Raises EOFError when it closes."""
     inbox, duty = Inbox(stream_in), Duty(duty_percent)
     search: Search | None = None
@@ -165,7 +137,7 @@ def mine(stream_in: int, stream_out: int, duty_percent: int) -> None:
         if wait_s != 0.0:
             duty.resume()
         if work:
-            search = Search(work) if work.target else None
+            search = Search(work, loop) if work.target else None
         report = search.advance() if search else None
         if report:
             os.write(stream_out, _REPORT.pack(*report))
@@ -173,31 +145,31 @@ def mine(stream_in: int, stream_out: int, duty_percent: int) -> None:
         wait_s = duty.rest_s() if search else None
 
 
-def measure(seconds: float, duty_percent: int) -> float:
+def measure(seconds: float, duty_percent: int, loop: Loop) -> float:
     """Hashes a second of one loop at this duty."""
     duty = Duty(duty_percent)
     start = time.monotonic()
-    nonce = 0
+    hashes = 0
     header = os.urandom(HEADER_SIZE)
     while time.monotonic() - start < seconds:
-        scan_row(header, nonce % NONCES, 0)
-        nonce += ROW
+        loop.scan(header, 0, hashes % NONCES, loop.batch)
+        hashes += loop.batch
         rest_s = duty.rest_s()
         if rest_s:
             time.sleep(rest_s)
             duty.resume()
-    return nonce / (time.monotonic() - start)
+    return hashes / (time.monotonic() - start)
 
 
-def measure_together(seconds: float, threads: int, duty_percent: int) -> float:
+def measure_together(seconds: float, threads: int, duty_percent: int, loop: Loop) -> float:
     """Hashes a second of so many loops at once, each in its own process."""
     if threads == 1:
-        return measure(seconds, duty_percent)
-    arguments = ("--measure", str(seconds), "--duty", str(duty_percent))
+        return measure(seconds, duty_percent, loop)
+    arguments = ("--measure", str(seconds), "--duty", str(duty_percent), "--loop", loop.name)
     loops = [Child("node.miner", *arguments) for _ in range(threads)]
-    rates = [json.loads(loop.read_all())["hashes_per_s"] for loop in loops]
-    for loop in loops:
-        loop.end()
+    rates = [json.loads(child.read_all())["hashes_per_s"] for child in loops]
+    for child in loops:
+        child.end()
     return float(sum(rates))
 
 
@@ -209,13 +181,16 @@ def main() -> None:
     parser.add_argument("--duty", type=int, choices=range(1, 101), metavar="PERCENT", default=100)
     parser.add_argument("--threads", type=int, metavar="N", default=1, help="with --measure")
     parser.add_argument("--measure", type=float, metavar="SECONDS")
+    names = [loop.name for loop in LOOPS]
+    parser.add_argument("--loop", choices=names, default=names[0], help="the default is the fastest")
     options = parser.parse_args()
+    loop = LOOPS[names.index(options.loop)]
     if options.measure is not None:
-        rate = measure_together(options.measure, max(1, options.threads), options.duty)
-        print(json.dumps({"hashes_per_s": round(rate)}))
+        rate = measure_together(options.measure, max(1, options.threads), options.duty, loop)
+        print(json.dumps({"hashes_per_s": round(rate), "loop": loop.name}))
         return
     try:
-        mine(sys.stdin.fileno(), sys.stdout.fileno(), options.duty)
+        mine(sys.stdin.fileno(), sys.stdout.fileno(), options.duty, loop)
     except (EOFError, BrokenPipeError):
         return
 

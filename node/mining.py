@@ -18,7 +18,8 @@ from chain.hashes import BlockHash, to_hex
 from node.chainstate import examine
 from node.child import Child
 from node.config import Mine
-from node.miner import NONCES, REPORT_SIZE, ROW, Report, Work, decode_report
+from node.hashing import LOOPS, NONCES
+from node.miner import REPORT_SIZE, Report, Work, decode_report
 from node.node import Submission
 from node.runtime import OVER, TIP, Runtime
 
@@ -76,7 +77,7 @@ class MinerPool:
 
     def __init__(self, threads: int, duty_percent: int, clock: Callable[[], float]) -> None:
         """`clock` is monotonic, in seconds. The processes start with the first work."""
-        share = NONCES // threads // ROW * ROW
+        share = NONCES // threads
         self._slots = [_Slot(number * share, share) for number in range(threads)]
         self._duty_percent = duty_percent
         self._clock = clock
@@ -230,6 +231,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Mine until the node stops."""
+        log.info("mining with %d processes that hash with %s", self._mine.threads, LOOPS[0].name)
         interval_s = self._mine.interval_s
         while not self._runtime.over:
             if interval_s is not None and self._runtime.pause(interval_s):

@@ -13,6 +13,7 @@ from typing import Any
 
 from chain.block import Block
 from chain.check import MAX_WEIGHT, check_tx
+from chain.coins import CoinLookup
 from chain.connect import Context, context_after
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid, Wtxid, to_hex
@@ -32,6 +33,7 @@ from node.pool.entry import Entry as PoolEntry
 from node.pool.entry import Removed
 from node.pool.inputs import MissingInputs
 from node.pool.orphans import Orphans
+from node.pool.tipchange import coins_at_new_tip
 from node.ports import Answer, Effect, Endpoint, Park, PeerId, Publish, Step, Store, Verified, Verify
 from node.view import View
 
@@ -99,6 +101,8 @@ class Node:
         self._fees = FeeEstimator()
         self._admission = Admission(self._mempool, verified, store.coin, self._context, token)
         self._network = Network(self, self._chain, self._mempool, identity, listen, agent, params, rng)
+        self._awaited: set[Wtxid] = set()
+        """Transactions whose signatures are out and for whose verdict a local caller waits."""
         self._expire_at = 0.0
         self._marked = 0
 
@@ -171,6 +175,7 @@ class Node:
         effects = self._judged([verdict], now) + ([verify] if verify else [])
         if verdict.added or self._admission.is_verified(offer.tx.wtxid):
             return Step(reply, tuple(effects))
+        self._awaited.add(offer.tx.wtxid)
         return Step(Park(_tx_topic(offer.tx), now + VERDICT_WAIT_S), tuple(effects))
 
     def dump_mempool(self, now: float) -> Step[bytes]:
@@ -289,25 +294,27 @@ class Node:
     def _judged(self, verdicts: Iterable[Verdict], now: float) -> list[Effect]:
         """Tell everyone whom it concerns what became of transactions."""
         effects: list[Effect] = []
+        arrived: list[Txid] = []
         for verdict in verdicts:
             tx, peer = verdict.offer.tx, verdict.offer.source
             if verdict.added is not None:
-                entry = verdict.added.entry
-                self._fees.entered(entry)
+                self._fees.entered(verdict.added.entry)
                 self._network.on_accepted(tx)
                 effects += self._removed(verdict.added.removed)
                 effects.append(Publish("mempool", {"added": to_hex(tx.txid)}))
-                effects += self._retry_orphans([tx.txid], now)
+                arrived.append(tx.txid)
             elif isinstance(verdict.error, MissingInputs) and verdict.error.parents and peer is not None:
                 if self._orphans.add(peer, tx, verdict.error.parents, now):
                     self._network.on_orphaned(tx, verdict.error.parents, peer, now)
             elif verdict.error is not None and peer is not None:
                 self._network.on_rejected(tx.wtxid)
-        return effects
+        return effects + self._retry_orphans(arrived, now)
 
     def _retry_orphans(self, parents: Iterable[Txid], now: float) -> list[Effect]:
         """What waited for these gets another chance."""
-        orphans = self._orphans.take_children(parents)
+        orphans = self._orphans.take_children(parents) if len(self._orphans) else []
+        if not orphans:
+            return []
         return self._take_offers([Offer(orphan.tx, next(iter(orphan.peers), None)) for orphan in orphans], now)
 
     def _removed(self, removed: Iterable[Removed]) -> list[Effect]:
@@ -337,7 +344,9 @@ class Node:
         if self._admission.owns(verified.token):
             verdicts, verify = self._admission.settle(verified.token, verified.failure, now)
             effects = self._judged(verdicts, now) + ([verify] if verify else [])
-            return effects + [Publish(_tx_topic(verdict.offer.tx), {}) for verdict in verdicts]
+            known = [verdict.offer.tx for verdict in verdicts if verdict.offer.tx.wtxid in self._awaited]
+            self._awaited.difference_update([tx.wtxid for tx in known])
+            return effects + [Publish(_tx_topic(tx), {}) for tx in known]
         changes = self._chain.verified(verified.token, verified.failure)
         return [effect for change in changes for effect in self._on_tip(change, now)] + self._pump()
 
@@ -345,7 +354,10 @@ class Node:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
         blocks = [connected.block for connected in change.connected]
         undone = [tx for left in reversed(change.disconnected) for tx in left.block.txs]
-        pool = self._mempool.on_tip_change(undone, blocks, self._store.coin, self._context(), now)
+        lookup: CoinLookup = self._store.coin
+        if undone:
+            lookup = coins_at_new_tip(lookup, change.disconnected, change.connected)
+        pool = self._mempool.on_tip_change(undone, blocks, lookup, context_after(change.new), now)
         for confirmed in pool.confirmed:
             self._fees.connected(confirmed.height, confirmed.entries)
         for entry in pool.returned:
@@ -354,7 +366,7 @@ class Node:
         mined = [tx.wtxid for block in blocks for tx in block.txs]
         effects: list[Effect] = self._removed(pool.removed)
         effects += self._network.on_tip(mined, not change.disconnected, now)
-        effects += self._retry_orphans([tx.txid for block in blocks for tx in block.txs], now)
+        effects += self._retry_orphans((tx.txid for block in blocks for tx in block.txs), now)
         return [*effects, Publish("tip", _tip_event(change)), Publish(CHAIN_TOPIC, {})]
 
     def _context(self) -> Context:

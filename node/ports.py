@@ -171,6 +171,9 @@ class TxLocation(NamedTuple):
     offset: int
     """In the block's bytes."""
     size: int
+    undo_offset: int
+    """Where the coins that it spent are in the block's undo."""
+    undo_size: int
 
 
 class Spender(NamedTuple):
@@ -211,6 +214,10 @@ class Reader(Protocol):
     def block(self, height: int, block_hash: BlockHash) -> bytes | None: ...
     def undo(self, height: int, block_hash: BlockHash) -> tuple[Coin, ...] | None: ...
     def tx_location(self, txid: Txid) -> TxLocation | None: ...
+    def tx_at(self, place: TxLocation, block_hash: BlockHash) -> tuple[bytes, tuple[Coin, ...] | None] | None:
+        """A transaction of the best chain and the coins it spent, without reading the whole block."""
+        ...
+
     def spender(self, point: OutPoint) -> Spender | None: ...
     def history(self, script_hash: bytes, before: tuple[int, int] | None, limit: int) -> list[HistoryRow]:
         """Newest first, strictly below `before` = (height, position)."""

@@ -160,7 +160,36 @@ class _Share:
         self.batch.settle(None if index is None else self.start + index)
 
 
-_Shares = queue.SimpleQueue["_Share | None"]
+class _Shares:
+    """Those that no process has yet; None ends a lane."""
+
+    def __init__(self, lanes: int) -> None:
+        self._queue: queue.SimpleQueue[_Share | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = lanes
+        """Lanes that have nothing to do."""
+
+    def put(self, share: _Share | None) -> None:
+        """Give it to whoever comes first."""
+        self._queue.put(share)
+
+    def first(self) -> _Share | None:
+        """A share for a lane that has none; waits for it."""
+        share = self._queue.get()
+        with self._lock:
+            self._idle -= 1
+        return share
+
+    def another(self) -> _Share | None:
+        """One more for a lane that is busy, if no other could begin it. Raises queue.Empty."""
+        if self._idle:
+            raise queue.Empty
+        return self._queue.get_nowait()
+
+    def rest(self) -> None:
+        """A lane has nothing to do any more."""
+        with self._lock:
+            self._idle += 1
 
 
 class _Lane:
@@ -186,11 +215,12 @@ class _Lane:
         """Ask for shares until the pipe is full, waiting for the first; False at the end of all."""
         try:
             while len(self._asked) < ASKED_MAX:
-                share = self._shares.get(block=not self._asked)
+                share = self._shares.another() if self._asked else self._shares.first()
                 if share is None:
                     return False
                 if share.batch.is_decided_before(share.start):
                     share.settle(None)
+                    self._rest_if_done()
                     continue
                 self._asked.append(share)
                 try:
@@ -208,6 +238,11 @@ class _Lane:
             self._recover(lost)
         else:
             self._asked.popleft().settle(index)
+            self._rest_if_done()
+
+    def _rest_if_done(self) -> None:
+        if not self._asked:
+            self._shares.rest()
 
     def _recover(self, lost: VerifierLost) -> None:
         """The process is gone with all it was asked: do these shares one by one in new processes."""
@@ -215,6 +250,7 @@ class _Lane:
         while self._asked:
             share = self._asked.popleft()
             share.settle(self._alone(share))
+        self._shares.rest()
 
     def _alone(self, share: _Share) -> int | None:
         for _ in range(1, ATTEMPTS):
@@ -235,7 +271,7 @@ class VerifierPool:
         self._inline_most = INLINE_MAX[engine.name] if processes else None
         self._processes = processes
         self._clock = clock
-        self._shares: _Shares = queue.SimpleQueue()
+        self._shares = _Shares(processes)
         self._starting = threading.Lock()
         self._lanes: list[_Lane] = []
 

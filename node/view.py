@@ -1,8 +1,8 @@
 """What readers see: one consistent picture of the node, taken without the lock.
 
 After each change of the tip the runtime publishes a new View by a single assignment. A reader
-takes it once and works on it to the end; the block tree only grows, and the pool's dictionaries
-are replaced, not changed, when the tip changes.
+takes it once and works on it to the end; the block tree only grows, and the pool's view
+stays as it was when the tip changes.
 """
 
 from dataclasses import dataclass

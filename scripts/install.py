@@ -20,6 +20,8 @@ from pathlib import Path
 
 STAMP = "groat-stamp.json"
 PACKAGES = ("chain", "node", "wallet", "devnet")
+MADE_FROM = ("pyproject.toml", "chain/_sha256d.c", "node/_hashloop.c")
+"""A change in these asks for another install; the rest is used where it is."""
 
 
 def main(root: Path, environment: Path, extra: str = "") -> int:
@@ -35,7 +37,8 @@ def install(root: Path, environment: Path, extra: str) -> int:
     stamp = environment / STAMP
     installed = read_stamp(stamp)
     # The environment's scripts and the editable install name these paths.
-    key = hashlib.sha256(f"{root}\n{environment}\n".encode() + (root / "pyproject.toml").read_bytes()).hexdigest()
+    made_from = b"".join((root / name).read_bytes() for name in MADE_FROM)
+    key = hashlib.sha256(f"{root}\n{environment}\n".encode() + made_from).hexdigest()
     python = environment / "bin" / "python"
     extras = sorted({*installed.get("extras", []), extra} - {""})
     if installed.get("key") == key and installed.get("extras") == extras and python.exists():

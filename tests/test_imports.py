@@ -27,12 +27,10 @@ OWNERS = {
     "bip32": ("wallet/derivation.py",),
     "mnemonic": ("wallet/derivation.py",),
     "plyvel": ("node/store/leveldb.py",),
-    "flask": ("node/api/*",),
-    "werkzeug": ("node/api/*",),
     "waitress": ("node/api/*", "node/runtime.py"),
     "requests": ("node/client.py", "wallet/client.py"),
     "urllib3": ("node/client.py", "wallet/client.py"),
-    "threading": ("node/runtime.py", "node/api/*"),
+    "threading": ("node/runtime.py", "node/verifying.py", "node/api/*"),
     "time": ("node/runtime.py", "node/miner.py", "node/client.py", "wallet/client.py", "devnet/*", *COMMAND_LINES),
     "datetime": ("node/runtime.py", "node/api/*", "devnet/*", *COMMAND_LINES),
 }

@@ -1,10 +1,9 @@
-"""What an HTTP handler gives back: exact content types, bare text, one-line problems."""
+"""What an HTTP handler is given and gives back: exact content types, bare text, one-line problems."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Response
-
+from chain.value import value
 from node.api.jsontext import emit
 
 TEXT = "text/plain"
@@ -14,6 +13,47 @@ IMMUTABLE = "public, immutable, max-age=31536000"
 """Cache-Control of what its URL names for ever."""
 LINE_MAX = 300
 """Characters of a problem's line; a longer one is cut."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@value
+class Request:
+    """One request, read to its end."""
+
+    method: str
+    path: str
+    """Decoded, without the query."""
+    target: str
+    """The path and query as they came; any bytes, as Latin-1."""
+    query: str
+    """Behind the question mark, as it came."""
+    headers: Mapping[str, str]
+    """By names in upper case with underscores; Latin-1. What came twice is joined by commas."""
+    client: str
+    """The address it came from."""
+    body: Callable[[], bytes]
+    """Reads the body; once."""
+
+    def header(self, name: str) -> str:
+        """A header by its name in upper case with underscores; empty if it is not there."""
+        return self.headers.get(name, "")
+
+
+@value
+class Answer:
+    """One answer, whole."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    """As it is: no charset is added."""
+    headers: Headers = ()
+    """More of them; lengths, dates and what becomes of the connection are the server's business."""
+
+
+Handler = Callable[[Request], Answer]
+"""What a listener serves."""
 
 
 class Problem(Exception):
@@ -26,26 +66,24 @@ class Problem(Exception):
         self.headers = headers
 
 
-def text(body: str) -> Response:
+def text(body: str) -> Answer:
     """200 with a bare value: no quotes, no newline."""
-    return _answer(200, body.encode(), TEXT)
+    return Answer(200, body.encode(), TEXT)
 
 
-def octets(body: bytes) -> Response:
+def octets(body: bytes) -> Answer:
     """200 with bytes."""
-    return _answer(200, body, OCTETS)
+    return Answer(200, body, OCTETS)
 
 
-def document(body: Any, status: int = 200) -> Response:
+def document(body: Any) -> Answer:
     """JSON, amounts being integers of satoshis unless they are `Coins`."""
-    return _answer(status, emit(body).encode(), JSON)
+    return Answer(200, emit(body).encode(), JSON)
 
 
-def problem(status: int, line: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
+def problem(status: int, line: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
     """An error: text, one line of ASCII."""
-    answer = _answer(status, one_line(line).encode(), TEXT)
-    answer.headers.extend(headers)
-    return answer
+    return Answer(status, one_line(line).encode(), TEXT, tuple(headers))
 
 
 def one_line(words: str) -> str:
@@ -53,8 +91,3 @@ def one_line(words: str) -> str:
     line = words.encode("ascii", "backslashreplace").decode()
     line = "".join(c if " " <= c <= "~" else repr(c)[1:-1] for c in line[: LINE_MAX + 1])
     return line if len(line) <= LINE_MAX else line[: LINE_MAX - 3] + "..."
-
-
-def _answer(status: int, body: bytes, content_type: str) -> Response:
-    # The keyword that takes the type as it is: `mimetype` would add a charset to text.
-    return Response(body, status, content_type=content_type)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TypeVar
 
+from chain.value import value
 from node.api.answers import Problem
 from node.api.lookup import BlockMeasures
 from node.config import Config
@@ -16,7 +16,7 @@ from node.view import View
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """One request being answered."""
 

@@ -1,22 +1,20 @@
-"""HTTP as a hostile network needs it: what waitress parses and buffers, with limits before bytes.
+"""HTTP as a hostile network needs it: one connection, from its first byte to its last.
 
-A request is refused as soon as its header shows that it must be: too large a body is answered
-while the client still sends it, and the connection is drained for a bounded while, so that the
-client reads the answer instead of a reset. Anything that two parsers could read differently
-(two lengths, a length beside chunks) is refused.
+A request that is refused is answered while the client still sends it, and the connection is
+drained for a bounded while, so that the client reads the answer instead of a reset.
 """
 
-from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
-from waitress.task import ErrorTask, WSGITask
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.task import ErrorTask
+from waitress.utilities import build_http_date
 
-from node.api.answers import TEXT, one_line
+from node.api.answers import Answer
+from node.api.parsing import Refusal, RequestParser
 
-HEADER_BYTES_MAX = 64 * 1024
-"""Of the request line and all header lines together; more is 431."""
 REQUEST_S = 30
 """Seconds from the first byte of a request to its last; later it is answered with 408."""
 RESPONSE_S = 120
@@ -29,95 +27,11 @@ LINGER_BYTES_MAX = 64 * 1024 * 1024
 """Bytes that are read and dropped meanwhile."""
 JOINED_MAX = 64 * 1024
 """Bytes of a body that is sent in one piece with its header."""
-CHUNK_LINES_MAX = 4096
-"""Bytes of chunk lines that even an empty body may have."""
 SHED_BYTES = 256 * 1024
 """Bytes of an answer, or of a body still coming in, from which on the listener's total is looked at."""
 
-BodyCap = Callable[[str, str, Mapping[str, str]], int]
-"""(method, path, headers with upper-case names and underscores) -> bytes of body allowed."""
-
-_REASONS = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    413: "Payload Too Large",
-    431: "Request Header Fields Too Large",
-}
-
-
-class Refusal:
-    """An answer given before any handler sees the request, in the form that waitress asks errors for."""
-
-    def __init__(self, code: int, line: str) -> None:
-        self.code = code
-        self.line = line
-
-    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """Status line, headers, body."""
-        return f"{self.code} {_REASONS[self.code]}", [("Content-Type", TEXT)], one_line(self.line).encode()
-
-
-class RequestParser(HTTPRequestParser):
-    """One request: its header decides at once how much body is read."""
-
-    path = ""
-    error: Any = None
-    body_max = 0
-
-    def __init__(self, adj: Any) -> None:
-        super().__init__(adj)
-        self.body_cap: BodyCap = adj.body_cap
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """As waitress does, and then what it leaves open. Raises ParsingError."""
-        try:
-            super().parse_header(header_plus)
-        except TransferEncodingNotImplemented:
-            raise ParsingError("Transfer-Encoding other than chunked") from None
-        except ValueError:  # a length of more digits than int() takes, a path that is no URI
-            raise ParsingError("malformed request") from None
-        headers = self.headers
-        if not self.path.startswith("/"):
-            raise ParsingError("the request's target is no path")
-        # Repeated headers arrive joined by commas.
-        if self.chunked and "CONTENT_LENGTH" in headers:
-            raise ParsingError("both Content-Length and Transfer-Encoding")
-        if "TRANSFER_ENCODING" in headers:
-            raise ParsingError("Transfer-Encoding needs HTTP/1.1")
-        if self.version not in ("1.0", "1.1"):
-            raise ParsingError("HTTP version other than 1.0 and 1.1")
-        if self.version == "1.1" and "HOST" not in headers:
-            raise ParsingError("HTTP/1.1 without Host")
-        if "," in headers.get("HOST", ""):
-            raise ParsingError("more than one Host")
-        self.body_max = self.body_cap(self.command, self.path, headers)
-
-    def received(self, chunk: bytes) -> int:
-        """How many bytes of `chunk` belong to this request."""
-        if self.error:
-            return len(chunk)  # whatever follows a refused request is no request
-        taken: int = super().received(chunk)
-        if self.error:
-            line = "header too large" if self.error.code == 431 else str(self.error.body)
-            self.error = Refusal(431 if self.error.code == 431 else 400, line)
-        elif self._too_large():
-            self.error = Refusal(413, f"body over {self.body_max} bytes")
-            self.completed = True
-        if self.error:
-            # Else the channel would ask for the body all the same, and forget the error.
-            self.expect_continue = False
-            return len(chunk)
-        return taken
-
-    def _too_large(self) -> bool:
-        if self.body_rcv is None:
-            return False
-        # Chunk lines count too, at least as much as the body, so that nobody sends only those.
-        return (
-            self.content_length > self.body_max
-            or len(self.body_rcv) > self.body_max
-            or self.body_bytes_received > 2 * self.body_max + CHUNK_LINES_MAX
-        )
+_REASONS = {int(status): status.phrase for status in HTTPStatus}
+_BODILESS = frozenset({204, 304})
 
 
 class OneLineError(ErrorTask):
@@ -129,20 +43,49 @@ class OneLineError(ErrorTask):
         super().execute()
 
 
-class Task(WSGITask):
-    """Runs the application; small answers leave in one packet, header and body together."""
+class Task:
+    """Has one request answered, and sends the answer."""
 
-    wrote_header: bool = False
+    def __init__(self, channel: "Channel", request: RequestParser) -> None:
+        self.channel = channel
+        self.request = request
+        self.close_on_finish: bool = request.connection_close
+        self.wrote_header = False
 
-    def write(self, body: bytes) -> None:
-        """Called by waitress with each piece of the answer."""
-        length = self.content_length
-        if self.wrote_header or not self.has_body or length is None or not 0 < len(body) <= min(length, JOINED_MAX):
-            super().write(body)
-            return
-        self.channel.write_soon(self.build_response_header() + body)
+    def service(self) -> None:
+        """Called by waitress in a worker thread, or in the listener's own."""
+        channel, request = self.channel, self.request
+        answer = channel.server.app(request.request(channel.addr[0]))
+        head = self._head(answer, channel.server.date_line())
+        body = b"" if request.command == "HEAD" or answer.status in _BODILESS else answer.body
         self.wrote_header = True
-        self.content_bytes_written += len(body)
+        try:
+            if len(body) <= JOINED_MAX:
+                channel.write_soon(head + body)
+            else:
+                channel.write_soon(head)
+                channel.write_soon(body)
+        except OSError:
+            self.close_on_finish = True
+
+    def _head(self, answer: Answer, date: str) -> bytes:
+        """Status line and headers. Raises ValueError for a header that would be two."""
+        status, version = answer.status, self.request.version
+        lines = [f"HTTP/{version} {status} {_REASONS[status]}", date]
+        if answer.content_type is not None:
+            lines.append(f"Content-Type: {answer.content_type}")
+        if status not in _BODILESS:
+            lines.append(f"Content-Length: {len(answer.body)}")
+        for name, content in answer.headers:
+            if "\n" in content or "\r" in content:
+                raise ValueError(f"a line break in {name}")
+            lines.append(f"{name}: {content}")
+        if self.close_on_finish:
+            lines.append("Connection: close")
+        elif version == "1.0":
+            lines.append("Connection: Keep-Alive")
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("latin-1")
 
 
 class Channel(HTTPChannel):
@@ -154,6 +97,10 @@ class Channel(HTTPChannel):
 
     request: Any = None
     close_when_flushed: bool = False
+    receiving = False
+    """Input is being cut into requests."""
+    due = False
+    """Meanwhile one has become the first to be answered."""
     cut_off = False
     """To be closed at once, whatever is unsent. (waitress's `will_close` waits until the client
     takes something, which may be never.)"""
@@ -171,11 +118,14 @@ class Channel(HTTPChannel):
     _answered_seen = 0
 
     def received(self, chunk: bytes) -> bool:
-        """Bytes came in: cut them into requests."""
+        """Bytes came in: cut them into requests, and have the first one answered."""
         before = self.request
         if before is None:
             self.started_at = self.last_activity
+        # No worker has anything to do with this connection now: while one has, nothing is read.
+        self.receiving, self.due = True, False
         taken: bool = super().received(chunk)
+        self.receiving = False
         if self.request is None:
             self.started_at = None
         elif self.request is not before:
@@ -184,7 +134,17 @@ class Channel(HTTPChannel):
             self.cut_off = True
         if self.incoming_bytes >= SHED_BYTES:
             self.server.shed_bodies()
+        if self.due:
+            self._answer_first()
         return taken
+
+    def _answer_first(self) -> None:
+        """Here and now if that is quick; else in a worker thread, which goes on with what follows."""
+        first = self.requests[0]
+        if len(self.requests) == 1 and not first.error and (first.command, first.path) in self.server.quick:
+            self.service()
+        else:
+            self.server.add_task(self)
 
     @property
     def incoming_bytes(self) -> int:
@@ -237,16 +197,21 @@ class Channel(HTTPChannel):
         return bool(super().writable())
 
     def service(self) -> None:
-        """Run one request; called in a worker thread."""
+        """Run one request; called in a worker thread, or for a quick one in the listener's own."""
         super().service()
         self.answered += 1
 
     def write_soon(self, piece: Any) -> int:
-        """Queue a piece of an answer; called in a worker thread."""
+        """Send a piece of an answer, or queue what the client does not take at once."""
         if len(piece) >= SHED_BYTES:
             self.server.shed(len(piece))
-        written: int = super().write_soon(piece)
-        return written
+        with self.outbuf_lock:
+            if not self.connected:
+                raise ClientDisconnected
+            sent = 0 if self.total_outbufs_len else self.send(piece, do_close=False)
+            if sent < len(piece):
+                super().write_soon(piece[sent:] if sent else piece)
+        return len(piece)
 
     def watch(self, now: float) -> None:
         """Called every second: end what has taken too long."""
@@ -276,3 +241,19 @@ class Channel(HTTPChannel):
             self.requests.append(self.request)
             self.request = None
             self.server.add_task(self)
+
+
+class DateLine:
+    """The Date header, made once a second."""
+
+    def __init__(self) -> None:
+        self._made = 0, ""
+
+    def __call__(self) -> str:
+        """The line as of now."""
+        second = int(datetime.now(UTC).timestamp())
+        made, line = self._made
+        if made != second:
+            line = f"Date: {build_http_date(second)}"
+            self._made = second, line
+        return line

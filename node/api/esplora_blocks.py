@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-from flask import Response
-
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.tree import Entry
-from node.api.answers import JSON, OCTETS, TEXT, Problem, document, octets, text
+from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
 from node.api.call import Call
 from node.api.lookup import block_txids, block_txs, raw_block
 from node.api.routes import Kind, Route
@@ -21,17 +19,17 @@ _PAGE_START = (400, f"start index must be a multiple of {TXS_PER_PAGE}")
 _PAGE_RANGE = (400, "start index out of range")
 
 
-def tip_height(call: Call) -> Response:
+def tip_height(call: Call) -> Answer:
     """Height of the best chain's last block."""
     return text(str(call.view.tip.height))
 
 
-def tip_hash(call: Call) -> Response:
+def tip_hash(call: Call) -> Answer:
     """Hash of the best chain's last block."""
     return text(to_hex(call.view.tip.hash))
 
 
-def hash_at(call: Call, height: int) -> Response:
+def hash_at(call: Call, height: int) -> Answer:
     """Hash of the best chain's block at a height."""
     entry = call.view.entry_at(height)
     if entry is None:
@@ -39,7 +37,7 @@ def hash_at(call: Call, height: int) -> Response:
     return text(to_hex(entry.hash))
 
 
-def blocks(call: Call, start: int | None = None) -> Response:
+def blocks(call: Call, start: int | None = None) -> Answer:
     """Ten blocks, from the tip or a height downwards."""
     top = call.view.tip.height if start is None else start
     if call.view.entry_at(top) is None:
@@ -48,22 +46,22 @@ def blocks(call: Call, start: int | None = None) -> Response:
     return document([_block_shape(call, call.view.tip.ancestor(height)) for height in heights])
 
 
-def block(call: Call, block_hash: BlockHash) -> Response:
+def block(call: Call, block_hash: BlockHash) -> Answer:
     """A block."""
     return document(_block_shape(call, _entry(call, block_hash)))
 
 
-def block_header(call: Call, block_hash: BlockHash) -> Response:
+def block_header(call: Call, block_hash: BlockHash) -> Answer:
     """A block's header in hex."""
     return text(_entry(call, block_hash).header.raw.hex())
 
 
-def block_raw(call: Call, block_hash: BlockHash) -> Response:
+def block_raw(call: Call, block_hash: BlockHash) -> Answer:
     """A block's bytes."""
     return octets(_raw(call, _entry(call, block_hash)))
 
 
-def block_status(call: Call, block_hash: BlockHash) -> Response:
+def block_status(call: Call, block_hash: BlockHash) -> Answer:
     """Where a block stands."""
     entry = call.view.get(block_hash)
     if entry is None or not call.view.in_best_chain(entry):
@@ -78,12 +76,12 @@ def block_status(call: Call, block_hash: BlockHash) -> Response:
     )
 
 
-def txids(call: Call, block_hash: BlockHash) -> Response:
+def txids(call: Call, block_hash: BlockHash) -> Answer:
     """Ids of a block's transactions."""
     return document([to_hex(txid) for txid in _txids(call, block_hash)])
 
 
-def block_txid(call: Call, block_hash: BlockHash, index: int) -> Response:
+def block_txid(call: Call, block_hash: BlockHash, index: int) -> Answer:
     """Id of one transaction of a block."""
     txids = _txids(call, block_hash)
     if index >= len(txids):
@@ -91,7 +89,7 @@ def block_txid(call: Call, block_hash: BlockHash, index: int) -> Response:
     return text(to_hex(txids[index]))
 
 
-def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Response:
+def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Answer:
     """25 transactions of a block, from a position on."""
     entry = _entry(call, block_hash)
     _raw(call, entry)
@@ -133,7 +131,7 @@ def _txids(call: Call, block_hash: BlockHash) -> list[Txid]:
     return found
 
 
-def _get(path: str, answer: Callable[..., Response], content: str, *errors: tuple[int, str]) -> Route:
+def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str]) -> Route:
     """A route about one block, or about a page of blocks."""
     params = {name: kind for name, kind in _PARAMS.items() if f":{name}" in path}
     return Route("GET", path, answer, content, params, errors=errors)
@@ -141,8 +139,8 @@ def _get(path: str, answer: Callable[..., Response], content: str, *errors: tupl
 
 _PARAMS = {"block_hash": Kind.BLOCK_HASH, "height": Kind.NUMBER, "index": Kind.NUMBER, "start": Kind.LENIENT_NUMBER}
 ROUTES = (
-    _get("/blocks/tip/height", tip_height, TEXT),
-    _get("/blocks/tip/hash", tip_hash, TEXT),
+    Route("GET", "/blocks/tip/height", tip_height, TEXT, quick=True),
+    Route("GET", "/blocks/tip/hash", tip_hash, TEXT, quick=True),
     _get("/block-height/:height", hash_at, TEXT, _NO_BLOCK),
     _get("/blocks", blocks, JSON),
     _get("/blocks/:start", blocks, JSON, _NO_BLOCK),

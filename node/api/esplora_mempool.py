@@ -1,9 +1,7 @@
 """Esplora's routes about the mempool, and about what to pay. Rates are satoshis per virtual byte."""
 
-from flask import Response
-
 from chain.hashes import to_hex
-from node.api.answers import JSON, document
+from node.api.answers import JSON, Answer, document
 from node.api.call import Call
 from node.api.routes import Route
 from node.api.shapes import recent_shape
@@ -15,7 +13,7 @@ RECOMMENDED_TARGETS = {"fastestFee": 1, "halfHourFee": 3, "hourFee": 6, "economy
 """Blocks to wait, by mempool.space's names (of ten minutes each)."""
 
 
-def mempool(call: Call) -> Response:
+def mempool(call: Call) -> Answer:
     """The mempool's sums."""
     pool = call.view.pool
     return document(
@@ -28,22 +26,22 @@ def mempool(call: Call) -> Response:
     )
 
 
-def mempool_txids(call: Call) -> Response:
+def mempool_txids(call: Call) -> Answer:
     """Ids of all unconfirmed transactions."""
     return document([to_hex(txid) for txid in tuple(call.view.pool.entries)])
 
 
-def mempool_recent(call: Call) -> Response:
+def mempool_recent(call: Call) -> Answer:
     """The ten newest unconfirmed transactions."""
     return document([recent_shape(entry) for entry in call.view.pool.newest(RECENT_TXS)])
 
 
-def fee_estimates(call: Call) -> Response:
+def fee_estimates(call: Call) -> Answer:
     """Fee rates by blocks to wait."""
     return document({str(target): _rate(call, target) for target in TARGETS})
 
 
-def fees_recommended(call: Call) -> Response:
+def fees_recommended(call: Call) -> Answer:
     """Fee rates in mempool.space's words."""
     rates: dict[str, int | float] = {name: _rate(call, target) for name, target in RECOMMENDED_TARGETS.items()}
     return document({**rates, "minimumFee": _least(call)})

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Response
-
-from node.api.answers import JSON, Problem, document
+from node.api.answers import JSON, Answer, Problem, document
 from node.api.call import Call
 from node.api.lookup import FoundTx, script_history
 from node.api.routes import Kind, LastSeen, Route, ScriptName
@@ -21,17 +19,17 @@ UTXOS_MAX = 50_000
 _TOO_MANY = (400, f"too many unspent outputs: more than {UTXOS_MAX}")
 
 
-def address_stats(call: Call, script: ScriptName) -> Response:
+def address_stats(call: Call, script: ScriptName) -> Answer:
     """Sums of a script, by its address."""
     return document({"address": script.given, **_stats(call, script)})
 
 
-def script_stats(call: Call, script: ScriptName) -> Response:
+def script_stats(call: Call, script: ScriptName) -> Answer:
     """Sums of a script, by its hash."""
     return document({"scripthash": script.given, **_stats(call, script)})
 
 
-def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Response:
+def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Answer:
     """Newest transactions of a script, unconfirmed ones first."""
     if after_txid is not None:
         return history_page(call, script, after_txid)
@@ -40,23 +38,24 @@ def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Resp
     return _txs([*map(_in_pool, unconfirmed), *confirmed])
 
 
-def history_page(call: Call, script: ScriptName, last: LastSeen | None = None) -> Response:
+def history_page(call: Call, script: ScriptName, last: LastSeen | None = None) -> Answer:
     """Confirmed transactions of a script, newest first, or those after a given one."""
     txid = last.txid if last else None
     return _txs(script_history(call.view, script.script_hash, txid, TXS_PER_PAGE))
 
 
-def unconfirmed(call: Call, script: ScriptName) -> Response:
+def unconfirmed(call: Call, script: ScriptName) -> Answer:
     """Unconfirmed transactions of a script."""
     return _txs(map(_in_pool, call.view.pool.script_entries(script.script_hash, UNCONFIRMED_MAX)))
 
 
-def utxos(call: Call, script: ScriptName) -> Response:
+def utxos(call: Call, script: ScriptName) -> Answer:
     """Unspent outputs of a script."""
     view, pool = call.view, call.view.pool
-    confirmed = view.reader.utxos(script.script_hash, UTXOS_MAX + 1)
-    if len(confirmed) > UTXOS_MAX:
+    stats = view.reader.stats(script.script_hash)
+    if stats.funded_count - stats.spent_count > UTXOS_MAX:
         raise Problem(*_TOO_MANY)
+    confirmed = view.reader.utxos(script.script_hash, UTXOS_MAX)
     shapes = [
         utxo_shape(point, coin, view.tip.ancestor(coin.height))
         for point, coin in confirmed
@@ -77,16 +76,16 @@ def _in_pool(entry: PoolEntry) -> FoundTx:
     return FoundTx(entry.tx, None, entry.spent, entry)
 
 
-def _txs(found: Iterable[FoundTx]) -> Response:
+def _txs(found: Iterable[FoundTx]) -> Answer:
     return document([tx_shape(one) for one in found])
 
 
-def _table(name: str, kind: Kind, stats: Callable[..., Response]) -> tuple[Route, ...]:
+def _table(name: str, kind: Kind, stats: Callable[..., Answer]) -> tuple[Route, ...]:
     """The routes of one way to name a script."""
     of_script = {"script": kind}
     base = f"/{name}/:script"
 
-    def get(path: str, answer: Callable[..., Response], **more: Any) -> Route:
+    def get(path: str, answer: Callable[..., Answer], **more: Any) -> Route:
         return Route("GET", base + path, answer, JSON, **{"params": of_script, **more})
 
     return (

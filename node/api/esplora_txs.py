@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-from flask import Response
-
 from chain.block import merkle_branch
 from chain.hashes import Txid, to_hex
 from chain.tree import Entry
 from chain.tx import outpoint
-from node.api.answers import JSON, OCTETS, TEXT, Problem, document, octets, text
+from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
 from node.api.call import Call
 from node.api.lookup import FoundTx, block_txids, find_confirmed, find_spender, find_tx
 from node.api.merkleblock import merkle_block
@@ -25,22 +23,22 @@ _NO_HEX = (400, "Missing tx")
 _REFUSED = (400, "sendrawtransaction RPC error")
 
 
-def whole_tx(call: Call, txid: Txid) -> Response:
+def whole_tx(call: Call, txid: Txid) -> Answer:
     """A transaction."""
     return document(tx_shape(_tx(call, txid)))
 
 
-def tx_hex(call: Call, txid: Txid) -> Response:
+def tx_hex(call: Call, txid: Txid) -> Answer:
     """A transaction in hex."""
     return text(_tx(call, txid).tx.raw.hex())
 
 
-def tx_raw(call: Call, txid: Txid) -> Response:
+def tx_raw(call: Call, txid: Txid) -> Answer:
     """A transaction's bytes."""
     return octets(_tx(call, txid).tx.raw)
 
 
-def tx_status(call: Call, txid: Txid) -> Response:
+def tx_status(call: Call, txid: Txid) -> Answer:
     """Where a transaction stands."""
     if call.view.pool.entry(txid) is not None:
         return document(status_shape(None))
@@ -48,44 +46,44 @@ def tx_status(call: Call, txid: Txid) -> Response:
     return document(status_shape(confirmed[0] if confirmed else None))
 
 
-def tx_outspends(call: Call, txid: Txid) -> Response:
+def tx_outspends(call: Call, txid: Txid) -> Answer:
     """Who spends each output."""
     outputs = _tx(call, txid).tx.outputs
     points = [outpoint(txid, index) for index in range(len(outputs))]
     return document([outspend_shape(find_spender(call.view, point)) for point in points])
 
 
-def tx_outspend(call: Call, txid: Txid, index: int) -> Response:
+def tx_outspend(call: Call, txid: Txid, index: int) -> Answer:
     """Who spends an output."""
     return document(outspend_shape(find_spender(call.view, outpoint(txid, index))))
 
 
-def tx_merkle_proof(call: Call, txid: Txid) -> Response:
+def tx_merkle_proof(call: Call, txid: Txid) -> Answer:
     """A proof of inclusion."""
     entry, position, txids = _confirmed(call, txid)
     branch = merkle_branch([bytes(one) for one in txids], position)
     return document({"block_height": entry.height, "merkle": [to_hex(node) for node in branch], "pos": position})
 
 
-def tx_merkle_block(call: Call, txid: Txid) -> Response:
+def tx_merkle_block(call: Call, txid: Txid) -> Answer:
     """BIP37's merkleblock, in hex."""
     entry, position, txids = _confirmed(call, txid)
     return text(merkle_block(entry.header, txids, {position}).hex())
 
 
-def send_tx(call: Call) -> Response:
+def send_tx(call: Call) -> Answer:
     """Submit a transaction in hex."""
     return _send(call, call.body())
 
 
-def broadcast(call: Call, tx: str | None) -> Response:
+def broadcast(call: Call, tx: str | None) -> Answer:
     """Submit a transaction in hex, as a query."""
     if tx is None:
         raise Problem(*_NO_HEX)
     return _send(call, tx.encode("utf-8", "replace"))
 
 
-def _send(call: Call, given: bytes) -> Response:
+def _send(call: Call, given: bytes) -> Answer:
     try:
         return text(to_hex(submit_hex(call, given.decode("ascii", "replace").strip())))
     except SubmissionError as error:
@@ -108,7 +106,7 @@ def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:
     return (*confirmed, txids)
 
 
-def _get(path: str, answer: Callable[..., Response], content: str, *errors: tuple[int, str]) -> Route:
+def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str]) -> Route:
     """A route about one transaction."""
     params = {"txid": Kind.TXID} | ({"index": Kind.INDEX} if ":index" in path else {})
     return Route("GET", path, answer, content, params, errors=errors)

@@ -9,14 +9,19 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
-from node.api.answers import Problem
+from node.api.answers import Headers, Problem
 from node.config import Config
 from node.ports import Endpoint
 
 ANY_ORIGIN = "*"
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@\s]+))(?::[0-9]{1,5})?")
 """An IPv6 address in brackets or anything else, and perhaps a port."""
+HOST_MAX = 300
+"""Characters of a Host header that can be a name (of at most 255) and a port."""
+NAMES_KEPT = 256
+"""Host headers whose verdict is remembered, 0.1 MB at most; beyond, the least used is looked at again."""
 LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -40,13 +45,15 @@ class HostList:
             else:
                 addresses.append(address)
         self._addresses = frozenset(addresses)
+        # The same few names are asked for again and again.
+        self._is_ours = lru_cache(NAMES_KEPT)(self._look)
 
     def check(self, host: str) -> None:
         """Raises Problem(403) unless the Host header names this node. Absent (HTTP/1.0) is fine."""
-        if host and not self._is_ours(host):
+        if host and (len(host) > HOST_MAX or not self._is_ours(host)):
             raise Problem(403, f"host {host!r} is not allowed here (see --allow-host)")
 
-    def _is_ours(self, host: str) -> bool:
+    def _look(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
         if match is None:
             return False
@@ -69,16 +76,16 @@ def check_origin(host: str, origin: str, fetch_site: str, allowed: tuple[str, ..
         raise Problem(403, "pages of other origins may not write here (see --cors-origin)")
 
 
-def cors_headers(origin: str, allowed: tuple[str, ...]) -> list[tuple[str, str]]:
+def cors_headers(origin: str, allowed: tuple[str, ...]) -> Headers:
     """What lets a page of an allowed origin read the answer."""
     if ANY_ORIGIN in allowed:
-        return [("Access-Control-Allow-Origin", ANY_ORIGIN)]
+        return (("Access-Control-Allow-Origin", ANY_ORIGIN),)
     if origin and origin in allowed:
-        return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
-    return []
+        return (("Access-Control-Allow-Origin", origin), ("Vary", "Origin"))
+    return ()
 
 
-PREFLIGHT_HEADERS = (
+PREFLIGHT_HEADERS: Headers = (
     ("Access-Control-Allow-Methods", "GET, POST"),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
     ("Access-Control-Max-Age", "600"),

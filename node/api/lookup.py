@@ -5,7 +5,7 @@ Reads one View and nothing else; knows neither HTTP nor JSON.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 
 from chain.block import HEADER_SIZE, Block, decode_block
 from chain.codec import read_varint
@@ -13,9 +13,9 @@ from chain.coins import Coin
 from chain.hashes import BlockHash, Txid
 from chain.params import GENESIS
 from chain.tree import Entry
-from chain.tx import OutPoint, Tx, read_tx
+from chain.tx import OutPoint, Tx, decode_tx, read_tx
 from node.pool.entry import Entry as PoolEntry
-from node.ports import HistoryRow
+from node.ports import HistoryRow, TxLocation
 from node.view import View
 
 FACTS_MAX = 20_000
@@ -122,7 +122,7 @@ def find_tx(view: View, txid: Txid) -> FoundTx | None:
     place = view.reader.tx_location(txid)
     if place is None:
         return None
-    return next(_txs_at(view, place.height, {place.position}), None)
+    return _tx_at(view, place)
 
 
 def find_confirmed(view: View, txid: Txid) -> tuple[Entry, int] | None:
@@ -169,19 +169,21 @@ def script_history(view: View, script_hash: bytes, last: Txid | None, limit: int
 
 def _txs_of(view: View, rows: Iterable[HistoryRow]) -> Iterator[FoundTx]:
     """The transactions of history rows, in their order."""
-    for height, group in groupby(rows, key=lambda row: row.height):
-        positions = [row.position for row in group]
-        found = dict(zip(sorted(positions), _txs_at(view, height, set(positions)), strict=True))
-        yield from (found[position] for position in positions)
+    for row in rows:
+        place = view.reader.tx_location(row.txid)
+        found = _tx_at(view, place) if place else None
+        if found is not None:
+            yield found
 
 
-def _txs_at(view: View, height: int, positions: set[int]) -> Iterator[FoundTx]:
-    """The best chain's transactions at these positions of a block, in block order."""
-    entry = view.tip.ancestor(height)
-    raw = raw_block(view, entry)
-    if raw is not None:
-        walk = islice(_walk(view, entry, raw), max(positions) + 1)
-        yield from (found for position, found in enumerate(walk) if position in positions)
+def _tx_at(view: View, place: TxLocation) -> FoundTx | None:
+    """The best chain's transaction at this place, or None if its block is lost."""
+    entry = view.tip.ancestor(place.height)
+    found = view.reader.tx_at(place, entry.hash)
+    if found is None:
+        return None
+    tx, spent = decode_tx(found[0]), found[1]
+    return FoundTx(tx, entry, (None,) * len(tx.inputs) if spent is None else spent)
 
 
 def _walk(view: View, entry: Entry, raw: bytes) -> Iterator[FoundTx]:

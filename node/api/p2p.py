@@ -1,26 +1,28 @@
 """The P2P listener's application: peers' messages in and out of HTTP, and blocks that caches can hold.
 
 `POST /p2p/<name>` with a binary body; the session token stands in a header. Decodes before the
-lock; what a message means is the core's business.
+lock; what a message means is the core's business. Blocks are served without it: they never change,
+and whoever waits for one must not wait until another is connected.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import flask
-from flask import Flask, Response
-
 from chain.errors import Invalid
 from chain.hashes import BlockHash, from_hex
-from node.api.answers import IMMUTABLE, OCTETS, Problem, octets
-from node.api.app import bare_app
+from node.api.answers import OCTETS, Answer, Problem, Request, octets
+from node.api.dispatch import Dispatcher
 from node.api.lookup import raw_block
+from node.api.ranges import immutable
 from node.api.routes import NO_BODY_MAX
-from node.peers.messages import TOKEN_SIZE, Hello, Message, Reason, Refusal
+from node.peers.bodies import pack
+from node.peers.messages import TOKEN_SIZE, GetBlocks, Hello, Message, Reason, Refusal
 from node.peers.protocol import ROUTES, SESSION_HEADER, decode_request, encode
 from node.ports import PeerId
 from node.runtime import Runtime
+from node.view import View
 
 PREFIX = "/p2p/"
 SEATS = "p2p"
@@ -30,49 +32,47 @@ PARK_RETRY_S = 1
 BUSY_RETRY_S = 30
 """When to greet again a node that has as many peers as it may."""
 
+_SESSION = SESSION_HEADER.upper().replace("-", "_")
 _REFUSAL_STATUS = MappingProxyType({Reason.NO_SESSION: 401, Reason.BUSY: 503})
 _OTHER_REFUSAL_STATUS = 403
 
 
-def create_p2p_app(runtime: Runtime) -> Flask:
-    """The WSGI application that peers talk to."""
-    app = bare_app("groat.p2p", runtime)
+class P2pApp(Dispatcher):
+    """What peers talk to."""
 
-    def message(name: str) -> Response:
-        if name not in ROUTES:
-            flask.abort(404)
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        for name in ROUTES:
+            self.add("POST", PREFIX + name, partial(self._message, name))
+        self.add("GET", PREFIX + "block/:block_hash", self._block)
+
+    def _message(self, name: str, request: Request, given: Mapping[str, str]) -> Answer:
+        """A message and its reply."""
         try:
-            request = decode_request(name, flask.request.get_data(cache=False))
+            message = decode_request(name, request.body())
         except Invalid as error:
             raise Problem(400, str(error)) from None
-        if isinstance(request, Hello):
-            host = flask.request.environ["REMOTE_ADDR"]
-            return _reply(runtime.call(lambda node, now: node.greet(request, host, now), SEATS))
-        token = _token(flask.request.headers.get(SESSION_HEADER, ""))
+        if isinstance(message, Hello):
+            return _reply(self._runtime.call(lambda node, now: node.greet(message, request.client, now), SEATS))
+        if isinstance(message, GetBlocks):
+            return _reply(pack(message, partial(_raw_block, self._runtime.view)))
+        token = _token(request.header(_SESSION))
 
         def peer_of(node: Any) -> PeerId | None:
             return None if token is None else node.peer_of(token)
 
-        return _reply(runtime.call(lambda node, now: node.handle(peer_of(node), request, now), SEATS))
+        return _reply(self._runtime.call(lambda node, now: node.handle(peer_of(node), message, now), SEATS))
 
-    def block(block_hash: str) -> Response:
-        view = runtime.view
+    def _block(self, request: Request, given: Mapping[str, str]) -> Answer:
+        """A block's bytes, for ever the same."""
+        view = self._runtime.view
         try:
-            entry = view.get(BlockHash(from_hex(block_hash)))
+            raw = _raw_block(view, BlockHash(from_hex(given["block_hash"])))
         except ValueError:
             raise Problem(400, "Invalid hex string") from None
-        raw = raw_block(view, entry) if entry else None
         if raw is None:
             raise Problem(404, "Block not found")
-        answer = octets(raw)
-        answer.headers["Cache-Control"] = IMMUTABLE
-        answer.set_etag(block_hash.lower())
-        answer.make_conditional(flask.request.environ, accept_ranges=True, complete_length=len(raw))
-        return answer
-
-    app.add_url_rule(PREFIX + "<name>", "message", message, methods=["POST"], provide_automatic_options=False)
-    app.add_url_rule(PREFIX + "block/<block_hash>", "block", block, methods=["GET"], provide_automatic_options=False)
-    return app
+        return immutable(request, raw, given["block_hash"].lower())
 
 
 def p2p_body_cap() -> Callable[[str, str, Mapping[str, str]], int]:
@@ -85,6 +85,11 @@ def p2p_body_cap() -> Callable[[str, str, Mapping[str, str]], int]:
     return cap
 
 
+def _raw_block(view: View, block_hash: BlockHash) -> bytes | None:
+    entry = view.get(block_hash)
+    return raw_block(view, entry) if entry else None
+
+
 def _token(given: str) -> bytes | None:
     try:
         token = bytes.fromhex(given)
@@ -93,12 +98,12 @@ def _token(given: str) -> bytes | None:
     return token if len(token) == TOKEN_SIZE else None
 
 
-def _reply(reply: Message | None) -> Response:
+def _reply(reply: Message | None) -> Answer:
     """A message of the core's; None: it waited for something to say, in vain."""
     if reply is None:
-        return Response(status=204, headers=[("Retry-After", str(PARK_RETRY_S))])
+        return Answer(204, headers=(("Retry-After", str(PARK_RETRY_S)),))
     if not isinstance(reply, Refusal):
         return octets(encode(reply))
     status = _REFUSAL_STATUS.get(reply.reason, _OTHER_REFUSAL_STATUS)
-    headers = [("Retry-After", str(BUSY_RETRY_S))] if status == 503 else []
-    return Response(encode(reply), status, headers, content_type=OCTETS)
+    retry = (("Retry-After", str(BUSY_RETRY_S)),) if status == 503 else ()
+    return Answer(status, encode(reply), OCTETS, retry)

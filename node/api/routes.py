@@ -10,11 +10,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from flask import Response
-
 from chain.address import AddressError, decode_address
 from chain.hashes import BlockHash, Txid, from_hex, sha256
-from node.api.answers import Problem
+from node.api.answers import Answer, Problem
 
 NO_BODY_MAX = 1024
 """Bytes of body that a route without one overlooks; more is 413."""
@@ -66,7 +64,7 @@ class Route:
     method: str
     path: str
     """Pieces that start with a colon are parameters: `/block/:hash/txid/:index`."""
-    answer: Callable[..., Response]
+    answer: Callable[..., Answer]
     """Called with a `Call`, then the path's parameters and the query's by name. Its docstring is
     the route's summary."""
     content: str
@@ -82,6 +80,9 @@ class Route:
     """True if the whole route is refused under --no-index."""
     writes: bool = False
     """True if it changes something: refused to pages of other origins."""
+    quick: bool = False
+    """True if it answers from memory, at once and shortly: then no thread is woken for it. Only of paths
+    without parameters."""
 
     @property
     def summary(self) -> str:

@@ -7,9 +7,7 @@ client tried can read, whatever version its request names.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import Response
-
-from node.api.answers import JSON, Problem
+from node.api.answers import JSON, Answer, Problem
 from node.api.call import Call
 from node.api.guard import Credentials
 from node.api.jsontext import BadJson, emit, parse
@@ -44,10 +42,10 @@ class RpcServer:
         self._methods = {method.name: method for method in methods}
         self.credentials = credentials
 
-    def answer(self, authorization: str, body: bytes, call: Callable[[], Call]) -> Response:
+    def answer(self, authorization: str, body: bytes, call: Callable[[], Call]) -> Answer:
         """The answer to a POST. `call` may raise NotReady."""
         if not self.credentials.accept(authorization):
-            return Response(b"", 401, [("WWW-Authenticate", 'Basic realm="jsonrpc"')], content_type=JSON)
+            return Answer(401, b"", JSON, (("WWW-Authenticate", 'Basic realm="jsonrpc"'),))
         try:
             request = parse(body)
         except BadJson:
@@ -58,7 +56,7 @@ class RpcServer:
             return _single(*_failure(None, RpcError(PARSE, "Top-level object parse error")))
         return _single(*self._one(request, call))
 
-    def _batch(self, requests: list[Any], call: Callable[[], Call]) -> Response:
+    def _batch(self, requests: list[Any], call: Callable[[], Call]) -> Answer:
         if len(requests) > BATCH_MAX:
             return _single(*_failure(None, RpcError(INVALID_REQUEST, f"Batch of more than {BATCH_MAX} calls")))
         texts = []
@@ -116,5 +114,5 @@ def _failure(request_id: Any, error: RpcError) -> tuple[str, int]:
     return _envelope(None, {"code": error.code, "message": error.message}, request_id), status
 
 
-def _single(body: str, status: int) -> Response:
-    return Response(body + "\n", status, content_type=JSON)
+def _single(body: str, status: int) -> Answer:
+    return Answer(status, (body + "\n").encode(), JSON)

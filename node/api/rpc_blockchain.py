@@ -105,7 +105,7 @@ def getchaintips(call: Call) -> list[Shape]:
     """The last block of every branch."""
     view, tree = call.view, call.view.tree
     # A copy in one step: other threads may add to the tree.
-    tips = [entry for entry in list(tree.entries.values()) if entry.hash not in tree.children or entry is view.tip]
+    tips = [entry for entry in list(tree.entries.values()) if entry.youngest is None or entry is view.tip]
     tips.sort(key=lambda entry: -entry.height)
     return [
         {

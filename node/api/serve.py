@@ -6,17 +6,20 @@ Owns connection limits and clean stopping; `connection.py` owns what one connect
 import contextlib
 import logging
 import resource
+import select
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
-from node.api.connection import HEADER_BYTES_MAX, BodyCap, Channel
+from node.api.answers import Handler
+from node.api.connection import Channel, DateLine
+from node.api.parsing import HEADER_BYTES_MAX, BodyCap
+from node.api.workers import Workers
 from node.ports import Endpoint
 
 log = logging.getLogger("groat.http")
@@ -41,6 +44,9 @@ BODY_IN_MEMORY_MAX = 512 * 1024
 """Bytes of a request body held in memory; the rest goes to a temporary file."""
 ANSWER_IN_MEMORY_MAX = 8 * 1024 * 1024
 """The same of one answer."""
+BREATH_S = 0.0005
+"""Between two looks for input while requests wait for a thread: each look takes the interpreter from
+the one that answers."""
 STOP_S = 2
 """Seconds for answers under way when the listener stops."""
 BACKLOG = 1024
@@ -52,10 +58,13 @@ class Site:
 
     name: str
     """For the log."""
-    app: Callable[..., Iterable[bytes]]
-    """A WSGI application."""
+    app: Handler
+    """Called from any thread; raises nothing."""
     body_cap: BodyCap
     threads: int
+    quick: Container[tuple[str, str]] = frozenset()
+    """(method, path) of what `app` answers at once, without waiting for anybody: the listener's own
+    thread has it answered, without waking another."""
 
 
 class Listener:
@@ -86,14 +95,15 @@ class Listener:
             outbuf_overflow=ANSWER_IN_MEMORY_MAX,
             max_request_header_size=HEADER_BYTES_MAX,
             log_socket_errors=False,
+            clear_untrusted_proxy_headers=False,  # nobody reads them
             ident="",
         )
         adjustments.body_cap = site.body_cap
         self._map: dict[int, Any] = {}
-        self._dispatcher = ThreadedTaskDispatcher()
-        self._dispatcher.set_thread_count(site.threads)
+        self._nap = _Nap()
+        self._workers = Workers(site.threads)
         self._servers = [
-            _Server(site.app, self._map, bound, self._dispatcher, adjustments, max(1, connections_max // len(sockets)))
+            _Server(site, self._map, bound, self._workers, self._nap, adjustments, connections_max // len(sockets))
             for bound in sockets
         ]
         self._stopping = False
@@ -101,14 +111,14 @@ class Listener:
     def run(self) -> None:
         """Serve until `stop`; then finish what is under way, for a moment, and close."""
         while not self._stopping:
-            wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+            self._turn(1)
         for server in self._servers:
             server.stop_accepting()
         for _ in range(STOP_S * 20):
             if not any(channel.requests or channel.total_outbufs_len for channel in self._channels()):
                 break
-            wasyncore.loop(timeout=0.05, use_poll=True, map=self._map, count=1)
-        self._dispatcher.shutdown(timeout=STOP_S)
+            self._turn(0.05)
+        self._workers.stop(STOP_S)
         wasyncore.close_all(self._map)
 
     def stop(self) -> None:
@@ -118,8 +128,34 @@ class Listener:
             with contextlib.suppress(OSError):  # `run` may just have ended
                 server.pull_trigger()
 
+    def _turn(self, timeout_s: float) -> None:
+        """Wait until something can be read or written, and do so."""
+        # Before anybody is asked what it waits for: who changes that later has to wake us.
+        self._nap.asleep = True
+        poller = select.poll()
+        for number, waiting in list(self._map.items()):
+            wanted = select.POLLIN | select.POLLPRI if waiting.readable() else 0
+            if waiting.writable():
+                wanted |= select.POLLOUT
+            if wanted:
+                poller.register(number, wanted)
+        look_s = self._workers.look()
+        if look_s is not None:
+            select.select((), (), (), BREATH_S)
+        ready = poller.poll((timeout_s if look_s is None else min(timeout_s, look_s)) * 1000)
+        self._nap.asleep = False
+        for number, found in ready:
+            if (channel := self._map.get(number)) is not None:
+                wasyncore.readwrite(channel, found)
+
     def _channels(self) -> list[Channel]:
         return [channel for server in self._servers for channel in server.active_channels.values()]
+
+
+class _Nap:
+    """Whether the listener's thread waits, or may soon."""
+
+    asleep = False
 
 
 class _Server(TcpWSGIServer):
@@ -129,25 +165,43 @@ class _Server(TcpWSGIServer):
 
     def __init__(
         self,
-        app: Callable[..., Iterable[bytes]],
+        site: Site,
         channels: dict[int, Any],
         bound: socket.socket,
-        dispatcher: ThreadedTaskDispatcher,
+        workers: Workers,
+        nap: _Nap,
         adjustments: Adjustments,
         connections_max: int,
     ) -> None:
-        self._connections_max = connections_max
+        self.app = site.app
+        self.quick = site.quick
+        self.date_line = DateLine()
+        self._connections_max = max(1, connections_max)
+        self._nap = nap
         sockinfo = (bound.family, bound.type, bound.proto, bound.getsockname())
         super().__init__(
-            app,
+            site.app,
             channels,
             True,
             bound,
-            dispatcher=dispatcher,
+            dispatcher=workers,
             adj=adjustments,
             sockinfo=sockinfo,
             bind_socket=False,
         )
+
+    def add_task(self, channel: Channel) -> None:
+        """A connection's first request is to be answered."""
+        if channel.receiving:
+            channel.due = True  # it sees to that itself, when it holds no lock any more
+        else:
+            super().add_task(channel)
+
+    def pull_trigger(self) -> None:
+        """Wake the listener's thread, if it waits: something has changed. From any thread."""
+        if self._nap.asleep:
+            self._nap.asleep = False  # once is enough
+            super().pull_trigger()
 
     def handle_accept(self) -> None:
         """A client wants in."""

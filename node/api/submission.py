@@ -31,9 +31,12 @@ class SubmissionError(Exception):
 def decode_hex_tx(given: str) -> Tx:
     """The transaction that the hex spells. Raises SubmissionError(-22)."""
     try:
-        if not given.isascii() or len(given) > TX_HEX_MAX or any(c.isspace() for c in given):
+        if len(given) > TX_HEX_MAX:
             raise ValueError
-        return decode_tx(bytes.fromhex(given))
+        raw = bytes.fromhex(given)
+        if 2 * len(raw) != len(given):  # there is space in it
+            raise ValueError
+        return decode_tx(raw)
     except (ValueError, Invalid):
         raise SubmissionError(DECODE_FAILED, "TX decode failed. Make sure the tx has at least one input.") from None
 

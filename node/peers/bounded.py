@@ -1,6 +1,7 @@
 """Memory that cannot grow: what peers make us remember is kept in these."""
 
-from collections.abc import Hashable, Iterator
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -13,13 +14,22 @@ class Recent(Generic[K]):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._members: dict[K, None] = {}
+        # Not a dict: its first member is found by walking over all that were taken out before it.
+        self._members: OrderedDict[K, None] = OrderedDict()
 
     def add(self, member: K) -> None:
         """Put it in, as the newest; if it is in, its place stays."""
-        self._members.setdefault(member)
+        self._members[member] = None
         if len(self._members) > self.most:
-            del self._members[next(iter(self._members))]
+            self._members.popitem(last=False)
+
+    def update(self, members: Iterable[K]) -> None:
+        """Put them all in, one after the other."""
+        held, most = self._members, self.most
+        for member in members:
+            held[member] = None
+            if len(held) > most:
+                held.popitem(last=False)
 
     def discard(self, member: K) -> None:
         """Take it out, if it is in."""

@@ -6,28 +6,25 @@ somebody could, its requests go there. Bodies are checked by hash, so nobody nee
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from chain.block import decode_block
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash, to_hex
-from chain.params import Params
 from chain.tree import Entry, fork_point
-from node.chainstate import Chainstate, Examined, examine
-from node.peers.bounded import Recent
+from node.chainstate import Chainstate, Examined
+from node.peers.bodies import Bodies
 from node.peers.branches import between, is_on
-from node.peers.messages import BlockMessage, GetBlock
+from node.peers.messages import GetBlocks
 from node.peers.requests import Requests
+from node.peers.sources import Source
 from node.ports import Effect, Failed, Link, PeerId
 
-IN_FLIGHT_MAX = 16
-"""Blocks asked of one peer at once."""
-QUOTA_START = 2
-"""Blocks asked at once of a peer that has delivered none; one more for each that it delivers."""
 WINDOW = 1_024
 """How far above the first missing block others are fetched."""
+AHEAD_MAX, AHEAD_BYTES = 32, 8_000_000
+"""Blocks, and their bytes, that are here and wait to be connected; with more, nothing is asked for.
+With what is in flight then, about as much as the chainstate keeps decoded."""
 STRIDE = 32
 """Blocks of a branch looked at in one go."""
 BLOCK_S = 60.0
@@ -39,10 +36,8 @@ PATIENCE_DECAY, PATIENCE_DECAY_S = 0.85, 0.95
 """What each delivered block makes of that, and each second, down to the first."""
 REST_S = 1.0
 """A peer that failed is asked for no block for so long."""
-LACKING_MAX = 256
-"""Blocks that a peer is known not to have; beyond, the oldest is asked again."""
 DELIVERED_MAX = 2 * WINDOW
-"""Blocks whose deliverer is remembered until they are connected."""
+"""Deliveries that are remembered until their blocks are connected."""
 REVIEW_EVERY_S = 1.0
 """Between two looks at these, and at how patient to be."""
 
@@ -52,42 +47,13 @@ Punish = Callable[[PeerId, str, float], list[Effect]]
 """Drops a peer for a provable offence."""
 
 
-def prepare(reply: Any, params: Params) -> Any:
-    """A block message as what `Chainstate` takes, or as the offence that it is; anything else as it is.
+class _Delivery(NamedTuple):
+    """A block that is here and not connected yet."""
 
-    Costly, and needs neither lock nor chain.
-    """
-    if not isinstance(reply, BlockMessage):
-        return reply
-    try:
-        return examine(decode_block(reply.raw), params)
-    except Invalid as fault:
-        return Failed(f"sent a bad block: {fault}", offence=True)
-
-
-@dataclass(slots=True)
-class _Source:
-    """A peer as a source of blocks."""
-
-    quota: int = QUOTA_START
-    asked: dict[BlockHash, Entry] = field(default_factory=dict)
-    """Requests whose answers are not here."""
-    lacking: Recent[BlockHash] = field(default_factory=lambda: Recent(LACKING_MAX))
-    progress: float = 0.0
-    """When it last delivered, or was asked after owing nothing."""
-    rest_until: float = 0.0
-
-    def room(self, now: float) -> int:
-        """How many more blocks may be asked of it."""
-        return self.quota - len(self.asked) if now >= self.rest_until else 0
-
-    def can_take(self, entry: Entry, now: float) -> bool:
-        """True if it could be asked for this block of its branch now."""
-        return self.room(now) > 0 and self.may_have(entry)
-
-    def may_have(self, entry: Entry) -> bool:
-        """True if nothing speaks against asking it for this block of its branch."""
-        return entry.hash not in self.asked and entry.hash not in self.lacking
+    peer: PeerId
+    """Who brought it."""
+    size: int
+    """Bytes."""
 
 
 class _Branch:
@@ -131,17 +97,19 @@ class Download:
         self._best_of = best_of
         self._accept = accept
         self._punish = punish
-        self._sources: dict[PeerId, _Source] = {}
+        self._sources: dict[PeerId, Source] = {}
         self._in_flight: dict[BlockHash, PeerId] = {}
         """Who is to deliver what."""
-        self._delivered: dict[BlockHash, PeerId] = {}
+        self._delivered: dict[BlockHash, _Delivery] = {}
         self.patience_s = PATIENCE_S
         """How long a peer may be silent now."""
         self._review_at = 0.0
+        self._unpacking = False
+        """An answer is being worked on; who pumps now does so too early."""
 
     def linked(self, peer: PeerId) -> None:
         """A peer can be asked."""
-        self._sources.setdefault(peer, _Source())
+        self._sources.setdefault(peer, Source())
 
     def left(self, peer: PeerId) -> None:
         """It no longer can: what it owed is free for others."""
@@ -157,17 +125,30 @@ class Download:
 
     def pump(self, now: float) -> list[Effect]:
         """Ask for what is missing, in turn, of every peer that has it and has room."""
-        order = [peer for peer, source in self._sources.items() if source.room(now) > 0]
+        if self._unpacking or self._is_ahead():
+            return []
+        turn = [peer for peer, source in self._sources.items() if source.room(now) > 0]
         branches: dict[BlockHash, _Branch] = {}
-        effects: list[Effect] = []
-        while order:
-            order = [peer for peer in order if self._ask_one(peer, branches, now, effects)]
-        return effects
+        given: dict[PeerId, list[Entry]] = {peer: [] for peer in turn}
+        while turn:
+            turn = [peer for peer in turn if self._give_one(peer, branches, given[peer], now)]
+        return [effect for peer, entries in given.items() for effect in self._ask(peer, entries, now)]
 
-    def _ask_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], now: float, effects: list[Effect]) -> bool:
-        """Ask `peer` for the lowest block that nobody was asked for; False if there is none, or no room."""
-        source, best, link = self._sources.get(peer), self._best_of(peer), self._link_of(peer)
-        if source is None or best is None or link is None or source.room(now) <= 0:
+    def _is_ahead(self) -> bool:
+        """True if as much waits to be connected as may."""
+        entry, blocks, size = self._chain.best, 0, 0
+        while entry is not self._chain.tip and entry.parent is not None:
+            blocks += 1
+            size += self._delivered[entry.hash].size if entry.hash in self._delivered else 0
+            if blocks >= AHEAD_MAX or size >= AHEAD_BYTES:
+                return True
+            entry = entry.parent
+        return False
+
+    def _give_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], given: list[Entry], now: float) -> bool:
+        """Make `peer` owe us the lowest block that nobody does; False if there is none, or no room."""
+        source, best = self._sources[peer], self._best_of(peer)
+        if best is None or self._link_of(peer) is None or source.room(now) <= 0:
             return False
         if best.hash not in branches:
             branches[best.hash] = _Branch(self._missing(best))
@@ -178,9 +159,17 @@ class Download:
             source.progress = now
         source.asked[entry.hash] = entry
         self._in_flight[entry.hash] = peer
-        then = partial(self._on_block, peer, entry)
-        effects.append(self._requests.send(link, GetBlock(entry.hash), now, BLOCK_S, then))
+        given.append(entry)
         return True
+
+    def _ask(self, peer: PeerId, entries: list[Entry], now: float) -> Iterator[Effect]:
+        """Ask a peer for what it owes us from now on, as many blocks at once as fit into one answer."""
+        source, link = self._sources[peer], self._link_of(peer)
+        for start in range(0, len(entries), source.batch):
+            assert link is not None
+            batch = entries[start : start + source.batch]
+            then = partial(self._on_blocks, peer, batch)
+            yield self._requests.send(link, GetBlocks(tuple(e.hash for e in batch)), now, BLOCK_S, then)
 
     def _missing(self, best: Entry) -> Iterator[Entry]:
         """The blocks without bodies that lead to `best`, lowest first, within one window."""
@@ -204,33 +193,43 @@ class Download:
 
     # --- answers -------------------------------------------------------------------------
 
-    def _on_block(self, peer: PeerId, entry: Entry, reply: Any, now: float) -> list[Effect]:
+    def _on_blocks(self, peer: PeerId, entries: Sequence[Entry], reply: Bodies | Any, now: float) -> list[Effect]:
+        """The answer to a request for `entries`; what is not in it is to be asked for again."""
         source = self._sources.get(peer)
         if source is None:
             return []
-        source.asked.pop(entry.hash, None)
-        if self._in_flight.get(entry.hash) == peer:
-            del self._in_flight[entry.hash]
-        reply = prepare(reply, self._chain.params)
         effects: list[Effect] = []
-        if isinstance(reply, Examined) and reply.block.hash == entry.hash:
-            effects = self._on_body(peer, source, entry, reply, now)
-        elif isinstance(reply, Examined):
-            effects = self._punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
-        elif isinstance(reply, Failed):
+        if not isinstance(reply, tuple):
             source.rest_until = now + REST_S
-            effects = self._punish(peer, reply.reason, now) if reply.offence else []
+            if isinstance(reply, Failed) and reply.offence:
+                effects = self._punish(peer, reply.reason, now)
+        elif len(reply) > len(entries):
+            effects = self._punish(peer, "sent more blocks than it was asked for", now)
         else:
-            source.lacking.add(entry.hash)
+            source.measure(reply)
+            self._unpacking = True  # what is in there and not looked at yet is not to be asked for
+            for entry, body in zip(entries, reply, strict=False):
+                effects += self._on_body(peer, source, entry, body, now)
+            self._unpacking = False
+        for entry in entries:
+            source.asked.pop(entry.hash, None)
+            if self._in_flight.get(entry.hash) == peer:
+                del self._in_flight[entry.hash]
         return effects + self.pump(now)
 
-    def _on_body(self, peer: PeerId, source: _Source, entry: Entry, body: Examined, now: float) -> list[Effect]:
-        source.progress = now
-        source.quota = min(IN_FLIGHT_MAX, source.quota + 1)
+    def _on_body(self, peer: PeerId, source: Source, entry: Entry, body: Examined | None, now: float) -> list[Effect]:
+        if peer not in self._sources:
+            return []  # punished for one of those before it
+        if body is None:
+            source.lacking.add(entry.hash)
+            return []
+        if body.block.hash != entry.hash:
+            return self._punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
+        source.delivered(now)
         self._be_less_patient(PATIENCE_DECAY)
         if entry.has_body or entry.invalid:
             return []  # the request had been given to another peer meanwhile
-        self._delivered[entry.hash] = peer
+        self._delivered[entry.hash] = _Delivery(peer, body.block.size)
         if len(self._delivered) > DELIVERED_MAX:
             del self._delivered[next(iter(self._delivered))]
         effects: list[Effect] = []
@@ -265,7 +264,7 @@ class Download:
                 del self._in_flight[block_hash]
                 taken_from.add(peer)
         for peer in taken_from:
-            self._sources[peer].quota = max(1, self._sources[peer].quota // 2)
+            self._sources[peer].stalled()
         if taken_from:
             self.patience_s = min(PATIENCE_MAX_S, self.patience_s * 2)
 
@@ -279,7 +278,7 @@ class Download:
     def _punish_deliverers(self, now: float) -> list[Effect]:
         """A body is connected long after its delivery; only then its inputs and signatures are judged."""
         effects: list[Effect] = []
-        for block_hash, peer in list(self._delivered.items()):
+        for block_hash, (peer, _) in list(self._delivered.items()):
             entry = self._chain.tree.get(block_hash)
             if entry is None or entry.invalid or is_on(entry, self._chain.tip):
                 del self._delivered[block_hash]

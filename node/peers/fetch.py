@@ -141,7 +141,7 @@ class Fetch:
     def _is_settled(self, wtxid: Wtxid, now: float) -> bool:
         """True if there is no point in fetching it."""
         return (
-            self._mempool.by_wtxid(wtxid) is not None
+            self._mempool.has_wtxid(wtxid)
             or self._handed.get(wtxid, now) > now
             or wtxid in self._rejected
             or wtxid in self._confirmed
@@ -172,9 +172,11 @@ class Fetch:
         self._rejected.clear()
         if not extends:
             self._confirmed.clear()
-        for wtxid in confirmed:
-            self.accepted(wtxid)
-            self._confirmed.add(wtxid)
+        settled = tuple(confirmed)
+        if self._handed or self._in_flight or any(source.offers for source in self._sources.values()):
+            for wtxid in settled:
+                self.accepted(wtxid)
+        self._confirmed.update(settled)
 
     def _settle(self, wtxid: Wtxid) -> None:
         """Nobody owes it, and nobody is to be asked for it."""

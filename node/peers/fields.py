@@ -37,11 +37,6 @@ def fixed(size: int) -> Field:
     return Field(f"{size} bytes", size, bytes, lambda reader: reader.take(size))
 
 
-def blob(most: int) -> Field:
-    """Bytes with their length in front."""
-    return Field(f"length, up to {most} bytes", COUNT_SIZE + most, varbytes, lambda reader: reader.varbytes(most))
-
-
 def text(most: int) -> Field:
     """Printable ASCII with its length in front."""
 
@@ -78,17 +73,39 @@ def public_key() -> Field:
     return Field("33 bytes", 33, bytes, read)
 
 
-def ids(most: int) -> Field:
+def blobs(most: int, bytes_most: int) -> Field:
+    """At least one run of bytes, each with its length, limited in number and in bytes together."""
+
+    def read(reader: Reader) -> tuple[bytes, ...]:
+        count, left, found = reader.varint(most), bytes_most, []
+        if not count:
+            raise malformed("an empty list")
+        for _ in range(count):
+            found.append(reader.varbytes(left))
+            left -= len(found[-1])
+        return tuple(found)
+
+    return Field(
+        f"count, 1 to {most} times length and bytes, up to {bytes_most} bytes of these",
+        COUNT_SIZE + COUNT_SIZE * most + bytes_most,
+        lambda given: varint(len(given)) + b"".join(map(varbytes, given)),
+        read,
+    )
+
+
+def ids(most: int, least: int = 0) -> Field:
     """32-byte hashes, none twice."""
 
     def read(reader: Reader) -> tuple[bytes, ...]:
         hashes = tuple(reader.take(32) for _ in range(reader.varint(most)))
         if len(set(hashes)) != len(hashes):
             raise malformed("an id twice in one list")
+        if len(hashes) < least:
+            raise malformed("an empty list")
         return hashes
 
     return Field(
-        f"count, up to {most} times 32 bytes",
+        f"count, {least} to {most} times 32 bytes" if least else f"count, up to {most} times 32 bytes",
         COUNT_SIZE + 32 * most,
         lambda hashes: varint(len(hashes)) + b"".join(hashes),
         read,

@@ -26,6 +26,10 @@ TXS_BYTES_MAX = 2_000_000
 """Bytes of transactions in one message; the rest goes into the next."""
 BLOCK_BYTES_MAX = 4_000_000
 """Bytes of a block: no more than its weight."""
+BLOCKS_MAX = 8
+"""Blocks asked for at once."""
+BLOCKS_BYTES = 262_144
+"""Bytes after which a reply takes no further block: what saves round trips are small blocks."""
 ADDRESSES_MAX = 1_000
 """Endpoints of a reply."""
 AGENT_MAX = 64
@@ -146,22 +150,19 @@ class Headers:
 
 
 @dataclass(frozen=True, slots=True)
-class GetBlock:
-    """Asks for a block, of any branch."""
+class GetBlocks:
+    """Asks for blocks, of any branch."""
 
-    hash: BlockHash
-
-
-@dataclass(frozen=True, slots=True)
-class BlockMessage:
-    """A block as it is stored; `prepare` in download.py decodes it."""
-
-    raw: bytes
+    hashes: tuple[BlockHash, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NotFound:
-    """The block asked for is not here."""
+class Blocks:
+    """The first of the blocks asked for, as they are stored; `prepare` in download.py decodes them."""
+
+    raws: tuple[bytes, ...]
+    """In the order of the request, one at least; empty for a block that is not here. What did not
+    fit is to be asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,6 @@ class Addresses:
     endpoints: tuple[Endpoint, ...]
 
 
-Request = Hello | Confirm | GetHeaders | GetBlock | Announce | Inv | Txs | GetTxs | GetAddresses
-Reply = Welcome | Refusal | Ok | Headers | BlockMessage | NotFound | Want | Txs | Addresses
+Request = Hello | Confirm | GetHeaders | GetBlocks | Announce | Inv | Txs | GetTxs | GetAddresses
+Reply = Welcome | Refusal | Ok | Headers | Blocks | Want | Txs | Addresses
 Message = Request | Reply

@@ -16,22 +16,21 @@ from chain.tx import Tx
 from node.chainstate import Chainstate, Examined
 from node.mempool import Mempool
 from node.peers.addresses import AddressBook
+from node.peers.bodies import pack
 from node.peers.handshake import Identity
 from node.peers.messages import (
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
     Addresses,
     Announce,
-    BlockMessage,
     Confirm,
     Facts,
     GetAddresses,
-    GetBlock,
+    GetBlocks,
     GetHeaders,
     GetTxs,
     Hello,
     Inv,
-    NotFound,
     Ok,
     Reason,
     Refusal,
@@ -146,15 +145,14 @@ class Network:
         return self._sessions.on_hello(hello, host, now)
 
     def handle(self, peer: PeerId | None, request: Any, now: float) -> tuple[Any, list[Effect]]:
-        """Answer a request. Without a session there is nothing but Confirm and GetBlock."""
+        """Answer a request. Without a session there is nothing but Confirm and GetBlocks."""
         if isinstance(request, Confirm):
             reply, effects = self._sessions.on_confirm(request, now)
             if isinstance(reply, Ok) and (met := self.peer_of(request.token)):
                 self._join(met, now)
             return reply, effects
-        if isinstance(request, GetBlock):
-            raw = self._host.raw_block(request.hash)
-            return (BlockMessage(raw) if raw else NotFound()), []
+        if isinstance(request, GetBlocks):
+            return pack(request, self._host.raw_block), []
         if peer is None or self._sessions.get(peer) is None:
             return Refusal(Reason.NO_SESSION), []
         self._sessions.on_request(peer, now)

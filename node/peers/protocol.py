@@ -3,7 +3,7 @@
 A body is a version byte, a kind byte and the message's fields, integers little endian, counts and
 lengths as compact sizes; nothing may follow. `POST /p2p/<name>` carries the request of the route
 of that name and brings one of the route's replies, or a Refusal. `GET /p2p/block/<hash>` brings
-the same block as the route `block`, bare, so that caches can hold it.
+one block, bare, so that caches can hold it.
 
 Decoding knows no chain and no clock: `Invalid(MALFORMED)` is all it can say.
 """
@@ -19,6 +19,7 @@ from node.peers.messages import (
     AGENT_MAX,
     ANNOUNCED_MAX,
     BLOCK_BYTES_MAX,
+    BLOCKS_MAX,
     HEADERS_MAX,
     INV_MAX,
     LOCATOR_MAX,
@@ -28,18 +29,17 @@ from node.peers.messages import (
     WANT_MAX,
     Addresses,
     Announce,
-    BlockMessage,
+    Blocks,
     Confirm,
     Facts,
     GetAddresses,
-    GetBlock,
+    GetBlocks,
     GetHeaders,
     GetTxs,
     Headers,
     Hello,
     Inv,
     Message,
-    NotFound,
     Ok,
     Reason,
     Refusal,
@@ -101,9 +101,8 @@ LAYOUTS: dict[type[Message], Layout] = {
     Ok: Layout(5, ()),
     GetHeaders: Layout(6, (fields.ids(LOCATOR_MAX), _hash)),
     Headers: Layout(7, (fields.headers(HEADERS_MAX),)),
-    GetBlock: Layout(8, (_hash,)),
-    BlockMessage: Layout(9, (fields.blob(BLOCK_BYTES_MAX),)),
-    NotFound: Layout(10, ()),
+    GetBlocks: Layout(8, (fields.ids(BLOCKS_MAX, 1),)),
+    Blocks: Layout(9, (fields.blobs(BLOCKS_MAX, BLOCK_BYTES_MAX),)),
     Announce: Layout(11, (fields.headers(ANNOUNCED_MAX),)),
     Inv: Layout(12, (fields.ids(INV_MAX),)),
     Want: Layout(13, (fields.ids(WANT_MAX),)),
@@ -138,7 +137,7 @@ ROUTES: dict[str, Route] = {
     "hello": Route(Hello, (Welcome,), session=False),
     "confirm": Route(Confirm, (Ok,), session=False),
     "headers": Route(GetHeaders, (Headers,)),
-    "block": Route(GetBlock, (BlockMessage, NotFound)),
+    "blocks": Route(GetBlocks, (Blocks,)),
     "announce": Route(Announce, (Ok,)),
     "inv": Route(Inv, (Want,)),
     "txs": Route(Txs, (Want,)),

@@ -179,20 +179,24 @@ class Relay:
         """Announce what is due, and ask others for what was not delivered."""
         effects: list[Effect] = []
         for peer, state in self._peers.items():
-            if state.flush_at <= now:
-                state.flush_at = now + self._rng.expovariate(1 / state.mean_s)
-                effects += self._announce(peer, state, now)
+            effects += self._announce_due(peer, state, now)
         return effects + self._fetch.tick(now)
 
+    def _announce_due(self, peer: PeerId, state: _Peer, now: float) -> list[Effect]:
+        """Tell a peer of a batch from its queue, if the time has come and nothing else is under way."""
+        if state.busy or state.flush_at > now:
+            return []
+        state.flush_at = now + self._rng.expovariate(1 / state.mean_s)
+        return self._announce(peer, state, now)
+
     def _announce(self, peer: PeerId, state: _Peer, now: float) -> list[Effect]:
-        """Tell a peer of a batch from its queue."""
         link = self._link_of(peer)
-        if link is None or state.busy:
+        if link is None:
             return []
         batch: list[Wtxid] = []
         for wtxid in list(islice(state.queue, INV_MAX)):
             del state.queue[wtxid]
-            if self._mempool.by_wtxid(wtxid):
+            if self._mempool.has_wtxid(wtxid):
                 batch.append(wtxid)
         if not batch:
             return []
@@ -213,7 +217,8 @@ class Relay:
         for wtxid in told:
             state.known.add(wtxid)
             state.told.add(wtxid)
-        return self._send(peer, state, [wtxid for wtxid in reply.wtxids if wtxid in state.told], now)
+        effects = self._send(peer, state, [wtxid for wtxid in reply.wtxids if wtxid in state.told], now)
+        return effects or self._announce_due(peer, state, now)
 
     def _send(self, peer: PeerId, state: _Peer, wtxids: list[Wtxid], now: float) -> list[Effect]:
         """Deliver what a peer wants."""

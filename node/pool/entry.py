@@ -10,9 +10,9 @@ from chain.value import value
 MEMPOOL_HEIGHT = 0x7FFF_FFFF
 """The height of coins that no block has made yet, where one has to be given."""
 
-_ENTRY_BYTES = 1_300
-_INPUT_BYTES = 850
-_OUTPUT_BYTES = 600
+_ENTRY_BYTES = 1_000
+_INPUT_BYTES = 620
+_OUTPUT_BYTES = 370
 
 
 @value

@@ -30,7 +30,7 @@ def make_room(graph: Graph, need_bytes: int, fee_rate: float, spared: Collection
     """
     if need_bytes <= 0:
         return ()
-    entries, worst = graph.view.entries, graph.worst
+    entries, worst = graph.entries, graph.worst
     leaving: set[Txid] = set()
     evictions: list[Eviction] = []
     seen: list[Entry] = []
@@ -83,7 +83,9 @@ class FeeFloor:
         An emptier pool forgets faster: twice below a half, four times below a quarter. Below half
         an increment over nothing, the floor is gone and the minimum relay rate remains.
         """
-        if self._falling and now > self._time and self._rate_sat_kvb:
+        if not self._rate_sat_kvb:
+            return MIN_RELAY_FEE_SAT_KVB
+        if self._falling and now > self._time:
             speed = 4 if fill < 0.25 else 2 if fill < 0.5 else 1
             self._rate_sat_kvb *= 0.5 ** ((now - self._time) * speed / FLOOR_HALF_LIFE_S)
             self._time = now

@@ -4,42 +4,59 @@ Decides nothing. Sums over relatives are kept as relatives come and go, never by
 pool: an insertion touches the ancestors (25 at most), a removal the relatives that stay.
 """
 
-from collections.abc import Collection, Iterable
+import weakref
+from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
 
-from chain.hashes import Txid, sha256
-from chain.tx import outpoint
+from chain.hashes import Txid
+from chain.tx import OutPoint, Tx, outpoint
 from node.pool.entry import NOTHING, Entry, Totals
-from node.pool.view import MempoolView, empty_view
+from node.pool.scripts import ScriptIndex
+from node.pool.view import MempoolView, Past
 from node.pool.worst import WorstFirst
+
+_by_sequence = attrgetter("sequence")
 
 
 class Graph:
     """The entries, who spends whom, and the indexes of the view that readers have."""
 
     def __init__(self) -> None:
-        self.view: MempoolView = empty_view()
-        """Read by anyone, written here alone."""
+        self.entries: dict[Txid, Entry] = {}
+        """In the order of their sequence."""
+        self.spenders: dict[OutPoint, Tx] = {}
+        """Which of them spends a coin."""
+        self.view = MempoolView(self.entries, self.spenders, ScriptIndex(), {})
+        """All this, read by anyone, written here alone."""
+        self._last_view: Callable[[], MempoolView | None] = lambda: None
+        """That of the tip before, if anybody holds it."""
         self.worst = WorstFirst()
         """Who goes first when the pool is full."""
         self.first_sequence = 0
         """No entry has a lower number."""
         self.next_sequence = 0
         """All entries have lower numbers."""
+        self.tips = 0
+        """Changes of the tip so far."""
         self._children: dict[Txid, set[Txid]] = {}
         """Only of those that have any."""
-        self._private_scripts: set[bytes] = set()
-        """Script hashes whose inner dictionary no older view shares."""
 
     def renew(self) -> None:
-        """Leave the dictionaries handed out as they are, for ever, and go on in new ones."""
-        self.view = self.view.copy()
-        self._private_scripts = set()
+        """The tip changes: the view handed out stays as it is, for ever."""
+        last, self.view = self.view, self.view.followed()
+        self._last_view = weakref.ref(last)
+        self.tips += 1
+
+    def _past(self) -> Past | None:
+        """Where to note what is there before it is changed; None if nobody looks at the past."""
+        last = self._last_view()
+        return None if last is None else last.past
 
     # --- relatives -------------------------------------------------------------------------------
 
     def ancestors_of(self, parents: Iterable[Txid]) -> set[Txid]:
         """`parents`, which are here, and all that have to be mined before them."""
-        entries = self.view.entries
+        entries = self.entries
         found = set(parents)
         queue = list(found)
         while queue:
@@ -64,20 +81,22 @@ class Graph:
 
     def insert(self, entry: Entry, ancestors: Iterable[Txid]) -> None:
         """Add an entry whose own sums are right, has no children here, and these ancestors."""
-        view, txid = self.view, entry.tx.txid
-        entries, own = view.entries, entry.own
+        view, tx, past = self.view, entry.tx, self._past()
+        entries, spenders, txid = self.entries, self.spenders, tx.txid
         for ancestor in ancestors:
             old = entries[ancestor]
-            self._put(old.related(old.parents, old.ancestors, old.descendants.plus(own)))
+            self._put(old.related(old.parents, old.ancestors, old.descendants.plus(entry.own)))
         self._put(entry)
         for parent in entry.parents:
             self._children.setdefault(parent, set()).add(txid)
-        view.wtxids[entry.tx.wtxid] = txid
-        for script_hash in _script_hashes(entry):
-            self._script_txids(script_hash)[txid] = None
-        for spent in entry.tx.inputs:
-            view.spenders[spent.outpoint] = txid
-        view.totals = view.totals.plus(own)
+        view.wtxids[tx.wtxid] = txid
+        view.scripts.add(tx, entry.spent)
+        for spent in tx.inputs:
+            if past:
+                past.spenders.setdefault(spent.outpoint, None)
+            spenders[spent.outpoint] = tx
+        totals = view.totals
+        view.totals = Totals(totals.count + 1, totals.vsize + entry.vsize, totals.fee + entry.fee)
         view.usage += entry.usage
 
     def adopt(self, txids: Iterable[Txid]) -> set[Txid]:
@@ -91,27 +110,28 @@ class Graph:
         grown = self.descendants_of(self._link_children(newcomers))
         gains: dict[Txid, Totals] = {}
         for txid in grown:
-            entry = self.view.entries[txid]
+            entry = self.entries[txid]
             more = self.ancestors_of(entry.parents) & newcomers
             ancestors = entry.ancestors
             for ancestor in more:
-                ancestors = ancestors.plus(self.view.entries[ancestor].own)
+                ancestors = ancestors.plus(self.entries[ancestor].own)
                 gains[ancestor] = gains.get(ancestor, NOTHING).plus(entry.own)
             self._put(entry.related(entry.parents, ancestors, entry.descendants))
         for txid, gain in gains.items():
-            entry = self.view.entries[txid]
+            entry = self.entries[txid]
             self._put(entry.related(entry.parents, entry.ancestors, entry.descendants.plus(gain)))
         return grown
 
     def _link_children(self, txids: Iterable[Txid]) -> set[Txid]:
         """Note the parents that children here did not have; returns these children."""
-        entries, spenders = self.view.entries, self.view.spenders
+        entries, spenders = self.entries, self.spenders
         linked = set()
         for txid in txids:
             for index in range(len(entries[txid].tx.outputs)):
-                child = spenders.get(outpoint(txid, index))
-                if child is None or txid in entries[child].parents:
+                spender = spenders.get(outpoint(txid, index))
+                if spender is None or txid in entries[spender.txid].parents:
                     continue
+                child = spender.txid
                 entry = entries[child]
                 self._put(entry.related((*entry.parents, txid), entry.ancestors, entry.descendants))
                 self._children.setdefault(txid, set()).add(child)
@@ -120,8 +140,7 @@ class Graph:
 
     def sort(self) -> None:
         """Put the entries back into the order of their sequence. Only between `renew` and readers."""
-        entries = sorted(self.view.entries.values(), key=lambda entry: entry.sequence)
-        self.view.entries = {entry.tx.txid: entry for entry in entries}
+        self.entries = self.view.sort()
 
     # --- out -------------------------------------------------------------------------------------
 
@@ -130,11 +149,14 @@ class Graph:
 
         Returns them as they were, parents before children.
         """
-        entries = self.view.entries
-        gone = sorted((entries[txid] for txid in txids), key=lambda entry: entry.sequence)
-        self._settle_relatives(gone, set(txids))
-        for entry in reversed(gone):  # children first, as the view promises
-            self._forget(entry)
+        entries = self.entries
+        gone = [entries[txid] for txid in txids]
+        gone.sort(key=_by_sequence)
+        if gone:
+            relatives = [entry for entry in gone if entry.ancestors.count > 1 or entry.descendants.count > 1]
+            if relatives:
+                self._settle_relatives(relatives, set(txids))
+            self._forget(gone)
         return gone
 
     def _settle_relatives(self, gone: list[Entry], txids: set[Txid]) -> None:
@@ -148,7 +170,7 @@ class Graph:
             if entry.descendants.count > 1:
                 for descendant in self.descendants_of((entry.tx.txid,)) - txids:
                     lost_above[descendant] = lost_above.get(descendant, NOTHING).plus(own)
-        entries = self.view.entries
+        entries = self.entries
         for txid, lost in lost_below.items():
             entry = entries[txid]
             self._put(entry.related(entry.parents, entry.ancestors, entry.descendants.minus(lost)))
@@ -157,46 +179,43 @@ class Graph:
             parents = tuple(parent for parent in entry.parents if parent not in txids)
             self._put(entry.related(parents, entry.ancestors.minus(lost), entry.descendants))
 
-    def _forget(self, entry: Entry) -> None:
-        view, txid = self.view, entry.tx.txid
-        for spent in entry.tx.inputs:
-            del view.spenders[spent.outpoint]
-        for script_hash in _script_hashes(entry):
-            inner = self._script_txids(script_hash)
-            del inner[txid]
-            if not inner:
-                del view.scripts[script_hash]
-                self._private_scripts.discard(script_hash)
-        del view.wtxids[entry.tx.wtxid]
-        del view.entries[txid]
-        self._children.pop(txid, None)
+    def _forget(self, gone: list[Entry]) -> None:
+        view, past = self.view, self._past()
+        entries, spenders, wtxids = self.entries, self.spenders, view.wtxids
+        vsize = fee = usage = places = 0
+        for entry in reversed(gone):  # children first, as the view promises
+            tx = entry.tx
+            if past:
+                past.note(entry)
+            for spent in tx.inputs:
+                del spenders[spent.outpoint]
+            del wtxids[tx.wtxid]
+            del entries[tx.txid]
+            vsize += entry.vsize
+            fee += entry.fee
+            usage += entry.usage
+            places += len(tx.inputs) + len(tx.outputs)
+            if entry.parents or entry.descendants.count > 1:
+                self._forget_relatives(entry)
+        view.totals = view.totals.minus(Totals(len(gone), vsize, fee))
+        view.usage -= usage
+        if view.scripts.left(places):
+            view.scripts = view.scripts.swept(entries)
+
+    def _forget_relatives(self, entry: Entry) -> None:
+        self._children.pop(entry.tx.txid, None)
         for parent in entry.parents:
             siblings = self._children.get(parent)
             if siblings is not None:
-                siblings.discard(txid)
+                siblings.discard(entry.tx.txid)
                 if not siblings:
                     del self._children[parent]
-        view.totals = view.totals.minus(entry.own)
-        view.usage -= entry.usage
 
     # --- both ------------------------------------------------------------------------------------
 
     def _put(self, entry: Entry) -> None:
-        self.view.entries[entry.tx.txid] = entry
-        self.worst.note(entry, len(self.view.entries))
-
-    def _script_txids(self, script_hash: bytes) -> dict[Txid, None]:
-        """The inner dictionary of a script, no longer shared with views from before the last tip."""
-        scripts = self.view.scripts
-        inner = scripts.get(script_hash)
-        if script_hash not in self._private_scripts or inner is None:
-            inner = scripts[script_hash] = {} if inner is None else inner.copy()
-            self._private_scripts.add(script_hash)
-        return inner
-
-
-def _script_hashes(entry: Entry) -> set[bytes]:
-    """sha256 of every script that it pays or spends."""
-    hashes = {sha256(output.script) for output in entry.tx.outputs}
-    hashes.update(sha256(coin.script) for coin in entry.spent)
-    return hashes
+        entries, txid = self.entries, entry.tx.txid
+        if past := self._past():
+            past.entries.setdefault(txid, entries.get(txid))
+        entries[txid] = entry
+        self.worst.note(entry, len(entries))

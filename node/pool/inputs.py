@@ -10,7 +10,7 @@ from chain.tx import OutPoint, Tx, describe, outpoint
 from chain.value import value
 from node.policy import Policy, Refused
 from node.pool.entry import pool_coin
-from node.pool.view import MempoolView
+from node.pool.graph import Graph
 
 
 class MissingInputs(Unready):
@@ -35,10 +35,10 @@ class Inputs:
     """Transactions of the pool that spend some of them too."""
 
 
-def find_inputs(view: MempoolView, tx: Tx, lookup: CoinLookup, context: Context) -> Inputs:
+def find_inputs(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> Inputs:
     """The coins that `tx` spends, of the chain and of the pool. Raises MissingInputs and
     Refused(ALREADY_KNOWN)."""
-    entries, spenders = view.entries, view.spenders
+    entries, spenders = graph.entries, graph.spenders
     coins: list[Coin] = []
     parents: dict[Txid, None] = {}
     conflicts = set()
@@ -51,21 +51,21 @@ def find_inputs(view: MempoolView, tx: Tx, lookup: CoinLookup, context: Context)
             coin = pool_coin(parent, point, context.height)
             parents[parent.tx.txid] = None
         if coin is None:
-            raise _missing(view, tx, lookup, point)
+            raise _missing(graph, tx, lookup, point)
         coins.append(coin)
         rival = spenders.get(point)
         if rival is not None:
-            conflicts.add(rival)
+            conflicts.add(rival.txid)
     return Inputs(tuple(coins), tuple(parents), frozenset(conflicts))
 
 
-def _missing(view: MempoolView, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
+def _missing(graph: Graph, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
     if any(lookup(outpoint(tx.txid, index)) is not None for index in range(len(tx.outputs))):
         return Refused(Policy.ALREADY_KNOWN)
     missing = dict.fromkeys(
         Txid(spent.outpoint[:32])
         for spent in tx.inputs
-        if spent.outpoint[:32] not in view.entries and lookup(spent.outpoint) is None
+        if spent.outpoint[:32] not in graph.entries and lookup(spent.outpoint) is None
     )
     return MissingInputs(tuple(missing), describe(point))
 
@@ -89,6 +89,11 @@ def check_ready(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
 
 def may_wait(tx: Tx, coins: Sequence[Coin]) -> bool:
     """A reorg could make it wait again, absolute lock times apart."""
-    if tx.version >= 2 and any(not spent.sequence & SEQUENCE_NO_LOCK for spent in tx.inputs):
-        return True
-    return any(coin[0] & 1 for coin in coins)
+    for coin in coins:
+        if coin[0] & 1:
+            return True
+    if tx.version >= 2:
+        for spent in tx.inputs:
+            if not spent.sequence & SEQUENCE_NO_LOCK:
+                return True
+    return False

@@ -19,7 +19,7 @@ def check_replacement(graph: Graph, tx: Tx, fee: int, vsize: int, conflicts: Col
     Returns everything that goes. Raises Refused(INSUFFICIENT_FEE, TOO_MANY_REPLACEMENTS,
     ADDS_UNCONFIRMED).
     """
-    rivals = [graph.view.entries[txid] for txid in conflicts]
+    rivals = [graph.entries[txid] for txid in conflicts]
     _check_rate(fee, vsize, rivals)
     # As in Core, common descendants count more than once: cheap, and the walk below is bounded.
     going = sum(rival.descendants.count for rival in rivals)
@@ -27,7 +27,7 @@ def check_replacement(graph: Graph, tx: Tx, fee: int, vsize: int, conflicts: Col
         raise Refused(Policy.TOO_MANY_REPLACEMENTS, f"{going} > {MAX_REPLACED}")
     _check_parents(graph, tx, rivals)
     replaced = graph.descendants_of(conflicts)
-    _check_fees(fee, vsize, sum(graph.view.entries[txid].fee for txid in replaced))
+    _check_fees(fee, vsize, sum(graph.entries[txid].fee for txid in replaced))
     return replaced
 
 
@@ -44,7 +44,7 @@ def _check_parents(graph: Graph, tx: Tx, rivals: list[Entry]) -> None:
     had = {spent.outpoint[:32] for rival in rivals for spent in rival.tx.inputs}
     for index, spent in enumerate(tx.inputs):
         parent = Txid(spent.outpoint[:32])
-        if parent not in had and parent in graph.view.entries:
+        if parent not in had and parent in graph.entries:
             raise Refused(Policy.ADDS_UNCONFIRMED, f"input {index}")
 
 

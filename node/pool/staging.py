@@ -13,7 +13,7 @@ from chain.errors import Invalid, Reject
 from chain.hashes import Txid, to_hex
 from chain.keys import Check
 from chain.script import Spend
-from chain.tx import Tx
+from chain.tx import WITNESS_SCALE, Tx
 from chain.value import value
 from node.policy import (
     MAX_ANCESTORS,
@@ -30,7 +30,9 @@ from node.pool.eviction import Eviction, make_room
 from node.pool.graph import Graph
 from node.pool.inputs import Inputs, check_ready, find_inputs, may_wait
 from node.pool.replacement import check_replacement
-from node.pool.view import MempoolView
+
+NOBODY: frozenset[Txid] = frozenset()
+"""No transactions."""
 
 
 @value
@@ -40,8 +42,12 @@ class Staged:
     tx: Tx
     fee: int
     """Satoshis."""
+    weight: int
+    """Weight units."""
     vsize: int
     """Virtual bytes."""
+    usage: int
+    """About how many bytes of memory it would take."""
     inputs: Inputs
     ancestors: frozenset[Txid]
     """All of the pool that has to be mined before it."""
@@ -51,6 +57,8 @@ class Staged:
     """Others that leave because the pool is full."""
     height: int
     """Of the tip that it was staged on."""
+    tips: int
+    """How many changes of the tip the pool had seen by then."""
 
     def checks(self) -> tuple[Check, ...]:
         """The signatures to verify, one an input.
@@ -78,84 +86,112 @@ def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_
     are left in the pool. Raises Refused, Unready (inputs missing, premature coinbase, lock times)
     and Invalid.
     """
-    _check_new(graph.view, tx)
-    inputs = find_inputs(graph.view, tx, lookup, context)
-    fee, vsize = check_ready(tx, inputs.coins, context), tx.vsize
+    _check_new(graph, tx)
+    inputs = find_inputs(graph, tx, lookup, context)
+    fee = check_ready(tx, inputs.coins, context)
+    weight, usage = tx.weight, memory_usage(tx)
+    vsize = vsize_of(weight)
     _check_fee(fee, vsize, floor_sat_kvb)
-    ancestors = find_ancestors(graph, vsize, inputs.parents)
-    if not ancestors.isdisjoint(inputs.conflicts):
-        raise Refused(Policy.SPENDS_CONFLICTING)
-    replaced: Collection[Txid] = ()
-    if inputs.conflicts:
-        replaced = check_replacement(graph, tx, fee, vsize, inputs.conflicts)
-    _check_descendants(graph, vsize, ancestors, replaced)
-    need = memory_usage(tx) - free_bytes - sum(graph.view.entries[txid].usage for txid in replaced)
-    evicted = make_room(graph, need, fee / vsize, ancestors.union(replaced))
-    return Staged(tx, fee, vsize, inputs, frozenset(ancestors), frozenset(replaced), evicted, context.height - 1)
+    ancestors = replaced = NOBODY
+    if inputs.parents or inputs.conflicts:
+        ancestors, replaced = _find_relatives(graph, tx, fee, vsize, inputs)
+    evicted: tuple[Eviction, ...] = ()
+    if usage > free_bytes:
+        need = usage - free_bytes - sum(graph.entries[txid].usage for txid in replaced)
+        evicted = make_room(graph, need, fee / vsize, ancestors | replaced)
+    return Staged(tx, fee, weight, vsize, usage, inputs, ancestors, replaced, evicted, context.height - 1, graph.tips)
+
+
+def still_stands(graph: Graph, staged: Staged, floor_sat_kvb: float, free_bytes: int) -> bool:
+    """True if `stage` would say the same again, at a glance: the tip has not changed, nobody who came
+    (itself, perhaps) spends the same coins, fee and room are enough, and it has no relatives whose
+    fate would matter."""
+    if staged.tips != graph.tips or staged.inputs.parents or staged.inputs.conflicts or staged.evicted:
+        return False
+    spenders = graph.spenders
+    for spent in staged.tx.inputs:
+        if spent.outpoint in spenders:
+            return False
+    return staged.usage <= free_bytes and staged.fee >= fee_at(floor_sat_kvb, staged.vsize)
 
 
 def stage_again(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> Staged:
     """A transaction out of a disconnected block may come back: it was mined, so what it pays and
     whom it would replace are no questions. Raises as `stage` does."""
     check_standard(tx)
-    inputs = find_inputs(graph.view, tx, lookup, context)
-    fee, vsize = check_ready(tx, inputs.coins, context), tx.vsize
+    inputs = find_inputs(graph, tx, lookup, context)
+    fee = check_ready(tx, inputs.coins, context)
+    weight, usage = tx.weight, memory_usage(tx)
+    vsize = vsize_of(weight)
     ancestors = find_ancestors(graph, vsize, inputs.parents)
     # Nothing here can have spent what a block had spent: to be safe, and not to trust it.
     if inputs.conflicts:
         raise Refused(Policy.SPENDS_CONFLICTING)
-    return Staged(tx, fee, vsize, inputs, frozenset(ancestors), frozenset(), (), context.height - 1)
+    return Staged(tx, fee, weight, vsize, usage, inputs, ancestors, NOBODY, (), context.height - 1, graph.tips)
 
 
 def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, sequence: int) -> Entry:
     """What a staged transaction is in the pool, before it has children."""
     tx, coins = staged.tx, staged.inputs.coins
-    vsize, fee = staged.vsize, staged.fee
+    own = ancestors = Totals(1, staged.vsize, staged.fee)
     for txid in staged.ancestors:
-        ancestor = entries[txid]
-        vsize += ancestor.vsize
-        fee += ancestor.fee
+        ancestors = ancestors.plus(entries[txid].own)
+    # By position: by name they would take twice as long.
     return Entry(
-        tx=tx,
-        fee=staged.fee,
-        vsize=staged.vsize,
-        weight=tx.weight,
-        sigops=legacy_sigops_cost((tx,)) + witness_sigops_cost(coins),
-        usage=memory_usage(tx),
-        time=time,
-        height=staged.height,
-        sequence=sequence,
-        spent=coins,
-        waits=may_wait(tx, coins),
-        parents=staged.inputs.parents,
-        ancestors=Totals(1 + len(staged.ancestors), vsize, fee),
-        descendants=Totals(1, staged.vsize, staged.fee),
+        tx,
+        staged.fee,
+        staged.vsize,
+        staged.weight,
+        legacy_sigops_cost((tx,)) + witness_sigops_cost(coins),
+        staged.usage,
+        time,
+        staged.height,
+        sequence,
+        coins,
+        may_wait(tx, coins),
+        staged.inputs.parents,
+        ancestors,
+        own,
     )
 
 
-def find_ancestors(graph: Graph, vsize: int, parents: tuple[Txid, ...]) -> set[Txid]:
+def _find_relatives(
+    graph: Graph, tx: Tx, fee: int, vsize: int, inputs: Inputs
+) -> tuple[frozenset[Txid], frozenset[Txid]]:
+    """Who has to be mined before it, and whom it replaces: the limits of both are kept."""
+    ancestors = find_ancestors(graph, vsize, inputs.parents)
+    if not ancestors.isdisjoint(inputs.conflicts):
+        raise Refused(Policy.SPENDS_CONFLICTING)
+    replaced = NOBODY
+    if inputs.conflicts:
+        replaced = frozenset(check_replacement(graph, tx, fee, vsize, inputs.conflicts))
+    _check_descendants(graph, vsize, ancestors, replaced)
+    return ancestors, replaced
+
+
+def find_ancestors(graph: Graph, vsize: int, parents: tuple[Txid, ...]) -> frozenset[Txid]:
     """All of the pool that has to be mined before. Raises Refused(TOO_LONG_CHAIN)."""
     if not parents:
-        return set()
+        return NOBODY
     # Before the walk: each parent is an ancestor, and each has a bounded number of its own.
     if len(parents) >= MAX_ANCESTORS:
         raise _too_long(f"too many unconfirmed parents [limit: {MAX_ANCESTORS - 1}]")
     ancestors = graph.ancestors_of(parents)
-    entries = graph.view.entries
+    entries = graph.entries
     if len(ancestors) >= MAX_ANCESTORS:
         raise _too_long(f"too many unconfirmed ancestors [limit: {MAX_ANCESTORS}]")
     if vsize + sum(entries[txid].vsize for txid in ancestors) > MAX_CHAIN_VSIZE:
         raise _too_long(f"exceeds ancestor size limit [limit: {MAX_CHAIN_VSIZE}]")
-    return ancestors
+    return frozenset(ancestors)
 
 
-def _check_descendants(graph: Graph, vsize: int, ancestors: set[Txid], replaced: Collection[Txid]) -> None:
+def _check_descendants(graph: Graph, vsize: int, ancestors: Collection[Txid], replaced: Collection[Txid]) -> None:
     """No ancestor gets too many descendants; those about to be replaced do not count."""
-    entries = graph.view.entries
+    entries = graph.entries
     leaving: dict[Txid, Totals] = {}
     if ancestors:
         for txid in replaced:
-            for ancestor in graph.ancestors_of(entries[txid].parents) & ancestors:
+            for ancestor in graph.ancestors_of(entries[txid].parents).intersection(ancestors):
                 leaving[ancestor] = leaving.get(ancestor, NOTHING).plus(entries[txid].own)
     for txid in ancestors:
         staying = entries[txid].descendants
@@ -171,8 +207,8 @@ def _too_long(detail: str) -> Refused:
     return Refused(Policy.TOO_LONG_CHAIN, detail)
 
 
-def _check_new(view: MempoolView, tx: Tx) -> None:
-    known = view.entries.get(tx.txid)
+def _check_new(graph: Graph, tx: Tx) -> None:
+    known = graph.entries.get(tx.txid)
     if known is not None:
         same = known.tx.wtxid == tx.wtxid
         raise Refused(Policy.ALREADY_IN_MEMPOOL if same else Policy.SAME_NONWITNESS)
@@ -183,3 +219,8 @@ def _check_fee(fee: int, vsize: int, floor_sat_kvb: float) -> None:
     if fee < wanted:
         code = Policy.MEMPOOL_MIN_FEE if floor_sat_kvb > MIN_RELAY_FEE_SAT_KVB else Policy.MIN_RELAY_FEE
         raise Refused(code, f"{fee} < {wanted}")
+
+
+def vsize_of(weight: int) -> int:
+    """Virtual bytes of so many weight units, rounded up."""
+    return (weight + WITNESS_SCALE - 1) // WITNESS_SCALE

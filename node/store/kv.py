@@ -40,14 +40,31 @@ class Reads(Protocol):
         ...
 
 
+class Batch(Protocol):
+    """Edits that are made together, in their order: of two edits of a key the later one counts.
+
+    `put` and `delete` are attributes rather than methods because a commit calls them thousands of
+    times: in LevelDB they are the library's own.
+    """
+
+    put: Callable[[bytes, bytes], object]
+    delete: Callable[[bytes], object]
+
+    def write(self) -> None:
+        """Make all of them or none. Once only."""
+        ...
+
+
 class Kv(Reads, Protocol):
     """A database. Raises StoreError for what the environment does."""
 
-    def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
-        """All edits or none, in their order: of two edits of a key the later one counts.
+    def batch(self, *, sync: bool) -> Batch:
+        """An empty batch. With `sync` it, and every write before it, survives a power cut once
+        its `write` returns."""
+        ...
 
-        With `sync` they, and every write before them, survive a power cut once this returns.
-        """
+    def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
+        """A batch of these edits."""
         ...
 
     def snapshot(self) -> Reads:

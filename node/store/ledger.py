@@ -6,14 +6,18 @@ the ledger on its old tip or on its new one, and never on a tip whose undo is no
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from chain.block import HEADER_SIZE
-from chain.coins import CoinsDelta
-from chain.hashes import BlockHash, sha256d, to_hex
-from node.ports import Change, Reader, Tip
-from node.store.indexes import index_edits
-from node.store.kv import Edit, Kv, OnDamage, Reads, scan_prefix
+from chain.coins import Coin, CoinsDelta
+from chain.hashes import BlockHash
+from chain.tx import OutPoint
+from node.ports import Change, Reader, StoreError, Tip
+from node.store.coincache import CoinCache
+from node.store.headers import StoredHeaders
+from node.store.indexes import Index
+from node.store.kv import Kv, OnDamage, scan_prefix
+from node.store.parts import in_parts
 from node.store.reader import LedgerReader
 from node.store.schema import (
     BODY,
@@ -23,18 +27,20 @@ from node.store.schema import (
     MARK,
     TIP,
     UNDO,
+    VOUCHED,
     block_key,
     coins_digest,
+    encode_coins,
     encode_tip,
-    encode_undo,
-    split_block_key,
+    seal,
 )
 
 log = logging.getLogger("groat.store")
 
 
 class Ledger(LedgerReader):
-    """Block bodies and the ledger. One writer at a time; reads are safe beside it."""
+    """Block bodies and the ledger. One thread at a time, that of the core's lock; others read
+    snapshots."""
 
     def __init__(
         self,
@@ -44,21 +50,34 @@ class Ledger(LedgerReader):
         has_index: bool,
         on_damage: OnDamage,
         release: Callable[[], None],
+        *,
+        headers: StoredHeaders | None = None,
+        vouched: bool = False,
+        read_only: bool = False,
         rebuilding: str | None = None,
     ) -> None:
-        """Made by opening.py. `release` gives up the data directory once both are closed."""
+        """Made by opening.py. `release` gives up the data directory once both are closed.
+        `headers` are those that were read on the way; `vouched` tells whether it is on record
+        that the coins match the digest."""
         super().__init__(blocks, ledger, tip, has_index, on_damage)
         self._blocks_kv = blocks
         self._ledger_kv = ledger
         self._release = release
+        self._headers = headers
+        self._vouched = vouched
+        self._may_vouch = not read_only
+        self._cache = CoinCache()
+        self._index = Index(ledger)
         self.rebuilding = rebuilding
         """Why `ledger/` was thrown away when this was opened, or None: the stored blocks are
         then to be connected again, as at any start."""
 
+    # --- blocks ------------------------------------------------------------------------
+
     def headers(self) -> Iterator[tuple[int, bytes]]:
         """(height, 80 bytes) of every stored body, genesis left out, heights ascending."""
-        for height, _, raw in stored_headers(self._blocks_kv):
-            yield height, raw
+        headers, self._headers = self._headers, None
+        return iter(StoredHeaders(self._blocks) if headers is None else headers)
 
     def marks(self) -> dict[BlockHash, str]:
         """Blocks not to build on, and why."""
@@ -70,11 +89,23 @@ class Ledger(LedgerReader):
 
     def put_block(self, height: int, block_hash: BlockHash, raw: bytes, *, sync: bool) -> None:
         """Store a body; unless synced, it is safe from a power cut only after the next commit."""
-        edits: list[Edit] = [
-            (block_key(HEADER, height, block_hash), raw[:HEADER_SIZE]),
-            (block_key(BODY, height, block_hash), raw),
-        ]
-        self._blocks_kv.write(edits, sync=sync)
+        self._headers = None
+        batch = self._blocks_kv.batch(sync=sync)
+        batch.put(block_key(HEADER, height, block_hash), raw[:HEADER_SIZE])
+        for key, part in in_parts(block_key(BODY, height, block_hash), raw):
+            batch.put(key, part)
+        batch.write()
+
+    # --- the ledger --------------------------------------------------------------------
+
+    def coin(self, point: OutPoint) -> Coin | None:
+        """The coin, if it is unspent."""
+        coin = self._cache.get(point)
+        if coin is None:
+            coin = super().coin(point)
+            if coin is not None:
+                self._cache.add(point, coin)
+        return coin
 
     def commit(
         self,
@@ -85,25 +116,38 @@ class Ledger(LedgerReader):
         connected: Sequence[Change],
     ) -> None:
         """Move the tip. After an error nothing is certain but that a restart finds out: stop."""
-        undo_keys = [(block_key(UNDO, change.height, change.block.hash), change.undo) for change in connected]
-        self._blocks_kv.write([(key, encode_undo(key, undo)) for key, undo in undo_keys], sync=True)
-        created = coins_digest(delta.created.items())
-        spent = coins_digest(delta.spent.items())
-        tip = Tip(block_hash, height, (self._tip.digest + created - spent) % DIGEST_MODULUS)
-        self._ledger_kv.write(self._edits(tip, delta, disconnected, connected), sync=True)
-        self._tip = tip
+        may_vouch, self._may_vouch = self._may_vouch, False
+        self._write_undo(connected)
+        if disconnected:
+            delta = _without_unchanged(delta)
+        spent, created = delta.spent, delta.created
+        digest = self._tip.digest + coins_digest(created.items()) - coins_digest(spent.items())
+        tip = Tip(block_hash, height, digest % DIGEST_MODULUS)
 
-    def _edits(
-        self, tip: Tip, delta: CoinsDelta, disconnected: Sequence[Change], connected: Sequence[Change]
-    ) -> Iterator[Edit]:
+        batch = self._ledger_kv.batch(sync=True)
+        put, delete = batch.put, batch.delete
         # Deletes first: a transaction mined again elsewhere has its outpoints in both.
-        for point in delta.spent:
-            yield COIN + point, None
-        for point, coin in delta.created.items():
-            yield COIN + point, coin
+        for point in spent:
+            delete(COIN + point)
+        for point, coin in created.items():
+            put(COIN + point, coin)
         if self.has_index:
-            yield from index_edits(disconnected, connected)
-        yield TIP, encode_tip(tip)
+            self._index.write(batch, self._tip.height, disconnected, connected)
+        if self._vouched:
+            delete(VOUCHED)
+        put(TIP, encode_tip(tip))
+        batch.write()
+
+        self._tip, self._vouched, self._may_vouch = tip, False, may_vouch
+        self._cache.apply(delta)
+
+    def _write_undo(self, connected: Iterable[Change]) -> None:
+        batch = self._blocks_kv.batch(sync=True)
+        for change in connected:
+            undo_key = block_key(UNDO, change.height, change.block.hash)
+            for key, part in in_parts(undo_key, encode_coins(change.undo)):
+                batch.put(key, seal(key, part))
+        batch.write()
 
     def snapshot(self) -> LedgerReader:
         """The ledger as it stands, for a reader that takes no lock."""
@@ -111,19 +155,24 @@ class Ledger(LedgerReader):
 
     def close(self) -> None:
         """Give up the databases and the directory. Nobody may be reading any more."""
+        if self._may_vouch and not self._vouched:
+            try:
+                self._ledger_kv.write([(VOUCHED, encode_tip(self._tip))], sync=True)
+            except StoreError as error:
+                log.warning("the next start has to check all coins: %s", error)
+        self._may_vouch = False
         self._ledger_kv.close()
         self._blocks_kv.close()
         self._release()
 
 
-def stored_headers(blocks: Reads, *, reverse: bool = False) -> Iterator[tuple[int, BlockHash, bytes]]:
-    """(height, hash, 80 bytes) of every stored body, those that do not fit their hash left out."""
-    for key, raw in scan_prefix(blocks, HEADER, reverse=reverse):
-        height, block_hash = split_block_key(key)
-        if sha256d(raw) == block_hash:
-            yield height, block_hash, raw
-        else:
-            log.error("stored header of block %s at height %d is not what its hash says", to_hex(block_hash), height)
+def _without_unchanged(delta: CoinsDelta) -> CoinsDelta:
+    """Without the coins that two branches make alike: there they are spent and created again."""
+    unchanged = {point for point, coin in delta.created.items() if delta.spent.get(point) == coin}
+    return CoinsDelta(
+        {point: coin for point, coin in delta.created.items() if point not in unchanged},
+        {point: coin for point, coin in delta.spent.items() if point not in unchanged},
+    )
 
 
 def recompute_digest(reader: Reader) -> int:

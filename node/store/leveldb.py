@@ -7,13 +7,13 @@ becomes one line that says what happened and what to do.
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import plyvel
 
 from node.ports import StoreError
-from node.store.kv import Damaged, Edit, Locked, OnDamage, Row
+from node.store.kv import Batch, Damaged, Edit, Locked, OnDamage, Row
 
 WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 """Held in memory, and twice that in log files, before a table is written: larger is slower here,
@@ -126,6 +126,24 @@ def _is_damage(error: Exception) -> bool:
     return cut_off or isinstance(error, plyvel.CorruptionError)
 
 
+class _LevelBatch:
+    """A `Batch`."""
+
+    __slots__ = ("_batch", "_failure", "delete", "put")
+
+    def __init__(self, batch: "plyvel.WriteBatch", failure: Callable[[Exception], StoreError]) -> None:
+        self.put = batch.put
+        self.delete = batch.delete
+        self._batch = batch
+        self._failure = failure
+
+    def write(self) -> None:
+        try:
+            self._batch.write()
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._failure(error) from error
+
+
 class LevelDb(_LevelReads):
     """A LevelDB database as a `Kv`. Close it only when nobody reads any more."""
 
@@ -152,18 +170,17 @@ class LevelDb(_LevelReads):
             raise explain(path, _text(error)) from error
         super().__init__(self._db, path, on_damage)
 
+    def batch(self, *, sync: bool) -> Batch:
+        return _LevelBatch(self._db.write_batch(sync=sync), self._failure)
+
     def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
-        batch = self._db.write_batch(sync=sync)
-        put, delete = batch.put, batch.delete
-        for key, row in edits:
-            if row is None:
-                delete(key)
+        batch = self.batch(sync=sync)
+        for key, value in edits:
+            if value is None:
+                batch.delete(key)
             else:
-                put(key, row)
-        try:
-            batch.write()
-        except (plyvel.Error, RuntimeError) as error:
-            raise self._failure(error) from error
+                batch.put(key, value)
+        batch.write()
 
     def snapshot(self) -> _LevelReads:
         return _LevelReads(self._db.snapshot(), self._path, self._on_damage)

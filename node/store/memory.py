@@ -5,11 +5,11 @@ and `crash` takes from it what was never synced, as a power cut may.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakSet
 
 from node.ports import StoreError
-from node.store.kv import Edit, Row
+from node.store.kv import Batch, Edit, Row
 
 
 class _Kept:
@@ -37,6 +37,21 @@ class _Kept:
         self._kv.forget(self)
 
 
+class _MemoryBatch:
+    """A `Batch`."""
+
+    __slots__ = ("_edits", "_kv", "_sync", "delete", "put")
+
+    def __init__(self, kv: "MemoryKv", sync: bool) -> None:
+        edits: list[Edit] = []
+        self._kv, self._edits, self._sync = kv, edits, sync
+        self.put: Callable[[bytes, bytes], object] = lambda key, value: edits.append((key, value))
+        self.delete: Callable[[bytes], object] = lambda key: edits.append((key, None))
+
+    def write(self) -> None:
+        self._kv.write(self._edits, sync=self._sync)
+
+
 class MemoryKv:
     """A dictionary as a `Kv`."""
 
@@ -62,6 +77,9 @@ class MemoryKv:
         if order is None:
             order = self._order = sorted(self.rows)
         return order[bisect_left(order, start) : bisect_left(order, stop)]
+
+    def batch(self, *, sync: bool) -> Batch:
+        return _MemoryBatch(self, sync)
 
     def write(self, edits: Iterable[Edit], *, sync: bool) -> None:
         batch = list(edits)

@@ -4,32 +4,33 @@ Blocks and undo are read as they are now even by a snapshot: under their key the
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from chain.block import HEADER_SIZE
 from chain.coins import Coin
-from chain.hashes import BlockHash, Txid, sha256, sha256d, to_hex
+from chain.hashes import BlockHash, Txid, sha256d, to_hex
 from chain.params import GENESIS
 from chain.tx import OutPoint
 from node.ports import HistoryRow, ScriptStats, Spender, Tip, TxLocation
-from node.store.kv import Damaged, OnDamage, Reads, end_of, scan_prefix
+from node.store.kv import Damaged, OnDamage, Reads, Row, end_of, scan_prefix
+from node.store.parts import read_parts, read_piece
 from node.store.schema import (
     BODY,
     COIN,
-    COUNT_MASK,
-    COUNT_SHIFT,
-    FUNDED_SHIFT,
     HISTORY,
-    HISTORY_ENTRY_SIZE,
+    HISTORY_KEY_SIZE,
     LOCATION,
     LOCATION_VALUE,
-    SATOSHIS_MASK,
     SPENDER,
     SPENDER_VALUE,
-    SUMS_SIZE,
     UNDO,
     block_key,
-    decode_undo,
+    decode_coins,
+    decode_sums,
+    split_block_key,
+    unseal,
 )
+from node.store.summaries import read_coins, read_totals, transactions_backwards
 
 
 class LedgerReader:
@@ -69,8 +70,11 @@ class LedgerReader:
         """The body, or None if it is not here, or not what its hash says."""
         if height == 0:
             return GENESIS.raw if block_hash == GENESIS.hash else None
-        raw = self._readable(block_key(BODY, height, block_hash))
-        if raw is not None and sha256d(raw[:HEADER_SIZE]) != block_hash:
+        parts = self._parts(block_key(BODY, height, block_hash))
+        if not parts:
+            return None
+        raw = b"".join([part for _, part in parts])
+        if sha256d(raw[:HEADER_SIZE]) != block_hash:
             self._on_damage(f"block {to_hex(block_hash)} at height {height} is not what its hash says")
             return None
         return raw
@@ -79,20 +83,31 @@ class LedgerReader:
         """The coins that the block spent, or None if it was never connected or they are broken."""
         if height == 0:
             return () if block_hash == GENESIS.hash else None
-        key = block_key(UNDO, height, block_hash)
-        record = self._readable(key)
-        if record is None:
-            return None
-        coins = decode_undo(key, record)
-        if coins is None:
-            self._on_damage(f"the undo of block {to_hex(block_hash)} at height {height} fails its checksum")
-        return coins
+        parts = [self._unsealed(key, record) for key, record in self._parts(block_key(UNDO, height, block_hash))]
+        return decode_coins(b"".join(part for part in parts if part)) if parts and None not in parts else None
 
-    def _readable(self, key: bytes) -> bytes | None:
+    def _parts(self, key: bytes) -> list[Row]:
+        try:
+            return read_parts(self._blocks, key)
+        except Damaged:
+            return []  # reported by whoever found it
+
+    def _part(self, key: bytes) -> bytes | None:
         try:
             return self._blocks.get(key)
         except Damaged:
-            return None  # reported by whoever found it
+            return None
+
+    def _undo_part(self, key: bytes) -> bytes | None:
+        record = self._part(key)
+        return None if record is None else self._unsealed(key, record)
+
+    def _unsealed(self, key: bytes, record: bytes) -> bytes | None:
+        content = unseal(key, record)
+        if content is None:
+            height, block_hash = split_block_key(key)
+            self._on_damage(f"the undo of block {to_hex(block_hash)} at height {height} fails its checksum")
+        return content
 
     # --- indexes -----------------------------------------------------------------------
 
@@ -105,6 +120,14 @@ class LedgerReader:
         self._need_index()
         record = self._ledger.get(LOCATION + txid)
         return None if record is None else TxLocation(*LOCATION_VALUE.unpack(record))
+
+    def tx_at(self, place: TxLocation, block_hash: BlockHash) -> tuple[bytes, tuple[Coin, ...] | None] | None:
+        """The transaction at that place of the best chain, whose block has this hash, and the coins
+        that it spent; None for what is not here."""
+        raw = read_piece(self._part, block_key(BODY, place.height, block_hash), place.offset, place.size)
+        undo_key = block_key(UNDO, place.height, block_hash)
+        spent = read_piece(self._undo_part, undo_key, place.undo_offset, place.undo_size)
+        return None if raw is None else (raw, None if spent is None else decode_coins(spent))
 
     def spender(self, point: OutPoint) -> Spender | None:
         """Who spent an output in the best chain."""
@@ -119,53 +142,27 @@ class LedgerReader:
         stop = end_of(prefix) if before is None else prefix + (before[0] + 1).to_bytes(4, "big")
         found: list[HistoryRow] = []
         for key, row in self._ledger.scan(prefix, stop, reverse=True):
+            if len(key) > HISTORY_KEY_SIZE:
+                continue  # a summary
             height = int.from_bytes(key[33:], "big")
-            for position, txid in _entries_backwards(row):
+            below = before[1] if before and before[0] == height else None
+            for position, txid in transactions_backwards(row, below):
                 if len(found) >= limit:
                     return found
-                if before is None or (height, position) < before:
-                    found.append(HistoryRow(height, position, txid))
+                found.append(HistoryRow(height, position, txid))
         return found
 
     def utxos(self, script_hash: bytes, limit: int) -> list[tuple[OutPoint, Coin]]:
-        """At most `limit` coins of the script, the newest transaction's first.
-
-        Walks the history only until every coin that there must be is found.
-        """
-        stats = self.stats(script_hash)
-        wanted = min(limit, stats.funded_count - stats.spent_count)
-        found: list[tuple[OutPoint, Coin]] = []
-        for _, row in scan_prefix(self._ledger, HISTORY + script_hash, reverse=True):
-            for _, txid in _entries_backwards(row):
-                if len(found) >= wanted:
-                    return found[:wanted]
-                for key, encoded in scan_prefix(self._ledger, COIN + txid):
-                    coin = Coin(encoded)
-                    if sha256(coin.script) == script_hash:
-                        found.append((OutPoint(key[1:]), coin))
-        return found[:wanted]
+        """At most `limit` coins of the script, the newest transaction's first."""
+        self._need_index()
+        height = self._tip.height
+        totals = read_totals(self._ledger, script_hash, height)
+        return list(islice(read_coins(self._ledger, script_hash, totals, height), limit))
 
     def stats(self, script_hash: bytes) -> ScriptStats:
-        """The script's sums: a scan over the blocks that touched it."""
+        """The script's sums."""
         self._need_index()
-        sums = transactions = 0
-        for _, row in scan_prefix(self._ledger, HISTORY + script_hash):
-            sums += int.from_bytes(row[:SUMS_SIZE], "big")
-            transactions += (len(row) - SUMS_SIZE) // HISTORY_ENTRY_SIZE
-        return ScriptStats(
-            transactions,
-            sums >> (FUNDED_SHIFT + COUNT_SHIFT),
-            (sums >> FUNDED_SHIFT) & SATOSHIS_MASK,
-            (sums >> COUNT_SHIFT) & COUNT_MASK,
-            sums & SATOSHIS_MASK,
-        )
-
-
-def _entries_backwards(row: bytes) -> Iterator[tuple[int, Txid]]:
-    """Position and id of each transaction that a row of a script's history lists, the last first."""
-    for start in range(len(row) - HISTORY_ENTRY_SIZE, SUMS_SIZE - 1, -HISTORY_ENTRY_SIZE):
-        entry = row[start : start + HISTORY_ENTRY_SIZE]
-        yield int.from_bytes(entry[:4], "big"), Txid(entry[4:])
+        return decode_sums(read_totals(self._ledger, script_hash, self._tip.height).sums)
 
 
 def coins_of(ledger: Reads) -> Iterator[tuple[OutPoint, Coin]]:

@@ -7,11 +7,14 @@ All integers are big endian here, so that keys sort by them; hashes are in wire 
 | key                              | value                                                    |
 |----------------------------------|----------------------------------------------------------|
 | `m`                              | schema version (4), network id (32)                      |
-| `b` height (4) block hash (32)   | the block's bytes                                        |
+| `b` height (4) block hash (32)   | the block's bytes, in parts                              |
 | `h` height (4) block hash (32)   | its 80-byte header, so that a start need not read bodies |
-| `u` height (4) block hash (32)   | checksum (8), then each coin its inputs spent: size (4), |
-|                                  | coin; nothing else could tell whether these are right    |
+| `u` height (4) block hash (32)   | the coins its inputs spent, in parts, each one under a   |
+|                                  | checksum (8): nothing else could tell whether these are  |
+|                                  | right. A coin is its size (4) and its bytes              |
 | `x` block hash (32)              | why not to build on it: `invalid` or `operator`          |
+
+Of a value in parts (see parts.py) further rows follow the first, their number (2) in the key.
 
 `ledger/`: derived from the best chain's blocks; thrown away and made again when in doubt.
 
@@ -19,24 +22,34 @@ All integers are big endian here, so that keys sort by them; hashes are in wire 
 |----------------------------------|----------------------------------------------------------|
 | `m`                              | schema version (4), network id (32), indexed (1)         |
 | `t`                              | tip: block hash (32), height (4), digest (64)            |
+| `v`                              | the same as `t`, and only until the next commit: the     |
+|                                  | coins were held against the digest, nothing changed since|
 | `c` outpoint (36)                | the coin, as chain/coins.py encodes it                   |
 
 With the index also:
 
 | key                              | value                                                    |
 |----------------------------------|----------------------------------------------------------|
-| `i` txid (32)                    | height, position, offset in the block, size (4 each)     |
+| `i` txid (32)                    | height, position, offset and size in the block, offset   |
+|                                  | and size of the coins it spent in the undo (4 each)      |
 | `s` outpoint (36)                | its spender: txid (32), input index (4), height (4)      |
-| `a` script hash (32) height (4)  | what one block did to a script: sums (32), then for each |
-|                                  | transaction that pays or spends it position (4), txid    |
+| `a` script hash (32) height (4)  | what one block did to a script: sums (36), then position |
+|                                  | (4) and outpoint (36) of each output that pays it, or, of|
+|                                  | transactions that only spend it, txid and `ff ff ff ff`  |
+| `a` script hash, height, `+`     | now and then, what all blocks up to this one did to it:  |
+|                                  | sums (36); then height (4) and number of transactions (4)|
+|                                  | at its latest list                                       |
+| `l` script hash, height          | that list: outpoints (36) among which are all coins that |
+|                                  | the script had after this block, the newest first        |
 
-The sums are four counters in one number: coins paid to the script (4 bytes), their satoshis
-(12), coins spent (4), their satoshis (12). So adding two numbers adds all four, and a script's
-statistics are the sum over its rows: a block's rows depend on nothing but the block and its
-undo, and leaving the block is deleting them. Which coins a script has is no row of its own:
-they are found among the coins of the transactions in its history. Both are a scan of that
-history when somebody asks, which keeps a commit at five rows for a transaction of one input
-and two outputs.
+The sums are five counters in one number: transactions (4 bytes), coins paid to the script (4),
+their satoshis (12), coins spent (4), their satoshis (12). So adding two numbers adds all five.
+
+Five rows then stand for a transaction of one input and two outputs, and leaving a block is
+deleting its rows. That which would have to be changed with each transaction is not kept: a
+script's statistics are the sum over its rows, and its coins are found among those that the rows
+name. What bounds that search are the last two kinds of rows, which summaries.py writes for one
+in so many transactions of a script.
 """
 
 import struct
@@ -46,12 +59,12 @@ from hashlib import blake2b
 from chain.coins import Coin
 from chain.hashes import BlockHash
 from chain.tx import OutPoint
-from node.ports import Tip
+from node.ports import ScriptStats, Tip
 
-BLOCKS_SCHEMA = 1
-"""Another number in the data directory is refused."""
-LEDGER_SCHEMA = 1
-"""Another number asks for `groatd reindex`."""
+BLOCKS_SCHEMA = 2
+"""Of what is written. 1, which had no parts, is read as well; a higher one is refused."""
+LEDGER_SCHEMA = 2
+"""A lower number in the data directory has `ledger/` built anew; a higher one is refused."""
 
 META = b"m"
 BODY = b"b"
@@ -59,30 +72,55 @@ HEADER = b"h"
 UNDO = b"u"
 MARK = b"x"
 TIP = b"t"
+VOUCHED = b"v"
 COIN = b"c"
 LOCATION = b"i"
 SPENDER = b"s"
 HISTORY = b"a"
+COINS_LIST = b"l"
 
+BLOCK_KEY_SIZE = 37
+"""Of a body's, header's or undo's first row."""
 DIGEST_SIZE = 64
 DIGEST_MODULUS = 1 << 8 * DIGEST_SIZE
 _META = struct.Struct(">I32s")
 _TIP = struct.Struct(f">32sI{DIGEST_SIZE}s")
 _CHECKSUM_SIZE = 8
+COIN_HEAD_SIZE = 4
+"""Of a coin in the undo: its size."""
 
-LOCATION_VALUE = struct.Struct(">IIII")
+LOCATION_VALUE = struct.Struct(">IIIIII")
 SPENDER_VALUE = struct.Struct(">32sII")
 
-SUMS_SIZE = 32
-HISTORY_ENTRY_SIZE = 36
-FUNDED_SHIFT = 128
+HISTORY_KEY_SIZE = 37
+"""Of the row of a block; that of a summary is longer."""
+HISTORY_ENTRY_SIZE = 40
+NO_OUTPUT = b"\xff\xff\xff\xff"
+"""In an entry, instead of an output's index: of no transaction, as that could not be so large."""
+SUMMARY_SUFFIX = b"+"
+SUMS_SIZE = 36
+SUMMARY_VALUE = struct.Struct(f">{SUMS_SIZE}sII")
+OUTPOINT_SIZE = 36
+COUNT_BITS = 32
+SATOSHIS_BITS = 96
+SPENT_ONE = 1 << SATOSHIS_BITS
+FUNDED_SHIFT = SATOSHIS_BITS + COUNT_BITS
 """Where the sums' satoshis paid start; satoshis spent start at 0."""
-COUNT_SHIFT = 96
-"""How far above satoshis their count is."""
-SATOSHIS_MASK = (1 << COUNT_SHIFT) - 1
-COUNT_MASK = (1 << 32) - 1
-SPENT_ONE = 1 << COUNT_SHIFT
 FUNDED_ONE = SPENT_ONE << FUNDED_SHIFT
+TX_ONE = 1 << 2 * FUNDED_SHIFT
+_COUNT_MASK = (1 << COUNT_BITS) - 1
+_SATOSHIS_MASK = (1 << SATOSHIS_BITS) - 1
+
+
+def decode_sums(sums: int) -> ScriptStats:
+    """The five counters."""
+    return ScriptStats(
+        sums >> 2 * FUNDED_SHIFT,
+        sums >> FUNDED_SHIFT + SATOSHIS_BITS & _COUNT_MASK,
+        sums >> FUNDED_SHIFT & _SATOSHIS_MASK,
+        sums >> SATOSHIS_BITS & _COUNT_MASK,
+        sums & _SATOSHIS_MASK,
+    )
 
 
 def block_key(prefix: bytes, height: int, block_hash: BlockHash) -> bytes:
@@ -91,8 +129,8 @@ def block_key(prefix: bytes, height: int, block_hash: BlockHash) -> bytes:
 
 
 def split_block_key(key: bytes) -> tuple[int, BlockHash]:
-    """Height and hash of such a key."""
-    return int.from_bytes(key[1:5], "big"), BlockHash(key[5:])
+    """Height and hash of such a key, or of that of one of its parts."""
+    return int.from_bytes(key[1:5], "big"), BlockHash(key[5:BLOCK_KEY_SIZE])
 
 
 def encode_meta(schema: int, network_id: bytes, extra: bytes = b"") -> bytes:
@@ -120,28 +158,31 @@ def decode_tip(record: bytes) -> Tip | None:
     return Tip(BlockHash(block_hash), height, int.from_bytes(digest, "big"))
 
 
-def encode_undo(key: bytes, coins: Iterable[Coin]) -> bytes:
-    """A block's spent coins under a checksum over them and their key."""
-    parts = []
-    for coin in coins:
-        parts.append(len(coin).to_bytes(4, "big"))
-        parts.append(coin)
-    content = b"".join(parts)
-    return _checksum(key, content) + content
+def encode_coins(coins: Iterable[Coin]) -> bytes:
+    """A block's spent coins, each after its size."""
+    return b"".join([part for coin in coins for part in (len(coin).to_bytes(COIN_HEAD_SIZE, "big"), coin)])
 
 
-def decode_undo(key: bytes, record: bytes) -> tuple[Coin, ...] | None:
-    """The coins, or None if these are not the bytes that were written."""
-    content = record[_CHECKSUM_SIZE:]
-    if record[:_CHECKSUM_SIZE] != _checksum(key, content):
-        return None
+def decode_coins(content: bytes) -> tuple[Coin, ...]:
+    """The coins again."""
     coins = []
     start = 0
     while start < len(content):
-        end = start + 4 + int.from_bytes(content[start : start + 4], "big")
-        coins.append(Coin(content[start + 4 : end]))
-        start = end
+        begin = start + COIN_HEAD_SIZE
+        start = begin + int.from_bytes(content[start:begin], "big")
+        coins.append(Coin(content[begin:start]))
     return tuple(coins)
+
+
+def seal(key: bytes, content: bytes) -> bytes:
+    """The content under a checksum over it and its key."""
+    return _checksum(key, content) + content
+
+
+def unseal(key: bytes, record: bytes) -> bytes | None:
+    """The content, or None if these are not the bytes that were sealed."""
+    content = record[_CHECKSUM_SIZE:]
+    return content if record[:_CHECKSUM_SIZE] == _checksum(key, content) else None
 
 
 def _checksum(key: bytes, content: bytes) -> bytes:

@@ -9,13 +9,14 @@ import random
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 
 from chain.block import decode_block
+from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tree import Entry
@@ -27,11 +28,11 @@ from node.ports import Dial, Failed, PeerId, Send, Step
 from node.runtime import TIP, Runtime
 from node.store.opening import open_store
 from node.verifying import VerifierPool, verifier_processes
-from tests.bench.anchors import kernel_connect_s
-from tests.bench.rows import Bench, Row
+from tests.bench.anchors import kernel_rate
+from tests.bench.rows import Bench, Row, seconds
 from tests.bench.workload import Chain, payments_chain
 
-AHEAD_MAX = 16
+AHEAD_MAX = 8
 """Blocks given to the node beyond its tip, as a download does."""
 STALL_S = 120.0
 """A chain that does not come forward for so long is a failure."""
@@ -91,32 +92,43 @@ class LocalNode:
         return self.runtime.call(fn, None)
 
     def connect(self, raws: Sequence[bytes]) -> None:
-        """Give the node these blocks, as a download does, and wait until the last is its tip."""
+        """Give the node blocks on its tip and wait until the last is the new one."""
         goal = self.height
         for raw in raws:
             goal += 1
-            body = examine(decode_block(raw), REGTEST)
             self.await_height(goal - AHEAD_MAX)
-            self.call(lambda node, now, body=body: Step(None, tuple(node.take_block(PEER, body, now))))
+            self.give((raw,))
         self.await_height(goal)
 
-    def await_height(self, height: int) -> Entry:
+    def give(self, raws: Sequence[bytes]) -> None:
+        """Give the node blocks as a download does."""
+        for raw in raws:
+            pool = self.runtime.view.pool
+            known = pool.tx_spending if pool else None
+            body = examine(decode_block(raw, known), REGTEST, pool.wtxids)
+            self.call(lambda node, now, body=body: Step(None, tuple(node.take_block(PEER, body, now))))
+
+    def await_height(self, height: int) -> None:
         """Wait until the tip is that high."""
+        self._await(lambda tip: tip.height >= height)
+
+    def await_tip(self, block_hash: BlockHash) -> None:
+        """Wait until this is the tip."""
+        self._await(lambda tip: tip.hash == block_hash)
+
+    def _await(self, is_reached: Callable[[Entry], bool]) -> None:
         while True:
             self._moved.clear()
-            tip = self.runtime.view.tip
-            if tip.height >= height:
-                return tip
-            assert self._moved.wait(STALL_S), f"no progress at height {tip.height}"
+            if is_reached(self.runtime.view.tip):
+                return
+            assert self._moved.wait(STALL_S), f"no progress at height {self.height}"
 
 
-def connect_s(chain: Chain, *, index: bool) -> float:
-    """Seconds that a fresh node takes for the chain's payments, base left out."""
+def connect_rate(chain: Chain, *, index: bool) -> float:
+    """Payments a second that a fresh node connects; the first block of them is there to warm up."""
     with tempfile.TemporaryDirectory(prefix="groat-bench-") as folder, LocalNode(Path(folder), index=index) as node:
-        node.connect(chain.base)
-        start = perf_counter()
-        node.connect(chain.payments)
-        return perf_counter() - start
+        node.connect((*chain.base, chain.payments[0]))
+        return chain.rate(seconds(lambda: node.connect(chain.payments[1:])))
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -124,10 +136,10 @@ def measure(bench: Bench) -> Iterator[Row]:
     chain = payments_chain(bench.cache, bench.size(50, 8), 1_000)
     found = bench.in_turns(
         {
-            "groat": lambda: chain.txs_count / connect_s(chain, index=False),
-            "Core's kernel, two threads": lambda: chain.txs_count / kernel_connect_s(chain),
-            "groat with indexes": lambda: chain.txs_count / connect_s(chain, index=True),
-            "Core's kernel, one thread": lambda: chain.txs_count / kernel_connect_s(chain, 0),
+            "groat": lambda: connect_rate(chain, index=False),
+            "Core's kernel, two threads": lambda: kernel_rate(chain),
+            "groat with indexes": lambda: connect_rate(chain, index=True),
+            "Core's kernel, one thread": lambda: kernel_rate(chain, 0),
         },
         bench.size(5, 2),
     )

@@ -48,14 +48,21 @@ class Chain:
         """Payments in all."""
         return len(self.payments) * self.per_block
 
+    def rate(self, seconds: float) -> float:
+        """Payments a second, if all blocks of payments but the first took so long."""
+        return (len(self.payments) - 1) * self.per_block / seconds
 
-def payments_chain(cache: Path, blocks: int, per_block: int, name: str = "fresh") -> Chain:
-    """The chain of these sizes, made if it is not in the folder. Chains of another `name` share the
-    base and nothing else."""
-    path = cache / f"payments-{FORMAT}-{name}-{blocks}x{per_block}"
+
+def payments_chain(cache: Path, blocks: int, per_block: int, name: str = "fresh", branch: int = 0) -> Chain:
+    """The chain of these sizes, made if it is not in the folder.
+
+    Chains of another `name` share the base and spend its coins in other payments. Another `branch`
+    has the same base and the same payments in other blocks.
+    """
+    path = cache / f"payments-{FORMAT}-{name}-{branch}-{blocks}x{per_block}"
     if path.exists():
         return _read(path)
-    maker = _Maker(blocks, per_block, name)
+    maker = _Maker(blocks, per_block, name, branch)
     chain = Chain(tuple(maker.base()), tuple(maker.payments()), per_block)
     partial = path.with_suffix(".partial")
     cache.mkdir(parents=True, exist_ok=True)
@@ -86,9 +93,9 @@ class _Key:
 
 
 class _Maker:
-    def __init__(self, blocks: int, per_block: int, name: str) -> None:
+    def __init__(self, blocks: int, per_block: int, name: str, branch: int) -> None:
         self._engine = default_engine()
-        self._blocks, self._per_block, self._name = blocks, per_block, name
+        self._blocks, self._per_block, self._name, self._branch = blocks, per_block, name, branch
         self._keys = [_Key(self._engine, number) for number in range(KEYS_COUNT)]
         self._tree = BlockTree(REGTEST)
         self._tip = self._tree.genesis
@@ -131,7 +138,7 @@ class _Maker:
                 outputs = (TxOut(COIN_SAT // 2, paid), TxOut(COIN_SAT // 2 - FEE_SAT, key.script))
                 txs.append(self._spend(fan, 1, index, key, outputs))
                 number += 1
-            yield self._mine(txs, FEE_SAT * self._per_block).raw
+            yield self._mine(txs, FEE_SAT * self._per_block, self._branch).raw
 
     def _spend(
         self, source: Tx, height: int, index: int, key: _Key, outputs: tuple[TxOut, ...], is_coinbase: bool = False

@@ -26,7 +26,7 @@ from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, sha256d, to_hex
 from chain.params import GENESIS, Params
 from chain.pow import check_pow
-from chain.tx import NULL_OUTPOINT, TxIn, TxOut, decode_tx, make_tx
+from chain.tx import NULL_OUTPOINT, TxIn, TxOut, decode_tx, make_tx, outpoint
 from tests.chain.strategies import BLOCKS
 
 MAINNET = Params("mainnet", 0x1D00FFFF, 210_000, 7200, False, None)
@@ -120,6 +120,31 @@ def test_truncations_and_trailing_bytes_are_malformed(block: Block, draw: st.Dat
         with pytest.raises(Invalid) as refused:
             decode_block(raw)
         assert refused.value.code is Reject.MALFORMED
+
+
+def test_what_is_known_is_not_decoded_again() -> None:
+    """Known are: the second payment with other witnesses, the third as it is; the rest is new."""
+    payments = [
+        make_tx(2, (TxIn(outpoint(GENESIS.txs[0].txid, n), b"", 0, (b"%d" % n,)),), (TxOut(n, b"\x51"),), 0)
+        for n in range(4)
+    ]
+    spent = payments[1].inputs[0].outpoint
+    resigned = make_tx(2, (TxIn(spent, b"", 0, (b"else",)),), payments[1].outputs, 0)
+    block = make_block(GENESIS.header, (GENESIS.txs[0], *payments))
+    asked = {tx.inputs[0].outpoint: tx for tx in (resigned, payments[2])}
+    decoded = decode_block(block.raw, asked.get)
+    assert decoded == block
+    assert [tx is known for tx, known in zip(decoded.txs, block.txs, strict=True)] == [False, False, False, True, False]
+
+
+@given(BLOCKS, st.data())
+def test_knowing_a_transaction_changes_nothing(block: Block, draw: st.DataObject) -> None:
+    """Whatever the lookup says, a block decodes to what it decodes to without it."""
+    guess = draw.draw(st.sampled_from((*block.txs, None)))
+    assert decode_block(block.raw, lambda _: guess) == block
+    cut = block.raw[: draw.draw(st.integers(0, len(block.raw) - 1))]
+    with pytest.raises(Invalid):
+        decode_block(cut, lambda _: guess)
 
 
 @pytest.mark.parametrize("size", [0, 79, 81])

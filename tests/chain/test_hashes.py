@@ -1,12 +1,16 @@
 """Hash functions against published vectors and against OpenSSL."""
 
 import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.hashes import from_hex, hash160, sha256, sha256d, tagged_hash, to_hex
+from chain.hashes import from_hex, hash160, sha256, sha256d, sha256d_with_hashlib, tagged_hash, to_hex
 from chain.ripemd160 import ripemd160
 
 # homes.esat.kuleuven.be/~bosselae/ripemd160.html, "RIPEMD-160: test values"
@@ -45,6 +49,37 @@ def test_double_sha256() -> None:
     # Bitcoin wiki, "Protocol documentation", hashes: "hello".
     assert sha256(b"hello").hex() == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert sha256d(b"hello").hex() == "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
+
+
+def test_double_sha256_of_every_length_around_its_blocks() -> None:
+    for size in range(4 * 64 + 2):
+        message = bytes(range(256))[:size] + bytes(max(0, size - 256))
+        assert sha256d(message) == sha256d_with_hashlib(message), size
+
+
+@given(st.binary(max_size=5000))
+def test_double_sha256_is_hashlibs(message: bytes) -> None:
+    assert sha256d(message) == hashlib.sha256(hashlib.sha256(message).digest()).digest()
+    assert sha256d(memoryview(message)) == sha256d(message)
+
+
+@pytest.mark.parametrize("message", [None, 1, "text", [1, 2]])
+def test_double_sha256_is_of_bytes_alone(message: Any) -> None:
+    with pytest.raises(TypeError):
+        sha256d(message)
+
+
+def test_double_sha256_where_nothing_was_compiled() -> None:
+    code = """
+import sys
+sys.modules["chain._sha256d"] = None
+from chain.hashes import sha256d, sha256d_with_hashlib
+assert sha256d is sha256d_with_hashlib
+print(sha256d(b"hello").hex())
+"""
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
 
 
 def test_tagged_hash_is_bip340s() -> None:

@@ -1,13 +1,14 @@
 """The tree of headers: ancestors, paths, median times, work, and the difficulty's schedule."""
 
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.block import Header, make_header
+from chain.block import Header, decode_header, make_header
 from chain.hashes import BlockHash
 from chain.params import GENESIS, REGTEST, Asert, Params, devnet
 from chain.pow import next_bits
@@ -134,12 +135,54 @@ def test_invalid_branches_are_never_best(made: tuple[BlockTree, list[Entry]], dr
     for entry in entries:
         assert entry.invalid == (bad in line(entry))
     good = [entry for entry in entries if not entry.invalid]
-    assert tree.best_header in good
-    assert tree.best_header.chainwork == max(entry.chainwork for entry in good)
+    most = max(entry.chainwork for entry in good)
+    assert tree.best_header is next(entry for entry in good if entry.chainwork == most)
     late = tree.add(header_on(bad, T0 + 300, nonce=999))
     assert late.invalid
     tree.set_invalid(bad, False)
     assert not any(entry.invalid for entry in [*entries, late])
+
+
+def test_what_is_known_to_be_invalid_is_never_best() -> None:
+    tree = BlockTree(REGTEST)
+    bad = tree.add(header_on(tree.genesis, T0 + 1), invalid=True)
+    late = tree.add(header_on(bad, T0 + 2))
+    assert late.invalid
+    assert tree.best_header is tree.genesis
+    tree.set_invalid(bad, False)
+    assert tree.best_header is late
+
+
+@given(trees())
+def test_children_in_the_order_in_which_they_came(made: tuple[BlockTree, list[Entry]]) -> None:
+    tree, entries = made
+    for entry in entries:
+        assert entry.children == [child for child in entries if child.parent is entry]
+        assert set(tree.branch(entry)) == {other for other in entries if entry in line(other)}
+
+
+@pytest.mark.parametrize("version", [4, 0x2000_0000, -(2**31), -1])
+def test_headers_come_back_as_they_went_in(version: int) -> None:
+    tree = BlockTree(REGTEST)
+    header = make_header(version, tree.genesis.hash, bytes(range(32)), 2**32 - 1, EASY, 2**32 - 2)
+    assert tree.add(header).header == header == decode_header(header.raw)
+    assert tree.genesis.header == GENESIS.header
+
+
+def test_a_header_takes_little_memory() -> None:
+    """Of every block ever seen a node keeps an entry for as long as it runs."""
+    count = 2_000
+    source = BlockTree(REGTEST)
+    raws = b"".join(entry.raw for entry in spaced(source, source.genesis, count))
+    tree = BlockTree(REGTEST)
+    tracemalloc.start()
+    try:
+        for start in range(0, len(raws), 80):
+            tree.add(decode_header(raws[start : start + 80]))
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken / count < 560
 
 
 @given(st.integers(0, 400))

@@ -5,9 +5,10 @@ proof of work, for nobody here asks for it.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from chain.block import Block, make_block, make_header
-from chain.coins import Coin, CoinsDelta
+from chain.coins import Coin, CoinLookup, CoinsDelta
 from chain.connect import Context, block_delta
 from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, sha256
@@ -15,10 +16,13 @@ from chain.script import p2tr_script, p2wpkh_script
 from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint, outpoint_index, outpoint_txid
 from node.mempool import Added, Mempool
 from node.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
+from node.pool import scripts
 from node.pool.entry import Entry, Totals, memory_usage
 from node.pool.inputs import check_ready
 from node.pool.staging import Staged
-from node.pool.tipchange import TipChange
+from node.pool.tipchange import TipChange, coins_at_new_tip
+from node.pool.view import MempoolView
+from node.ports import Change
 
 NOW = 1_700_000_000.0
 SPACING_S = 600
@@ -57,6 +61,7 @@ class PoolLab:
         """Of every output that this lab has made, in satoshis."""
         self.now = NOW
         self.chain: list[tuple[Block, CoinsDelta]] = []
+        self._undo: dict[BlockHash, tuple[Coin, ...]] = {}
         self._serial = 0
 
     # --- the chain -------------------------------------------------------------------------------
@@ -99,14 +104,20 @@ class PoolLab:
         """Disconnect that many blocks, connect blocks with these transactions, tell the pool."""
         left = [self._disconnect() for _ in range(leave)]
         joined = [self._connect(txs) for txs in bodies]
-        disconnected = [tx for block in reversed(left) for tx in block.txs]
-        return self.pool.on_tip_change(disconnected, joined, self.coins.get, self.context, self.now)
+        disconnected = [tx for change in reversed(left) for tx in change.block.txs]
+        lookup: CoinLookup = self.coins.get
+        if left:
+            lookup = coins_at_new_tip(lookup, left, joined)
+            points = {i.outpoint for change in (*left, *joined) for tx in change.block.txs for i in tx.inputs}
+            assert {point: lookup(point) for point in points} == {point: self.coins.get(point) for point in points}
+        connected = [change.block for change in joined]
+        return self.pool.on_tip_change(disconnected, connected, lookup, self.context, self.now)
 
     def mine(self, *txs: Tx) -> TipChange:
         """One more block."""
         return self.move(0, txs)
 
-    def _connect(self, txs: Sequence[Tx]) -> Block:
+    def _connect(self, txs: Sequence[Tx]) -> Change:
         block = self.block(txs, self.height + 1)
         made_here = {point for tx in txs for point in outputs_of(tx)}
         spent = [self.coins.get(i.outpoint) for tx in txs for i in tx.inputs]
@@ -115,12 +126,14 @@ class PoolLab:
         delta = block_delta(block, self.height + 1, undo)
         self._apply(delta)
         self.chain.append((block, delta))
-        return block
+        self._undo[block.hash] = tuple(undo)
+        return Change(block, self.height, tuple(undo))
 
-    def _disconnect(self) -> Block:
+    def _disconnect(self) -> Change:
+        height = self.height
         block, delta = self.chain.pop()
         self._apply(delta.inverse())
-        return block
+        return Change(block, height, self._undo[block.hash])
 
     def _apply(self, delta: CoinsDelta) -> None:
         for point in delta.spent:
@@ -194,11 +207,14 @@ class PoolLab:
         """The pool is what its definition says, all sums and indexes recomputed from scratch."""
         view = self.pool.view()
         entries = view.entries
-        spenders = [(i.outpoint, txid) for txid, entry in entries.items() for i in entry.tx.inputs]
+        spenders = [(i.outpoint, entry.tx) for entry in entries.values() for i in entry.tx.inputs]
         assert len(dict(spenders)) == len(spenders), "two transactions spend one coin"
-        assert view.spenders == dict(spenders)
+        assert self.pool._graph.entries == entries
+        assert self.pool._graph.spenders == dict(spenders)
+        assert {point: view.tx_spending(point) for point in dict(spenders)} == dict(spenders)
         assert view.wtxids == {entry.tx.wtxid: txid for txid, entry in entries.items()}
-        assert view.scripts == scripts_of(entries.values())
+        assert script_contents(view) == scripts_of(entries.values())
+        self.check_script_index()
         assert view.totals == total_of(entries.values())
         assert view.usage == sum(entry.usage for entry in entries.values()) <= self.pool.usage_max_bytes
         children: dict[Txid, set[Txid]] = {}
@@ -217,6 +233,14 @@ class PoolLab:
             assert entry.descendants == total_of([entry, *after])
             assert view.descendants(entry) == after
             assert view.ancestors(entry) == [entries[other] for other in entries if other in ancestors[txid]]
+
+    def check_script_index(self) -> None:
+        """What it holds beyond the pool is bounded."""
+        index = self.pool.view().scripts
+        places = sum(len(held) if isinstance(held, list) else 1 for held in index._rows.values())
+        live = sum(len(entry.tx.inputs) + len(entry.tx.outputs) for entry in self.pool.view().entries.values())
+        assert index._live == live
+        assert places <= live + index._stale <= 2 * live + scripts.STALE_SLACK
 
     def _check_entry(self, entry: Entry, entries: dict[Txid, Entry], ancestors: dict[Txid, set[Txid]]) -> None:
         tx = entry.tx
@@ -245,10 +269,27 @@ def total_of(entries: Iterable[Entry]) -> Totals:
     return Totals(len(held), sum(entry.vsize for entry in held), sum(entry.fee for entry in held))
 
 
-def scripts_of(entries: Iterable[Entry]) -> dict[bytes, dict[Txid, None]]:
+def scripts_of(entries: Iterable[Entry]) -> dict[bytes, set[Txid]]:
     """The index by script, the slow way."""
-    found: dict[bytes, dict[Txid, None]] = {}
+    found: dict[bytes, set[Txid]] = {}
     for entry in entries:
         for lock in [*(output.script for output in entry.tx.outputs), *(coin.script for coin in entry.spent)]:
-            found.setdefault(sha256(lock), {})[entry.tx.txid] = None
+            found.setdefault(sha256(lock), set()).add(entry.tx.txid)
     return found
+
+
+def contents(view: MempoolView) -> tuple[Any, ...]:
+    """All that a reader could see in this view, copied."""
+    entries = view.entries
+    assert {txid: view.entry(txid) for txid in entries} == entries
+    asked = (view.entry(txid) for txid in tuple(view.wtxids.values()))
+    assert all(entry is None or entries[entry.txid] == entry for entry in asked)
+    spent = {point: tx for point in tuple(view._spenders) if (tx := view.tx_spending(point))}
+    spent |= {i.outpoint: view.tx_spending(i.outpoint) for entry in entries.values() for i in entry.tx.inputs}
+    return list(entries.values()), spent, script_contents(view), len(view), view.totals, view.usage
+
+
+def script_contents(view: MempoolView) -> dict[bytes, set[Txid]]:
+    """The index by script, as a reader of this view sees it."""
+    seen = {script_hash: view.script_entries(script_hash) for script_hash in tuple(view.scripts._rows)}
+    return {script_hash: {entry.txid for entry in found} for script_hash, found in seen.items() if found}

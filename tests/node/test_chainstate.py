@@ -196,6 +196,49 @@ def test_invalidate_and_reconsider(desk: Desk, lab: Lab) -> None:
     assert Desk(desk.disk).chain.tip.hash == blocks[-1].hash
 
 
+def test_marks_rule_out_their_branches_at_a_start(desk: Desk, lab: Lab) -> None:
+    r"""
+    ::
+
+        base --- a1 (ruled out) --- a2 --- a3 (ruled out)
+            \--- b1 --- b2
+    """
+    a, b = branch(lab, 3), branch(lab, 2)
+    desk.give(*a)
+    for block in (a[2], a[0]):
+        desk.chain.invalidate(desk.chain.tree.get(block.hash))
+    desk.settle()
+    desk.give(*b)
+    chain = Desk(desk.disk).chain
+    assert [block.hash for block in (*a, *b) if chain.tree.get(block.hash).invalid] == [block.hash for block in a]
+    assert chain.tip.hash == chain.best.hash == chain.tree.best_header.hash == b[-1].hash
+    assert chain.settled
+    chain.reconsider(chain.tree.get(a[2].hash))
+    assert chain.best.hash == a[-1].hash
+
+
+def test_what_was_followed_before_a_stop_counts_as_first_seen(desk: Desk, lab: Lab) -> None:
+    r"""
+    ::
+
+        base --- a (followed)
+            \--- b --- b2 (ruled out later)
+            \--- c
+    """
+    forks = [lab.copy() for _ in range(3)]
+    siblings = [(fork.mine((), extra_nonce=100 + number), fork) for number, fork in enumerate(forks)]
+    # Stored headers are read in this order: without a memory of what was followed, c would be it.
+    (c, _), (b, on_b), (a, _) = sorted(siblings, key=lambda pair: pair[0].hash)
+    desk.give(a, b, c)
+    again = Desk(desk.disk)
+    b2 = on_b.mine((), extra_nonce=200)
+    again.give(b2)
+    assert again.tip == b2.hash
+    again.chain.invalidate(again.chain.tree.get(b2.hash))
+    again.settle()
+    assert again.tip == a.hash
+
+
 def test_steps_overlap_but_commit_in_order(lab: Lab) -> None:
     desk = Desk()
     for block in lab.blocks:
@@ -205,7 +248,7 @@ def test_steps_overlap_but_commit_in_order(lab: Lab) -> None:
     assert second is not None
     assert desk.chain.advance() is None
     assert desk.chain.verified(second.token, None) == []
-    assert [change.new for change in desk.chain.verified(first.token, None)] == [first.target, second.target]
+    assert [change.new for change in desk.chain.verified(first.token, None)] == [first.move.target, second.move.target]
     assert desk.chain.verified(first.token, 0) == []
     desk.settle()
     assert desk.tip == lab.blocks[-1].hash
@@ -222,5 +265,110 @@ def test_a_failed_step_takes_the_next_with_it(lab: Lab) -> None:
     desk.chain.verified(first.token, 0)  # whatever it is, the last block that had a part in it is guilty
     assert desk.chain.verified(second.token, None) == []
     desk.settle()
-    assert desk.tip == lab.blocks[len(first.enter) - 2].hash
+    assert desk.tip == lab.blocks[len(first.move.entered) - 2].hash
+    assert desk.is_whole()
+
+
+# --- reorganisations in slices ---------------------------------------------------------------
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second transaction begins a slice."""
+    monkeypatch.setattr("node.moves.SLICE_TXS_MAX", 2)
+
+
+def payments(lab: Lab, count: int) -> list[Tx]:
+    return [pay(lab.take(), fee=1000 + number) for number in range(count)]
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_a_deep_reorganisation_is_cut_into_slices_and_committed_once(desk: Desk, lab: Lab) -> None:
+    r"""
+    ::
+
+        base --- a1 --- a2 --- a3            two payments each
+            \--- b1 --- b2 --- b3 --- b4     the payments of a3, a2, others, none
+    """
+    spends = payments(lab, 8)
+    on_a, on_b = lab.copy(), lab.copy()
+    a = [on_a.mine(spends[at : at + 2], extra_nonce=1) for at in (0, 2, 4)]
+    b = [on_b.mine(txs, extra_nonce=2) for txs in (spends[4:6], spends[2:4], spends[6:8], [])]
+    desk.give(*a, *b[:3])
+    desk.changes.clear()
+    desk.chain.submit_block(examine(b[3], REGTEST), NOW + 10_000, sync=True)
+    seen: list[tuple[int, int]] = []
+    while (cut := desk.chain.advance()) is not None:
+        seen.append((len(cut.owners), len(cut.checks)))
+        assert desk.chain.tip.hash == a[-1].hash, "nothing is committed before the whole is verified"
+        desk.changes += desk.chain.verified(cut.token, ENGINE.first_failure(b"".join(cut.checks)))
+    # Three slices down, four up; what the left branch held is not verified again.
+    assert seen == [(0, 0), (0, 0), (0, 0), (1, 0), (1, 0), (1, 2), (1, 0)]
+    [change] = desk.changes
+    assert [c.block.hash for c in change.disconnected] == [block.hash for block in a[::-1]]
+    assert [c.block.hash for c in change.connected] == [block.hash for block in b]
+    assert desk.is_whole()
+    assert recompute_digest(desk.store) == fresh([*lab.blocks, *b]).store.tip().digest
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_a_reorganisation_that_fails_half_way_leaves_all_as_it_was(desk: Desk, lab: Lab) -> None:
+    r"""
+    ::
+
+        base --- a1 --- a2
+            \--- b1 --- b2 (wrong signature) --- b3
+    """
+    spends = payments(lab, 6)
+    on_a, on_b = lab.copy(), lab.copy()
+    a = [on_a.mine(spends[at : at + 2], extra_nonce=1) for at in (0, 2)]
+    signature, key = spends[5].inputs[0].witness
+    forged = with_input(spends[5], witness=(signature[:-2] + bytes((signature[-2] ^ 1,)) + signature[-1:], key))
+    b1 = on_b.mine(spends[:2], extra_nonce=2)
+    b2 = on_b.candidate([spends[4], forged], extra_nonce=2)
+    on_b.tip = on_b.tree.add(b2.header)
+    b3 = on_b.candidate([], extra_nonce=2)
+    desk.give(*a)
+    digest = desk.store.tip().digest
+    desk.give(b1, b2, b3)
+    assert desk.tip == a[-1].hash
+    assert desk.store.tip().digest == digest
+    assert desk.chain.failure(b2.hash).code is Reject.SCRIPT_VERIFY
+    assert desk.chain.tree.get(b3.hash).invalid
+    assert not desk.chain.tree.get(b1.hash).invalid
+    assert desk.is_whole()
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_a_changed_witness_of_a_known_payment_is_verified(desk: Desk, lab: Lab) -> None:
+    """The other branch holds the payment of this one with a wrong signature: same txid, other bytes."""
+    [spend] = payments(lab, 1)
+    on_a, on_b = lab.copy(), lab.copy()
+    a = on_a.mine([spend], extra_nonce=1)
+    signature, key = spend.inputs[0].witness
+    forged = with_input(spend, witness=(signature[:-2] + bytes((signature[-2] ^ 1,)) + signature[-1:], key))
+    assert forged.txid == spend.txid
+    b1 = on_b.candidate([forged], extra_nonce=2)
+    on_b.tip = on_b.tree.add(b1.header)
+    desk.give(a, b1, on_b.candidate([], extra_nonce=2))
+    assert desk.tip == a.hash
+    assert desk.chain.failure(b1.hash).code is Reject.SCRIPT_VERIFY
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_invalidating_a_block_of_a_reorganisation_under_way_ends_it(desk: Desk, lab: Lab) -> None:
+    spends = payments(lab, 4)
+    on_a, on_b = lab.copy(), lab.copy()
+    a = [on_a.mine(spends[:2], extra_nonce=1)]
+    b = [on_b.mine(txs, extra_nonce=2) for txs in (spends[2:4], [])]
+    desk.give(*a, b[0])
+    desk.chain.submit_block(examine(b[1], REGTEST), NOW + 10_000, sync=True)
+    down, up = desk.chain.advance(), desk.chain.advance()
+    assert down is not None
+    assert up is not None
+    desk.chain.invalidate(desk.chain.tree.get(b[1].hash))
+    assert desk.chain.verified(down.token, None) == []
+    assert desk.chain.verified(up.token, None) == []
+    desk.settle()
+    assert desk.tip == a[0].hash
     assert desk.is_whole()

@@ -8,32 +8,37 @@ from typing import Any
 import pytest
 
 from chain.hashes import BlockHash
+from node.api.answers import Answer as HttpAnswer
+from node.api.answers import Request
 from node.api.serve import Listener, Site
-from node.courier import BULK_MAX, DIALS_MAX, URGENT_MAX, Courier
+from node.courier import BLOCKS_LANE_MAX, BLOCKS_THREADS, BULK_MAX, DIALS_MAX, URGENT_MAX, Courier
 from node.peers.messages import (
     Announce,
+    Blocks,
     GetAddresses,
-    GetBlock,
+    GetBlocks,
     GetHeaders,
+    GetTxs,
     Message,
-    NotFound,
     Ok,
     Reason,
     Refusal,
+    Txs,
 )
 from node.peers.protocol import encode
 from node.ports import Answer, Dial, Endpoint, Failed, Link, PeerId, Send
 from tests.node.processes import eventually
 
 ALICE, BOB = PeerId(b"a" * 20), PeerId(b"b" * 20)
-BLOCK = GetBlock(BlockHash(bytes(32)))
+BLOCK, NO_BLOCK = GetBlocks((BlockHash(bytes(32)),)), Blocks((b"",))
+BULK, NO_TXS = GetTxs(), Txs(())
 
 
 class FakePeer:
     """A P2P listener whose answers the test decides, route by route."""
 
     def __init__(self) -> None:
-        self.replies: dict[str, tuple[str, bytes]] = {}
+        self.replies: dict[str, tuple[int, bytes]] = {}
         self.gates: dict[str, threading.Event] = {}
         self.seen: list[tuple[str, str]] = []
         """(route, session token) of the requests, in order."""
@@ -43,17 +48,15 @@ class FakePeer:
         self._thread = threading.Thread(target=self._listener.run, daemon=True)
         self._thread.start()
 
-    def _app(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        name = environ["PATH_INFO"].removeprefix("/p2p/")
-        environ["wsgi.input"].read()
-        self.seen.append((name, environ.get("HTTP_GROAT_SESSION", "")))
+    def _app(self, request: Request) -> HttpAnswer:
+        name = request.path.removeprefix("/p2p/")
+        self.seen.append((name, request.header("GROAT_SESSION")))
         if name in self.gates:
             self.gates[name].wait(10)
-        status, body = self.replies.get(name, ("404 Not Found", b"no"))
-        start_response(status, [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(body)))])
-        return [body]
+        status, body = self.replies.get(name, (404, b"no"))
+        return HttpAnswer(status, body, "application/octet-stream")
 
-    def says(self, name: str, message: Message, status: str = "200 OK") -> None:
+    def says(self, name: str, message: Message, status: int = 200) -> None:
         self.replies[name] = status, encode(message)
 
     def stop(self) -> None:
@@ -71,11 +74,15 @@ class World:
         self.delivered: list[tuple[PeerId | None, Answer]] = []
         self.now = 1000.0
         self.threads: list[threading.Thread] = []
+        self.busy: threading.Event | None = None
+        """Holds up who prepares a reply."""
         self.courier = Courier(self.prepare, self.deliver, self.spawn, lambda: self.now)
         self._number = 0
 
     def prepare(self, reply: Any) -> Any:
-        return f"prepared {reply}" if isinstance(reply, NotFound) else reply
+        if self.busy:
+            self.busy.wait(10)
+        return f"prepared {reply}" if isinstance(reply, Blocks) else reply
 
     def deliver(self, peer: PeerId | None, answer: Answer) -> None:
         self.delivered.append((peer, answer))
@@ -127,13 +134,13 @@ def test_brings_back_the_decoded_reply(world: World, bob: FakePeer) -> None:
 
 
 def test_prepares_replies_before_the_core_has_them(world: World, bob: FakePeer) -> None:
-    bob.says("block", NotFound())
+    bob.says("blocks", NO_BLOCK)
     world.send(bob, BLOCK)
-    assert world.await_answers(1) == [(ALICE, Answer(1, f"prepared {NotFound()}"))]
+    assert world.await_answers(1) == [(ALICE, Answer(1, f"prepared {NO_BLOCK}"))]
 
 
 def test_a_greeting_has_no_session(world: World, bob: FakePeer) -> None:
-    bob.says("addresses", Refusal(Reason.SELF), "403 Forbidden")
+    bob.says("addresses", Refusal(Reason.SELF), 403)
     assert world.dial(bob.endpoint, GetAddresses()) is None
     assert world.await_answers(1) == [(None, Answer(1, Refusal(Reason.SELF)))]
     assert bob.seen == [("addresses", "")]
@@ -147,40 +154,68 @@ def test_nobody_there(world: World) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "outcome"),
     [
-        ("401 Unauthorized", encode(Refusal(Reason.NO_SESSION)), Refusal(Reason.NO_SESSION)),
-        ("200 OK", encode(Refusal(Reason.BUSY)), Refusal(Reason.BUSY)),
-        ("503 Busy", b"come again", Failed("status 503")),
-        ("500 Oops", encode(Ok()), Failed("status 500")),
-        ("204 No Content", b"", Failed("status 204")),
+        (401, encode(Refusal(Reason.NO_SESSION)), Refusal(Reason.NO_SESSION)),
+        (200, encode(Refusal(Reason.BUSY)), Refusal(Reason.BUSY)),
+        (503, b"come again", Failed("status 503")),
+        (500, encode(Ok()), Failed("status 500")),
+        (204, b"", Failed("status 204")),
     ],
 )
 def test_answers_with_a_status(
-    world: World, bob: FakePeer, status: str, body: bytes, outcome: Refusal | Failed
+    world: World, bob: FakePeer, status: int, body: bytes, outcome: Refusal | Failed
 ) -> None:
     bob.replies["announce"] = status, body
     world.send(bob, Announce(()))
     assert world.await_answers(1) == [(ALICE, Answer(1, outcome))]
 
 
-@pytest.mark.parametrize("body", [b"", b"junk", encode(NotFound()), encode(Ok()) + b"\x00"])
+@pytest.mark.parametrize("body", [b"", b"junk", encode(NO_BLOCK), encode(Ok()) + b"\x00"])
 def test_what_breaks_the_protocol_is_an_offence(world: World, bob: FakePeer, body: bytes) -> None:
-    bob.replies["announce"] = "200 OK", body
+    bob.replies["announce"] = 200, body
     world.send(bob, Announce(()))
     [(_, answer)] = world.await_answers(1)
     assert isinstance(answer.message, Failed)
     assert answer.message.offence
 
 
-def test_announcements_overtake_blocks(world: World, bob: FakePeer) -> None:
-    bob.gates["block"] = threading.Event()
-    bob.says("block", NotFound())
+def test_announcements_overtake_blocks_and_transactions(world: World, bob: FakePeer) -> None:
+    bob.gates["blocks"] = bob.gates["gettxs"] = threading.Event()
+    bob.says("blocks", NO_BLOCK)
+    bob.says("gettxs", NO_TXS)
     bob.says("announce", Ok())
     for _ in range(3):
         world.send(bob, BLOCK)
+        world.send(bob, BULK)
     world.send(bob, Announce(()))
-    assert world.await_answers(1) == [(ALICE, Answer(4, Ok()))]
-    bob.gates["block"].set()
-    assert [answer.request_id for _, answer in world.await_answers(4)] == [4, 1, 2, 3]
+    assert world.await_answers(1) == [(ALICE, Answer(7, Ok()))]
+    bob.gates["blocks"].set()
+    assert sorted(answer.request_id for _, answer in world.await_answers(7)) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_transactions_do_not_wait_for_blocks_and_keep_their_order(world: World, bob: FakePeer) -> None:
+    bob.gates["blocks"] = threading.Event()
+    bob.says("blocks", NO_BLOCK)
+    bob.says("gettxs", NO_TXS)
+    for _ in range(BLOCKS_THREADS + 1):
+        world.send(bob, BLOCK)
+    for _ in range(5):
+        world.send(bob, BULK)
+    ids = [answer.request_id for _, answer in world.await_answers(5)]
+    assert ids == list(range(BLOCKS_THREADS + 2, BLOCKS_THREADS + 7))
+
+
+def test_the_next_blocks_travel_while_the_last_are_worked_on(world: World, bob: FakePeer) -> None:
+    """While the first answer is being prepared, the next request is under way; not all of them."""
+    bob.says("blocks", NO_BLOCK)
+    busy = world.busy = threading.Event()
+    for _ in range(6):
+        world.send(bob, BLOCK)
+    eventually(lambda: len(bob.seen) == BLOCKS_THREADS > 1, "the next request came")
+    time.sleep(0.05)
+    assert len(bob.seen) == BLOCKS_THREADS
+    assert not world.delivered
+    busy.set()
+    world.await_answers(6)
 
 
 def test_a_peer_that_does_not_answer_holds_up_nobody_else(world: World, bob: FakePeer) -> None:
@@ -193,13 +228,19 @@ def test_a_peer_that_does_not_answer_holds_up_nobody_else(world: World, bob: Fak
 
 
 @pytest.mark.parametrize(
-    ("message", "name", "most"), [(Announce(()), "announce", URGENT_MAX), (BLOCK, "block", BULK_MAX)]
+    ("message", "name", "threads", "most"),
+    [
+        (Announce(()), "announce", 1, URGENT_MAX),
+        (BLOCK, "blocks", BLOCKS_THREADS, BLOCKS_LANE_MAX),
+        (BULK, "gettxs", 1, BULK_MAX),
+    ],
 )
-def test_lanes_are_bounded(world: World, bob: FakePeer, message: Message, name: str, most: int) -> None:
+def test_lanes_are_bounded(world: World, bob: FakePeer, message: Message, name: str, threads: int, most: int) -> None:
     bob.gates[name] = threading.Event()
-    bob.says(name, NotFound() if message is BLOCK else Ok())
-    world.send(bob, message)
-    eventually(lambda: bool(bob.seen), "the first is under way")
+    bob.says(name, {"announce": Ok(), "blocks": NO_BLOCK, "gettxs": NO_TXS}[name])
+    for _ in range(threads):
+        world.send(bob, message)
+    eventually(lambda: len(bob.seen) == threads, "the first are under way")
     assert [world.send(bob, message) for _ in range(most)] == [None] * most
     assert world.send(bob, message) == Failed("too many requests wait for this peer")
     assert world.send(bob, message, BOB) is None
@@ -213,37 +254,37 @@ def test_greetings_are_bounded(world: World, bob: FakePeer) -> None:
 
 
 def test_what_waited_too_long_is_not_sent(world: World, bob: FakePeer) -> None:
-    bob.gates["block"] = threading.Event()
-    bob.says("block", NotFound())
-    world.send(bob, BLOCK, timeout_s=60)
+    bob.gates["gettxs"] = threading.Event()
+    bob.says("gettxs", NO_TXS)
+    world.send(bob, BULK, timeout_s=60)
     eventually(lambda: bool(bob.seen), "the first is under way")
-    world.send(bob, BLOCK, timeout_s=5)
+    world.send(bob, BULK, timeout_s=5)
     world.now += 6
-    bob.gates["block"].set()
+    bob.gates["gettxs"].set()
     assert world.await_answers(2)[1] == (ALICE, Answer(2, Failed("timed out in the queue")))
     assert len(bob.seen) == 1
 
 
 def test_close_forgets_what_waits_and_ends_the_threads(world: World, bob: FakePeer) -> None:
-    bob.gates["block"] = threading.Event()
-    bob.says("block", NotFound())
+    bob.gates["gettxs"] = threading.Event()
+    bob.says("gettxs", NO_TXS)
     for _ in range(5):
-        world.send(bob, BLOCK)
+        world.send(bob, BULK)
     eventually(lambda: bool(bob.seen), "the first is under way")
     world.courier.close(ALICE)
-    bob.gates["block"].set()
+    bob.gates["gettxs"].set()
     for thread in world.threads:
         thread.join(10)
         assert not thread.is_alive()
     assert [answer.request_id for _, answer in world.delivered] == [1]
     assert len(bob.seen) == 1
     world.courier.close(ALICE)
-    world.send(bob, BLOCK)
+    world.send(bob, BULK)
     assert world.await_answers(2)[1][1].request_id == 6
 
 
 def test_time_left_is_the_requests_deadline(world: World, bob: FakePeer) -> None:
-    bob.gates["block"] = threading.Event()
+    bob.gates["blocks"] = threading.Event()
     start = time.monotonic()
     world.send(bob, BLOCK, timeout_s=0.3)
     assert world.await_answers(1) == [(ALICE, Answer(1, Failed("timed out")))]

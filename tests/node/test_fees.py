@@ -142,7 +142,7 @@ def test_relatives_teach_nothing() -> None:
         with_child.tx = parent.tx  # type: ignore[misc]  # as it is when it is mined
         estimator.connected(height + 1, [with_child, child])
     assert estimator.estimate(25) is None
-    assert not estimator._waiting
+    assert not estimator._followed
     assert not any(bucket.waiting for bucket in estimator._buckets)
 
 

@@ -1,20 +1,23 @@
 """Entering the pool, and what its readers see."""
 
+from collections.abc import Callable
+
 import pytest
 
 from chain.coins import Coin
-from chain.errors import Invalid, Unready
+from chain.errors import Invalid, Rejected, Unready
 from chain.hashes import Txid, sha256
 from chain.script import LockKind
-from chain.tx import TxOut, outpoint
+from chain.tx import OutPoint, TxOut, outpoint
 from node.mempool import Mempool
 from node.policy import EXPIRY_S
 from node.pool.dump import DUMP_TXS_MAX, encode_dump, load_dump
 from node.pool.entry import MEMPOOL_HEIGHT, Entry, Removal, Totals
 from node.pool.inputs import MissingInputs
+from node.pool.staging import Staged
 from node.ports import ScriptStats
 from tests.chainlab import ENGINE, Owned, lock, made_by, pay
-from tests.node.pool_lab import START_HEIGHT, PoolLab, made, outputs_of, script
+from tests.node.pool_lab import START_HEIGHT, PoolLab, contents, made, outputs_of, script, script_contents
 
 
 def txids_of(entries: list[Entry]) -> list[Txid]:
@@ -73,6 +76,113 @@ def test_staging_again_sees_what_has_changed() -> None:
     lab.mine(lab.pay(point))
     with pytest.raises(MissingInputs):
         lab.pool.restage(staged, lab.coins.get, lab.context, lab.now)
+
+
+def restaged(lab: PoolLab, staged: Staged) -> Staged | str:
+    """What a second staging says, or why not; a fresh one says the same."""
+
+    def outcome(ask: Callable[[], Staged]) -> Staged | str:
+        try:
+            return ask()
+        except Rejected as error:
+            return str(error)
+
+    again = outcome(lambda: lab.pool.restage(staged, lab.coins.get, lab.context, lab.now))
+    assert again == outcome(lambda: lab.stage(staged.tx))
+    return again
+
+
+def test_staging_again_is_spared_where_nothing_that_matters_has_changed() -> None:
+    """Others come and go; nobody asks for a coin."""
+    lab = PoolLab()
+    replaced = lab.fund()
+    lab.add(lab.pay(replaced))
+    staged = lab.stage(lab.pay(lab.fund()))
+    lab.chained(lab.fund(), 3)
+    lab.add(lab.pay(replaced, fee=5000))
+    lab.now += 30
+
+    def lookup(point: OutPoint) -> Coin | None:
+        raise AssertionError("asked for a coin")
+
+    assert lab.pool.restage(staged, lookup, lab.context, lab.now) is staged
+    assert restaged(lab, staged) is staged
+
+
+def test_staging_again_sees_a_rival() -> None:
+    lab = PoolLab()
+    point = lab.fund()
+    staged = lab.stage(lab.pay(point, fee=2000))
+    rival = lab.pay(point, fee=1000)
+    lab.add(rival)
+    again = restaged(lab, staged)
+    assert isinstance(again, Staged)
+    assert again.replaced == {rival.txid}
+    better = lab.pay(point, fee=50_000)
+    lab.add(better)
+    assert str(restaged(lab, staged)).startswith("insufficient fee")
+
+
+def test_staging_again_sees_that_it_is_here() -> None:
+    lab = PoolLab()
+    tx = lab.pay(lab.fund())
+    staged = lab.stage(tx)
+    lab.add(tx)
+    assert restaged(lab, staged) == "txn-already-in-mempool"
+
+
+def test_staging_again_sees_that_its_parent_or_rival_has_left() -> None:
+    lab = PoolLab()
+    point, other = lab.fund(), lab.fund()
+    parent, rival = lab.pay(point), lab.pay(other)
+    for tx in (parent, rival):
+        lab.add(tx)
+    child, replacement = lab.stage(lab.pay(made(parent))), lab.stage(lab.pay(other, fee=3000))
+    assert replacement.replaced == {rival.txid}
+    for taken in (point, other):
+        lab.add(lab.pay(taken, fee=2000))
+    assert str(restaged(lab, child)).startswith("bad-txns-inputs-missingorspent")
+    again = restaged(lab, replacement)
+    assert isinstance(again, Staged)
+    assert again.replaced != {rival.txid}
+
+
+def test_staging_again_spares_who_need_not_go_any_more() -> None:
+    """Its rival has expired; or room has been made for it."""
+    lab = PoolLab()
+    point = lab.fund()
+    lab.add(lab.pay(point, fee=2000))
+    replacement = lab.stage(lab.pay(point, fee=5000))
+    lab.pool.usage_max_bytes = lab.pool.view().usage
+    newcomer = lab.stage(lab.pay(lab.fund(), fee=5000))
+    assert newcomer.evicted
+    lab.pool.expire(lab.now + EXPIRY_S + 1)
+    for staged in (replacement, newcomer):
+        again = restaged(lab, staged)
+        assert isinstance(again, Staged)
+        assert (again.replaced, again.evicted) == (frozenset(), ())
+
+
+def test_staging_again_sees_a_new_tip() -> None:
+    """A branch that is lower: the lock time is not over yet."""
+    lab = PoolLab()
+    lab.move(0, [], [])
+    staged = lab.stage(lab.pay(lab.fund(), lock_time=lab.height))
+    lab.mine()
+    assert isinstance(restaged(lab, staged), Staged)
+    lab.move(2)
+    assert str(restaged(lab, staged)).startswith("non-final")
+
+
+def test_staging_again_sees_that_the_pool_has_filled_up() -> None:
+    lab = PoolLab()
+    lab.add(lab.pay(lab.fund(), fee=500))
+    staged = lab.stage(lab.pay(lab.fund(), fee=400))
+    lab.pool.usage_max_bytes = lab.pool.view().usage
+    assert restaged(lab, staged) == "mempool full"
+    lab.add(lab.pay(lab.fund(), fee=5000))  # which pushes one out, and so raises the floor
+    lab.pool.usage_max_bytes *= 2
+    assert str(restaged(lab, staged)).startswith("mempool min fee not met")
 
 
 @pytest.mark.parametrize("kind", [LockKind.P2WPKH, LockKind.P2PKH, LockKind.P2TR])
@@ -232,12 +342,13 @@ def test_a_view_is_live_until_the_tip_changes_and_then_still() -> None:
     assert set(view.entries) == {stays.txid, goes.txid}
 
     lab.mine(goes)
-    held = (dict(view.entries), dict(view.spenders), {k: dict(v) for k, v in view.scripts.items()}, view.totals)
-    assert set(held[0]) == {stays.txid, goes.txid}
+    held = contents(view)
+    assert set(view.entries) == {stays.txid, goes.txid}
     lab.add(lab.pay(lab.fund(), to=to_same))  # the same script as `stays`
     lab.add(lab.pay(made(stays), fee=5000))  # and a child, so that its sums change
     lab.add(lab.pay(stays.inputs[0].outpoint, fee=50_000))  # and then its end
-    assert (view.entries, view.spenders, view.scripts, view.totals) == held
+    assert contents(view) == held
+    assert view.tx_spending(stays.inputs[0].outpoint) == stays
     assert lab.pool.view() is not view
     assert stays.txid not in lab.pool.view().entries
     lab.check()
@@ -249,11 +360,8 @@ class WatchedEntries(dict[Txid, Entry]):
     lab: PoolLab
 
     def check(self) -> None:
-        view = self.lab.pool.view()
         assert all(parent in self for entry in self.values() for parent in entry.parents)
-        assert self.keys() >= set(view.spenders.values())
-        assert self.keys() >= set(view.wtxids.values())
-        assert all(self.keys() >= txids.keys() for txids in view.scripts.values())
+        assert self.keys() >= {tx.txid for tx in self.lab.pool._graph.spenders.values()}
 
     def __setitem__(self, txid: Txid, entry: Entry) -> None:
         super().__setitem__(txid, entry)
@@ -267,8 +375,8 @@ class WatchedEntries(dict[Txid, Entry]):
 def test_each_single_step_leaves_a_pool_that_readers_can_use() -> None:
     """No child without its parents, no pointer to an entry that is not there."""
     lab = PoolLab()
-    lab.pool.view().entries = WatchedEntries()
-    lab.pool.view().entries.lab = lab  # type: ignore[attr-defined]
+    lab.pool._graph.entries = lab.pool.view()._entries = watched = WatchedEntries()
+    watched.lab = lab
     point = lab.fund()
     lab.chained(point, 5)
     family(lab)
@@ -337,6 +445,6 @@ def test_outputs_of_a_family_are_all_accounted_for() -> None:
     lab = PoolLab()
     entries = family(lab)
     view = lab.pool.view()
-    unspent = {point for entry in entries for point in outputs_of(entry.tx) if point not in view.spenders}
-    found = {point for script_hash in view.scripts for point, _ in view.script_coins(script_hash)}
+    unspent = {point for entry in entries for point in outputs_of(entry.tx) if view.spender(point) is None}
+    found = {point for script_hash in script_contents(view) for point, _ in view.script_coins(script_hash)}
     assert found == unspent

@@ -244,6 +244,30 @@ def test_usage_is_real_memory() -> None:
     assert real < pool.view().usage < 1.35 * real
 
 
+def test_usage_counts_what_the_index_has_not_forgotten_yet() -> None:
+    """As much as is in the pool may have left it and still be noted."""
+    lab = PoolLab()
+    points = [lab.fund() for _ in range(2_000)]
+    raws = [[lab.pay(point, outputs=2, fee=fee).raw for fee in (1000, 3000)] for point in points]
+    pool = Mempool()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for raw in (raw for pair in raws for raw in pair):
+            staged = pool.stage(
+                decode_tx(bytes(bytearray(raw))), lambda point: Coin(lab.coins[point]), lab.context, lab.now
+            )
+            pool.add(staged, lab.now)
+        del staged, raw
+        gc.collect()
+        real = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    view = pool.view()
+    assert view.scripts._stale > 0.8 * view.scripts._live
+    assert real < view.usage
+
+
 # --- the floor -------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ After every step all sums and indexes are recomputed from scratch, and every vie
 out before a change of the tip is held against what it was then.
 """
 
+import re
 from random import Random
 from typing import Any
 
@@ -16,16 +17,11 @@ from chain.coins import Coin
 from chain.errors import Rejected
 from chain.tx import OutPoint, Tx
 from node.policy import EXPIRY_S
+from node.pool.staging import Staged
 from node.pool.view import MempoolView
-from tests.node.pool_lab import REPLACEABLE, PoolLab, outputs_of
+from tests.node.pool_lab import REPLACEABLE, PoolLab, contents, outputs_of
 
 SEQUENCES = st.sampled_from([REPLACEABLE, REPLACEABLE, REPLACEABLE, 0xFFFFFFFF, 0, 1, 2])
-
-
-def contents(view: MempoolView) -> tuple[Any, ...]:
-    """All that a reader could see, copied."""
-    scripts = {script_hash: dict(txids) for script_hash, txids in view.scripts.items()}
-    return dict(view.entries), dict(view.spenders), scripts, dict(view.wtxids), view.totals, view.usage
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -35,6 +31,7 @@ class PoolMachine(RuleBasedStateMachine):
         super().__init__()
         self.lab = PoolLab()
         self.known: list[Tx] = []
+        self.staged: list[Staged] = []
         self.old_views: list[tuple[MempoolView, tuple[Any, ...]]] = []
 
     @initialize(coins=st.integers(2, 8), usage_max_bytes=st.sampled_from([30_000, 60_000, 300_000_000]))
@@ -104,6 +101,35 @@ class PoolMachine(RuleBasedStateMachine):
                 self.lab.add(data.draw(st.sampled_from(self.known)))
             except Rejected:
                 pass
+
+    @rule(data=st.data(), fee=st.integers(100, 20_000))
+    def stage(self, data: st.DataObject, fee: int) -> None:
+        """The signatures of one are out for a while."""
+        if points := self.points():
+            chosen = data.draw(st.lists(st.sampled_from(points), min_size=1, max_size=2, unique=True))
+            try:
+                self.staged.append(self.lab.stage(self.lab.pay(*chosen, fee=fee)))
+            except Rejected:
+                pass
+
+    @precondition(lambda self: self.staged)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """They are back: the second staging says what a first one would."""
+        staged = self.staged.pop(data.draw(st.integers(0, len(self.staged) - 1)))
+        try:
+            fresh = self.lab.stage(staged.tx)
+        except Rejected as error:
+            with pytest.raises(type(error), match=f"^{re.escape(str(error))}$"):
+                self.restage(staged)
+            return
+        again = self.restage(staged)
+        assert again == fresh
+        self.lab.pool.add(again, self.lab.now)
+        self.known.append(staged.tx)
+
+    def restage(self, staged: Staged) -> Staged:
+        return self.lab.pool.restage(staged, self.lab.coins.get, self.lab.context, self.lab.now)
 
     # --- time ------------------------------------------------------------------------------------
 

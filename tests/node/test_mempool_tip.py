@@ -6,6 +6,7 @@ import pytest
 
 from chain.hashes import Txid
 from chain.tx import Tx, TxOut
+from node.policy import EXPIRY_S
 from node.pool.entry import Removal, Removed
 from node.pool.tipchange import TipChange
 from tests.node.pool_lab import PoolLab, made, script
@@ -268,6 +269,16 @@ def test_what_comes_back_makes_room_for_itself() -> None:
     assert change.returned == (lab.pool.get(undone[1].txid),)
     assert sorted(entry.fee for entry in lab.pool.view().entries.values()) == [2000, 3000]
     assert lab.pool.view().floor_sat_kvb > 1000
+    lab.check()
+
+
+def test_what_came_back_expires_too() -> None:
+    lab = PoolLab()
+    undone = lab.pay(lab.fund())
+    lab.mine(undone)
+    lab.move(1)
+    assert lab.pool.expire(lab.now + EXPIRY_S) == ()
+    assert gone(lab.pool.expire(lab.now + EXPIRY_S + 1)) == [(undone.txid, Removal.EXPIRED)]
     lab.check()
 
 

@@ -17,7 +17,8 @@ from chain.params import REGTEST
 from chain.pow import check_pow
 from chain.template import solve
 from node.child import ROOT, Child
-from node.miner import NONCES, REPORT_SIZE, ROW, Duty, Report, Search, Work, decode_report, scan_row
+from node.hashing import LOOPS, NONCES, ROW, Loop
+from node.miner import REPORT_SIZE, Duty, Report, Search, Work, decode_report
 from node.mining import MinerPool, Solved, UsedUp
 from tests.node.processes import eventually, is_alive, open_files, start_script
 
@@ -38,6 +39,13 @@ def work_on(work_id: int, candidate: Header, first: int = 0, nonces: int = NONCE
     return Work(work_id, candidate.raw, target_from_bits(candidate.bits), first, nonces)
 
 
+def solution() -> Header:
+    """The first of MEDIUM's."""
+    solved = solve(header(MEDIUM), 1 << 20)
+    assert solved is not None
+    return solved
+
+
 @pytest.fixture
 def miner() -> Iterator[Child]:
     child = Child("node.miner")
@@ -56,30 +64,37 @@ def report_of(miner: Child) -> Report:
 # --- the loop ----------------------------------------------------------------------------------
 
 
-def test_a_row_tries_the_nonces_that_differ_in_their_last_byte() -> None:
-    candidate = header(MEDIUM)
-    target = target_from_bits(MEDIUM)
-    hits = [nonce for nonce in range(0, 1 << 18, ROW) if scan_row(candidate.raw, nonce, target)]
-    assert hits
-    solved = scan_row(candidate.raw, hits[0], target)
-    assert solved is not None
-    assert solved[:76] == candidate.raw[:76]
-    assert int.from_bytes(solved[76:], "big") // ROW == hits[0] // ROW
-    check_pow(decode_header(solved), REGTEST)
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+def test_a_search_finds_the_first_nonce(loop: Loop) -> None:
+    search = Search(work_on(3, header(MEDIUM)), loop)
+    report = None
+    while report is None:
+        report = search.advance()
+    assert report == Report(3, True, solution().raw)
 
 
-def test_the_whole_number_is_compared_and_not_only_its_top_byte() -> None:
-    solved = solve(header(MEDIUM), 1 << 20)
-    assert solved is not None
-    number = int.from_bytes(solved.hash, "little")
-    row = int.from_bytes(solved.raw[76:], "big") // ROW * ROW
-    assert scan_row(solved.raw, row, number) is not None
-    assert scan_row(solved.raw, row, number - 1) is None
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+def test_a_search_stays_in_its_range_and_reports_its_end(loop: Loop) -> None:
+    nonce = int.from_bytes(solution().raw[76:], "little")
+    before = Search(work_on(7, header(MEDIUM), nonce - 3 * ROW, 3 * ROW), loop)
+    assert before.advance() == Report(7, False, header(MEDIUM).raw)
+    assert Search(work_on(8, header(MEDIUM), nonce, 1), loop).advance() == Report(8, True, solution().raw)
 
 
-def test_a_search_stays_in_its_range_and_reports_its_end() -> None:
-    search = Search(work_on(7, header(HARD), 5 * ROW, 3 * ROW))
+def test_a_search_ends_with_the_nonces() -> None:
+    search = Search(work_on(7, header(HARD), NONCES - 5, NONCES), LOOPS[0])
     assert search.advance() == Report(7, False, header(HARD).raw)
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+def test_a_search_never_keeps_newer_work_waiting(loop: Loop) -> None:
+    search = Search(work_on(1, header(HARD)), loop)
+    turns = []
+    for _ in range(20):
+        start = time.thread_time()
+        assert search.advance() is None
+        turns.append(time.thread_time() - start)
+    assert min(turns) < 0.02
 
 
 def test_duty_shares_out_wall_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +119,16 @@ def test_solves_what_it_is_given(miner: Child) -> None:
     assert (report.work_id, report.solved) == (1, True)
     assert report.header[:76] == header(MEDIUM).raw[:76]
     check_pow(decode_header(report.header), REGTEST)
+
+
+def test_knows_all_loops() -> None:
+    for loop in LOOPS:
+        miner = Child("node.miner", "--loop", loop.name)
+        try:
+            give(miner, work_on(1, header(MEDIUM)))
+            assert report_of(miner) == Report(1, True, solution().raw)
+        finally:
+            miner.end()
 
 
 def test_says_when_its_nonces_are_used_up(miner: Child) -> None:
@@ -203,7 +228,9 @@ def test_no_miner_survives_a_kill_9_of_the_node() -> None:
 def test_measure_prints_one_json_document(threads: int) -> None:
     command = [sys.executable, "-m", "node.miner", "--measure", "0.2", "--threads", str(threads)]
     ran = subprocess.run(command, capture_output=True, cwd=ROOT, check=True, text=True)
-    assert json.loads(ran.stdout)["hashes_per_s"] > 10_000
+    measured = json.loads(ran.stdout)
+    assert measured["hashes_per_s"] > 10_000
+    assert measured["loop"] == LOOPS[0].name
     assert ran.stderr == ""
 
 

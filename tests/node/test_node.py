@@ -147,6 +147,55 @@ def test_orphans_follow_their_parents(driver: Driver, lab: Lab) -> None:
     assert driver.pool == {parent.txid, child.txid, grandchild.txid}
 
 
+def test_a_family_in_one_delivery_enters(driver: Driver, lab: Lab) -> None:
+    """Children whose parents' signatures are still out wait for them, whatever the order."""
+    parents = [pay(lab.take(), fee=1000) for _ in range(2)]
+    child = pay([made_by(parent) for parent in parents], fee=1000)
+    grandchild = pay([made_by(child)], fee=1000)
+    batch = [grandchild, parents[0], child, parents[1]]
+    driver._carry_out(Step(None, tuple(driver.node.take_txs(PEER, batch, LATER))))
+    assert driver.pool == {tx.txid for tx in batch}
+
+
+def verdict(verify: Verify) -> Verified:
+    return Verified(verify.token, ENGINE.first_failure(b"".join(verify.checks)))
+
+
+def published(step: Step[Any], topic: str) -> list[Publish]:
+    return [effect for effect in step.effects if isinstance(effect, Publish) and effect.topic.startswith(topic)]
+
+
+@pytest.mark.parametrize("first", ["peer", "caller"])
+def test_who_waits_for_a_transaction_is_woken(driver: Driver, lab: Lab, first: str) -> None:
+    """Also if a peer has brought it, and its signatures are out already. Nobody else is."""
+    node = driver.node
+    mine, other = pay(lab.take(), fee=1000), pay(lab.take(), fee=1000)
+    if first == "peer":
+        [verify] = node.take_txs(PEER, [other, mine], LATER)
+        step = node.submit_tx(mine, LATER)
+        assert step.effects == ()
+    else:
+        step = node.submit_tx(mine, LATER)
+        [verify] = step.effects
+        assert node.take_txs(PEER, [mine], LATER) == []
+    assert isinstance(step.reply, Park)
+    settled = node.handle(None, verdict(verify), LATER)
+    assert [effect.topic for effect in published(settled, "tx:")] == [step.reply.topic]
+    assert node.submit_tx(mine, LATER).reply == mine.txid
+    assert not node._awaited
+
+
+def test_who_waits_for_a_wrong_one_is_woken(driver: Driver, lab: Lab) -> None:
+    node = driver.node
+    bad = forged(pay(lab.take(), fee=1000))
+    step = node.submit_tx(bad, LATER)
+    assert isinstance(step.reply, Park)
+    [verify] = step.effects
+    settled = node.handle(None, verdict(verify), LATER)
+    assert [effect.topic for effect in published(settled, "tx:")] == [step.reply.topic]
+    assert refusal(lambda: node.submit_tx(bad, LATER)).code is Policy.SCRIPT_VERIFY
+
+
 def test_too_high_a_fee_is_taken_for_a_mistake(driver: Driver, lab: Lab) -> None:
     payment = pay(lab.take(), fee=100_000)
     error = refusal(lambda: driver.call(lambda node, now: node.submit_tx(payment, now, max_fee_rate=1000)))

@@ -138,7 +138,10 @@ def children() -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("failures", [(), (0,), (SHARE_MAX - 1,), (SHARE_MAX,), (LARGE - 1,), (191, 3), (SHARE_MAX, SHARE_MAX - 1)])
+FAILURES = [(), (0,), (SHARE_MAX - 1,), (SHARE_MAX,), (LARGE - 1,), (191, 3), (SHARE_MAX, SHARE_MAX - 1)]
+
+
+@pytest.mark.parametrize("failures", FAILURES)
 def test_gives_the_verdict_of_the_engine_itself(pool: VerifierPool, failures: tuple[int, ...]) -> None:
     checks = with_failures(*failures)
     expected = min(failures) if failures else None

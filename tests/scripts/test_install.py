@@ -34,8 +34,11 @@ class Workshop:
         self.environment = self.root / ".venv"
         self.done: list[str] = []
         self.pip: Callable[[], list[str]] = list
-        self.root.mkdir()
+        for package in ("chain", "node"):
+            (self.root / package).mkdir(parents=True)
         (self.root / "pyproject.toml").write_text("one")
+        (self.root / "chain" / "_sha256d.c").write_text("one")
+        (self.root / "node" / "_hashloop.c").write_text("one")
         monkeypatch.setattr(install.venv, "create", self._create)
         monkeypatch.setattr(install, "pip_install", self._pip_install)
         monkeypatch.setattr(install, "runs", Path.exists)
@@ -76,10 +79,12 @@ def test_extras_are_added_and_stay(workshop: Workshop) -> None:
     assert workshop.run("test") == []
 
 
-def test_a_changed_pyproject_is_installed_again(workshop: Workshop) -> None:
+@pytest.mark.parametrize("file", ["pyproject.toml", "chain/_sha256d.c", "node/_hashloop.c"])
+def test_a_change_in_what_is_built_is_installed_again(workshop: Workshop, file: str) -> None:
     workshop.run("test")
-    (workshop.root / "pyproject.toml").write_text("two")
+    (workshop.root / file).write_text("two")
     assert workshop.run() == ["pip test"]
+    assert workshop.run() == []
 
 
 def test_a_moved_checkout_is_installed_again(workshop: Workshop) -> None:

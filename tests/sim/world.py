@@ -21,7 +21,7 @@ from chain.tree import Entry
 from chain.tx import Tx
 from node.chainstate import examine
 from node.node import Node, Submission
-from node.peers.download import prepare
+from node.peers.bodies import prepare
 from node.peers.handshake import Identity
 from node.peers.messages import Hello, Refusal
 from node.peers.protocol import decode_reply, decode_request, encode, route_name

@@ -16,8 +16,8 @@ from chain.block import Block
 from chain.keys import default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
-from node.api.app import body_cap, create_api_app
-from node.api.p2p import create_p2p_app, p2p_body_cap
+from node.api.app import ApiApp
+from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.serve import Listener, Site
 from node.chainstate import examine
 from node.config import Config
@@ -93,9 +93,9 @@ class Desk:
         self.runtime.open(self.node, NoCarrier())
         if admit:
             self.runtime.admit()
-        app = create_api_app(self.runtime, self.config)
-        self.api = Listener(Site("api", app, body_cap(app), 8), [ANYWHERE])
-        self.p2p = Listener(Site("p2p", create_p2p_app(self.runtime), p2p_body_cap(), 8), [ANYWHERE])
+        app = ApiApp(self.runtime, self.config)
+        self.api = Listener(Site("api", app, app.body_cap, 8, app.quick), [ANYWHERE])
+        self.p2p = Listener(Site("p2p", P2pApp(self.runtime), p2p_body_cap(), 8), [ANYWHERE])
         self._threads = [Thread(target=listener.run) for listener in (self.api, self.p2p)]
         for thread in self._threads:
             thread.start()

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chain.hashes import to_hex
+from chain.hashes import BlockHash, to_hex
 from chain.params import GENESIS, REGTEST
 from node.api.p2p import p2p_body_cap
 from node.peers.handshake import Identity, Side, handshake_digest, peer_id
@@ -13,17 +13,16 @@ from node.peers.messages import (
     SERVES_BLOCKS,
     Addresses,
     Announce,
-    BlockMessage,
+    Blocks,
     Confirm,
     Facts,
     GetAddresses,
-    GetBlock,
+    GetBlocks,
     GetHeaders,
     GetTxs,
     Headers,
     Hello,
     Inv,
-    NotFound,
     Ok,
     Reason,
     Refusal,
@@ -33,6 +32,7 @@ from node.peers.messages import (
     Welcome,
 )
 from node.peers.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.ports import Step
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import ENGINE, Desk, Reply
 
@@ -72,8 +72,8 @@ def test_a_session(desk: Desk, lab: Lab, token: bytes) -> None:
     status, headers = ask(desk, GetHeaders((GENESIS.hash,)), token)
     assert (status, headers) == (200, Headers(tuple(block.header for block in lab.blocks)))
     assert ask(desk, GetAddresses(), token) == (200, Addresses(()))
-    assert ask(desk, GetBlock(lab.tip.hash), token) == (200, BlockMessage(lab.blocks[-1].raw))
-    assert ask(desk, GetBlock(GENESIS.hash[::-1]), token) == (200, NotFound())
+    both = GetBlocks((lab.tip.hash, BlockHash(GENESIS.hash[::-1])))
+    assert ask(desk, both, token) == (200, Blocks((lab.blocks[-1].raw, b"")))
     assert ask(desk, Announce((lab.blocks[-1].header,)), token) == (200, Ok())
     tx = pay(lab.take())
     assert ask(desk, Inv((tx.wtxid,)), token) == (200, Want((tx.wtxid,)))
@@ -89,6 +89,13 @@ def test_a_session(desk: Desk, lab: Lab, token: bytes) -> None:
     assert desk.rpc("getnetworkinfo")["connections_in"] == desk.rpc("getconnectioncount") == 1
     assert desk.rpc("disconnectnode", "", peer["id"]) is None
     assert ask(desk, GetAddresses(), token) == (401, Refusal(Reason.NO_SESSION))
+
+
+def test_blocks_do_not_wait_for_the_lock(desk: Desk, lab: Lab) -> None:
+    """Another block may just be being connected."""
+    request = GetBlocks((lab.tip.hash, GENESIS.hash))
+    answer = desk.runtime.call(lambda node, now: Step(ask(desk, request)))
+    assert answer == (200, Blocks((lab.blocks[-1].raw, GENESIS.raw)))
 
 
 @pytest.mark.parametrize("wrong", [None, b"", bytes(16), bytes(15), bytes(32)])

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from threading import Event, Thread
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from node.api import serve
-from node.api.connection import HEADER_BYTES_MAX, PIPELINE_MAX, REQUEST_S, RESPONSE_S
+from node.api.answers import TEXT, Answer, Request
+from node.api.connection import PIPELINE_MAX, REQUEST_S, RESPONSE_S
+from node.api.parsing import HEADER_BYTES_MAX
 from node.api.serve import Listener, Site, connections_allowed
 from node.ports import Endpoint
 
@@ -37,21 +39,13 @@ class Stage:
     def cap(self, method: str, path: str, headers: Any) -> int:
         return self.body_max if method == "POST" else 0
 
-    def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/wait":
+    def app(self, request: Request) -> Answer:
+        if request.path == "/wait":
             self.entered.set()
             assert self.gate.wait(WAIT_S)
-        if path == "/large":
-            body = bytes(LARGE)
-        else:
-            body = b"%s %s %s" % (
-                environ["REQUEST_METHOD"].encode(),
-                path.encode("latin-1"),
-                environ["wsgi.input"].read(),
-            )
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        if request.path == "/large":
+            return Answer(200, bytes(LARGE), TEXT)
+        return Answer(200, b"%s %s %s" % (request.method.encode(), request.path.encode(), request.body()), TEXT)
 
     def close(self) -> None:
         self.gate.set()

@@ -10,7 +10,8 @@ from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST
 from chain.tree import Entry
 from node.chainstate import Chainstate, Examined, examine
-from node.peers.messages import Announce, BlockMessage, GetBlock, GetHeaders, Headers, NotFound, Ok
+from node.peers.bodies import prepare
+from node.peers.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
 from node.peers.requests import Requests
 from node.peers.sync import Sync
 from node.ports import Effect, Endpoint, Failed, Link, PeerId, Send
@@ -43,7 +44,12 @@ class FakePeer:
     def heights(self) -> list[int]:
         """Of the blocks it was asked for."""
         order = {block.hash: height for height, block in enumerate(self.blocks, 1)}
-        return [order.get(request.hash, 0) for request in self.asked if isinstance(request, GetBlock)]
+        return [order.get(block_hash, 0) for block_hash in self.hashes]
+
+    @property
+    def hashes(self) -> list[BlockHash]:
+        """The blocks it was asked for, in order."""
+        return [block_hash for request in self.asked if isinstance(request, GetBlocks) for block_hash in request.hashes]
 
     def answer(self, request: Any) -> Any:
         """A reply, Failed, or None for silence until the deadline."""
@@ -51,8 +57,8 @@ class FakePeer:
         match request:
             case GetHeaders():
                 return self.headers(request)
-            case GetBlock():
-                return self.block(request.hash)
+            case GetBlocks():
+                return self.answer_blocks(request)
             case Announce():
                 return Ok()
         raise AssertionError(request)
@@ -62,36 +68,47 @@ class FakePeer:
         start = max((n for n, block in enumerate(self.blocks, 1) if block.hash in known), default=0)
         return Headers(tuple(block.header for block in self.blocks[start : start + self.lab.headers_max]))
 
-    def block(self, block_hash: BlockHash) -> Any:
-        found = next((block for block in self.blocks if block.hash == block_hash), None)
-        return BlockMessage(found.raw) if found else NotFound()
+    def answer_blocks(self, request: GetBlocks) -> Any:
+        """Those up to the first for which there is silence; a failure is one of the whole request."""
+        raws: list[bytes] = []
+        for raw in map(self.block, request.hashes):
+            if isinstance(raw, Failed):
+                return raw
+            if raw is None:
+                break
+            raws.append(raw)
+        return Blocks(tuple(raws)) if raws else None
+
+    def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+        """A block, nothing (b"") if it is not here, None for silence."""
+        return next((block.raw for block in self.blocks if block.hash == block_hash), b"")
 
 
 class Stalling(FakePeer):
     """Tells of blocks and never delivers one."""
 
-    def block(self, block_hash: BlockHash) -> Any:
+    def block(self, block_hash: BlockHash) -> bytes | Failed | None:
         return None
 
 
 class Garbling(FakePeer):
     """Sends another block than asked for."""
 
-    def block(self, block_hash: BlockHash) -> Any:
-        return BlockMessage(self.blocks[0].raw if block_hash != self.blocks[0].hash else self.blocks[1].raw)
+    def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+        return self.blocks[0].raw if block_hash != self.blocks[0].hash else self.blocks[1].raw
 
 
 class Noisy(FakePeer):
     """Sends what is no block."""
 
-    def block(self, block_hash: BlockHash) -> Any:
-        return BlockMessage(b"noise")
+    def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+        return b"noise"
 
 
 class Failing(FakePeer):
     """Cannot be reached for blocks."""
 
-    def block(self, block_hash: BlockHash) -> Any:
+    def block(self, block_hash: BlockHash) -> bytes | Failed | None:
         return Failed("connection lost")
 
 
@@ -107,8 +124,10 @@ class SyncLab:
         self.punished: list[tuple[PeerId, str]] = []
         self.sync = Sync(self.chain, self.requests, self.link_of, self.accept, self.punish)
         self.accepted: list[BlockHash] = []
+        self.connecting = True
+        """False: bodies are taken, and wait."""
         self.open: dict[PeerId, int] = {}
-        """Block requests under way, and the most there were at once."""
+        """Blocks that it owes, and the most there were at once."""
         self.most_open: dict[PeerId, int] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
@@ -126,7 +145,7 @@ class SyncLab:
         return self.settle(before, now)
 
     def settle(self, before: Entry, now: float) -> list[Effect]:
-        while (staged := self.chain.advance()) is not None:
+        while self.connecting and (staged := self.chain.advance()) is not None:
             self.chain.verified(staged.token, ENGINE.first_failure(b"".join(staged.checks)))
         return self.sync.on_tip(now) if self.chain.tip is not before else []
 
@@ -178,6 +197,7 @@ class SyncLab:
             self.now = tick
             for number in self.requests.overdue(self.now):
                 self.answer(number, Failed("no answer"))
+            self.carry(self.settle(self.chain.tip, self.now))
             self.carry(self.sync.tick(self.now))
         return self.now - start
 
@@ -192,18 +212,18 @@ class SyncLab:
             self._send(effect)
 
     def _send(self, send: Send) -> None:
-        peer = self.peers[send.link.peer]
+        peer = self.peers.get(send.link.peer)
+        if peer is None:
+            return  # it was dropped in the same step: what is queued for it is forgotten
         reply = peer.answer(send.message)
         at = send.deadline if reply is None else self.now + peer.delay_s
-        is_block = isinstance(send.message, GetBlock)
-        if is_block:
-            self.open[peer.id] += 1
-            self.most_open[peer.id] = max(self.most_open[peer.id], self.open[peer.id])
+        blocks = len(send.message.hashes) if isinstance(send.message, GetBlocks) else 0
+        self.open[peer.id] += blocks
+        self.most_open[peer.id] = max(self.most_open[peer.id], self.open[peer.id])
 
         def event() -> None:
-            if is_block:
-                self.open[peer.id] -= 1
-            self.answer(send.request_id, Failed("timed out") if reply is None else reply)
+            self.open[peer.id] -= blocks
+            self.answer(send.request_id, Failed("timed out") if reply is None else prepare(reply, REGTEST))
 
         heapq.heappush(self._events, (at, next(self._number), event))
 

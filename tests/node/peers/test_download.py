@@ -9,8 +9,10 @@ import pytest
 from chain.block import Block, make_block
 from chain.hashes import BlockHash
 from node.peers import download as download_module
-from node.peers.download import BLOCK_S, IN_FLIGHT_MAX, PATIENCE_S, QUOTA_START
-from node.peers.messages import BlockMessage, GetBlock, GetHeaders
+from node.peers import sources as sources_module
+from node.peers.download import AHEAD_MAX, BLOCK_S, PATIENCE_S
+from node.peers.messages import BLOCKS_MAX, Blocks, GetBlocks, GetHeaders
+from node.peers.sources import IN_FLIGHT_MAX, QUOTA_START
 from node.ports import Failed
 from tests.chainlab import Lab, made_by, pay, with_coinbase, with_output
 from tests.node.peers.synclab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab
@@ -92,8 +94,8 @@ def test_the_window_is_kept(blocks: list[Block], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(download_module, "WINDOW", 20)
 
     class Withholding(FakePeer):
-        def block(self, block_hash: BlockHash) -> BlockMessage | None:
-            return None if block_hash == blocks[9].hash else super().block(block_hash)  # type: ignore[return-value]
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            return None if block_hash == blocks[9].hash else super().block(block_hash)
 
     lab = SyncLab()
     peer = Withholding(1, blocks)
@@ -110,6 +112,127 @@ def test_a_branch_longer_than_the_window_is_fetched_whole(monkeypatch: pytest.Mo
     lab = SyncLab()
     lab.give_at_once(ours.blocks)
     sync(lab, [FakePeer(1, theirs.blocks)], theirs.blocks, 30)
+
+
+# --- several blocks at once ----------------------------------------------------------------
+
+
+def requests_of(peer: FakePeer) -> list[GetBlocks]:
+    return [request for request in peer.asked if isinstance(request, GetBlocks)]
+
+
+class Packing(FakePeer):
+    """Answers as a node does, but takes so many bytes for enough."""
+
+    enough = 0
+
+    def answer_blocks(self, request: GetBlocks) -> Blocks:
+        raws: list[bytes] = []
+        for raw in (self.block(block_hash) for block_hash in request.hashes):
+            assert isinstance(raw, bytes)
+            if raws and sum(map(len, raws)) + len(raw) > self.enough:
+                break
+            raws.append(raw)
+        return Blocks(tuple(raws))
+
+
+def test_small_blocks_come_several_at_once(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    peer = FakePeer(1, blocks)
+    sync(lab, [peer], blocks, 30)
+    sizes = [len(request.hashes) for request in requests_of(peer)]
+    assert max(sizes) == BLOCKS_MAX
+    assert len(sizes) < COUNT / BLOCKS_MAX + 6  # those while its quota grows
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_no_more_are_asked_for_at_once_than_an_answer_holds(
+    batch: int, blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that did not fit are asked for again, and count neither as lacking nor as an offence."""
+    enough = batch * max(block.size for block in blocks)
+    monkeypatch.setattr(sources_module, "BLOCKS_BYTES", enough)
+    lab = SyncLab()
+    peer = Packing(1, blocks)
+    peer.enough = enough
+    sync(lab, [peer], blocks, 60)
+    sizes = [len(request.hashes) for request in requests_of(peer)]
+    assert sizes[0] == QUOTA_START
+    assert set(sizes[1:]) <= set(range(1, batch + 1))
+    assert sum(asked([peer]).values()) <= COUNT + QUOTA_START
+    assert not lab.punished
+
+
+def test_more_blocks_than_asked_for_are_an_offence(blocks: list[Block]) -> None:
+    class Generous(FakePeer):
+        def answer_blocks(self, request: GetBlocks) -> Blocks:
+            asked = [block.raw for block in self.blocks if block.hash in request.hashes]
+            return Blocks((*asked, self.blocks[-1].raw))
+
+    lab = SyncLab()
+    generous, honest = Generous(1, blocks), FakePeer(2, blocks)
+    sync(lab, [generous, honest], blocks, 30)
+    assert [who for who, _ in lab.punished] == [generous.id]
+
+
+def test_what_a_liar_sent_before_its_lie_is_kept(blocks: list[Block]) -> None:
+    """Two blocks asked for, the second answered with another: the first was right."""
+
+    class Slipping(FakePeer):
+        def answer_blocks(self, request: GetBlocks) -> Blocks:
+            return Blocks((self.blocks[0].raw, self.blocks[2].raw))
+
+    lab = SyncLab()
+    lab.add(Slipping(1, blocks))
+    lab.run(2)
+    assert len(lab.punished) == 1
+    assert lab.accepted == [blocks[0].hash]
+    honest = FakePeer(2, blocks)
+    sync(lab, [honest], blocks, 30)
+    assert 1 not in honest.heights
+
+
+# --- not faster than they are connected ----------------------------------------------------
+
+
+def test_no_more_is_fetched_while_much_waits_to_be_connected(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    lab.connecting = False
+    peer = FakePeer(1, blocks)
+    lab.add(peer)
+    lab.run(20)
+    assert lab.chain.tip.height == 0
+    assert AHEAD_MAX <= len(lab.accepted) < AHEAD_MAX + IN_FLIGHT_MAX
+    lab.connecting = True
+    lab.run(20, lab.synced(blocks))
+    assert lab.chain.tip.hash == blocks[-1].hash
+    assert set(asked([peer]).values()) == {1}
+
+
+def test_nor_while_many_bytes_wait(blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_module, "AHEAD_BYTES", 1)
+    lab = SyncLab()
+    lab.connecting = False
+    lab.add(FakePeer(1, blocks))
+    lab.run(20)
+    assert len(lab.accepted) == QUOTA_START
+    lab.connecting = True
+    lab.run(30, lab.synced(blocks))
+    assert lab.chain.tip.hash == blocks[-1].hash
+
+
+def test_blocks_behind_a_missing_one_do_not_count(blocks: list[Block]) -> None:
+    """They cannot be connected, whatever is done: the missing one has to come, whoever has it."""
+
+    class Withholding(FakePeer):
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            return b"" if block_hash == blocks[0].hash else super().block(block_hash)
+
+    lab = SyncLab()
+    lab.add(Withholding(1, blocks))
+    lab.run(20)
+    assert len(lab.accepted) == COUNT - 1
+    sync(lab, [FakePeer(2, blocks)], blocks, 10)
 
 
 # --- peers that do not deliver -----------------------------------------------------------
@@ -210,7 +333,7 @@ def test_what_a_peer_still_owes_is_not_asked_of_it_again(blocks: list[Block]) ->
 
 def test_failing_midway(blocks: list[Block]) -> None:
     class Breaking(FakePeer):
-        def block(self, block_hash: BlockHash) -> object:
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
             return Failed("connection lost") if len(self.heights) > 10 else super().block(block_hash)
 
     lab = SyncLab()
@@ -245,8 +368,7 @@ def test_a_peer_without_a_block_is_not_asked_for_it_again(blocks: list[Block]) -
     hollow.blocks = [block for number, block in enumerate(blocks) if number % 2]
     assert tip == blocks[-1].hash
     lab.run(5)
-    counts = Counter(request.hash for request in hollow.asked if isinstance(request, GetBlock))
-    assert set(counts.values()) == {1}
+    assert set(Counter(hollow.hashes).values()) == {1}
     sync(lab, [whole], blocks, 30)
     assert not lab.punished
 
@@ -296,8 +418,8 @@ def test_a_mutated_body_does_not_hurt_the_header() -> None:
     bad = make_block(good.header, (with_output(good.txs[0], 0, value=1),))
 
     class Mutating(FakePeer):
-        def block(self, block_hash: BlockHash) -> object:
-            return BlockMessage(bad.raw) if block_hash == good.hash else super().block(block_hash)
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            return bad.raw if block_hash == good.hash else super().block(block_hash)
 
     lab = SyncLab()
     liar, honest = Mutating(1, lab_chain.blocks), FakePeer(2, lab_chain.blocks)

@@ -18,6 +18,7 @@ from node.peers.messages import (
     AGENT_MAX,
     ANNOUNCED_MAX,
     BLOCK_BYTES_MAX,
+    BLOCKS_MAX,
     HEADERS_MAX,
     INV_MAX,
     LOCATOR_MAX,
@@ -25,18 +26,17 @@ from node.peers.messages import (
     WANT_MAX,
     Addresses,
     Announce,
-    BlockMessage,
+    Blocks,
     Confirm,
     Facts,
     GetAddresses,
-    GetBlock,
+    GetBlocks,
     GetHeaders,
     GetTxs,
     Headers,
     Hello,
     Inv,
     Message,
-    NotFound,
     Ok,
     Reason,
     Refusal,
@@ -94,8 +94,8 @@ HEADERS = st.builds(chain_of, st.integers(0, 8), st.integers(0, 99))
 TXS = st.lists(st.builds(a_tx, st.binary(max_size=50), st.integers(0, 9)), max_size=5).map(tuple)
 
 
-def id_lists(most: int) -> st.SearchStrategy[tuple[bytes, ...]]:
-    return st.lists(HASH, max_size=min(most, 20), unique=True).map(tuple)
+def id_lists(most: int, least: int = 0) -> st.SearchStrategy[tuple[bytes, ...]]:
+    return st.lists(HASH, min_size=least, max_size=min(most, 20), unique=True).map(tuple)
 
 
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
@@ -106,9 +106,8 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Ok: st.just(Ok()),
     GetHeaders: st.builds(GetHeaders, id_lists(LOCATOR_MAX), HASH),
     Headers: st.builds(Headers, HEADERS),
-    GetBlock: st.builds(GetBlock, HASH),
-    BlockMessage: st.builds(BlockMessage, st.binary(max_size=300)),
-    NotFound: st.just(NotFound()),
+    GetBlocks: st.builds(GetBlocks, id_lists(BLOCKS_MAX, 1)),
+    Blocks: st.builds(Blocks, st.lists(st.binary(max_size=60), min_size=1, max_size=BLOCKS_MAX).map(tuple)),
     Announce: st.builds(Announce, HEADERS),
     Inv: st.builds(Inv, id_lists(INV_MAX)),
     Want: st.builds(Want, id_lists(WANT_MAX)),
@@ -184,13 +183,13 @@ def test_noise_is_malformed_or_canonical(body: bytes, name: str) -> None:
 
 
 def test_another_kind_or_version_is_malformed() -> None:
-    body = encode(GetBlock(BlockHash(bytes(32))))
+    body = encode(GetBlocks((BlockHash(bytes(32)),)))
     with pytest.raises(Invalid, match="another kind"):
         decode_request("inv", body)
     with pytest.raises(Invalid, match="another kind"):
-        decode_reply("block", body)
+        decode_reply("blocks", body)
     with pytest.raises(Invalid, match="wire version"):
-        decode_request("block", bytes((WIRE_VERSION + 1,)) + body[1:])
+        decode_request("blocks", bytes((WIRE_VERSION + 1,)) + body[1:])
 
 
 def ids(count: int) -> tuple[bytes, ...]:
@@ -209,7 +208,13 @@ AT_CAP: dict[str, tuple[Message, Message]] = {
         Addresses(tuple(Endpoint("1.2.3.4", n + 1) for n in range(ADDRESSES_MAX))),
         Addresses(tuple(Endpoint("1.2.3.4", n + 1) for n in range(ADDRESSES_MAX + 1))),
     ),
-    "block": (BlockMessage(bytes(BLOCK_BYTES_MAX)), BlockMessage(bytes(BLOCK_BYTES_MAX + 1))),
+    "getblocks": (GetBlocks(ids(BLOCKS_MAX)), GetBlocks(ids(BLOCKS_MAX + 1))),  # type: ignore[arg-type]
+    "blocks": (Blocks((b"",) * BLOCKS_MAX), Blocks((b"",) * (BLOCKS_MAX + 1))),
+    "bytes of one block": (Blocks((bytes(BLOCK_BYTES_MAX),)), Blocks((bytes(BLOCK_BYTES_MAX + 1),))),
+    "bytes of blocks together": (
+        Blocks((bytes(BLOCK_BYTES_MAX // 2),) * 2),
+        Blocks((bytes(BLOCK_BYTES_MAX // 2), bytes(BLOCK_BYTES_MAX // 2 + 1))),
+    ),
 }
 
 
@@ -241,7 +246,11 @@ MALFORMED: dict[str, tuple[Message, bytes]] = {
     "an id twice": (Inv(()), varint(2) + bytes(64)),
     "headers of two branches": (Headers(()), varint(2) + chain_of(1)[0].raw * 2),
     "unknown reason": (Refusal(Reason.BUSY), b"\x63"),
-    "block length over the limit": (BlockMessage(b""), varint(BLOCK_BYTES_MAX + 1)),
+    "no block asked for": (GetBlocks(()), varint(0)),
+    "a block asked for twice": (GetBlocks(()), varint(2) + bytes(64)),
+    "no block": (Blocks(()), varint(0)),
+    "block length over the limit": (Blocks(()), varint(1) + varint(BLOCK_BYTES_MAX + 1)),
+    "more blocks promised than sent": (Blocks(()), varint(2) + varbytes(b"block")),
     "bytes behind a transaction": (Txs(()), varint(1) + varbytes(a_tx().raw + b"\x00")),
     "no address": (Addresses(()), varint(1) + bytes(19)),
     "address as seen in a list": (Addresses(()), varint(1) + b"\x01" + bytes(16) + b"\x01\x00"),

@@ -8,7 +8,7 @@ from chain.tx import Tx
 from node.peers import fetch, relay
 from node.peers.fetch import HANDED_S, IN_FLIGHT_MAX, OFFERS_MAX, PARENTS_MAX
 from node.peers.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
-from node.peers.relay import LOCAL, ORDINARY, QUEUE_MAX, pace_for
+from node.peers.relay import DELIVERY_S, INV_S, LOCAL, ORDINARY, QUEUE_MAX, pace_for
 from node.ports import Failed, PeerId
 from tests.node.peers.relaylab import FakePeer, RelayLab, wtxids
 from tests.node.pool_lab import made
@@ -223,6 +223,15 @@ def test_what_was_mined_is_not_fetched(lab: RelayLab) -> None:
     assert lab.announce(peer, tx) == (tx.wtxid,)
 
 
+def test_what_was_mined_meanwhile_is_not_waited_for(lab: RelayLab) -> None:
+    """A peer that owes as much as it may owes nothing once all of it is in a block."""
+    peer = lab.add(FakePeer(1))
+    first, more = lab.make(IN_FLIGHT_MAX), lab.make(3)
+    assert lab.announce(peer, *first, *more) == tuple(wtxids(first))
+    lab.relay.on_tip(wtxids(first), True)
+    assert lab.announce(peer) == tuple(wtxids(more))
+
+
 def test_what_the_mempool_works_on_is_not_fetched_for_a_while(lab: RelayLab) -> None:
     [tx] = lab.make()
     lab.judge = lambda peer, tx: None
@@ -333,6 +342,33 @@ def test_many_are_told_and_delivered_in_lawful_messages(lab: RelayLab) -> None:
     messages = [send.message for send in lab.sent]
     assert max(len(m.wtxids) for m in messages if isinstance(m, Inv)) == INV_MAX
     assert max(len(m.txs) for m in messages if isinstance(m, Txs)) == WANT_MAX
+
+
+def test_what_came_due_during_a_delivery_is_announced_right_after(lab: RelayLab) -> None:
+    """Thousands of payments do not wait for the next tick after each thousand of them."""
+    txs = lab.make(3 * INV_MAX)
+    peer = lab.add(FakePeer(1))
+    lab.submit(*txs)
+    lab.run(5)
+    assert wtxids(peer.got) == wtxids(txs)
+    announced = [position for position, send in enumerate(lab.sent) if isinstance(send.message, Inv)]
+    for position in announced[1:]:
+        announcement, delivery = lab.sent[position], lab.sent[position - 1]
+        # As soon as the answer to the last delivery was here, which takes 20 ms.
+        assert announcement.deadline - INV_S == pytest.approx(delivery.deadline - DELIVERY_S + 0.02)
+
+
+def test_a_failing_peer_is_told_at_its_pace(lab: RelayLab) -> None:
+    """Not as fast as it can fail."""
+
+    class Deaf(FakePeer):
+        def answer(self, request: Any) -> Any:
+            return Failed("connection lost")
+
+    lab.add(Deaf(1))
+    lab.submit(*lab.make(3))
+    lab.run(5)
+    assert 20 < len(lab.sent) <= 50  # a tick is a tenth of a second
 
 
 def test_deliveries_are_limited_in_bytes(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:

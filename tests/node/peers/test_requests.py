@@ -4,12 +4,12 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from node.peers.bounded import Recent
-from node.peers.messages import Confirm, GetBlock
+from node.peers.messages import Confirm, GetBlocks
 from node.peers.requests import GRACE_S, Requests
 from node.ports import Effect, Endpoint, Link, PeerId
 
 LINKS = [Link(PeerId(bytes((n,)) * 20), Endpoint("10.0.0.1", n), bytes(16)) for n in (1, 2)]
-ASK = GetBlock(BlockHash(bytes(32)))
+ASK = GetBlocks((BlockHash(bytes(32)),))
 
 
 def then(reply: Any, now: float) -> list[Effect]:
@@ -53,5 +53,16 @@ def test_recent_forgets_the_oldest() -> None:
     recent.discard(3)
     recent.discard(99)
     assert len(recent) == 2
+    recent.update((5, 6, 2, 7))
+    assert list(recent) == [6, 2, 7]
     recent.clear()
     assert len(recent) == 0
+
+
+def test_recent_is_as_fast_when_it_is_full() -> None:
+    """What was forgotten is not walked over: with a dict this takes minutes."""
+    recent: Recent[int] = Recent(50_000)
+    recent.update(range(500_000))
+    for number in range(500_000, 600_000):
+        recent.add(number)
+    assert list(recent) == list(range(550_000, 600_000))

@@ -9,7 +9,7 @@ from node.peers.messages import (
     HEADERS_MAX,
     LOCATOR_MAX,
     Announce,
-    GetBlock,
+    GetBlocks,
     GetHeaders,
     Headers,
 )
@@ -248,7 +248,7 @@ def test_an_announced_block_is_fetched_from_the_announcer_at_once() -> None:
     second.blocks = blocks
     second.asked.clear()
     lab.announce(second, blocks[5].header)
-    assert second.asked == [GetBlock(blocks[5].hash)]
+    assert second.asked == [GetBlocks((blocks[5].hash,))]
     lab.run(1)
     assert lab.chain.tip.hash == blocks[5].hash
     assert announcements(first)[-1].headers == (blocks[5].header,)

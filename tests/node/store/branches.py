@@ -151,9 +151,15 @@ def assert_index_agrees(store: Ledger, model: Model) -> None:
     sums: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for change in model.changes:
         undo = list(change.undo)
+        undo_offset = 0
         for position, tx in enumerate(change.block.txs):
             offset = change.block.raw.index(tx.raw)
-            located[tx.txid] = TxLocation(change.height, position, offset, len(tx.raw))
+            spends = undo[: len(tx.inputs)] if position else []
+            undo_size = sum(4 + len(coin) for coin in spends)
+            place = TxLocation(change.height, position, offset, len(tx.raw), undo_offset, undo_size)
+            assert store.tx_at(place, change.block.hash) == (tx.raw, tuple(spends))
+            located[tx.txid] = place
+            undo_offset += undo_size
             touched = set()
             for index, spent in enumerate(tx.inputs if position else ()):
                 spenders[spent.outpoint] = Spender(tx.txid, index, change.height)

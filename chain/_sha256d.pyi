@@ -1,0 +1,3 @@
+"""SHA-256 twice, in the processor's own instructions, where a compiler built it: `_sha256d.c`."""
+
+def sha256d(message: bytes, /) -> bytes: ...
