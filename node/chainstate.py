@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
 from chain.check import check_block, check_body
+from chain.coins import CoinLookup
 from chain.connect import connect_header
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash, Wtxid, to_hex
@@ -215,7 +216,11 @@ class Chainstate:
     def _begin(self, leave: Sequence[Entry], enter: Sequence[Entry]) -> Move:
         target = enter[-1] if enter else leave[-1].parent
         assert target is not None
-        move = Move(leave, enter, target, self._moves[-1].coin if self._moves else self._store.coin)
+        # Made anew each time: on the lookup of the move before, it would stand on all moves there ever were.
+        base: CoinLookup = self._store.coin
+        for before in self._moves:
+            base = before.delta.over(base)
+        move = Move(leave, enter, target, base)
         self._moves.append(move)
         return move
 

@@ -82,11 +82,6 @@ class Move:
         return self._builder.delta
 
     @property
-    def coin(self) -> CoinLookup:
-        """Sees the coins as they are where it stands."""
-        return self._builder.coin
-
-    @property
     def is_cut(self) -> bool:
         """Every block of it is in a slice."""
         return not self._leave and not self._enter

@@ -263,9 +263,12 @@ class Node:
     # --- the network's host ---------------------------------------------------------------------------------
 
     def take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
-        """A body that was asked for. Raises Rejected."""
+        """A body that was asked for. Raises Rejected.
+
+        The call that brought it connects it in the end, together with what came with it.
+        """
         self._chain.submit_block(body, int(now), sync=False)
-        return self._pump()
+        return ()
 
     def take_txs(self, peer: PeerId, txs: Sequence[Tx], now: float) -> Sequence[Effect]:
         """Transactions that were asked for."""

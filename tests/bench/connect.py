@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,7 +21,7 @@ from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tree import Entry
-from node.chainstate import examine
+from node.chainstate import Examined, examine
 from node.daemon import GC_THRESHOLD, SWITCH_INTERVAL_S
 from node.node import Node
 from node.peers.handshake import Identity
@@ -50,6 +51,12 @@ class _NoPeers:
 
     def close(self, peer: PeerId) -> None:
         pass
+
+
+def _take(body: Examined, node: Node, now: float) -> Step[None]:
+    """Hand over a block, and connect it."""
+    node.take_block(PEER, body, now)
+    return node.tick(now)
 
 
 class LocalNode:
@@ -106,7 +113,7 @@ class LocalNode:
             pool = self.runtime.view.pool
             known = pool.tx_spending if pool else None
             body = examine(decode_block(raw, known), REGTEST, pool.wtxids)
-            self.call(lambda node, now, body=body: Step(None, tuple(node.take_block(PEER, body, now))))
+            self.call(partial(_take, body))
 
     def await_height(self, height: int) -> None:
         """Wait until the tip is that high."""

@@ -78,7 +78,8 @@ class BareNode:
     def connect(self, raws: Sequence[bytes]) -> None:
         """Make these blocks the chain."""
         for raw in raws:
-            self._carry(self.core.take_block(PEER, examine(decode_block(raw), REGTEST), time.time()))
+            self.core.take_block(PEER, examine(decode_block(raw), REGTEST), time.time())
+            self._carry(self.core.tick(time.time()).effects)
 
     def accept(self, raws: Sequence[bytes]) -> None:
         """Bring encoded transactions into the mempool, in batches as peers send them."""

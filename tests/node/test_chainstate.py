@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from chain.block import Block, make_block
+from chain.coins import CoinLookup
 from chain.errors import Invalid, Reject, Unready
 from chain.keys import default_engine
 from chain.params import REGTEST
@@ -252,6 +253,33 @@ def test_steps_overlap_but_commit_in_order(lab: Lab) -> None:
     assert desk.chain.verified(first.token, 0) == []
     desk.settle()
     assert desk.tip == lab.blocks[-1].hash
+    assert desk.is_whole()
+
+
+def depth(lookup: CoinLookup) -> int:
+    """How many layers a lookup goes through at most before it asks the store."""
+    cells = getattr(lookup, "__closure__", None) or ()
+    below = [cell.cell_contents for cell in cells if callable(cell.cell_contents)]
+    return 1 + max(map(depth, below), default=0)
+
+
+def test_moves_that_are_over_are_forgotten(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long there is always another under way: none may look through all those before it."""
+    monkeypatch.setattr("node.chainstate.SLICE_BLOCKS_MAX", 4)
+    monkeypatch.setattr("node.moves.SLICE_BLOCKS_MAX", 4)
+    desk = Desk()
+    for block in lab.blocks:
+        desk.chain.submit_block(examine(block, REGTEST), NOW + 10_000, sync=False)
+    ahead = desk.chain.advance()
+    assert ahead is not None
+    depths = []
+    while (after := desk.chain.advance()) is not None:
+        depths.append(depth(after.move._builder.coin))  # itself, the one before, the store's own
+        desk.chain.verified(ahead.token, None)
+        ahead = after
+    assert len(depths) > 10
+    assert len(set(depths)) == 1
+    desk.chain.verified(ahead.token, None)
     assert desk.is_whole()
 
 

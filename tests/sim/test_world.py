@@ -129,18 +129,19 @@ def test_killed_nodes_catch_up(lab: Lab) -> None:
 
 def test_a_lossy_network_still_agrees(lab: Lab) -> None:
     world = World(8, faults=Faults(latency_s=(0.01, 0.3), loss=0.1))
+    patience_s = 400  # a lost answer is waited for up to a minute, and several may be lost in a row
     nodes = a_line(world, 4)
     give_all(world, nodes[0], lab.blocks)
-    world.until(world.agree, 120)
+    world.until(world.agree, patience_s)
     payments = [pay(lab.take()) for _ in range(10)]
     for number, payment in enumerate(payments):
         world.submit(nodes[number % 4], payment)
-    world.until(lambda: world.have([payment.txid for payment in payments]), 120)
+    world.until(lambda: world.have([payment.txid for payment in payments]), patience_s)
     for number in range(5):
         world.mine(nodes[number % 4])
         world.run(5)
     world.mine(max(nodes, key=lambda node: node.tip.height))  # of branches with equal work each stays with its own
-    world.until(world.agree, 400)  # a lost answer is waited for up to a minute
+    world.until(world.agree, patience_s)
     assert not any("broke the rules" in reason for node in nodes for _, reason in node.closed)
 
 
