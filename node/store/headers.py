@@ -51,4 +51,3 @@ class StoredHeaders:
                 height = int.from_bytes(wanted[:4], "big")
                 wanted = (height - 1).to_bytes(4, "big") + bytes(records[middle + 4 : middle + 36])
         return wanted == bytes(4) + GENESIS.hash
-

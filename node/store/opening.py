@@ -114,9 +114,7 @@ def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> L
 # --- blocks/ -------------------------------------------------------------------------------
 
 
-def _open_blocks(
-    directory: Directory, network_id: bytes, inspect: bool
-) -> tuple[LevelDb, StoredHeaders, str | None]:
+def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders, str | None]:
     """The blocks, their headers, and why they had to be repaired, if they had to."""
     why = directory.reported(BLOCKS)
     if why is None:

@@ -69,9 +69,7 @@ def due_sizes(height: int) -> list[int]:
     """Scripts whose history row of this block is longer than this are to be given a summary:
     looked up by the first byte of the script's hash."""
     phase = (height * _GOLDEN & 0xFFFFFFFF) >> 16
-    return [
-        SUMS_SIZE + HISTORY_ENTRY_SIZE * (first + phase & ENTRIES_PER_SUMMARY - 1) for first in range(256)
-    ]
+    return [SUMS_SIZE + HISTORY_ENTRY_SIZE * (first + phase & ENTRIES_PER_SUMMARY - 1) for first in range(256)]
 
 
 def put_summaries(

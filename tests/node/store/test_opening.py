@@ -17,7 +17,7 @@ from node.store.kv import Damaged, Locked
 from node.store.ledger import Ledger, recompute_digest
 from node.store.leveldb import LevelDb, explain
 from node.store.opening import open_store
-from node.store.schema import BODY, COIN, META, TIP, UNDO, block_key, encode_meta
+from node.store.schema import BODY, COIN, META, TIP, UNDO, VOUCHED, block_key, encode_meta
 from tests.node.store.branches import NETWORK, Model, assert_agrees, commit, delta_of, pay
 
 OTHER_NETWORK = bytes(32)
@@ -121,7 +121,7 @@ def test_another_networks_directory_is_refused(path: Path, model: Model) -> None
 
 def test_another_schema_of_blocks_is_refused(path: Path, model: Model) -> None:
     edit(path / "blocks", (META, encode_meta(99, NETWORK)))
-    with pytest.raises(StoreError, match="has schema 99 and this version reads 1: use the version that made it"):
+    with pytest.raises(StoreError, match="has schema 99 and this version reads 2: use the version that made it"):
         open_store(path, NETWORK, reindex=True)
 
 
@@ -242,14 +242,14 @@ def lose_coin(ledger: Path) -> None:
     kv = LevelDb(ledger, pytest.fail)
     key, _ = next(kv.scan(COIN, b"d"))
     kv.close()
-    edit(ledger, (key, None))
+    edit(ledger, (key, None), (VOUCHED, None))
 
 
 def change_coin(ledger: Path) -> None:
     kv = LevelDb(ledger, pytest.fail)
     key, coin = next(kv.scan(COIN, b"d"))
     kv.close()
-    edit(ledger, (key, coin[:4] + b"\xff" + coin[5:]))
+    edit(ledger, (key, coin[:4] + b"\xff" + coin[5:]), (VOUCHED, None))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,42 @@ def change_coin(ledger: Path) -> None:
 def test_a_damaged_ledger_is_built_anew(path: Path, model: Model, harm: Callable[[Path], None], why: str) -> None:
     harm(path / "ledger")
     assert_rebuilt(path, model, why)
+
+
+def test_a_clean_stop_vouches_for_the_digest_and_inspection_takes_nothing_for_granted(
+    path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(coins: object) -> int:
+        raise AssertionError("the coins were added up")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("node.store.opening.coins_digest", fail)
+        open_store(path, NETWORK).close()
+        with pytest.raises(AssertionError, match="added up"):
+            open_store(path, NETWORK, inspect=True)
+    edit(path / "ledger", next_coin(path / "ledger"))
+    with pytest.raises(Damaged, match="do not match the digest"):
+        open_store(path, NETWORK, inspect=True)
+
+
+def next_coin(ledger: Path) -> tuple[bytes, None]:
+    """An edit that takes the first coin away."""
+    kv = LevelDb(ledger, pytest.fail)
+    key, _ = next(kv.scan(COIN, b"d"))
+    kv.close()
+    return key, None
+
+
+def test_the_first_commit_after_a_start_ends_the_vouching(path: Path, model: Model) -> None:
+    """Whatever happens to the process then, the next start adds up the coins."""
+    store = open_store(path, NETWORK)
+    commit(store, [], [model.mine()])
+    ledger = store._ledger_kv
+    assert ledger.get(VOUCHED) is None
+    store.close()
+    kv = LevelDb(path / "ledger", pytest.fail)
+    assert kv.get(VOUCHED) == kv.get(TIP)
+    kv.close()
 
 
 def test_every_flipped_bit_of_the_ledgers_log_is_noticed(path: Path) -> None:
@@ -305,9 +341,8 @@ def test_every_flipped_bit_of_the_ledgers_log_is_noticed(path: Path) -> None:
 
 def test_a_ledger_cut_off_at_its_end_is_an_older_one(path: Path, model: Model) -> None:
     log = only(path / "ledger", "*.log")
-    os.truncate(log, log.stat().st_size - 100)
+    os.truncate(log, log.stat().st_size - 400)  # what vouches for the digest, and the end of the last commit
     store = open_store(path, NETWORK)
-
     assert store.rebuilding is None
     assert store.tip().height == model.height - 1
     reconnect(store, model)
