@@ -228,11 +228,16 @@ class Chainstate:
         block = self._recent.pop(entry.hash, None)
         if block is not None:
             self._recent_bytes -= block.size
-            return block
-        raw = self._store.block(entry.height, entry.hash)
-        if raw is None:
-            raise _BodyLost(entry)
-        return decode_block(raw, known)
+        else:
+            raw = self._store.block(entry.height, entry.hash)
+            if raw is None:
+                raise _BodyLost(entry)
+            block = decode_block(raw, known)
+        if not self._moves[-1].left:  # a reorganisation finds most of them in what it undoes
+            made = {tx.txid for tx in block.txs}
+            points = [spent.outpoint for tx in block.txs[1:] for spent in tx.inputs]
+            self._store.load_coins([point for point in points if point[:32] not in made])
+        return block
 
     def _stored_change(self, entry: Entry) -> Change:
         """A block of the best chain with the coins it spent."""

@@ -4,7 +4,7 @@
 a reply for whoever asked, and the effects that the runtime (or a simulator) carries out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, NewType, Protocol, TypeVar
 
@@ -241,6 +241,10 @@ class Store(Reader, Protocol):
 
     def set_mark(self, block_hash: BlockHash, mark: str | None) -> None: ...
     def put_block(self, height: int, block_hash: BlockHash, raw: bytes, *, sync: bool) -> None: ...
+    def load_coins(self, points: Iterable[OutPoint]) -> None:
+        """Have these at hand, as far as they are there, because `coin` is about to be asked for them."""
+        ...
+
     def commit(
         self,
         height: int,

@@ -27,7 +27,7 @@ from node.store.schema import (
     SUMS_SIZE,
     TX_ONE,
 )
-from node.store.summaries import due_sizes, put_summaries, summary_keys
+from node.store.summaries import delete_summaries, due_sizes, put_summaries
 
 Put = Callable[[bytes, bytes], object]
 
@@ -44,6 +44,7 @@ class Index:
         """The edits of a step from the tip at `height`."""
         due, self._due = self._due, set()
         if disconnected:
+            delete_summaries(batch.delete, self._ledger, height - len(disconnected))
             self._reorganise(batch, disconnected, connected)
             return
         put_summaries(batch.put, self._ledger, height, due)
@@ -59,10 +60,6 @@ class Index:
         for change in connected:
             self._due.update(_put_block(new.__setitem__, change))
         for key in old:
-            if key.startswith(HISTORY):
-                for summary in summary_keys(key):
-                    if self._ledger.get(summary) is not None:
-                        batch.delete(summary)
             if key not in new:
                 batch.delete(key)
         for key, row in new.items():

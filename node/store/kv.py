@@ -3,7 +3,7 @@
 Keys and values are bytes; keys are ordered bytewise. Knows nothing of blocks or coins.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
 
 from node.ports import StoreError
@@ -29,6 +29,10 @@ class Reads(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
+        ...
+
+    def get_many(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        """The values of those keys that are there; for many keys quicker than one by one."""
         ...
 
     def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[Row]:

@@ -107,6 +107,13 @@ class Ledger(LedgerReader):
                 self._cache.add(point, coin)
         return coin
 
+    def load_coins(self, points: Iterable[OutPoint]) -> None:
+        """Have these at hand, as far as they are there: together they are found quicker."""
+        cache = self._cache
+        missing = [COIN + point for point in points if cache.get(point) is None]
+        for key, encoded in self._ledger.get_many(missing).items():
+            cache.add(OutPoint(key[1:]), Coin(encoded))
+
     def commit(
         self,
         height: int,

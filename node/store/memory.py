@@ -5,7 +5,7 @@ and `crash` takes from it what was never synced, as a power cut may.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from weakref import WeakSet
 
 from node.ports import StoreError
@@ -25,6 +25,9 @@ class _Kept:
         # The other way round a write between the two looks would show through.
         now = self._kv.rows.get(key)
         return self.before.get(key, now)
+
+    def get_many(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        return _those_found(self.get, keys)
 
     def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[Row]:
         keys = {*self._kv.keys_between(start, stop), *(key for key in list(self.before) if start <= key < stop)}
@@ -67,6 +70,9 @@ class MemoryKv:
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
+
+    def get_many(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        return _those_found(self.get, keys)
 
     def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Iterator[Row]:
         yield from [(key, self.rows[key]) for key in self.keys_between(start, stop)][:: -1 if reverse else 1]
@@ -135,6 +141,11 @@ class MemoryKv:
 
     def close(self) -> None:
         """Nothing: what is here stays, as on a disk."""
+
+
+def _those_found(get: Callable[[bytes], bytes | None], keys: Iterable[bytes]) -> dict[bytes, bytes]:
+    found = ((key, get(key)) for key in keys)
+    return {key: value for key, value in found if value is not None}
 
 
 class MemoryDisk:

@@ -39,6 +39,8 @@ With the index also:
 | `a` script hash, height, `+`     | now and then, what all blocks up to this one did to it:  |
 |                                  | sums (36); then height (4) and number of transactions (4)|
 |                                  | at its latest list                                       |
+| `n` height, script hash          | nothing: the summary's key by its height, so that it is  |
+|                                  | found when the block leaves the best chain               |
 | `l` script hash, height          | that list: outpoints (36) among which are all coins that |
 |                                  | the script had after this block, the newest first        |
 
@@ -48,7 +50,7 @@ their satoshis (12), coins spent (4), their satoshis (12). So adding two numbers
 Five rows then stand for a transaction of one input and two outputs, and leaving a block is
 deleting its rows. That which would have to be changed with each transaction is not kept: a
 script's statistics are the sum over its rows, and its coins are found among those that the rows
-name. What bounds that search are the last two kinds of rows, which summaries.py writes for one
+name. What bounds that search are the last three kinds of rows, which summaries.py writes for one
 in so many transactions of a script.
 """
 
@@ -78,6 +80,7 @@ LOCATION = b"i"
 SPENDER = b"s"
 HISTORY = b"a"
 COINS_LIST = b"l"
+SUMMARIZED = b"n"
 
 BLOCK_KEY_SIZE = 37
 """Of a body's, header's or undo's first row."""

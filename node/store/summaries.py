@@ -10,12 +10,13 @@ summed up can then simply be read: so the newest one may be missing, as after a 
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from chain.coins import Coin
 from chain.hashes import Txid
 from chain.tx import OutPoint
-from node.store.kv import Reads
+from node.store.kv import Reads, end_of
 from node.store.schema import (
     COIN,
     COINS_LIST,
@@ -24,6 +25,7 @@ from node.store.schema import (
     HISTORY_KEY_SIZE,
     NO_OUTPUT,
     OUTPOINT_SIZE,
+    SUMMARIZED,
     SUMMARY_SUFFIX,
     SUMMARY_VALUE,
     SUMS_SIZE,
@@ -38,6 +40,8 @@ at what became of its coins."""
 COINS_PER_TX_LISTED = 4
 """Nor before there are no more coins than this for each of those transactions: so lists take no
 more than 144 bytes a transaction."""
+POINTS_AT_ONCE = 256
+"""Coins looked up together."""
 _GOLDEN = 0x9E3779B1
 """2^32 by the golden ratio. Its multiples are spread evenly, and so are every second of them,
 every third, and so on: it does not matter in what rhythm a script is used."""
@@ -86,11 +90,16 @@ def put_summaries(
             totals = totals._replace(list_height=totals.height, list_tx_count=tx_count)
         sums = totals.sums.to_bytes(SUMS_SIZE, "big")
         put(HISTORY + place + SUMMARY_SUFFIX, SUMMARY_VALUE.pack(sums, totals.list_height, totals.list_tx_count))
+        put(SUMMARIZED + _number(totals.height) + script_hash, b"")
 
 
-def summary_keys(history_key: bytes) -> tuple[bytes, bytes]:
-    """Where a summary and a list beside this row of a history would be."""
-    return history_key + SUMMARY_SUFFIX, COINS_LIST + history_key[1:]
+def delete_summaries(delete: Callable[[bytes], object], ledger: Reads, above: int) -> None:
+    """Delete all that stand beside rows of blocks above this height."""
+    for key, _ in ledger.scan(SUMMARIZED + _number(above + 1), end_of(SUMMARIZED)):
+        place = key[5:] + key[1:5]
+        delete(key)
+        delete(HISTORY + place + SUMMARY_SUFFIX)
+        delete(COINS_LIST + place)
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -114,13 +123,15 @@ def read_coins(ledger: Reads, script_hash: bytes, totals: Totals, height: int) -
     wanted = totals.coins_count
     if not wanted:
         return
-    for point in _points(ledger, script_hash, totals.list_height, height):
-        coin = ledger.get(COIN + point)
-        if coin is not None:
-            yield OutPoint(point), Coin(coin)
-            wanted -= 1
-            if not wanted:
-                return
+    points = _points(ledger, script_hash, totals.list_height, height)
+    while chunk := [COIN + point for point in islice(points, POINTS_AT_ONCE)]:
+        coins = ledger.get_many(chunk)
+        for key in chunk:
+            if key in coins:
+                yield OutPoint(key[1:]), Coin(coins[key])
+                wanted -= 1
+                if not wanted:
+                    return
 
 
 def _points(ledger: Reads, script_hash: bytes, list_height: int, top: int) -> Iterator[bytes]:

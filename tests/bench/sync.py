@@ -107,7 +107,7 @@ def _long_rows(bench: Bench) -> Iterator[Row]:
         "connect in process": lambda: connect_rate(chain, index=False),
     }
     try:
-        ours, connected = bench.in_turns(runs, bench.size(5, 2)).values()
+        ours, connected = bench.in_turns(runs, bench.size(3, 2)).values()
     finally:
         source.close()
     name = f"fresh sync of {chain.txs_count:,} payments, from process start"
