@@ -22,15 +22,12 @@ from chain.pow import check_pow
 from chain.tree import BlockTree, Entry, path
 from node.moves import SLICE_BLOCKS_MAX, Fault, Move, Slice
 from node.ports import Change, Store, StoreError
+from node.recent import RecentBlocks
 
 log = logging.getLogger("groat.chain")
 
 AHEAD_MAX = 2
 """Slices, and moves, connected ahead of their signatures' verdict."""
-RECENT_BODIES_MAX = 64
-"""Decoded blocks kept between arrival and connection."""
-RECENT_BYTES_MAX = 32 * 1024 * 1024
-"""Bytes of those; beyond, the oldest is read again from storage."""
 FAILURES_MAX = 1_000
 """Reasons kept for blocks found invalid; beyond, the oldest is forgotten (the mark is not)."""
 
@@ -89,8 +86,7 @@ class Chainstate:
         """Under way, each from the target of the one before."""
         self._slices: dict[int, Slice] = {}
         """Those of the moves that wait for their verdict, by token."""
-        self._recent: OrderedDict[BlockHash, Block] = OrderedDict()
-        self._recent_bytes = 0
+        self.recent = RecentBlocks()
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
         self.ruled_out = 0
@@ -151,7 +147,7 @@ class Chainstate:
             raise examined.fault
         if not entry.has_body:
             self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
-            self._remember(block)
+            self.recent.add(block)
             self._admit(entry)
         return entry
 
@@ -172,12 +168,6 @@ class Chainstate:
             if ready.chainwork > self.best.chainwork and not ready.invalid:
                 self.best = ready
             waiting += [child for child in ready.children if child.has_body]
-
-    def _remember(self, block: Block) -> None:
-        self._recent[block.hash] = block
-        self._recent_bytes += block.size
-        while len(self._recent) > RECENT_BODIES_MAX or self._recent_bytes > RECENT_BYTES_MAX:
-            self._recent_bytes -= self._recent.popitem(last=False)[1].size
 
     # --- towards the best chain -------------------------------------------------------------
 
@@ -225,10 +215,8 @@ class Chainstate:
         return move
 
     def _body(self, entry: Entry, known: TxLookup) -> Block:
-        block = self._recent.pop(entry.hash, None)
-        if block is not None:
-            self._recent_bytes -= block.size
-        else:
+        block = self.recent.take(entry.hash)
+        if block is None:
             raw = self._store.block(entry.height, entry.hash)
             if raw is None:
                 raise _BodyLost(entry)
@@ -241,6 +229,8 @@ class Chainstate:
 
     def _stored_change(self, entry: Entry) -> Change:
         """A block of the best chain with the coins it spent."""
+        if (change := self.recent.change(entry.hash)) is not None:
+            return change
         undo = self._store.undo(entry.height, entry.hash)
         raw = self._store.block(entry.height, entry.hash)
         if undo is None or raw is None:
@@ -268,6 +258,10 @@ class Chainstate:
         old, new = self.tip, move.target
         self._store.commit(new.height, new.hash, move.delta, move.left, move.entered)
         self.tip = new
+        for change in move.left:
+            self.recent.disconnected(change.block.hash)
+        for change in move.entered:
+            self.recent.connected(change)
         return TipChange(old, new, tuple(move.left), tuple(move.entered))
 
     # --- ruling blocks out, and in again ------------------------------------------------------

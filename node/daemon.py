@@ -160,8 +160,7 @@ class Running:
 
     def _prepare(self, reply: Reply) -> Any:
         """What can be done with a peer's reply before the core has it."""
-        view = self._runtime.peek()
-        return prepare(reply, self._config.params, view.pool if view else None)
+        return prepare(reply, self._config.params, self._runtime.peek())
 
     # --- starting ------------------------------------------------------------------------------
 

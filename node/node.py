@@ -147,6 +147,7 @@ class Node:
             self._mempool.view(),
             self._fees.view(),
             self.params,
+            self._chain.recent,
         )
 
     # --- local calls: transactions ----------------------------------------------------------------

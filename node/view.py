@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from chain.hashes import BlockHash
 from chain.params import Params
 from chain.tree import BlockTree, Entry
+from chain.tx import OutPoint, Tx
 from node.fees import FeeView
 from node.mempool import MempoolView
 from node.ports import Reader
+from node.recent import RecentBlocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class View:
     fees: FeeView
     """What recent blocks asked for."""
     params: Params
+    recent: RecentBlocks
+    """The last connected blocks; live."""
+
+    def tx_spending(self, point: OutPoint) -> Tx | None:
+        """A transaction of the pool or of a recent block of the best chain whose first input may be
+        this coin: for `decode_block`, which looks whether it is the one."""
+        return self.pool.tx_spending(point) or self.recent.tx_spending(point)
 
     @property
     def best_header(self) -> Entry:

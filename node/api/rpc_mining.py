@@ -98,14 +98,14 @@ def submitblock(call: Call, hexdata: str, dummy: object) -> str | None:
     try:
         if len(hexdata) > BLOCK_HEX_MAX or not hexdata.isalnum():
             raise ValueError
-        block = decode_block(bytes.fromhex(hexdata))
+        block = decode_block(bytes.fromhex(hexdata), call.view.tx_spending)
     except (ValueError, Invalid):
         raise RpcError(UNDECODABLE, "Block decode failed") from None
     if not block.txs or not block.txs[0].is_coinbase:
         raise RpcError(UNDECODABLE, "Block does not start with a coinbase")
     block = with_coinbase_witness(block)
     try:
-        submission = Submission(examine(block, call.config.params))
+        submission = Submission(examine(block, call.config.params, call.view.pool.wtxids))
         return call.change(lambda node, now: node.submit_block(submission, now))
     except Rejected as error:
         return str(error.code)

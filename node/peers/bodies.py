@@ -12,8 +12,8 @@ from chain.hashes import BlockHash, Wtxid
 from chain.params import Params
 from node.chainstate import Examined, examine
 from node.peers.messages import BLOCKS_BYTES, Blocks, GetBlocks
-from node.pool.view import MempoolView
 from node.ports import Failed
+from node.view import View
 
 Bodies = tuple[Examined | None, ...]
 """The first of the blocks that were asked for, in order; None for one that the peer does not have."""
@@ -32,15 +32,15 @@ def pack(request: GetBlocks, raw_block: Callable[[BlockHash], bytes | None]) -> 
     return Blocks(tuple(raws))
 
 
-def prepare(reply: Any, params: Params, pool: MempoolView | None = None) -> Any:
+def prepare(reply: Any, params: Params, view: View | None = None) -> Any:
     """Blocks as `Bodies`, or as the offence that one of them is; anything else as it is.
 
-    Transactions of the pool are neither decoded nor checked again.
+    Transactions that the view has are not decoded again, and those of its pool not checked either.
     """
     if not isinstance(reply, Blocks):
         return reply
-    known = pool.tx_spending if pool else None
-    checked = pool.wtxids if pool else frozenset[Wtxid]()
+    known = view.tx_spending if view else None
+    checked = view.pool.wtxids if view else frozenset[Wtxid]()
     try:
         return tuple(examine(decode_block(raw, known), params, checked) if raw else None for raw in reply.raws)
     except Invalid as fault:

@@ -134,6 +134,8 @@ def remove_with_descendants(graph: Graph, txids: Iterable[Txid], reason: Removal
 def _orphaned(graph: Graph, undone: Sequence[Tx]) -> set[Txid]:
     """Transactions here that spend outputs of those that did not come back."""
     entries, spenders = graph.entries, graph.spenders
+    if not spenders:
+        return set()
     points = (outpoint(tx.txid, i) for tx in undone if tx.txid not in entries for i in range(len(tx.outputs)))
     return {spender.txid for point in points if (spender := spenders.get(point)) is not None}
 

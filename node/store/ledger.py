@@ -176,6 +176,8 @@ class Ledger(LedgerReader):
 def _without_unchanged(delta: CoinsDelta) -> CoinsDelta:
     """Without the coins that two branches make alike: there they are spent and created again."""
     unchanged = {point for point, coin in delta.created.items() if delta.spent.get(point) == coin}
+    if not unchanged:
+        return delta
     return CoinsDelta(
         {point: coin for point, coin in delta.created.items() if point not in unchanged},
         {point: coin for point, coin in delta.spent.items() if point not in unchanged},

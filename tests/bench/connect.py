@@ -110,9 +110,8 @@ class LocalNode:
     def give(self, raws: Sequence[bytes]) -> None:
         """Give the node blocks as a download does."""
         for raw in raws:
-            pool = self.runtime.view.pool
-            known = pool.tx_spending if pool else None
-            body = examine(decode_block(raw, known), REGTEST, pool.wtxids)
+            view = self.runtime.view
+            body = examine(decode_block(raw, view.tx_spending), REGTEST, view.pool.wtxids)
             self.call(partial(_take, body))
 
     def await_height(self, height: int) -> None:

@@ -20,8 +20,8 @@ from chain.params import REGTEST
 from chain.script import p2wpkh_script
 from chain.template import build_block, solve
 from chain.tree import BlockTree
-from node.chainstate import RECENT_BYTES_MAX
 from node.ports import Change
+from node.recent import CONNECTED_BYTES_MAX, WAITING_BYTES_MAX
 from node.store.coincache import COIN_CACHE_BYTES
 from node.store.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
 from node.store.opening import open_store
@@ -43,8 +43,9 @@ IDLE_S = 0.5
 MB = 1_000_000
 DECODED_FACTOR = 7
 """Bytes in memory of each byte of a decoded block."""
-CACHES_BYTES = 2 * (CACHE_BYTES + 2 * WRITE_BUFFER_BYTES) + COIN_CACHE_BYTES + DECODED_FACTOR * RECENT_BYTES_MAX
-"""What the node may hold for its own speed: two databases, coins, blocks that wait to be connected."""
+DECODED_BYTES = DECODED_FACTOR * (WAITING_BYTES_MAX + CONNECTED_BYTES_MAX)
+CACHES_BYTES = 2 * (CACHE_BYTES + 2 * WRITE_BUFFER_BYTES) + COIN_CACHE_BYTES + DECODED_BYTES
+"""What the node may hold for its own speed: two databases, coins, blocks before and after they are connected."""
 
 
 # --- what is started -------------------------------------------------------------------------------

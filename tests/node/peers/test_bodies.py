@@ -5,17 +5,21 @@ from collections.abc import Sequence
 import pytest
 
 from chain import check
-from chain.block import make_block
+from chain.block import Block, make_block
 from chain.check import check_tx
 from chain.connect import context_after
 from chain.hashes import BlockHash
 from chain.params import REGTEST
 from chain.tx import Tx
+from node.fees import FeeEstimator
 from node.mempool import Mempool
 from node.peers.bodies import pack, prepare
 from node.peers.messages import BLOCK_BYTES_MAX, BLOCKS_BYTES, Blocks, GetBlocks, Ok
-from node.pool.view import MempoolView
-from node.ports import Failed
+from node.ports import Change, Failed
+from node.recent import RecentBlocks
+from node.store.memory import MemoryDisk
+from node.store.opening import open_memory
+from node.view import View
 from tests.chainlab import NOW, Lab, funded, pay, with_input
 
 
@@ -72,17 +76,20 @@ def test_one_bad_body_is_an_offence(lab: Lab) -> None:
 # --- what the mempool has ------------------------------------------------------------------------
 
 
-def pool_of(lab: Lab, txs: Sequence[Tx]) -> MempoolView:
-    """The view of a mempool with these."""
+def view_with(lab: Lab, txs: Sequence[Tx], connected: Sequence[Block] = ()) -> View:
+    """A view with these in its mempool, and these blocks among the recent ones."""
     pool = Mempool()
     for tx in txs:
         pool.add(pool.stage(tx, lab.coins.get, context_after(lab.tip), NOW), NOW)
-    return pool.view()
+    recent = RecentBlocks()
+    for block in connected:
+        recent.connected(Change(block, 1, ()))
+    return View(lab.tip, lab.tree, open_memory(MemoryDisk(), REGTEST.network_id).snapshot(), pool.view(), FeeEstimator().view(), REGTEST, recent)
 
 
 def test_transactions_of_the_pool_are_not_decoded_or_checked_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     txs = [pay(lab.take()) for _ in range(3)]
-    pool = pool_of(lab, txs[:2])
+    view = view_with(lab, txs[:2])
     block = lab.candidate(txs)
     looked_at: list[Tx] = []
 
@@ -91,7 +98,7 @@ def test_transactions_of_the_pool_are_not_decoded_or_checked_again(lab: Lab, mon
         check_tx(tx)
 
     monkeypatch.setattr(check, "check_tx", spy)
-    [body] = prepare(Blocks((block.raw,)), REGTEST, pool)
+    [body] = prepare(Blocks((block.raw,)), REGTEST, view)
     assert body.block == block
     assert [tx is known for tx, known in zip(body.block.txs[1:], txs, strict=True)] == [True, True, False]
     assert looked_at == [block.txs[0], txs[2]]
@@ -104,6 +111,15 @@ def test_a_rival_of_the_pools_transaction_is_itself(lab: Lab) -> None:
     resigned = with_input(ours, witness=(b"\x01", ours.inputs[0].witness[1]))
     for other in (pay(coin, fee=5_000), resigned):
         block = lab.candidate([other], fees=0)
-        [body] = prepare(Blocks((block.raw,)), REGTEST, pool_of(lab, [ours]))
+        [body] = prepare(Blocks((block.raw,)), REGTEST, view_with(lab, [ours]))
         assert body.block == block
         assert body.block.txs[1] == other != ours
+
+
+def test_transactions_of_recent_blocks_are_not_decoded_again(lab: Lab) -> None:
+    """What one branch has connected the other repeats; its blocks differ all the same."""
+    shared, other = pay(lab.take()), pay(lab.take())
+    ours, theirs = lab.candidate([shared]), lab.candidate([shared, other])
+    [body] = prepare(Blocks((theirs.raw,)), REGTEST, view_with(lab, [], [ours]))
+    assert body.block == theirs
+    assert [tx is known for tx, known in zip(body.block.txs[1:], ours.txs[1:], strict=False)] == [True]
