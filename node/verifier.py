@@ -1,7 +1,7 @@
 """Signature checks in a process of its own: batches in, the first failure out.
 
 `python -m node.verifier` reads batches of 129-byte checks from standard input and answers each
-with an index or -1; the end of the input ends it. It knows no chain, network or file.
+with its token and an index or -1; the end of the input ends it. It knows no chain, network or file.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from chain.keys import CHECK_SIZE, Engine, libsecp256k1_engine, python_engine
 
 BATCH_HEAD = Struct("<I")
 """How many checks follow."""
-VERDICT = Struct("<i")
-"""The index of the first check that fails, or -1."""
+VERDICT = Struct("<4si")
+"""The batch's token, and the index of the first check that fails, or -1."""
 ENGINES = {"libsecp256k1": libsecp256k1_engine, "python": python_engine}
 NICENESS = 5
 """Verifiers take what the node leaves of the processors: its answers come first, and on a machine
@@ -43,8 +43,17 @@ def serve(engine: Engine, requests: BinaryIO, answers: BinaryIO) -> None:
                 break
             if hang_up.poll(0):
                 raise EOFError
-        answers.write(VERDICT.pack(-1 if failure is None else failure))
+        answers.write(VERDICT.pack(token_of(checks), -1 if failure is None else failure))
         answers.flush()
+
+
+def token_of(checks: bytes) -> bytes:
+    """What an answer to this batch begins with: the end of its last digest, zeros for no checks.
+
+    So no answer passes for one to another batch, nor anything else that gets into the pipe: some
+    library's word of warning, for one.
+    """
+    return checks[-4:] or bytes(4)
 
 
 def _take(stream: BinaryIO, size: int) -> bytes:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from chain.keys import CHECK_SIZE, Check, Engine
 from node.child import Child
-from node.verifier import BATCH_HEAD, VERDICT
+from node.verifier import BATCH_HEAD, VERDICT, token_of
 
 log = logging.getLogger("groat.verify")
 
@@ -46,7 +46,7 @@ def verifier_processes() -> int:
 
 
 class VerifierLost(Exception):
-    """The process died, hung or could not be started."""
+    """The process died, hung, answered nonsense or could not be started."""
 
 
 class Verifier:
@@ -75,8 +75,12 @@ class Verifier:
             self.stop()
             raise VerifierLost(str(error)) from None
 
-    def verdict(self, count: int) -> int | None:
-        """The index of the first check that fails of the oldest share, or None. Raises VerifierLost."""
+    def verdict(self, checks: bytes) -> int | None:
+        """The index of the first check that fails of the oldest share, which is `checks`, or None.
+
+        Raises VerifierLost.
+        """
+        count = len(checks) // CHECK_SIZE
         if self._child is None:
             raise VerifierLost("not running")
         answer = b""
@@ -84,7 +88,10 @@ class Verifier:
             answer = os.read(self._child.stdout, VERDICT.size)
         if len(answer) != VERDICT.size:
             raise VerifierLost(self.stop())
-        (index,) = VERDICT.unpack(answer)
+        token, index = VERDICT.unpack(answer)
+        if token != token_of(checks) or not -1 <= index < count:
+            self.stop()
+            raise VerifierLost("it answered what nobody asked")
         return None if index < 0 else index
 
     def stop(self) -> str:
@@ -149,11 +156,6 @@ class _Share:
         self.start = start
         """Its first check's index in the batch."""
         self.checks = checks
-
-    @property
-    def count(self) -> int:
-        """How many checks."""
-        return len(self.checks) // CHECK_SIZE
 
     def settle(self, index: int | None) -> None:
         """The verdict: the index in the share of the first check that fails, or None."""
@@ -233,7 +235,7 @@ class _Lane:
 
     def _settle_oldest(self) -> None:
         try:
-            index = self._verifier.verdict(self._asked[0].count)
+            index = self._verifier.verdict(self._asked[0].checks)
         except VerifierLost as lost:
             self._recover(lost)
         else:
@@ -256,7 +258,7 @@ class _Lane:
         for _ in range(1, ATTEMPTS):
             try:
                 self._verifier.ask(share.checks)
-                return self._verifier.verdict(share.count)
+                return self._verifier.verdict(share.checks)
             except VerifierLost as lost:
                 log.warning("verifier process lost (%s)", lost)
         return self._engine.first_failure(share.checks)
@@ -281,9 +283,8 @@ class VerifierPool:
 
     def first_failure(self, checks: Sequence[Check]) -> int | None:
         """The index of the first check that fails, or None. Blocks until it is known."""
-        if self.is_small(checks):
+        if self.is_small(checks) or not self._start():
             return self._engine.first_failure(b"".join(checks))
-        self._start()
         even = -(-len(checks) // self._processes)
         batch = _Batch(checks, min(SHARE_MAX, max(SHARE_MIN, even)))
         for share in batch.shares:
@@ -297,8 +298,13 @@ class VerifierPool:
         for lane in self._lanes:
             lane.thread.join(JOIN_S)
 
-    def _start(self) -> None:
-        """The first large batch starts the lanes: a node that needs none has none."""
+    def _start(self) -> bool:
+        """The first large batch starts the lanes: a node that needs none has none. False if no
+        thread can be had for one."""
         with self._starting:
-            while len(self._lanes) < self._processes:
-                self._lanes.append(_Lane(self._engine, self._shares, self._clock))
+            try:
+                while len(self._lanes) < self._processes:
+                    self._lanes.append(_Lane(self._engine, self._shares, self._clock))
+            except RuntimeError as error:
+                log.warning("only %d of %d verifiers: %s", len(self._lanes), self._processes, error)
+            return bool(self._lanes)

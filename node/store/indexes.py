@@ -95,7 +95,7 @@ def _put_spenders(put: Put, change: Change) -> None:
 
 def _put_histories(put: Put, change: Change) -> list[bytes]:
     """One row for each script, however often the block pays or spends it."""
-    height, sizes = change.height.to_bytes(4, "big"), due_sizes(change.height)
+    height, sizes = change.height.to_bytes(4, "big"), due_sizes(change.block.hash)
     due = []
     for script, row in _touched_scripts(change).items():
         if not is_unspendable(script):  # else its outputs are nobody's

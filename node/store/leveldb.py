@@ -162,11 +162,13 @@ class _LevelBatch:
 class LevelDb(_LevelReads):
     """A LevelDB database as a `Kv`. Close it only when nobody reads any more."""
 
-    def __init__(self, path: Path, on_damage: OnDamage) -> None:
+    def __init__(self, path: Path, on_damage: OnDamage, *, create: bool = True) -> None:
         """Open, and make if it is not there. Raises StoreError, among them Locked and Damaged."""
         try:
             if is_headless(path):
                 raise Damaged(f"{path} is damaged (CURRENT is missing)")
+            if not create and not (path / "CURRENT").exists():  # LevelDB makes the directory even to say so
+                raise StoreError(f"{path} is empty: start the node to have it built")
             self._db = plyvel.DB(
                 str(path),
                 create_if_missing=True,

@@ -141,7 +141,7 @@ def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tupl
 
 def _open_readable(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders]:
     """Open this network's blocks and read all headers: the start needs every one."""
-    blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS))
+    blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS), create=not inspect)
     with _closed_on_error(blocks):
         _claim(blocks, network_id, str(directory.path), adopt=False, inspect=inspect)
         headers = StoredHeaders(blocks)
@@ -222,7 +222,7 @@ def _open_whole(
     directory: Directory, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool
 ) -> tuple[LevelDb, _Found]:
     """Open `ledger/` and check it; an empty one is given its first records."""
-    ledger = LevelDb(directory.ledger, directory.reporter(LEDGER))
+    ledger = LevelDb(directory.ledger, directory.reporter(LEDGER), create=not inspect)
     with _closed_on_error(ledger):
         found = _check_ledger(ledger, headers, network_id, index, inspect, str(directory.ledger))
         if found is None and inspect:

@@ -65,7 +65,7 @@ from node.ports import ScriptStats, Tip
 
 BLOCKS_SCHEMA = 2
 """Of what is written. 1, which had no parts, is read as well; a higher one is refused."""
-LEDGER_SCHEMA = 2
+LEDGER_SCHEMA = 3
 """A lower number in the data directory has `ledger/` built anew; a higher one is refused."""
 
 META = b"m"

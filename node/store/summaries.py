@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from chain.coins import Coin
-from chain.hashes import Txid
+from chain.hashes import BlockHash, Txid
 from chain.tx import OutPoint
 from node.store.kv import Reads, end_of
 from node.store.schema import (
@@ -33,7 +33,7 @@ from node.store.schema import (
 )
 
 ENTRIES_PER_SUMMARY = 512
-"""A power of two: of a script's history, a third of a millisecond to walk."""
+"""On average. At most 2^16, a power of two: of a script's history, a third of a millisecond to walk."""
 TXS_PER_LIST = 512
 """A list is not made before so many transactions since the last one: each of them costs a look
 at what became of its coins."""
@@ -42,9 +42,6 @@ COINS_PER_TX_LISTED = 4
 more than 144 bytes a transaction."""
 POINTS_AT_ONCE = 256
 """Coins looked up together."""
-_GOLDEN = 0x9E3779B1
-"""2^32 by the golden ratio. Its multiples are spread evenly, and so are every second of them,
-every third, and so on: it does not matter in what rhythm a script is used."""
 
 
 class Totals(NamedTuple):
@@ -69,10 +66,14 @@ class Totals(NamedTuple):
 # --- writing -----------------------------------------------------------------------------------
 
 
-def due_sizes(height: int) -> list[int]:
+def due_sizes(block_hash: BlockHash) -> list[int]:
     """Scripts whose history row of this block is longer than this are to be given a summary:
-    looked up by the first byte of the script's hash."""
-    phase = (height * _GOLDEN & 0xFFFFFFFF) >> 16
+    looked up by the first byte of the script's hash.
+
+    The block's hash draws the lot, because nobody who pays knows it beforehand: by the height
+    alone a script could be paid so that it is always passed over, and its history grows without end.
+    """
+    phase = int.from_bytes(block_hash[:2], "big")  # the zeros of the work are at the other end
     return [SUMS_SIZE + HISTORY_ENTRY_SIZE * (first + phase & ENTRIES_PER_SUMMARY - 1) for first in range(256)]
 
 

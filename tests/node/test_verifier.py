@@ -1,9 +1,11 @@
 """Signature checks in other processes: the same verdicts, whatever happens to a process."""
 
+import contextlib
 import hashlib
 import itertools
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -11,9 +13,9 @@ import pytest
 
 from chain.keys import Check, Engine, default_engine, ecdsa_check, python_engine, schnorr_check
 from node.child import Child
-from node.verifier import BATCH_HEAD, VERDICT
+from node.verifier import BATCH_HEAD, VERDICT, token_of
 from node.verifying import INLINE_MAX, SHARE_MAX, VerifierPool
-from tests.node.processes import eventually, is_alive, open_files, start_script
+from tests.node.processes import PATIENCE_S, eventually, is_alive, open_files, start_script
 
 ENGINE = default_engine()
 LARGE = 2 * SHARE_MAX + 40
@@ -54,8 +56,9 @@ def ask(verifier: Child, checks: list[Check]) -> int:
     os.set_blocking(verifier.stdin, True)
     while batch:
         batch = batch[os.write(verifier.stdin, batch) :]
-    verdict: int = VERDICT.unpack(os.read(verifier.stdout, VERDICT.size))[0]
-    return verdict
+    token, verdict = VERDICT.unpack(os.read(verifier.stdout, VERDICT.size))
+    assert token == token_of(b"".join(checks))
+    return int(verdict)
 
 
 def test_answers_batch_after_batch(verifier: Child) -> None:
@@ -200,6 +203,71 @@ def test_checks_are_done_where_no_process_can_be_had(
     monkeypatch.setattr("node.verifying.Child", refuse)
     assert pool.first_failure(with_failures(130, 131)) == 130
     assert "no more processes" in caplog.text
+
+
+FIRST = token_of(b"".join(GOOD[:SHARE_MAX]))
+NONSENSE = {
+    "text": b"a warning of some library\n" * 100,
+    "all right, without a token": b"\xff" * 1000,
+    "zeros": bytes(1000),
+    "half an answer": VERDICT.pack(FIRST, -1)[:5],
+    "the answer to another share": VERDICT.pack(FIRST, -1) * 100,
+    "a check that is not in the share": VERDICT.pack(FIRST, SHARE_MAX),
+    "below all checks": VERDICT.pack(FIRST, -2),
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
+def test_nonsense_is_no_verdict(
+    pool: VerifierPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, nonsense: bytes
+) -> None:
+    """Somebody else writes into the pipe: a wrong check is not let through, a good one not condemned."""
+    talk = f"import os, sys; os.write(1, {nonsense!r}); sys.stdin.read(); os._exit(0)"
+    monkeypatch.setattr("node.verifying.Child", lambda *_: Child("timeit", "-n1", "-r1", talk))
+    assert pool.first_failure(with_failures(200)) == 200
+    assert pool.first_failure(GOOD) is None
+    assert "verifier process lost" in caplog.text
+
+
+def test_checks_are_done_where_no_thread_can_be_had(
+    pool: VerifierPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert pool.first_failure(with_failures(130, 131)) == 130
+    assert "only 0 of 2 verifiers: can't start new thread" in caplog.text
+    assert pool.first_failure(with_failures(7)) == 7
+
+
+def test_many_batches_at_once_while_processes_are_killed(pool: VerifierPool) -> None:
+    """Each caller gets the verdict on its own batch, whichever process had its shares."""
+    before = set(children())
+    asked = [(), (0,), (100, 140), (LARGE - 1,), (SHARE_MAX, 250)]
+    got: list[tuple[tuple[int, ...], int | None]] = []
+
+    def ask_again_and_again(failures: tuple[int, ...]) -> None:
+        for _ in range(12):
+            got.append((failures, pool.first_failure(with_failures(*failures))))
+
+    threads = [threading.Thread(target=ask_again_and_again, args=(failures,)) for failures in asked]
+    for thread in threads:
+        thread.start()
+    kills, deadline = 0, time.monotonic() + PATIENCE_S
+    while any(thread.is_alive() for thread in threads):
+        assert time.monotonic() < deadline
+        for pid in set(children()) - before if kills < 12 else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+        threads[0].join(0.05)
+        threads.append(threads.pop(0))
+    assert kills
+    assert len(got) == 12 * len(asked)
+    for failures, verdict in got:
+        assert verdict == min(failures, default=None)
 
 
 def test_stop_leaves_no_process() -> None:

@@ -135,7 +135,10 @@ def assert_agrees(store: Ledger, model: Model) -> None:
     assert (tip.hash, tip.height) == (model.tip, model.height)
     assert tip.digest == coins_digest(model.coins.items())
     assert list(store.coins()) == sorted(model.coins.items())
+    assert {point: store.coin(point) for point in model.coins} == model.coins
     for change in model.changes:
+        spent = [entry.outpoint for tx in change.block.txs[1:] for entry in tx.inputs]
+        assert not any(store.coin(point) for point in spent if point not in model.coins)
         assert store.block(change.height, change.block.hash) == change.block.raw
         assert store.undo(change.height, change.block.hash) == change.undo
     if store.has_index:

@@ -3,15 +3,17 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chain.hashes import sha256
 from node.ports import StoreError
 from node.store.kv import Edit, Kv, Reads, Row, end_of, scan_prefix
-from node.store.leveldb import LevelDb
+from node.store.leveldb import LevelDb, _LevelReads
 from node.store.memory import MemoryDisk, MemoryKv
-from node.store.opening import open_memory
-from tests.node.store.branches import NETWORK, Model, assert_agrees, commit
+from node.store.opening import open_memory, open_store
+from tests.node.store.branches import NETWORK, SCRIPTS, Model, assert_agrees, commit, wander
 
 
 @pytest.fixture(params=["leveldb", "memory"])
@@ -85,6 +87,72 @@ def test_snapshots_hold_under_any_writes(kv: Kv, seed: int) -> None:
             assert rows(reads) == sorted(then.items())
             assert rows(reads, reverse=True) == sorted(then.items(), reverse=True)
             assert all(reads.get(bytes((key,))) == then.get(bytes((key,))) for key in range(12))
+
+
+@pytest.mark.parametrize("is_snapshot", [False, True])
+def test_no_read_leaves_anything_open(tmp_path: Path, is_snapshot: bool) -> None:
+    """Whatever it finds, and wherever its reader stops: an open iterator keeps all old versions."""
+    store, model = open_store(tmp_path / "net", NETWORK), Model()
+    wander(model, store, random.Random(2), 6)
+    counted = [store._ledger, store._blocks]
+    opened = [count_iterators(reads) for reads in counted]  # type: ignore[arg-type]
+    reader = store.snapshot() if is_snapshot else store
+    if is_snapshot:
+        opened.append(count_iterators(reader._ledger))  # type: ignore[arg-type]
+    tx = model.changes[-1].block.txs[0]
+    name = sha256(SCRIPTS[1])
+    place = reader.tx_location(tx.txid)
+    assert place is not None
+    reader.tx_at(place, model.tip)
+    reader.stats(name)
+    reader.stats(bytes(32))
+    for limit in (0, 1, 100):
+        reader.history(name, None, limit)
+        reader.utxos(name, limit)
+    next(reader.coins())
+    next(store.headers())
+    reader.block(model.height, model.tip)
+    reader.undo(model.height, model.tip)
+    store.load_coins(model.coins)
+    left = [model.leave(), model.leave()]
+    commit(store, left, [model.mine(salt=9)])
+    commit(store, [], [model.mine(salt=9)])
+
+    assert all(opened), "all were read"
+    assert all(iterator.is_closed for iterators in opened for iterator in iterators)
+    reader.close()
+    store.close()
+
+
+class CountedIterator:
+    """LevelDB's iterator, that remembers whether it was closed."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+        self.is_closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterator, name)
+
+    def close(self) -> None:
+        self._iterator.close()
+        self.is_closed = True
+
+
+def count_iterators(reads: _LevelReads) -> list[CountedIterator]:
+    """The iterators that are opened from now on."""
+    source, opened = reads._source, []
+
+    class Source:
+        def raw_iterator(self, **options: bool) -> CountedIterator:
+            opened.append(CountedIterator(source.raw_iterator(**options)))
+            return opened[-1]
+
+        def close(self) -> None:
+            source.close()
+
+    reads._source = Source()
+    return opened
 
 
 # --- the power switch of memory -------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,11 +14,11 @@ from chain.hashes import sha256
 from chain.tx import outpoint
 from node.ports import StoreError
 from node.store import opening
-from node.store.kv import Damaged, Locked
+from node.store.kv import Batch, Damaged, Kv, Locked
 from node.store.ledger import Ledger, recompute_digest
 from node.store.leveldb import LevelDb, explain
 from node.store.opening import open_store
-from node.store.schema import BODY, COIN, META, TIP, UNDO, VOUCHED, block_key, encode_meta
+from node.store.schema import BODY, COIN, LEDGER_SCHEMA, META, TIP, UNDO, VOUCHED, block_key, encode_meta
 from tests.node.store.branches import NETWORK, Model, assert_agrees, commit, delta_of, pay
 
 OTHER_NETWORK = bytes(32)
@@ -133,6 +134,11 @@ def test_another_schema_of_the_ledger_asks_for_a_reindex(path: Path, model: Mode
     reconnect(store, model)
     assert_agrees(store, model)
     store.close()
+
+
+def test_a_ledger_of_an_earlier_schema_is_built_anew(path: Path, model: Model) -> None:
+    edit(path / "ledger", (META, encode_meta(LEDGER_SCHEMA - 1, NETWORK, b"\x01")))
+    assert_rebuilt(path, model, "made by an earlier version")
 
 
 def test_a_database_of_something_else_is_refused(path: Path) -> None:
@@ -311,6 +317,44 @@ def test_the_first_commit_after_a_start_ends_the_vouching(path: Path, model: Mod
     kv.close()
 
 
+def test_nothing_vouches_for_the_digest_after_a_commit_that_failed(path: Path, model: Model) -> None:
+    """It may have reached the disk or not, and so may what the next ones would have stood on."""
+    store = open_store(path, NETWORK)
+    commit(store, [], [model.mine()])
+    ledger = store._ledger_kv
+    store._ledger_kv = FailingWrites(ledger)  # type: ignore[assignment]
+    with pytest.raises(StoreError, match="no such luck"):
+        commit(store, [], [model.mine()])
+    store._ledger_kv = ledger
+    store.close()
+    kv = LevelDb(path / "ledger", pytest.fail)
+    assert kv.get(VOUCHED) is None
+    kv.close()
+    model.leave()
+    store = open_store(path, NETWORK)
+    assert store.rebuilding is None
+    assert_agrees(store, model)
+    store.close()
+
+
+class FailingWrites:
+    """A database whose batches cannot be written."""
+
+    def __init__(self, kv: Kv) -> None:
+        self._kv = kv
+
+    def batch(self, *, sync: bool) -> Batch:
+        return FailingBatch(self._kv.batch(sync=sync))
+
+
+class FailingBatch:
+    def __init__(self, batch: Batch) -> None:
+        self.put, self.delete = batch.put, batch.delete
+
+    def write(self) -> None:
+        raise StoreError("no such luck")
+
+
 def test_every_flipped_bit_of_the_ledgers_log_is_noticed(path: Path) -> None:
     model = Model()
     store = open_store(path, NETWORK)
@@ -379,6 +423,22 @@ def test_damage_met_while_running_is_repaired_at_the_next_start(
         with pytest.raises(Damaged, match=r"checksum mismatch\): start again to have it repaired"):
             store.history(sha256(script), None, 1_000)
     assert len(caplog.records) == 1
+    store.close()
+
+    assert_rebuilt(path, model, "checksum mismatch")
+
+
+def test_a_damaged_coin_is_no_missing_one(path: Path, model: Model) -> None:
+    """Asked for alone or with others; the coins were vouched for, so no start adds them up."""
+    point, coin = next(iter(sorted(model.coins.items())))
+    compact(path / "ledger")
+    table = only(path / "ledger", "*.ldb")
+    flip(table, table.read_bytes().index(coin))
+    store = open_store(path, NETWORK)
+    with pytest.raises(Damaged, match="checksum mismatch"):
+        store.coin(point)
+    with pytest.raises(Damaged, match="checksum mismatch"):
+        store.load_coins(model.coins)
     store.close()
 
     assert_rebuilt(path, model, "checksum mismatch")
@@ -580,6 +640,17 @@ def test_an_inspection_makes_nothing(tmp_path: Path, path: Path) -> None:
     with pytest.raises(StoreError, match="holds no blocks: check --datadir and --network"):
         open_store(path, NETWORK, inspect=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["blocks", "ledger"])
+def test_an_inspection_makes_no_database(path: Path, model: Model, part: str) -> None:
+    shutil.rmtree(path / part)
+    if part == "blocks":
+        (path / part).mkdir()
+    with pytest.raises(StoreError, match=f"{part} is empty: start the node to have it built"):
+        open_store(path, NETWORK, inspect=True)
+    assert not list(path.glob(f"{part}/*"))
+    assert not (path / f"{part}.damaged").exists()
 
 
 def test_a_full_disk_stops_a_commit_and_loses_nothing(path: Path) -> None:
