@@ -81,9 +81,12 @@ class Directory:
             raise explain(self.path, str(error)) from error
 
     def repaired(self, part: str) -> None:
-        """Forget the report."""
+        """Forget the report. Raises StoreError."""
         self._told.discard(part)
-        self._note(part).unlink(missing_ok=True)
+        try:
+            self._note(part).unlink(missing_ok=True)
+        except OSError as error:
+            raise explain(self.path, str(error)) from error
 
     def discard_ledger(self) -> None:
         """Throw `ledger/` away, all or nothing: half a database could open as an older one."""

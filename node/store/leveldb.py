@@ -187,6 +187,9 @@ class LevelDb(_LevelReads):
         super().__init__(self._db, path, on_damage)
 
     def batch(self, *, sync: bool) -> Batch:
+        """An empty batch. Of what was written unsynced before, LevelDB does not sync the end of a
+        log that it has just filled, but for some milliseconds waits for its table: if the power
+        fails then, there are bodies missing under the tip, which opening.py finds out."""
         return _LevelBatch(self._db.write_batch(sync=sync), self._failure)
 
     def write(self, edits: Iterable[Edit], *, sync: bool) -> None:

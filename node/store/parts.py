@@ -22,13 +22,12 @@ def in_parts(key: bytes, content: bytes) -> Iterator[Row]:
 
 
 def read_parts(reads: Reads, key: bytes) -> list[Row]:
-    """The rows of a value in their order; none if it is not there."""
-    first = reads.get(key)
-    if first is None:
-        return []
-    if len(first) < PART_SIZE:
-        return [(key, first)]
-    return [(key, first), *reads.scan(key + b"\x00", end_of(key))]
+    """The rows of a value in their order; none if it is not there, or one that others follow is lost.
+
+    They are read as they were at one moment: a value of one row may be written again in parts.
+    """
+    rows = list(reads.scan(key, end_of(key)))
+    return rows if rows and rows[-1][0] == _part_key(key, len(rows) - 1) else []
 
 
 def read_piece(get: Callable[[bytes], bytes | None], key: bytes, start: int, size: int) -> bytes | None:

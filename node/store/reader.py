@@ -84,7 +84,13 @@ class LedgerReader:
         if height == 0:
             return () if block_hash == GENESIS.hash else None
         parts = [self._unsealed(key, record) for key, record in self._parts(block_key(UNDO, height, block_hash))]
-        return decode_coins(b"".join(part for part in parts if part)) if parts and None not in parts else None
+        whole = [part for part in parts if part is not None]
+        if not parts or len(whole) < len(parts):
+            return None
+        coins = decode_coins(b"".join(whole))
+        if coins is None:
+            self._on_damage(f"the undo of block {to_hex(block_hash)} at height {height} is cut off")
+        return coins
 
     def _parts(self, key: bytes) -> list[Row]:
         try:

@@ -15,7 +15,6 @@ from node.store.schema import (
     UNDO,
     block_key,
     decode_coins,
-    encode_coins,
     split_block_key,
     unseal,
 )
@@ -73,5 +72,5 @@ def _orphans(blocks: Kv, spent_counts: dict[bytes, int]) -> Iterator[Edit]:
         parts = [unseal(part, record) for part, record in records]
         content = b"".join(part for part in parts if part is not None)
         coins = decode_coins(content)
-        if None in parts or len(coins) != spent_counts.get(key[1:]) or encode_coins(coins) != content:
+        if None in parts or coins is None or len(coins) != spent_counts.get(key[1:]):
             yield from ((part, None) for part, _ in records)

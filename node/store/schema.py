@@ -23,7 +23,8 @@ Of a value in parts (see parts.py) further rows follow the first, their number (
 | `m`                              | schema version (4), network id (32), indexed (1)         |
 | `t`                              | tip: block hash (32), height (4), digest (64)            |
 | `v`                              | the same as `t`, and only until the next commit: the     |
-|                                  | coins were held against the digest, nothing changed since|
+|                                  | coins matched the digest at a start, and whatever changed|
+|                                  | since was committed without an error                     |
 | `c` outpoint (36)                | the coin, as chain/coins.py encodes it                   |
 
 With the index also:
@@ -166,15 +167,15 @@ def encode_coins(coins: Iterable[Coin]) -> bytes:
     return b"".join([part for coin in coins for part in (len(coin).to_bytes(COIN_HEAD_SIZE, "big"), coin)])
 
 
-def decode_coins(content: bytes) -> tuple[Coin, ...]:
-    """The coins again."""
+def decode_coins(content: bytes) -> tuple[Coin, ...] | None:
+    """The coins again, or None if the last one is cut off."""
     coins = []
     start = 0
     while start < len(content):
         begin = start + COIN_HEAD_SIZE
         start = begin + int.from_bytes(content[start:begin], "big")
         coins.append(Coin(content[begin:start]))
-    return tuple(coins)
+    return tuple(coins) if start == len(content) else None
 
 
 def seal(key: bytes, content: bytes) -> bytes:

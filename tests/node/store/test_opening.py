@@ -18,7 +18,7 @@ from node.store.kv import Batch, Damaged, Kv, Locked
 from node.store.ledger import Ledger, recompute_digest
 from node.store.leveldb import LevelDb, explain
 from node.store.opening import open_store
-from node.store.schema import BODY, COIN, LEDGER_SCHEMA, META, TIP, UNDO, VOUCHED, block_key, encode_meta
+from node.store.schema import BODY, COIN, META, TIP, UNDO, VOUCHED, block_key, encode_meta
 from tests.node.store.branches import NETWORK, Model, assert_agrees, commit, delta_of, pay
 
 OTHER_NETWORK = bytes(32)
@@ -137,7 +137,8 @@ def test_another_schema_of_the_ledger_asks_for_a_reindex(path: Path, model: Mode
 
 
 def test_a_ledger_of_an_earlier_schema_is_built_anew(path: Path, model: Model) -> None:
-    edit(path / "ledger", (META, encode_meta(LEDGER_SCHEMA - 1, NETWORK, b"\x01")))
+    """In 2 there were summaries that nobody finds when their block leaves the best chain."""
+    edit(path / "ledger", (META, encode_meta(2, NETWORK, b"\x01")))
     assert_rebuilt(path, model, "made by an earlier version")
 
 
@@ -634,6 +635,24 @@ def test_a_folder_that_the_system_does_not_let_look_into(
     monkeypatch.setattr(Path, "exists", refuse)
     with pytest.raises(StoreError, match="let this user read and write it"):
         open_store(path, NETWORK, inspect=inspect)
+
+
+def test_a_note_that_cannot_be_removed(path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path / "blocks.damaged").write_text("found while running\n")
+    plain_unlink = Path.unlink
+
+    def refuse(file: Path, missing_ok: bool = False) -> None:
+        if file.name == "blocks.damaged":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        plain_unlink(file, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(StoreError, match="let this user read and write it"):
+            open_store(path, NETWORK)
+    store = open_store(path, NETWORK)
+    assert store.rebuilding == "its blocks had to be repaired"
+    store.close()
 
 
 def test_an_inspection_makes_nothing(tmp_path: Path, path: Path) -> None:
