@@ -9,6 +9,7 @@ one after the other, the next is connected over the deltas of those still being 
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
@@ -220,7 +221,10 @@ class Chainstate:
             raw = self._store.block(entry.height, entry.hash)
             if raw is None:
                 raise _BodyLost(entry)
-            block = decode_block(raw, known)
+            try:
+                block = decode_block(raw, known)
+            except Invalid:  # it was whole when it was stored
+                raise _BodyLost(entry) from None
         if not self._moves[-1].left:  # a reorganisation finds most of them in what it undoes
             made = {tx.txid for tx in block.txs}
             points = [spent.outpoint for tx in block.txs[1:] for spent in tx.inputs]
@@ -233,9 +237,10 @@ class Chainstate:
             return change
         undo = self._store.undo(entry.height, entry.hash)
         raw = self._store.block(entry.height, entry.hash)
-        if undo is None or raw is None:
-            raise StoreError(f"block {to_hex(entry.hash)} of the best chain is lost: run groatd reindex")
-        return Change(decode_block(raw), entry.height, undo)
+        with suppress(Invalid):
+            if undo is not None and raw is not None:
+                return Change(decode_block(raw), entry.height, undo)
+        raise StoreError(f"block {to_hex(entry.hash)} of the best chain is lost: run groatd reindex")
 
     def verified(self, token: int, failure: int | None) -> list[TipChange]:
         """The verdict on a slice's signatures. Commits the moves that are now free to be committed.

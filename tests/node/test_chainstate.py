@@ -8,6 +8,7 @@ import pytest
 from chain.block import Block, make_block
 from chain.coins import CoinLookup
 from chain.errors import Invalid, Reject, Unready
+from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tx import Tx
@@ -254,6 +255,36 @@ def test_steps_overlap_but_commit_in_order(lab: Lab) -> None:
     desk.settle()
     assert desk.tip == lab.blocks[-1].hash
     assert desk.is_whole()
+
+
+def test_a_stored_body_that_cannot_be_read_is_wanted_again(
+    desk: Desk, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    ::
+
+        base --- a
+            \\--- b1 --- b2     b1 has lost its end on the disk
+    """
+    fork = lab.copy()
+    desk.give(lab.mine())
+    b1, b2 = fork.mine((), extra_nonce=7), fork.mine((), extra_nonce=8)
+    desk.give(b1)
+    again = Desk(desk.disk)  # nothing is in memory any more
+    stored = again.store.block
+
+    def cut(height: int, block_hash: BlockHash) -> bytes | None:
+        raw = stored(height, block_hash)
+        return raw[:-1] if raw and block_hash == b1.hash else raw
+
+    with monkeypatch.context() as patched:
+        patched.setattr(again.store, "block", cut)
+        again.give(b2)
+        assert again.tip == lab.tip.hash
+        assert not again.chain.tree.entries[b1.hash].has_body
+    again.give(b1)
+    assert again.tip == b2.hash
+    assert again.is_whole()
 
 
 def depth(lookup: CoinLookup) -> int:
