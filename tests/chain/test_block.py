@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chain.block import (
     HEADER_SIZE,
     Block,
+    TxLookup,
     commitment_hash,
     decode_block,
     decode_header,
@@ -145,6 +146,28 @@ def test_knowing_a_transaction_changes_nothing(block: Block, draw: st.DataObject
     cut = block.raw[: draw.draw(st.integers(0, len(block.raw) - 1))]
     with pytest.raises(Invalid):
         decode_block(cut, lambda _: guess)
+    mutant = bytearray(block.raw)
+    mutant[draw.draw(st.integers(HEADER_SIZE, len(mutant) - 1))] ^= 1 << draw.draw(st.integers(0, 7))
+    assert outcome(bytes(mutant), lambda _: guess) == outcome(bytes(mutant), None)
+
+
+def outcome(raw: bytes, known: TxLookup | None) -> Block | Reject:
+    """What the bytes decode to, or why they do not."""
+    try:
+        return decode_block(raw, known)
+    except Invalid as refused:
+        return Reject(refused.code)
+
+
+def test_what_is_known_may_have_as_many_inputs_as_it_likes() -> None:
+    """With 253 or more the place of the first outpoint is another: it is decoded then, and right."""
+    for count in (1, 2, 252, 253, 254, 300):
+        points = [outpoint(GENESIS.txs[0].txid, number) for number in range(count)]
+        tx = make_tx(2, tuple(TxIn(point, b"", 0, (b"x",)) for point in points), (TxOut(1, b"\x51"),), 0)
+        block = make_block(GENESIS.header, (GENESIS.txs[0], tx))
+        decoded = decode_block(block.raw, dict.fromkeys(points, tx).get)
+        assert decoded == block
+        assert (decoded.txs[1] is tx) == (count < 253)
 
 
 @pytest.mark.parametrize("size", [0, 79, 81])

@@ -82,6 +82,47 @@ print(sha256d(b"hello").hex())
     assert ran.stdout.strip() == "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
 
 
+def test_double_sha256_where_the_compiled_one_is_wrong() -> None:
+    """A self-test at the start, like Core's: nobody follows another chain because of a compiler."""
+    code = """
+import hashlib, sys, types
+def wrong(message):
+    digest = hashlib.sha256(hashlib.sha256(message).digest()).digest()
+    return digest if len(message) != 119 else bytes(32)
+import chain
+chain._sha256d = sys.modules["chain._sha256d"] = types.SimpleNamespace(sha256d=wrong)
+from chain.hashes import NATIVE, sha256d, sha256d_with_hashlib
+assert NATIVE is None
+assert sha256d is sha256d_with_hashlib
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)
+
+
+GUARDED = """
+import ctypes, mmap, sys
+from chain.hashes import sha256d, sha256d_with_hashlib
+size = mmap.PAGESIZE
+pages = mmap.mmap(-1, 3 * size)
+pages[size : 2 * size] = bytes(number % 251 for number in range(size))
+start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+for guard in (start, start + 2 * size):
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(size), 0) == 0
+view = memoryview(pages)
+for length in range(300):
+    for message in (view[size : size + length], view[2 * size - length : 2 * size]):
+        assert sha256d(message) == sha256d_with_hashlib(message)
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to guard memory")
+def test_double_sha256_reads_its_message_and_no_byte_more() -> None:
+    """Between two pages that nobody may read: a byte too far is the end of the process."""
+    command = [sys.executable, "-c", GUARDED]
+    ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "done"), ran.stderr
+
+
 def test_tagged_hash_is_bip340s() -> None:
     tag = hashlib.sha256(b"TapTweak").digest()
     assert tagged_hash("TapTweak", b"x") == hashlib.sha256(tag + tag + b"x").digest()

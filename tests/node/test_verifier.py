@@ -205,7 +205,7 @@ def test_checks_are_done_where_no_process_can_be_had(
     assert "no more processes" in caplog.text
 
 
-FIRST = token_of(b"".join(GOOD[:SHARE_MAX]))
+FIRST, SECOND = token_of(GOOD[SHARE_MAX - 1]), token_of(GOOD[2 * SHARE_MAX - 1])
 NONSENSE = {
     "text": b"a warning of some library\n" * 100,
     "all right, without a token": b"\xff" * 1000,
@@ -213,7 +213,7 @@ NONSENSE = {
     "half an answer": VERDICT.pack(FIRST, -1)[:5],
     "the answer to another share": VERDICT.pack(FIRST, -1) * 100,
     "a check that is not in the share": VERDICT.pack(FIRST, SHARE_MAX),
-    "below all checks": VERDICT.pack(FIRST, -2),
+    "below all checks": VERDICT.pack(SECOND, -2),
 }
 
 

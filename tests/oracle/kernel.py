@@ -4,6 +4,7 @@ Only the log knows *why* the engine refuses a block, and how many coins there ar
 are read, and held against the callbacks, so that a change of the log's format is an error here.
 """
 
+import contextlib
 import functools
 import re
 import tempfile
@@ -102,6 +103,17 @@ class Kernel:
         except pbk.ProcessBlockException:
             pass  # the log has the reason
         return self._read(block_hash, self._lines[before[0] :], self._checked[before[1] :])
+
+    @property
+    def tip(self) -> str:
+        """The display hash of the tip."""
+        entries = self._manager.get_active_chain().block_tree_entries
+        return to_hex(bytes(entries[len(entries) - 1].block_hash))
+
+    def offer(self, block: Block) -> None:
+        """A block that need not become the tip; what the engine thinks of it, `tip` tells."""
+        with contextlib.suppress(pbk.ProcessBlockException):
+            self._manager.process_block(pbk.Block(block.raw))
 
     def _read(self, block_hash: str, lines: list[str], checked: list[tuple[str, bool]]) -> KernelVerdict:
         """What the log says about a block, which must be what the callbacks said."""
