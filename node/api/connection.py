@@ -4,6 +4,8 @@ A request that is refused is answered while the client still sends it, and the c
 drained for a bounded while, so that the client reads the answer instead of a reset.
 """
 
+import contextlib
+import select
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +34,7 @@ SHED_BYTES = 256 * 1024
 
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class OneLineError(ErrorTask):
@@ -41,6 +44,11 @@ class OneLineError(ErrorTask):
         """Called by waitress in a worker thread."""
         self.channel.refused = True
         super().execute()
+
+    @property
+    def has_body(self) -> bool:
+        """Nobody reads a body behind the answer to HEAD; it would be the beginning of the next answer."""
+        return self.request.command != "HEAD" and bool(super().has_body)
 
 
 class Task:
@@ -109,7 +117,7 @@ class Channel(HTTPChannel):
     started_at: float | None = None
     """When the first byte of the request that is now coming in was here."""
     sending_since: float | None = None
-    """When `watch` first saw the answer that is now going out."""
+    """Since when the client has not taken all that there is for it."""
     draining_since: float | None = None
     """When the refusal was out and draining began."""
     drained_bytes = 0
@@ -152,8 +160,22 @@ class Channel(HTTPChannel):
         body = self.request.body_rcv if self.request is not None else None
         return 0 if body is None else len(body)
 
+    def wanted(self) -> int:
+        """What to wait for, in the terms of poll. Asked before every wait, so that idle ones must cost little."""
+        if not (
+            self.requests
+            or self.total_outbufs_len
+            or self.will_close
+            or self.close_when_flushed
+            or self.cut_off
+            or self.draining_since is not None
+        ):
+            return select.POLLIN
+        # Not POLLPRI: nobody takes urgent bytes, so that one would keep the listener turning for ever.
+        return (select.POLLIN if self.readable() else 0) | (select.POLLOUT if self.writable() else 0)
+
     def readable(self) -> bool:
-        """True if more input is wanted now. Asked before every wait."""
+        """True if more input is wanted now."""
         if self.cut_off:
             self.handle_close()
             return False
@@ -210,20 +232,33 @@ class Channel(HTTPChannel):
                 raise ClientDisconnected
             sent = 0 if self.total_outbufs_len else self.send(piece, do_close=False)
             if sent < len(piece):
+                if self.sending_since is None:
+                    self.sending_since = datetime.now(UTC).timestamp()
                 super().write_soon(piece[sent:] if sent else piece)
         return len(piece)
+
+    def send_continue(self) -> None:
+        """Ask for the body that is announced. Called with the lock on requests."""
+        # waitress would close the connection at once if the client has gone, which is for no worker thread to do.
+        self.request.expect_continue = False
+        self.sent_continue = True
+        with contextlib.suppress(ClientDisconnected, OSError):
+            self.write_soon(_CONTINUE)
 
     def watch(self, now: float) -> None:
         """Called every second: end what has taken too long."""
         if self.draining_since is not None:
             self.cut_off = self.cut_off or now > self.draining_since + LINGER_S
             return
-        if self.started_at is not None and now > self.started_at + REQUEST_S:
-            self._expire()
-        if not self.total_outbufs_len or self.answered != self._answered_seen:
-            self._answered_seen = self.answered
+        if self.started_at is not None:
+            if self.requests:
+                self.started_at = now  # nothing is read now: the client cannot help it
+            elif now > self.started_at + REQUEST_S:
+                self._expire()
+        if not self.total_outbufs_len:
             self.sending_since = None
-        elif self.sending_since is None:
+        elif self.sending_since is None or self.answered != self._answered_seen:
+            self._answered_seen = self.answered
             self.sending_since = now
         elif now > self.sending_since + RESPONSE_S:
             self.cut_off = True

@@ -70,7 +70,8 @@ def check_origin(host: str, origin: str, fetch_site: str, allowed: tuple[str, ..
     `fetch_site` is Sec-Fetch-Site: browsers send it also where they send no Origin.
     """
     if origin and origin not in allowed and ANY_ORIGIN not in allowed:
-        if origin.partition("://")[2].lower() != host.lower():
+        # "null" names nobody, and is not what a missing Host names.
+        if not host or origin.partition("://")[2].lower() != host.lower():
             raise Problem(403, f"pages of {origin!r} may not write here (see --cors-origin)")
     elif not origin and fetch_site in ("cross-site", "same-site"):
         raise Problem(403, "pages of other origins may not write here (see --cors-origin)")

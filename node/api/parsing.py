@@ -55,6 +55,9 @@ class RequestParser(HTTPRequestParser):
     path = ""
     command = ""
     error: Any = None
+    body_rcv: Any = None
+    connection_close: bool = False
+    empty: bool = False
     body_max = 0
 
     def __init__(self, adj: Any) -> None:

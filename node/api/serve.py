@@ -35,7 +35,7 @@ FILES_WANTED = 8_192
 IDLE_S = 60
 """Seconds that a connection may stay open without a request."""
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
-"""Answers of one listener that wait for slow readers; beyond, the slowest is cut off."""
+"""Answers of one listener that wait for slow readers; beyond, the slowest are cut off."""
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 """Bodies of one listener that are coming in; beyond, the one that takes longest is cut off."""
 RECV_BYTES = 64 * 1024
@@ -133,10 +133,9 @@ class Listener:
         # Before anybody is asked what it waits for: who changes that later has to wake us.
         self._nap.asleep = True
         poller = select.poll()
-        for number, waiting in list(self._map.items()):
-            wanted = select.POLLIN | select.POLLPRI if waiting.readable() else 0
-            if waiting.writable():
-                wanted |= select.POLLOUT
+        asked = self._map.copy()
+        for number, waiting in asked.items():
+            wanted = waiting.wanted() if isinstance(waiting, Channel) else select.POLLIN * bool(waiting.readable())
             if wanted:
                 poller.register(number, wanted)
         look_s = self._workers.look()
@@ -145,7 +144,8 @@ class Listener:
         ready = poller.poll((timeout_s if look_s is None else min(timeout_s, look_s)) * 1000)
         self._nap.asleep = False
         for number, found in ready:
-            if (channel := self._map.get(number)) is not None:
+            # A connection closed meanwhile may have left its number to a new one.
+            if (channel := self._map.get(number)) is not None and channel is asked[number]:
                 wasyncore.readwrite(channel, found)
 
     def _channels(self) -> list[Channel]:
@@ -215,7 +215,7 @@ class _Server(TcpWSGIServer):
         """True if one more client can be let in."""
         wanted = bool(super().readable())
         full = len(self.active_channels) >= self._connections_max
-        return wanted and (not full or self._longest_waiting() is not None)
+        return wanted and (not full or any(not channel.requests for channel in self.active_channels.values()))
 
     def maintenance(self, now: float) -> None:
         """Once a second."""
@@ -225,18 +225,22 @@ class _Server(TcpWSGIServer):
 
     def shed(self, coming: int) -> None:
         """An answer of `coming` bytes is about to be queued: keep the sum of all bounded."""
-        channels = list(self.active_channels.values())
+        channels = [channel for channel in list(self.active_channels.values()) if not channel.cut_off]
         unsent = coming + sum(channel.total_outbufs_len for channel in channels)
         if unsent <= UNSENT_BYTES_MAX:
             return
-        slow = [channel for channel in channels if channel.sending_since is not None]
-        if slow:
-            min(slow, key=lambda channel: channel.sending_since).cut_off = True
-            self.pull_trigger()
+        for channel in sorted((channel for channel in channels if channel.total_outbufs_len), key=_unread_since):
+            unsent -= channel.total_outbufs_len
+            channel.cut_off = True
+            if unsent <= UNSENT_BYTES_MAX:
+                break
+        self.pull_trigger()
 
     def shed_bodies(self) -> None:
         """Keep the sum of unfinished bodies bounded: the oldest unfinished request goes first."""
-        channels = [channel for channel in self.active_channels.values() if channel.incoming_bytes]
+        channels = [
+            channel for channel in self.active_channels.values() if channel.incoming_bytes and not channel.cut_off
+        ]
         if sum(channel.incoming_bytes for channel in channels) > BODIES_BYTES_MAX:
             min(channels, key=_waiting_since).cut_off = True
 
@@ -255,6 +259,11 @@ class _Server(TcpWSGIServer):
 def _waiting_since(channel: Channel) -> float:
     since = channel.started_at
     return float(channel.last_activity if since is None else since)
+
+
+def _unread_since(channel: Channel) -> float:
+    since = channel.sending_since
+    return float("inf") if since is None else since  # None: the listener's thread is just looking at it
 
 
 def raise_file_limit() -> int:

@@ -1,6 +1,7 @@
 """Desks for the API's tests: one that many tests read, and fresh ones to change."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.chainlab import Lab, funded
 from tests.node.api.desk import Desk
+from tests.node.api.stage import Stage
 
 MakeDesk = Callable[..., Desk]
 
@@ -47,3 +49,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     desk.give(funded().blocks)
     yield desk
     desk.close()
+
+
+@pytest.fixture
+def make_stage() -> Iterator[Callable[..., Stage]]:
+    """`make_stage(**options)` starts a stage that ends with the test."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Stage:
+            stage = Stage(**options)
+            stack.callback(stage.close)
+            return stage
+
+        yield make
+
+
+@pytest.fixture
+def stage(make_stage: Callable[..., Stage]) -> Stage:
+    """One with its defaults."""
+    return make_stage()

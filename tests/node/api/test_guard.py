@@ -102,6 +102,12 @@ def test_origins_of_writes(origin: str, site: str, allowed: tuple[str, ...], pas
     assert caught.value.status == 403
 
 
+@pytest.mark.parametrize("origin", ["null", "file:", "http://"])
+def test_nobody_is_not_the_host_that_is_not_named(origin: str) -> None:
+    with pytest.raises(Problem):
+        check_origin("", origin, "", ())
+
+
 def test_cors_headers() -> None:
     assert cors_headers("https://a.example", ()) == ()
     assert cors_headers("https://b.example", ("https://a.example",)) == ()

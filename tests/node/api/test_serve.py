@@ -2,126 +2,19 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from threading import Event, Thread
-from typing import Any
+from threading import Thread
 
 import pytest
 
 from node.api import serve
-from node.api.answers import TEXT, Answer, Request
 from node.api.connection import PIPELINE_MAX, REQUEST_S, RESPONSE_S
 from node.api.parsing import HEADER_BYTES_MAX
 from node.api.serve import Listener, Site, connections_allowed
 from node.ports import Endpoint
-
-BODY_MAX = 1000
-LARGE = 24 * 1024 * 1024
-"""Bytes of an answer that no socket buffer holds, if the client's is not left to grow."""
-SMALL_BUFFER = 64 * 1024
-WAIT_S = 20.0
-HOST = b"Host: 127.0.0.1\r\n"
-
-
-class Stage:
-    """A listener with an application that echoes, and can be made to wait."""
-
-    def __init__(self, connections_max: int = 64, body_max: int = BODY_MAX) -> None:
-        self.gate, self.entered = Event(), Event()
-        self.body_max = body_max
-        self.listener = Listener(
-            Site("test", self.app, self.cap, 4), [Endpoint("127.0.0.1", 0)], connections_max=connections_max
-        )
-        self.thread = Thread(target=self.listener.run)
-        self.thread.start()
-
-    def cap(self, method: str, path: str, headers: Any) -> int:
-        return self.body_max if method == "POST" else 0
-
-    def app(self, request: Request) -> Answer:
-        if request.path == "/wait":
-            self.entered.set()
-            assert self.gate.wait(WAIT_S)
-        if request.path == "/large":
-            return Answer(200, bytes(LARGE), TEXT)
-        return Answer(200, b"%s %s %s" % (request.method.encode(), request.path.encode(), request.body()), TEXT)
-
-    def close(self) -> None:
-        self.gate.set()
-        self.listener.stop()
-        self.thread.join(WAIT_S)
-        assert not self.thread.is_alive()
-
-    def connect(self, receive_buffer: int | None = None) -> socket.socket:
-        """`receive_buffer`: bytes that the system takes in for a client that does not read."""
-        client = socket.socket()
-        if receive_buffer:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client.settimeout(WAIT_S)
-        try:
-            client.connect(("127.0.0.1", self.listener.endpoints[0].port))
-        except OSError:
-            client.close()
-            raise
-        return client
-
-    def exchange(self, sent: bytes) -> bytes:
-        """All that comes back until the server closes."""
-        with closing(self.connect()) as client:
-            client.sendall(sent)
-            return read_all(client)
-
-    def let_time_pass(self, seconds: float) -> None:
-        """What the listener does every second, as if so many were over."""
-        for server in self.listener._servers:
-            server.maintenance(time.time() + seconds)
-            server.pull_trigger()
-
-    def wait_for_channels(self, wanted: Callable[[list[Any]], bool]) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while not wanted(self.listener._channels()):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-
-def read_all(client: socket.socket) -> bytes:
-    received = b""
-    try:
-        while chunk := client.recv(1 << 20):
-            received += chunk
-    except ConnectionResetError:
-        pass  # what came before counts
-    return received
-
-
-def read_answer(client: socket.socket) -> bytes:
-    """One answer with a Content-Length."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += client.recv(1 << 16)
-    head, _, body = received.partition(b"\r\n\r\n")
-    [length] = [int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
-    while len(body) < length:
-        body += client.recv(1 << 16)
-    return head + b"\r\n\r\n" + body
-
-
-@pytest.fixture
-def make_stage() -> Iterator[Callable[..., Stage]]:
-    with ExitStack() as stack:
-
-        def make(**options: Any) -> Stage:
-            stage = Stage(**options)
-            stack.callback(stage.close)
-            return stage
-
-        yield make
-
-
-@pytest.fixture
-def stage(make_stage: Callable[..., Stage]) -> Stage:
-    return make_stage()
+from node.waiting import API_SEATS, P2P_SEATS
+from tests.node.api.stage import BODY_MAX, HOST, LARGE, SMALL_BUFFER, WAIT_S, Stage, read_all, read_answer
 
 
 def request(method: bytes = b"POST", headers: bytes = b"", body: bytes = b"", version: bytes = b"1.1") -> bytes:
@@ -144,6 +37,17 @@ ANSWERED = [
         b"POST /x " + b"x" * BODY_MAX,
     ),
 ]
+ANSWERED += [
+    (b"\r\n" + request(b"GET"), b"200", b"GET /x "),
+    (b"GET http://127.0.0.1/x HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", b"200", b"GET /x "),
+    (b"GET HTTP://127.0.0.1/x HTTP/1.0\r\n" + HOST + b"\r\n", b"200", b"GET /x "),
+    (b"GET /%00%2f%ff//x?%00 HTTP/1.0\r\n\r\n", b"200", "GET /\0/\ufffd//x ".encode()),
+    (
+        request(headers=b"Transfer-Encoding: Chunked\r\n", body=b"3\r\nabc\r\n0\r\nX: y\r\n\r\n"),
+        b"200",
+        b"POST /x abc",
+    ),
+]
 REFUSED = [
     (b"GET /x HTTP/1.1\r\n\r\n", b"400", b"HTTP/1.1 without Host"),
     (b"GET /x HTTP/1.1\r\n" + HOST + HOST + b"\r\n", b"400", b"more than one Host"),
@@ -152,9 +56,27 @@ REFUSED = [
     (b"nonsense\r\n\r\n", b"400", b"Start line is invalid"),
     (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400", b"Start line is invalid"),
     (b"get /x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b'Malformed HTTP method "get"'),
-    (b"GET http://[::1 HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"malformed request"),
+    (b"GET http://[::1/x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"malformed request"),
     (request(headers=b"Bad Header: 1\r\n"), b"400", b"Invalid header"),
     (request(headers=b"X: a\rb\r\n"), b"400", None),
+    (request(headers=b"X: a\nY: b\r\n"), b"400", None),
+    (request(headers=b"X: a\0b\r\n"), b"400", b"control character in the header"),
+    (request(headers=b"X: a\r\n b\r\n"), b"400", b"a header line that goes on in the next"),
+    (request(headers=b"Transfer-Encoding:\r\n\tchunked\r\n"), b"400", b"a header line that goes on in the next"),
+    (request(headers=b"X:" + b" \t" * 40 + b"a\r\n"), b"400", b"more than 64 blanks in a row"),
+    (b"\r\n\r\n" * 3, b"400", b"Start line is invalid"),
+    (b"GET /x HTTP/1.1 \r\n" + HOST + b"\r\n", b"400", b"Start line is invalid"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400", b"the request's target is no path"),
+    (b"GET x:/x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"the request's target is no path"),
+    (b"GET ftp://127.0.0.1/x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"the request's target is no path"),
+    (b"GET /x#y HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"the request's target is no path"),
+    (b"GET /\tx HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"the request's target is no path"),
+    (b"GET /\0x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"control character in the header"),
+    (
+        b"GET http://evil.example/x HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"400",
+        b"the request's target names another host than its header",
+    ),
     (request(headers=b"Content-Length: 3\r\nContent-Length: 3\r\n", body=b"abc"), b"400", b"Content-Length is invalid"),
     (request(headers=b"Content-Length: 3, 3\r\n", body=b"abc"), b"400", b"Content-Length is invalid"),
     (request(headers=b"Content-Length: -1\r\n"), b"400", b"Content-Length is invalid"),
@@ -166,6 +88,18 @@ REFUSED = [
         b"400",
         b"both Content-Length and Transfer-Encoding",
     ),
+    (
+        request(headers=b"Transfer-Encoding: ,\r\nContent-Length: 3\r\n", body=b"abc"),
+        b"400",
+        b"Transfer-Encoding other than chunked",
+    ),
+    (
+        request(headers=b"Transfer-Encoding:\r\nContent-Length: 3\r\n", body=b"abc"),
+        b"400",
+        b"Transfer-Encoding other than chunked",
+    ),
+    (request(headers=b"Transfer-Encoding: chunked, chunked\r\n"), b"400", b"Transfer-Encoding other than chunked"),
+    (request(headers=b"Transfer-Encoding: chunked\r\n" * 2), b"400", b"Transfer-Encoding other than chunked"),
     (request(headers=b"Transfer-Encoding: gzip\r\n"), b"400", b"Transfer-Encoding other than chunked"),
     (request(headers=b"Transfer-Encoding: gzip, chunked\r\n"), b"400", b"Transfer-Encoding other than chunked"),
     (
@@ -179,6 +113,12 @@ REFUSED = [
         b"400",
         b"Chunk not properly terminated",
     ),
+    (
+        request(headers=b"Transfer-Encoding: chunked\r\n", body=b"3\n\r\nabc\r\n0\r\n\r\n"),
+        b"400",
+        b"Invalid chunk size",
+    ),
+    (request(headers=b"Content-Length: 2000000000\r\n"), b"413", b"body over 1000 bytes"),
     (request(headers=b"Content-Length: %d\r\n" % (BODY_MAX + 1)), b"413", b"body over 1000 bytes"),
     (request(b"GET", headers=b"Content-Length: 1\r\n", body=b"x"), b"413", b"body over 0 bytes"),
     (
@@ -396,6 +336,11 @@ def test_several_addresses(make_stage: Callable[..., Stage]) -> None:
 def test_an_address_in_use_is_an_error(stage: Stage) -> None:
     with pytest.raises(OSError, match="in use"):
         Listener(Site("test", stage.app, stage.cap, 1), [stage.listener.endpoints[0]])
+
+
+def test_requests_that_wait_leave_threads_for_others() -> None:
+    assert serve.API_THREADS >= API_SEATS + 8
+    assert serve.P2P_THREADS >= P2P_SEATS + 8
 
 
 def test_connections_follow_the_files_allowed() -> None:
