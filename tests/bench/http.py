@@ -26,7 +26,7 @@ OK = b"HTTP/1.1 200"
 
 def measure(bench: Bench) -> Iterator[Row]:
     """How many answers a second, and how long one takes."""
-    chain = payments_chain(bench.cache, bench.size(24, 4), 1_000)
+    chain = payments_chain(bench.cache, bench.size(50, 4), 1_000)
     posted = [_post_rate(bench, chain, number) for number in range(bench.size(3, 1))]
     yield Row(f"POST /api/tx, {CLIENTS} clients", "tx/s", tuple(posted), bar=1_200)
     asked = bench.size(4_000, 1_000)
@@ -40,7 +40,7 @@ def measure(bench: Bench) -> Iterator[Row]:
             bench.size(5, 2),
         ).values()
     yield Row("GET /api/blocks/tip/height", "requests/s", ours, "waitress with a constant answer", bare)
-    waits = [_tip_waits_ms(bench, chain, number) for number in range(bench.size(3, 1))]
+    waits = [_tip_waits_ms(bench, chain, number) for number in range(bench.size(5, 1))]
     for percent in (50, 99):
         figures = tuple(sorted(found)[len(found) * percent // 100] for found in waits)
         name = f"tip asked for while full blocks connect, p{percent}"
