@@ -1,6 +1,7 @@
 """What needs context: a header its ancestors, a block its coins and height."""
 
 from collections.abc import Callable, Container, Sequence
+from typing import Protocol
 
 from chain.block import Block, Header
 from chain.check import MAX_SIGOPS_COST, legacy_sigops_cost
@@ -29,7 +30,20 @@ SEQUENCE_UNIT_BITS = 9
 """2^9 = 512 seconds."""
 
 
-def connect_header(header: Header, parent: Entry | None, now: int, params: Params) -> None:
+class Parent(Protocol):
+    """What a header's checks ask of the block before: an `Entry`, or whoever knows as much."""
+
+    invalid: bool
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def median_time(self) -> int: ...
+    @property
+    def elapsed_s(self) -> int: ...
+
+
+def connect_header(header: Header, parent: Parent | None, now: int, params: Params) -> None:
     """The header may stand on `parent`. `now` is Unix time in seconds.
 
     Its own proof of work is `check_pow`'s. Raises Unready(PREV_NOT_FOUND, TIME_TOO_NEW) and

@@ -15,6 +15,8 @@ from chain.tx import NULL_OUTPOINT, SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx
 VERSION = 0x2000_0000
 """Of the blocks made here: BIP9's top bits, no signal."""
 NONCES = 1 << 32
+TIME_MAX = (1 << 32) - 1
+"""The last second that a header can say, in the year 2106."""
 
 
 def build_block(
@@ -23,13 +25,16 @@ def build_block(
     """An unsolved block on top of `parent` that pays subsidy and `fees` to `script`.
 
     Its time is `now`, or the first second that the rules allow. `extra_nonce` (0 to 2^64-1)
-    makes the coinbase, and so the block, differ from others with the same content.
+    makes the coinbase, and so the block, differ from others with the same content. Raises
+    ValueError at the end of time.
     """
     height = parent.height + 1
     coinbase = build_coinbase(height, subsidy(height, params) + fees, script, txs, extra_nonce)
     everything = (coinbase, *txs)
     root = merkle_root([tx.txid for tx in everything])[0]
-    time = max(now, parent.median_time + 1)
+    time = max(min(now, TIME_MAX), parent.median_time + 1)
+    if time > TIME_MAX:
+        raise ValueError("no header can be later than the blocks before")
     bits = next_bits(parent.height, parent.elapsed_s, params)
     return make_block(make_header(VERSION, parent.hash, root, time, bits, 0), everything)
 

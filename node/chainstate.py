@@ -21,6 +21,7 @@ from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
 from chain.pow import check_pow
 from chain.tree import BlockTree, Entry, path
+from node.counts import BLOCK, Counts
 from node.moves import SLICE_BLOCKS_MAX, Fault, Move, Slice
 from node.ports import Change, Store, StoreError
 from node.recent import RecentBlocks
@@ -92,6 +93,7 @@ class Chainstate:
         self._sequence = 0
         self.ruled_out = 0
         """How often a block was ruled out so far: tells who waits for a verdict that there is one."""
+        self.counts = Counts()
         self.tip = self.best = self.tree.genesis
         self.tip = self._load()
         self.best = self._find_best()
@@ -129,10 +131,15 @@ class Chainstate:
         entry = self.tree.get(header.hash)
         if entry is not None:
             if entry.invalid:
+                self.counts.rejected(BLOCK, Reject.DUPLICATE_INVALID)
                 raise Invalid(Reject.DUPLICATE_INVALID)
             return entry
-        check_pow(header, self.params)
-        connect_header(header, self.tree.get(header.prev_hash), now, self.params)
+        try:
+            check_pow(header, self.params)
+            connect_header(header, self.tree.get(header.prev_hash), now, self.params)
+        except Rejected as fault:
+            self.counts.rejected(BLOCK, fault.code)
+            raise
         return self.tree.add(header)
 
     def submit_block(self, examined: Examined, now: int, *, sync: bool) -> Entry:
@@ -299,6 +306,7 @@ class Chainstate:
 
     def _mark_invalid(self, entry: Entry, reason: Rejected) -> None:
         log.warning("block %s at height %d is invalid: %s", to_hex(entry.hash), entry.height, reason)
+        self.counts.rejected(BLOCK, reason.code)
         self._failures[entry.hash] = reason
         while len(self._failures) > FAILURES_MAX:
             self._failures.popitem(last=False)

@@ -12,19 +12,25 @@ from platformdirs import user_data_dir
 
 from chain.hashes import to_hex
 from node.config import (
+    BULK_KB_MAX,
     INTERVAL_MAX_S,
     MINE_INTERVAL_S,
     THREADS_MAX,
     Config,
     ConfigError,
     read_endpoint,
+    read_finding,
     read_mine,
     read_network,
+    read_role,
     read_rpc_login,
+    read_work,
 )
 from node.daemon import choose_engine, run
 from node.logs import start_logging, stop_logging
 from node.maintenance import LedgerFacts, reindex_ledger, verify_ledger
+from node.peers.standing.choking import BULK_BYTES_S
+from node.peers.standing.roles import Role
 from node.ports import StoreError
 from node.runtime import monotonic
 from node.verifying import VerifierPool, verifier_processes
@@ -125,7 +131,30 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 @click.option(
     "--p2p", default="127.0.0.1:18444", show_default=True, metavar="HOST:PORT", help="Where other nodes connect to."
 )
+@click.option(
+    "--unlisted",
+    is_flag=True,
+    help="Tell nobody where this node listens, because nobody could reach it there (NAT, laptop).",
+)
 @click.option("--peer", multiple=True, metavar="HOST:PORT", help="A node to connect to and keep. May be repeated.")
+@click.option(
+    "--bootstrap",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="A node to begin with, which need not be there later. May be repeated.",
+)
+@click.option(
+    "--discovery",
+    default="gossip,kademlia",
+    show_default=True,
+    metavar="WAYS",
+    help="How other nodes are found: gossip, kademlia, or both; or tracker: this node only introduces others.",
+)
+@click.option(
+    "--minimum-work",
+    metavar="HEX",
+    help="Work that the best chain has at least, as getblockchaininfo shows it: keep no branches with less.",
+)
 @click.option("--mine", metavar="ADDRESS", help="Mine, and have blocks pay to this address.")
 @click.option(
     "--mine-threads",
@@ -170,6 +199,21 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 @click.option(
     "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Who verifies signatures."
 )
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.FULL.value,
+    show_default=True,
+    help="What it does for other nodes: everything; recent blocks alone; relaying alone; headers alone.",
+)
+@click.option(
+    "--bulk-budget",
+    type=click.IntRange(1, BULK_KB_MAX),
+    default=BULK_BYTES_S // 1_000,
+    show_default=True,
+    metavar="KB",
+    help="Old blocks and headers given to others a second before they are rationed.",
+)
 @click.option("--json", is_flag=True, help="verify, reindex: print one JSON document.")
 @click.option(
     "--config", is_eager=True, callback=_read_toml, metavar="FILE", help="TOML file with any of these options as keys."
@@ -203,7 +247,11 @@ def _read_config(
     datadir: str | None,
     api: tuple[str, ...],
     p2p: str,
+    unlisted: bool,
     peer: tuple[str, ...],
+    bootstrap: tuple[str, ...],
+    discovery: str,
+    minimum_work: str | None,
     mine: str | None,
     mine_threads: int,
     mine_duty: int,
@@ -216,6 +264,8 @@ def _read_config(
     log_format: str,
     log_file: str | None,
     engine: str,
+    role: str,
+    bulk_budget: int,
     config: str | None,
 ) -> Config:
     """What the options come to. Raises ConfigError."""
@@ -226,9 +276,12 @@ def _read_config(
         datadir=_datadir(datadir),
         api=tuple(read_endpoint(text, "--api", any_port=True) for text in api),
         p2p=read_endpoint(p2p, "--p2p", any_port=True),
+        unlisted=unlisted,
         peers=tuple(read_endpoint(text, "--peer") for text in peer),
+        finding=read_finding(discovery, bootstrap),
         mine=read_mine(mine, mine_threads, mine_duty, mine_interval, params),
         index=not no_index,
+        minimum_work=read_work(minimum_work),
         rpc_user=user,
         rpc_password=password,
         allow_hosts=allow_host,
@@ -236,6 +289,8 @@ def _read_config(
         log_format=log_format,
         log_file=Path(log_file) if log_file else None,
         engine=engine,
+        role=read_role(role, mine is not None),
+        bulk_bytes_s=bulk_budget * 1_000,
     )
 
 

@@ -29,6 +29,9 @@ CHUNK_BYTES = 1 << 20
 """Read at once of an answer."""
 ERROR_BYTES = 1_024
 """Read of an answer that is no 200."""
+TOO_MANY = 429
+RETRY_S, RETRY_MAX_S = 1, 60
+"""How long to wait after a 429 that does not say, and at most."""
 HEADERS = MappingProxyType(
     {"User-Agent": "groat", "Content-Type": "application/octet-stream", "Accept-Encoding": "identity"}
 )
@@ -41,6 +44,8 @@ class Received(NamedTuple):
     status: int
     body: bytes
     """Whole for a 200; of any other status the first `ERROR_BYTES` at most."""
+    retry_s: int = 0
+    """Of a 429: the seconds to wait, RETRY_MAX_S at most."""
 
 
 class HttpFailure(Exception):
@@ -79,11 +84,45 @@ class _Socket(socket.socket):
         super().sendall(*args, **kwargs)
 
 
+class _Request(requests.PreparedRequest):
+    """One POST, prepared by hand."""
+
+    def __init__(self, endpoint: Endpoint, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.endpoint, self.path = endpoint, path
+        self.method, self.url, self.body = "POST", f"http://{endpoint}{path}", body
+        given = {**HEADERS, "Content-Length": str(len(body)), **headers}
+        self.headers = given  # type: ignore[assignment]  # nobody looks one up but by the name that it has here
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Makes the session's connections with sockets that know its deadline."""
+    """Makes the client's connections, with sockets that know its deadline.
+
+    What an adapter works out anew for each request (proxies, certificates, cookies, encodings, the
+    pool that suits the URL) is the same for all of ours, or nothing.
+    """
 
     def __init__(self, deadline: _Deadline) -> None:
+        self._pool: tuple[Endpoint, Any] | None = None
+
         class Connection(HTTPConnection):
+            _unsent: list[bytes] | None = None
+
+            def request(self, *args: Any, **kwargs: Any) -> None:
+                """Headers and body go out as one: each system call lets another thread in."""
+                self._unsent = []
+                try:
+                    super().request(*args, **kwargs)
+                finally:
+                    unsent, self._unsent = self._unsent, None
+                self.send(b"".join(unsent))
+
+            def send(self, data: Any) -> None:
+                if self._unsent is None:
+                    super().send(data)
+                else:
+                    self._unsent.append(data)
+
             def _new_conn(self) -> socket.socket:
                 plain = super()._new_conn()
                 plain_timeout = plain.gettimeout()
@@ -102,6 +141,28 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         manager: PoolManager = self.poolmanager
         manager.pool_classes_by_scheme = {"http": self._pool_class}
+
+    def get_connection_with_tls_context(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        pool = self._pool
+        if pool is None or pool[0] != request.endpoint:
+            pool = self._pool = request.endpoint, super().get_connection_with_tls_context(request, *args, **kwargs)
+        return pool[1]
+
+    def cert_verify(self, *args: Any) -> None:
+        """There are no certificates."""
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        path: str = request.path
+        return path
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        return response
+
+    def close(self) -> None:
+        self._pool = None
+        super().close()
 
 
 class Client:
@@ -124,7 +185,7 @@ class Client:
         self._deadline.at = time.monotonic() + timeout_s
         try:
             timeout = max(LEAST_S, min(CONNECT_S, timeout_s)), max(LEAST_S, timeout_s)
-            request = _post(f"http://{endpoint}{path}", body, headers)
+            request = _Request(endpoint, path, body, headers)
             with self._adapter.send(request, stream=True, timeout=timeout) as response:
                 return self._received(response, most)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -150,7 +211,7 @@ class Client:
                 if status == 200:
                     raise _Refused(f"answer over {most} bytes")
                 break
-        return Received(status, bytes(body[:most]))
+        return Received(status, bytes(body[:most]), _retry_s(response) if status == TOO_MANY else 0)
 
     def _why(self, error: Exception) -> str:
         """In a few words."""
@@ -166,12 +227,10 @@ class Client:
         return "connection lost"
 
 
-def _post(url: str, body: bytes, headers: Mapping[str, str]) -> requests.PreparedRequest:
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = "POST", url, body
-    given = {**HEADERS, "Content-Length": str(len(body)), **headers}
-    request.headers = requests.structures.CaseInsensitiveDict(given)
-    return request
+def _retry_s(response: requests.Response) -> int:
+    said = response.headers.get("Retry-After", "")
+    # isdigit alone takes digits of any script.
+    return max(RETRY_S, min(RETRY_MAX_S, int(said))) if said.isascii() and said.isdigit() and len(said) < 5 else RETRY_S
 
 
 class _Refused(ValueError):

@@ -4,11 +4,14 @@ import ipaddress
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chain.address import AddressError, decode_address
 from chain.params import REGTEST, Params
+from node.peers.find.discoveries import Finding, Way
+from node.peers.standing.choking import BULK_BYTES_S
+from node.peers.standing.roles import Role
 from node.ports import Endpoint
 
 MINE_INTERVAL_S = 10
@@ -16,6 +19,8 @@ MINE_INTERVAL_S = 10
 INTERVAL_MAX_S = 1_000_000.0
 THREADS_MAX = 1024
 """Miner processes."""
+BULK_KB_MAX = 10_000_000
+"""Kilobytes a second."""
 
 HOST_MAX = 253
 """Characters of a name in DNS."""
@@ -51,10 +56,16 @@ class Config:
     """Where explorer, Esplora REST and JSON-RPC listen."""
     p2p: Endpoint
     """Where peers connect to."""
+    unlisted: bool = False
+    """Tell nobody of that: nobody can reach it, so that peers need not try."""
     peers: tuple[Endpoint, ...] = ()
     """Nodes to connect to and keep."""
+    finding: Finding = field(default_factory=Finding)
+    """How other nodes are found."""
     mine: Mine | None = None
     """None: not at all."""
+    minimum_work: int = 0
+    """Expected hashes of the best chain at least: no headers of branches with less are kept."""
     index: bool = True
     """Keep the indexes that Esplora's routes need."""
     rpc_user: str | None = None
@@ -71,6 +82,10 @@ class Config:
     """None: standard error."""
     engine: str = "auto"
     """Who verifies signatures: auto, libsecp256k1 or python."""
+    role: Role = Role.FULL
+    """What the node does for others."""
+    bulk_bytes_s: int = BULK_BYTES_S
+    """Old blocks and headers that it gives them before these are rationed."""
 
     @property
     def folder(self) -> Path:
@@ -92,6 +107,11 @@ class Config:
         """The file that unconfirmed transactions are kept in between two runs."""
         return self.folder / "mempool.dat"
 
+    @property
+    def address_book(self) -> Path:
+        """The file with the endpoints of other nodes."""
+        return self.folder / "peers.dat"
+
 
 def read_network(name: str) -> Params:
     """`regtest`, or the network that a TOML file describes. Raises ConfigError."""
@@ -102,6 +122,8 @@ def read_network(name: str) -> Params:
         return Params.from_mapping(tomllib.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"no network file {name} (a network is {REGTEST.name} or such a file)") from None
+    except IsADirectoryError:
+        raise ConfigError(f"--network {name} is a folder: give {REGTEST.name} or the network.toml in it") from None
     except OSError as error:
         raise ConfigError(f"cannot read the network file {name}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
@@ -135,6 +157,35 @@ def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: 
     if not interval_s <= INTERVAL_MAX_S:  # not a number is not below either
         raise ConfigError(f"--mine-interval: {interval_s} is no number of seconds")
     return Mine(script, threads, duty_percent, None if params.asert else interval_s)
+
+
+def read_work(text: str | None) -> int:
+    """The expected hashes that hex digits say; 0 for none given. Raises ConfigError."""
+    if text is None:
+        return 0
+    if not re.fullmatch(r"[0-9a-fA-F]{1,64}", text):
+        raise ConfigError(f"--minimum-work: {text!r} is not 1 to 64 hex digits")
+    return int(text, 16)
+
+
+def read_role(name: str, mines: bool) -> Role:
+    """The role of that name. Raises ConfigError."""
+    role = Role(name)
+    if role is Role.LIGHT and mines:
+        raise ConfigError("--mine: a light node takes no blocks and so has nothing to build on")
+    return role
+
+
+def read_finding(ways: str, bootstrap: tuple[str, ...]) -> Finding:
+    """The ways in `gossip,kademlia`, or `tracker` alone; and where to begin. Raises ConfigError."""
+    names = {way.value: way for way in Way}
+    chosen = [part.strip() for part in ways.split(",")]
+    if unknown := [part for part in chosen if part not in names]:
+        raise ConfigError(f"--discovery: {unknown[0]!r} is none of {', '.join(names)}")
+    found = frozenset(names[part] for part in chosen)
+    if Way.TRACKER in found and len(found) > 1:
+        raise ConfigError("--discovery: tracker stands alone: such a node only introduces others")
+    return Finding(found, tuple(read_endpoint(text, "--bootstrap") for text in bootstrap))
 
 
 def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, str | None]:

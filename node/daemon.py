@@ -18,16 +18,18 @@ from chain.hashes import Txid
 from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
 from chain.tx import Tx
 from node.api.app import ApiApp
+from node.api.door import P2pDoor
 from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
+from node.api.tallies import Tallies
 from node.config import Config, ConfigError, make_folder
 from node.courier import Courier
 from node.mining import MinerPool, Supervisor
 from node.node import Node
-from node.peers.addresses import advertised
-from node.peers.bodies import prepare
+from node.peers.blocks.bodies import prepare
+from node.peers.find.addresses import advertised
 from node.peers.handshake import Identity
-from node.peers.messages import Reply
+from node.peers.wire.messages import Reply
 from node.pool.dump import load_dump
 from node.ports import Endpoint, Step
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
@@ -46,6 +48,8 @@ PROGRESS_S = 5.0
 """Between two lines of progress while stored blocks are connected."""
 MEMPOOL_SAVE_S = 60.0
 """Between two saves of the mempool."""
+BOOK_SAVE_S = 180.0
+"""Between two saves of the address book."""
 JOIN_S = 3.0
 """How long a stop waits for requests under way."""
 
@@ -112,6 +116,7 @@ class Running:
             self._runtime.deliver,
             partial(self._runtime.spawn, joined=False),
             self._runtime.now,
+            partial(self._runtime.traffic.note, ours=True),
         )
         self.listeners: list[Listener] = []
         self._saved: object = None
@@ -135,6 +140,7 @@ class Running:
         gc.collect()
         gc.freeze()
         runtime.spawn("mempool", self._keep_mempool)
+        runtime.spawn("book", self._keep_book)
         if mine and self._miners:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
 
@@ -146,6 +152,7 @@ class Running:
     def stop(self) -> None:
         """Refuse what comes, end what is under way, save what is to be kept."""
         with contextlib.suppress(NotReady):
+            self._save_book()
             if self._loaded:
                 self._save_mempool()
         self._runtime.close()
@@ -167,9 +174,13 @@ class Running:
     def _listen(self) -> Endpoint:
         """From here on there are answers, if only to come again later. Returns where peers come in."""
         runtime, config = self._runtime, self._config
-        app = ApiApp(runtime, config)
-        api = self._serve("--api", Site("api", app, app.body_cap, API_THREADS, app.quick), config.api)
-        peers = Site("p2p", P2pApp(runtime), p2p_body_cap(), P2P_THREADS)
+        tallies = Tallies()
+        app = ApiApp(runtime, config, tallies=tallies)
+        site = Site("api", tallies.api.timed(app), app.body_cap, API_THREADS, app.quick)
+        api = self._serve("--api", site, config.api)
+        door = P2pDoor(runtime, config.params.allow_local, tallies.refusals)
+        peers_app = tallies.p2p.timed(P2pApp(runtime, tallies.refusals))
+        peers = Site("p2p", peers_app, p2p_body_cap(), P2P_THREADS, door=door)
         p2p = self._serve("--p2p", peers, (config.p2p,))
         where = ", ".join(f"http://{endpoint}" for endpoint in api)
         log.info("%s: API at %s, peers at %s, data in %s", config.params.name, where, p2p[0], config.folder)
@@ -192,11 +203,48 @@ class Running:
         self._stack.callback(store.close)
         rng = random.SystemRandom()
         identity = Identity(self._secret, self._engine, rng)
-        core = Node(config.params, store, identity, rng, listen=advertised(listening), peers=config.peers)
+        core = Node(
+            config.params,
+            store,
+            identity,
+            rng,
+            listen=None if config.unlisted else advertised(listening),
+            peers=config.peers,
+            minimum_work=config.minimum_work,
+            finding=config.finding,
+            role=config.role,
+            mines=config.mine is not None,
+            bulk_bytes_s=config.bulk_bytes_s,
+        )
+        self._load_book(core)
         runtime.open(core, self._courier)
         while not runtime.await_core(PROGRESS_S):
             if view := runtime.peek():
                 log.info("connecting stored blocks: height %d so far", view.tip.height)
+
+    # --- the address book's file -----------------------------------------------------------------
+
+    def _load_book(self, core: Node) -> None:
+        """Know whom the last run knew; without the file, or with a damaged one, nobody."""
+        path = self._config.address_book
+        try:
+            core.load_book(path.read_bytes())
+        except FileNotFoundError:
+            pass
+        except (OSError, Invalid) as error:
+            log.warning("%s is not used: %s", path, error)
+
+    def _keep_book(self) -> None:
+        while not self._runtime.pause(BOOK_SAVE_S):
+            self._save_book()
+
+    def _save_book(self) -> None:
+        path = self._config.address_book
+        dump = self._runtime.call(lambda node, now: node.dump_book(now), None)
+        try:
+            write_private(path, dump or b"")
+        except OSError as error:
+            log.error("cannot save the address book to %s: %s", path, error.strerror)
 
     # --- the mempool's file ------------------------------------------------------------------------
 

@@ -24,17 +24,23 @@ from chain.tx import WITNESS_SCALE, Tx
 from node.admission import Admission, Offer, Verdict, VerifiedCache
 from node.assembly import select_for_block
 from node.chainstate import Chainstate, Examined, TipChange
+from node.counts import TX
 from node.fees import FeeEstimator
 from node.mempool import Mempool
+from node.peers.find.discoveries import Finding
 from node.peers.handshake import Identity
-from node.peers.messages import Hello
-from node.peers.network import Network, PeerInfo
+from node.peers.network import Network
+from node.peers.peerinfo import PeerInfo
+from node.peers.standing.choking import BULK_BYTES_S
+from node.peers.standing.roles import Role
+from node.peers.wire.messages import Hello
+from node.policy import Policy
 from node.pool.entry import Entry as PoolEntry
 from node.pool.entry import Removed
 from node.pool.inputs import MissingInputs
 from node.pool.orphans import Orphans
 from node.pool.tipchange import coins_at_new_tip
-from node.ports import Answer, Effect, Endpoint, Park, PeerId, Publish, Step, Store, Verified, Verify
+from node.ports import Answer, Computed, Effect, Endpoint, Park, PeerId, Publish, Resume, Step, Store, Verified, Verify
 from node.view import View
 
 VERDICT_WAIT_S = 60.0
@@ -83,8 +89,15 @@ class Node:
         listen: Endpoint | None = None,
         agent: str = "groat",
         peers: Iterable[Endpoint] = (),
+        minimum_work: int = 0,
+        role: Role = Role.FULL,
+        mines: bool = False,
+        bulk_bytes_s: int = BULK_BYTES_S,
+        finding: Finding | None = None,
     ) -> None:
-        """`listen` is what peers are told (see Network), `peers` whom to greet and keep."""
+        """`listen` is what peers are told (see Network), `peers` whom to greet and keep; branches with
+        less than `minimum_work` are not kept. `role` is what it does for others, `bulk_bytes_s` what of
+        old blocks and headers it gives them before it rations."""
         token = itertools.count(1).__next__
         verified = VerifiedCache()
         self.params = params
@@ -96,11 +109,29 @@ class Node:
         self._rng = rng
         self._static = tuple(peers)
         self._chain = Chainstate(params, store, token, verified)
+        self.counts = self._chain.counts
+        """What has happened so far."""
         self._mempool = Mempool()
         self._orphans = Orphans()
         self._fees = FeeEstimator()
         self._admission = Admission(self._mempool, verified, store.coin, self._context, token)
-        self._network = Network(self, self._chain, self._mempool, identity, listen, agent, params, rng)
+        self._network = Network(
+            self,
+            self._chain,
+            self._mempool,
+            identity,
+            listen,
+            agent,
+            params,
+            rng,
+            minimum_work,
+            role=role,
+            mines=mines,
+            bulk_bytes_s=bulk_bytes_s,
+            finding=finding,
+        )
+        self.services = self._network.services
+        """Bits of what peers are told that this node offers."""
         self._awaited: set[Wtxid] = set()
         """Transactions whose signatures are out and for whose verdict a local caller waits."""
         self._expire_at = 0.0
@@ -115,7 +146,7 @@ class Node:
     def tick(self, now: float) -> Step[None]:
         """Let time pass; several times a second."""
         effects = self._network.tick(now)
-        if now >= self._expire_at:
+        if not 0 < self._expire_at - now <= EXPIRE_EVERY_S:  # the clock may have been set back
             self._expire_at = now + EXPIRE_EVERY_S
             self._orphans.expire(now)
             effects += self._removed(self._mempool.expire(now))
@@ -127,6 +158,11 @@ class Node:
             return Step(None, tuple(self._on_verified(message, now)))
         if isinstance(message, Answer):
             return Step(None, tuple(self._network.on_answer(message, now) + self._pump()))
+        if isinstance(message, Computed):
+            # A block that can be passed on now shall not wait here until it is connected.
+            return Step(None, (*self._network.on_computed(message, now), Resume()))
+        if isinstance(message, Resume):
+            return Step(None, tuple(self._pump()))
         reply, effects = self._network.handle(peer, message, now)
         return Step(reply, tuple(effects + self._pump()))
 
@@ -148,6 +184,8 @@ class Node:
             self._fees.view(),
             self.params,
             self._chain.recent,
+            self._network.standing.service,
+            self.counts,
         )
 
     # --- local calls: transactions ----------------------------------------------------------------
@@ -172,6 +210,8 @@ class Node:
     def _offer(self, offer: Offer, reply: Any, now: float) -> Step[Any]:
         [verdict], verify = self._admission.offer([offer], now)
         if verdict.error:
+            if offer.add:
+                self.counts.rejected(TX, verdict.error.code)
             raise verdict.error
         effects = self._judged([verdict], now) + ([verify] if verify else [])
         if verdict.added or self._admission.is_verified(offer.tx.wtxid):
@@ -182,6 +222,14 @@ class Node:
     def dump_mempool(self, now: float) -> Step[bytes]:
         """The mempool as bytes to save."""
         return Step(self._mempool.dump())
+
+    def load_book(self, saved: bytes) -> None:
+        """Know the endpoints that `dump_book` gave; before `start`. Raises Invalid(MALFORMED)."""
+        self._network.book.load(saved)
+
+    def dump_book(self, now: float) -> Step[bytes]:
+        """The address book as bytes to save."""
+        return Step(self._network.book.dump())
 
     # --- local calls: blocks ------------------------------------------------------------------------
 
@@ -245,7 +293,15 @@ class Node:
 
     def peers(self, now: float) -> Step[tuple[PeerInfo, ...]]:
         """All peers, in order of arrival."""
-        return Step(self._network.peers())
+        return Step(self._network.peers(now))
+
+    def warnings(self, now: float) -> Step[tuple[str, ...]]:
+        """What the operator should know of the network."""
+        return Step(self._network.warnings())
+
+    def malformed(self, token: bytes, reason: str, now: float) -> Step[None]:
+        """What came with this session token could not be decoded: the session is over."""
+        return Step(None, tuple(self._network.malformed(token, reason, now) + self._pump()))
 
     def add_peer(self, endpoint: Endpoint, now: float) -> Step[bool]:
         """Stay linked with an endpoint. False if it was kept already."""
@@ -288,8 +344,11 @@ class Node:
         for offer in offers:
             try:
                 check_tx(offer.tx)
-            except Invalid:
+            except Invalid as error:
+                self.counts.rejected(TX, error.code)
                 self._network.on_rejected(offer.tx.wtxid)
+                if offer.source is not None:
+                    self._network.blame_tx(offer.source, now)
                 continue
             sound.append(offer)
         verdicts, verify = self._admission.offer(sound, now)
@@ -304,14 +363,21 @@ class Node:
             if verdict.added is not None:
                 self._fees.entered(verdict.added.entry)
                 self._network.on_accepted(tx)
+                if peer is not None:
+                    self._network.credit_tx(peer, tx, now)
                 effects += self._removed(verdict.added.removed)
                 effects.append(Publish("mempool", {"added": to_hex(tx.txid)}))
                 arrived.append(tx.txid)
             elif isinstance(verdict.error, MissingInputs) and verdict.error.parents and peer is not None:
+                self._network.on_not_kept(tx)
                 if self._orphans.add(peer, tx, verdict.error.parents, now):
                     self._network.on_orphaned(tx, verdict.error.parents, peer, now)
             elif verdict.error is not None and peer is not None:
+                self.counts.rejected(TX, verdict.error.code)
                 self._network.on_rejected(tx.wtxid)
+                self._network.on_not_kept(tx)
+                if verdict.error.code is Policy.SCRIPT_VERIFY:
+                    self._network.blame_tx(peer, now)
         return effects + self._retry_orphans(arrived, now)
 
     def _retry_orphans(self, parents: Iterable[Txid], now: float) -> list[Effect]:
@@ -325,6 +391,7 @@ class Node:
         effects: list[Effect] = []
         for gone in removed:
             self._fees.left(gone.entry)
+            self._network.on_not_kept(gone.entry.tx)
             effects.append(Publish("mempool", {"removed": to_hex(gone.entry.tx.txid), "why": str(gone.reason)}))
         return effects
 
@@ -356,6 +423,7 @@ class Node:
 
     def _on_tip(self, change: TipChange, now: float) -> list[Effect]:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
+        self.counts.moved(len(change.disconnected), len(change.connected))
         blocks = [connected.block for connected in change.connected]
         undone = [tx for left in reversed(change.disconnected) for tx in left.block.txs]
         lookup: CoinLookup = self._store.coin

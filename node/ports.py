@@ -4,7 +4,7 @@
 a reply for whoever asked, and the effects that the runtime (or a simulator) carries out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, NewType, Protocol, TypeVar
 
@@ -49,7 +49,7 @@ class Send:
 
     link: Link
     message: Any
-    """One of node.peers.protocol's requests."""
+    """One of node.peers.wire.protocol's requests."""
     request_id: int
     deadline: float
     """Unix time by which the whole answer must be here."""
@@ -89,7 +89,21 @@ class Publish:
     event: Mapping[str, Any]
 
 
-Effect = Send | Dial | Close | Verify | Publish
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Do something costly outside the lock; what it came to comes back as `Computed(job, ...)`."""
+
+    job: int
+    run: Callable[[], Any]
+    """Needs nothing that the lock protects, and raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Once the other effects are under way: come back with this very value, there is more to do."""
+
+
+Effect = Send | Dial | Close | Verify | Publish | Compute | Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,8 @@ class Failed:
     reason: str
     offence: bool = False
     """True if the peer answered with something that breaks the protocol."""
+    retry_s: float = 0.0
+    """Seconds for which the peer wants no more of this kind: it is well, and we are too fast for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,14 @@ class Verified:
 
     token: int
     failure: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a Compute came to."""
+
+    job: int
+    outcome: Any
 
 
 # --- storage -----------------------------------------------------------------------------

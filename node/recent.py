@@ -5,6 +5,7 @@ transactions again on the other branch: what is here is neither read nor decoded
 """
 
 from collections import OrderedDict
+from itertools import islice
 
 from chain.block import Block
 from chain.hashes import BlockHash
@@ -65,6 +66,10 @@ class RecentBlocks:
     def change(self, block_hash: BlockHash) -> Change | None:
         """A connected block and the coins it spent, if it is still here."""
         return self._connected.get(block_hash)
+
+    def newest(self, count: int) -> tuple[Block, ...]:
+        """The last connected blocks, the newest first."""
+        return tuple(change.block for change in islice(reversed(self._connected.values()), count))
 
     def tx_spending(self, point: OutPoint) -> Tx | None:
         """A transaction of a connected block whose first input spends this coin. From any thread."""

@@ -20,17 +20,21 @@ from node.parts import Carrier, Core, Solver
 from node.ports import (
     Answer,
     Close,
+    Compute,
+    Computed,
     Dial,
     Effect,
     Park,
     PeerId,
     Publish,
+    Resume,
     Send,
     Step,
     StoreError,
     Verified,
     Verify,
 )
+from node.traffic import Traffic
 from node.verifying import VerifierPool
 from node.view import View
 from node.waiting import Bell, Busy, Events, Happened, Parking
@@ -60,8 +64,9 @@ class NotReady(Exception):
     """The node is still starting, or already stopping: come again later."""
 
 
-_Errand = Verify | tuple[PeerId | None, Answer]
-"""What a step leaves to be done without the lock: signatures to verify, or an answer to feed back."""
+_Errand = Verify | Compute | Resume | tuple[PeerId | None, Answer]
+"""What a step leaves to be done without the lock: signatures to verify, something to compute, more
+of the same, or an answer to feed back."""
 
 
 class Runtime:
@@ -83,6 +88,8 @@ class Runtime:
         self._view: View | None = None
         self._view_version: int | None = None
         self._ready = False
+        self.traffic = Traffic()
+        """Bytes carried to and from peers."""
         self.fault: str | None = None
         """Why the node has to stop, where it is not by anybody's wish."""
         self._ending: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -312,9 +319,10 @@ class Runtime:
                         errands.append((None, Answer(effect.request_id, failed)))
                 case Close():
                     self._carrier.close(effect.peer)
+                    self.traffic.forget(effect.peer)
                 case Publish():
                     self._publish(effect)
-                case Verify():
+                case Verify() | Compute() | Resume():
                     errands.append(effect)
         return errands
 
@@ -331,6 +339,10 @@ class Runtime:
             if isinstance(errand, Verify):
                 if self._verifiers.is_small(errand.checks) or not self._queue_verify(errand):
                     errands.extend(self._feed(None, self._verify(errand)))
+            elif isinstance(errand, Compute):
+                errands.extend(self._feed(None, Computed(errand.job, errand.run())))
+            elif isinstance(errand, Resume):
+                errands.extend(self._feed(None, errand))
             else:
                 errands.extend(self._feed(*errand))
 
@@ -351,6 +363,8 @@ class Runtime:
     def _tick(self) -> None:
         while not self._over.wait(TICK_S):
             self._perform(lambda core, now: core.tick(now))
+            if core := self._core:
+                self.traffic.settle(core.peer_of)
 
     def _verify_large(self) -> None:
         while (errand := self._verify_jobs.get()) is not None:

@@ -5,14 +5,16 @@ takes it once and works on it to the end; the block tree only grows, and the poo
 stays as it was when the tip changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chain.hashes import BlockHash
 from chain.params import Params
 from chain.tree import BlockTree, Entry
 from chain.tx import OutPoint, Tx
+from node.counts import Counts
 from node.fees import FeeView
 from node.mempool import MempoolView
+from node.peers.standing.service import Service
 from node.ports import Reader
 from node.recent import RecentBlocks
 
@@ -32,6 +34,10 @@ class View:
     params: Params
     recent: RecentBlocks
     """The last connected blocks; live."""
+    service: Service = field(default_factory=Service)
+    """What blocks are given to whom; live."""
+    counts: Counts = field(default_factory=Counts)
+    """What has happened so far; live."""
 
     def tx_spending(self, point: OutPoint) -> Tx | None:
         """A transaction of the pool or of a recent block of the best chain whose first input may be

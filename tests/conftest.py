@@ -16,7 +16,7 @@ settings.register_profile("groat", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("groat")
 
 VECTORS_DEFAULT = Path(__file__).parents[2] / "shared" / "vectors"
-KINDS = ("vectors", "kernel", "browser")
+KINDS = ("vectors", "kernel", "browser", "netns")
 """Kinds of tests that need something not every machine has."""
 
 

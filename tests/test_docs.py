@@ -12,7 +12,7 @@ from devnet.cli import cli as devnet
 from node.api.app import ROUTES
 from node.api.rpc_table import METHODS
 from node.cli import ENVIRONMENT, groatd
-from node.peers.protocol import ROUTES as PEER_ROUTES
+from node.peers.wire.protocol import ROUTES as PEER_ROUTES
 from wallet.cli import cli as wallet
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +90,7 @@ def test_what_scripts_and_tests_read_from_the_environment_is_documented() -> Non
     assert set(re.findall(r"^\| `(GROAT_\w+)` \|", section, re.MULTILINE)) == read
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md"])
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md", "docs/network.md"])
 def test_every_command_option_and_variable_named_exists(path: str) -> None:
     """Command lines in code blocks and in code spans."""
     text = (ROOT / path).read_text()
@@ -128,7 +128,8 @@ def test_every_route_is_documented() -> None:
 
 
 def test_every_json_rpc_method_is_documented() -> None:
-    documented = re.findall(r"^\| `([a-z][^`]*)` \|", API, re.MULTILINE)
+    section = API.partition("\n## JSON-RPC")[2].partition("\n## ")[0]
+    documented = re.findall(r"^\| `([a-z][^`]*)` \|", section, re.MULTILINE)
     assert sorted(documented) == sorted(method.usage for method in METHODS)
 
 
@@ -148,6 +149,7 @@ def test_every_route_between_nodes_is_documented() -> None:
 
 
 def test_every_link_to_a_file_leads_to_one() -> None:
-    for path in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md"):
+    pages = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md", "docs/network.md")
+    for path in pages:
         for target in re.findall(r"\]\(([^):#]+)\)", (ROOT / path).read_text()):
             assert ((ROOT / path).parent / target).exists(), f"{path}: {target}"

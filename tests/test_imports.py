@@ -28,6 +28,7 @@ OWNERS = {
     "mnemonic": ("wallet/derivation.py",),
     "plyvel": ("node/store/leveldb.py",),
     "waitress": ("node/api/*", "node/runtime.py"),
+    "prometheus_client": ("node/api/exposition.py",),
     "requests": ("node/client.py", "wallet/client.py"),
     "urllib3": ("node/client.py", "wallet/client.py"),
     "threading": ("node/runtime.py", "node/verifying.py", "node/api/*"),

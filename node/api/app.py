@@ -6,7 +6,7 @@ Puts tables, guards and the core together; everything that decides stands in the
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from node.api import esplora_blocks, esplora_mempool, esplora_scripts, esplora_txs
+from node.api import esplora_blocks, esplora_mempool, esplora_peers, esplora_scripts, esplora_txs, metrics
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
 from node.api.dispatch import Dispatcher, View, raw_path
@@ -16,6 +16,7 @@ from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc import RPC_BODY_MAX, RpcServer
 from node.api.rpc_coins import ScanTurn
 from node.api.rpc_table import METHODS
+from node.api.tallies import Tallies
 from node.config import Config
 from node.ports import Endpoint
 from node.runtime import Runtime
@@ -25,6 +26,8 @@ ROUTES: tuple[Route, ...] = (
     *esplora_txs.ROUTES,
     *esplora_scripts.ROUTES,
     *esplora_mempool.ROUTES,
+    *esplora_peers.ROUTES,
+    *metrics.ROUTES,
 )
 """Every route of the API but JSON-RPC's `POST /`."""
 UNAUTHORIZED_BODY_MAX = 64 * 1024
@@ -37,11 +40,18 @@ SECURITY_HEADERS: Headers = (("X-Content-Type-Options", "nosniff"), ("Cache-Cont
 class ApiApp(Dispatcher):
     """The routes behind their guards."""
 
-    def __init__(self, runtime: Runtime, config: Config, listening: tuple[Endpoint, ...] = ()) -> None:
-        """`listening` is where it is served, if not where `config` says. Raises OSError, ValueError
-        where there are no credentials."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: Config,
+        listening: tuple[Endpoint, ...] = (),
+        tallies: Tallies | None = None,
+    ) -> None:
+        """`listening` is where it is served, if not where `config` says; `tallies` is what the
+        listeners count. Raises OSError, ValueError where there are no credentials."""
         super().__init__(runtime)
         self._config = config
+        self._tallies = tallies or Tallies()
         self._hosts = HostList(config.allow_hosts, listening or config.api)
         self._measures, self._scan_turn, self._started = BlockMeasures(), ScanTurn(), runtime.now()
         self._rpc = RpcServer(METHODS, Credentials.of(config))
@@ -94,6 +104,7 @@ class ApiApp(Dispatcher):
             self._scan_turn,
             self._started,
             request.body,
+            self._tallies,
         )
 
     def _view(self, route: Route) -> View:

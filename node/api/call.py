@@ -7,6 +7,7 @@ from typing import TypeVar
 from chain.value import value
 from node.api.answers import Problem
 from node.api.lookup import BlockMeasures
+from node.api.tallies import Tallies
 from node.config import Config
 from node.node import Node
 from node.ports import Park, Step
@@ -32,6 +33,8 @@ class Call:
     """When the application was made, Unix time in seconds."""
     body: Callable[[], bytes]
     """Reads the request's body."""
+    tallies: Tallies
+    """What the listeners count."""
 
     def change(self, ask: Callable[[Node, float], Step[R]]) -> R:
         """Have the core do something: `ask(node, now)` under the lock, its effects, its reply.

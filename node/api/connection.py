@@ -7,6 +7,7 @@ drained for a bounded while, so that the client reads the answer instead of a re
 import contextlib
 import select
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -99,7 +100,7 @@ class Task:
 class Channel(HTTPChannel):
     """One connection. All but `write_soon` and `service` runs in the listener's own thread."""
 
-    parser_class = RequestParser
+    parser_class: Any = RequestParser
     error_task_class = OneLineError
     task_class = Task
 
@@ -125,6 +126,26 @@ class Channel(HTTPChannel):
     """Requests served."""
     _answered_seen = 0
 
+    def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
+        self.parser_class = partial(RequestParser, host=addr[0])
+        self.owner: bytes | None = adj.door.owner(addr[0])
+        """Whose connections it counts with; None: it is not counted."""
+        super().__init__(server, sock, addr, adj, map)
+
+    def add_channel(self, map: Any = None) -> None:
+        """It is open."""
+        super().add_channel(map)
+        self.server.owners[self.owner] += 1
+
+    def del_channel(self, map: Any = None) -> None:
+        """It is closed, perhaps not for the first time."""
+        was_open = self.server.active_channels.get(self._fileno) is self
+        super().del_channel(map)
+        if was_open:
+            self.server.owners[self.owner] -= 1
+            if not self.server.owners[self.owner]:
+                del self.server.owners[self.owner]
+
     def received(self, chunk: bytes) -> bool:
         """Bytes came in: cut them into requests, and have the first one answered."""
         before = self.request
@@ -147,9 +168,11 @@ class Channel(HTTPChannel):
         return taken
 
     def _answer_first(self) -> None:
-        """Here and now if that is quick; else in a worker thread, which goes on with what follows."""
+        """Here and now if that is quick, as every refusal is; else in a worker thread, which goes on
+        with what follows."""
         first = self.requests[0]
-        if len(self.requests) == 1 and not first.error and (first.command, first.path) in self.server.quick:
+        is_quick = first.error or (first.command, first.path) in self.server.quick
+        if len(self.requests) == 1 and is_quick:
             self.service()
         else:
             self.server.add_task(self)

@@ -14,65 +14,97 @@ from chain.errors import Invalid
 from chain.hashes import BlockHash, from_hex
 from node.api.answers import OCTETS, Answer, Problem, Request, octets
 from node.api.dispatch import Dispatcher
+from node.api.door import PREFIX, token_of
 from node.api.lookup import raw_block
 from node.api.ranges import immutable
 from node.api.routes import NO_BODY_MAX
-from node.peers.bodies import pack
-from node.peers.messages import TOKEN_SIZE, GetBlocks, Hello, Message, Reason, Refusal
-from node.peers.protocol import ROUTES, SESSION_HEADER, decode_request, encode
+from node.api.tallies import Refusals
+from node.peers.wire.messages import GetBlocks, Hello, Message, Reason, Refusal
+from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_request, encode
 from node.ports import PeerId
 from node.runtime import Runtime
 from node.view import View
 
-PREFIX = "/p2p/"
 SEATS = "p2p"
 """Whose share of waiting requests long polls here belong to."""
 PARK_RETRY_S = 1
 """When to come again after a long poll that brought nothing."""
 BUSY_RETRY_S = 30
 """When to greet again a node that has as many peers as it may."""
+CHOKED_RETRY_S = 10
+"""When to ask again for an old block that goes to others first."""
 
 _SESSION = SESSION_HEADER.upper().replace("-", "_")
-_REFUSAL_STATUS = MappingProxyType({Reason.NO_SESSION: 401, Reason.BUSY: 503})
+_REFUSAL_STATUS = MappingProxyType({Reason.NO_SESSION: 401, Reason.BUSY: 503, Reason.CHOKED: 503})
 _OTHER_REFUSAL_STATUS = 403
 
 
 class P2pApp(Dispatcher):
     """What peers talk to."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, refusals: Refusals | None = None) -> None:
+        """`refusals` counts what is refused, and why."""
         super().__init__(runtime)
+        self._refusals = refusals or Refusals()
         for name in ROUTES:
             self.add("POST", PREFIX + name, partial(self._message, name))
         self.add("GET", PREFIX + "block/:block_hash", self._block)
 
     def _message(self, name: str, request: Request, given: Mapping[str, str]) -> Answer:
-        """A message and its reply."""
+        """A message and its reply, counted."""
+        token = token_of(request.header(_SESSION))
+        body = request.body()
+        answer = self._answer(name, body, token, request.client)
+        self._runtime.traffic.note(token, name, len(answer.body), len(body))
+        return answer
+
+    def _answer(self, name: str, body: bytes, token: bytes | None, client: str) -> Answer:
         try:
-            message = decode_request(name, request.body())
+            message = decode_request(name, body)
         except Invalid as error:
+            self._refusals.note(str(error.code))
+            self._blame(token, str(error))
             raise Problem(400, str(error)) from None
         if isinstance(message, Hello):
-            return _reply(self._runtime.call(lambda node, now: node.greet(message, request.client, now), SEATS))
+            return self._reply(self._runtime.call(lambda node, now: node.greet(message, client, now), SEATS))
         if isinstance(message, GetBlocks):
-            return _reply(pack(message, partial(_raw_block, self._runtime.view)))
-        token = _token(request.header(_SESSION))
+            view = self._runtime.view
+            peer = view.service.peer_of(token) if token else None
+            return self._reply(view.service.blocks(peer, message, view.tree, view.tip, partial(_raw_block, view)))
 
         def peer_of(node: Any) -> PeerId | None:
             return None if token is None else node.peer_of(token)
 
-        return _reply(self._runtime.call(lambda node, now: node.handle(peer_of(node), message, now), SEATS))
+        return self._reply(self._runtime.call(lambda node, now: node.handle(peer_of(node), message, now), SEATS))
+
+    def _reply(self, reply: Message | None) -> Answer:
+        if isinstance(reply, Refusal):
+            self._refusals.note(reply.reason.name.lower())
+        return _reply(reply)
+
+    def _blame(self, token: bytes | None, fault: str) -> None:
+        """Tell the core of a session from which came what is no message."""
+        if token and self._runtime.ready and self._runtime.view.service.peer_of(token):
+            self._runtime.call(lambda node, now: node.malformed(token, fault, now), SEATS)
 
     def _block(self, request: Request, given: Mapping[str, str]) -> Answer:
         """A block's bytes, for ever the same."""
         view = self._runtime.view
         try:
-            raw = _raw_block(view, BlockHash(from_hex(given["block_hash"])))
+            entry = view.get(BlockHash(from_hex(given["block_hash"])))
         except ValueError:
             raise Problem(400, "Invalid hex string") from None
-        if raw is None:
+        raw = raw_block(view, entry) if entry else None
+        if entry is None or raw is None:
             raise Problem(404, "Block not found")
-        return immutable(request, raw, given["block_hash"].lower())
+        refusal = view.service.block(entry, view.tip, len(raw))
+        if refusal and refusal.reason is Reason.CHOKED:
+            raise Problem(503, "old blocks go to others just now", [("Retry-After", str(CHOKED_RETRY_S))])
+        if refusal:
+            raise Problem(404, "this node does not serve blocks that old")
+        answer = immutable(request, raw, given["block_hash"].lower())
+        self._runtime.traffic.note(None, "block", len(answer.body), 0)
+        return answer
 
 
 def p2p_body_cap() -> Callable[[str, str, Mapping[str, str]], int]:
@@ -90,14 +122,6 @@ def _raw_block(view: View, block_hash: BlockHash) -> bytes | None:
     return raw_block(view, entry) if entry else None
 
 
-def _token(given: str) -> bytes | None:
-    try:
-        token = bytes.fromhex(given)
-    except ValueError:
-        return None
-    return token if len(token) == TOKEN_SIZE else None
-
-
 def _reply(reply: Message | None) -> Answer:
     """A message of the core's; None: it waited for something to say, in vain."""
     if reply is None:
@@ -105,5 +129,6 @@ def _reply(reply: Message | None) -> Answer:
     if not isinstance(reply, Refusal):
         return octets(encode(reply))
     status = _REFUSAL_STATUS.get(reply.reason, _OTHER_REFUSAL_STATUS)
-    retry = (("Retry-After", str(BUSY_RETRY_S)),) if status == 503 else ()
+    wait_s = CHOKED_RETRY_S if reply.reason is Reason.CHOKED else BUSY_RETRY_S
+    retry = (("Retry-After", str(wait_s)),) if status == 503 else ()
     return Answer(status, encode(reply), OCTETS, retry)

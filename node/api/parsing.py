@@ -12,8 +12,9 @@ from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 
-from node.api.answers import TEXT, Request, one_line
+from node.api.answers import TEXT, Answer, Request, one_line
 from node.api.chunks import Chunks
+from node.api.door import Door
 
 HEADER_BYTES_MAX = 64 * 1024
 """Of the request line and all header lines together; more is 431."""
@@ -40,13 +41,22 @@ BodyCap = Callable[[str, str, Mapping[str, str]], int]
 class Refusal:
     """An answer given before any handler sees the request, in the form that waitress asks errors for."""
 
-    def __init__(self, code: int, line: str) -> None:
+    def __init__(self, code: int, line: str, answer: Answer | None = None) -> None:
+        """`answer` is given instead of the line, if there is one."""
         self.code = code
         self.line = line
+        self._answer = answer or Answer(code, one_line(line).encode(), TEXT)
+
+    @staticmethod
+    def of(answer: Answer) -> "Refusal":
+        """One that is already an answer."""
+        return Refusal(answer.status, "", answer)
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Status line, headers, body."""
-        return f"{self.code} {HTTPStatus(self.code).phrase}", [("Content-Type", TEXT)], one_line(self.line).encode()
+        answer = self._answer
+        headers = [("Content-Type", answer.content_type or TEXT), *answer.headers]
+        return f"{self.code} {HTTPStatus(self.code).phrase}", headers, answer.body
 
 
 class RequestParser(HTTPRequestParser):
@@ -59,10 +69,15 @@ class RequestParser(HTTPRequestParser):
     connection_close: bool = False
     empty: bool = False
     body_max = 0
+    turned_away: Refusal | None = None
+    """What the header alone is answered with."""
 
-    def __init__(self, adj: Any) -> None:
+    def __init__(self, adj: Any, host: str = "") -> None:
+        """`host` is the address that it comes from."""
         super().__init__(adj)
         self.body_cap: BodyCap = adj.body_cap
+        self._door: Door = adj.door
+        self._host = host
 
     def parse_header(self, header_plus: bytes) -> None:
         """As waitress does, and what it leaves open. Raises ParsingError."""
@@ -78,6 +93,17 @@ class RequestParser(HTTPRequestParser):
             self.body_rcv = Chunks(self.body_rcv.getbuf())
         self.path = "/" + self.path.lstrip("/")  # what a base address with a slash at its end makes of a path
         self.body_max = self.body_cap(self.command, self.path, self.headers)
+        if self.headers.get("CONTENT_ENCODING", "identity").lower() != "identity":
+            self._turn_away(Refusal(415, "Content-Encoding other than identity"))
+        length = None if self.chunked else self.content_length
+        answer = self._door.turns_away(self._host, self.command, self.path, self.headers, length)
+        if answer is not None:
+            self._turn_away(Refusal.of(answer))
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        """Raises ParsingError."""
+        self.turned_away = refusal
+        raise ParsingError("turned away")
 
     def _check_headers(self, authority: bytes | None) -> None:
         """Raises ParsingError where a header may not be as it is; `authority` is the target's."""
@@ -105,7 +131,9 @@ class RequestParser(HTTPRequestParser):
         if self.error:
             return len(chunk)  # whatever follows a refused request is no request
         taken: int = super().received(chunk)
-        if self.error and self.error.code == 431:
+        if self.turned_away:
+            self.error = self.turned_away
+        elif self.error and self.error.code == 431:
             self.error = Refusal(431, "header too large")
         elif self._too_large():
             self.error = Refusal(413, f"body over {self.body_max} bytes")

@@ -1,4 +1,4 @@
-"""JSON-RPC about peers. Core counts bytes a peer; this node does not, and says nothing of them."""
+"""JSON-RPC about peers, in Core's words; what Core has no word for is called as in `GET /v1/peers`."""
 
 import ipaddress
 from functools import partial
@@ -6,13 +6,15 @@ from typing import Any
 
 from node.api.call import Call
 from node.api.jsontext import Coins
+from node.api.peers import all_peers, full_shape, service_names
 from node.api.rpc_args import flag, integer, string
 from node.api.rpc_method import ALREADY_ADDED, BAD_VALUE, MISC, NOT_ADDED, NOT_IN_NODES, RpcError, topic
 from node.api.shapes import Shape
 from node.config import ConfigError, read_endpoint
 from node.node import Node
-from node.peers.messages import PROTOCOL_VERSION, SERVES_BLOCKS
-from node.peers.network import PeerInfo
+from node.peers.peerinfo import PeerInfo
+from node.peers.standing.roles import offers
+from node.peers.wire.messages import PROTOCOL_VERSION, RELAYS
 from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
 from node.ports import Endpoint, Step
 
@@ -22,29 +24,33 @@ AGENT = "/groat/"
 COMMANDS = ("add", "remove", "onetry")
 DEFAULT_PORT = 18444
 """Of peers named without one."""
+NOT_IN_CORE = ("role", "score", "grade", "why", "choked", "first_blocks", "first_transactions", "discovered_by")
+"""What `getpeerinfo` takes over from `GET /v1/peers`."""
 
 
 def getpeerinfo(call: Call) -> list[Shape]:
-    """All peers."""
-    return [_peer_shape(peer) for peer in _peers(call)]
+    """All peers, and how each stands."""
+    return [_peer_shape(call, peer) for peer in all_peers(call)]
 
 
 def getconnectioncount(call: Call) -> int:
     """How many peers there are."""
-    return len(_peers(call))
+    return len(all_peers(call))
 
 
 def getnetworkinfo(call: Call) -> Shape:
     """This node as others see it."""
-    peers = _peers(call)
+    peers = all_peers(call)
     outbound = sum(peer.outbound for peer in peers)
+    services = call.change(lambda core, now: Step(core.services))
+    warnings = call.change(lambda core, now: core.warnings(now))
     return {
         "version": CORE_VERSION,
         "subversion": AGENT,
         "protocolversion": PROTOCOL_VERSION,
-        "localservices": _services_hex(SERVES_BLOCKS),
-        "localservicesnames": _service_names(SERVES_BLOCKS),
-        "localrelay": True,
+        "localservices": _services_hex(services),
+        "localservicesnames": service_names(services),
+        "localrelay": offers(services, RELAYS),
         "timeoffset": 0,
         "networkactive": True,
         "connections": len(peers),
@@ -57,7 +63,7 @@ def getnetworkinfo(call: Call) -> Shape:
         "relayfee": Coins(MIN_RELAY_FEE_SAT_KVB),
         "incrementalfee": Coins(INCREMENTAL_FEE_SAT_KVB),
         "localaddresses": [],
-        "warnings": [],
+        "warnings": list(warnings),
     }
 
 
@@ -79,7 +85,7 @@ def disconnectnode(call: Call, address: str, number: int | None) -> None:
     if bool(address) == (number is not None):
         raise RpcError(BAD_VALUE, "Only one of address and nodeid should be provided.")
     wanted = _endpoint(address) if address else None
-    found = [peer for peer in _peers(call) if peer.number == number or (wanted and peer.endpoint == wanted)]
+    found = [peer for peer in all_peers(call) if peer.number == number or (wanted and peer.endpoint == wanted)]
     if not found:
         raise RpcError(NOT_IN_NODES, "Node not found in connected nodes")
     for peer in found:
@@ -90,23 +96,24 @@ def _disconnect(peer: PeerInfo, core: Node, now: float) -> Step[None]:
     return core.disconnect(peer.id, now)
 
 
-def _peers(call: Call) -> tuple[PeerInfo, ...]:
-    return call.change(lambda core, now: core.peers(now))
-
-
-def _peer_shape(peer: PeerInfo) -> Shape:
+def _peer_shape(call: Call, peer: PeerInfo) -> Shape:
+    full = full_shape(call, peer)
     shape: dict[str, Any] = {
         "id": peer.number,
         "addr": str(peer.endpoint or peer.host),
         "nodeid": peer.id.hex(),
         "network": _network_name(peer.host),
         "services": _services_hex(peer.services),
-        "servicesnames": _service_names(peer.services),
-        "relaytxes": True,
+        "servicesnames": service_names(peer.services),
+        "relaytxes": not peer.blocks_only,
         "lastrecv": int(peer.heard),
         "lastsend": int(peer.heard),
         "conntime": int(peer.since),
-        "timeoffset": 0,
+        "last_transaction": int(peer.last_tx),
+        "last_block": int(peer.last_block),
+        "bytessent": full["bytes_sent"],
+        "bytesrecv": full["bytes_received"],
+        "timeoffset": round(peer.clock_ahead_s or 0),
         "version": peer.version,
         "subver": f"/{peer.agent}/",
         "inbound": not peer.outbound,
@@ -116,26 +123,19 @@ def _peer_shape(peer: PeerInfo) -> Shape:
         "synced_headers": peer.synced_headers,
         "synced_blocks": peer.synced_blocks,
         "inflight": list(peer.in_flight),
-        "connection_type": _connection_type(peer),
+        "connection_type": peer.connection_type,
         "transport_protocol_type": "http",
+        **{name: full[name] for name in NOT_IN_CORE},
     }
     if peer.round_trip_s is not None:
-        shape["pingtime"] = shape["minping"] = round(peer.round_trip_s, 6)
+        shape["pingtime"] = round(peer.round_trip_s, 6)
+    if peer.least_round_trip_s is not None:
+        shape["minping"] = round(peer.least_round_trip_s, 6)
     return shape
-
-
-def _connection_type(peer: PeerInfo) -> str:
-    if peer.static:
-        return "manual"
-    return "outbound-full-relay" if peer.outbound else "inbound"
 
 
 def _services_hex(services: int) -> str:
     return f"{services:016x}"
-
-
-def _service_names(services: int) -> list[str]:
-    return ["NETWORK"] if services & SERVES_BLOCKS else []
 
 
 def _network_name(host: str) -> str:

@@ -8,8 +8,9 @@ import logging
 import resource
 import select
 import socket
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from waitress import wasyncore
@@ -18,6 +19,7 @@ from waitress.server import TcpWSGIServer
 
 from node.api.answers import Handler
 from node.api.connection import Channel, DateLine
+from node.api.door import ApiDoor, Door
 from node.api.parsing import HEADER_BYTES_MAX, BodyCap
 from node.api.workers import Workers
 from node.ports import Endpoint
@@ -65,6 +67,8 @@ class Site:
     quick: Container[tuple[str, str]] = frozenset()
     """(method, path) of what `app` answers at once, without waiting for anybody: the listener's own
     thread has it answered, without waking another."""
+    door: Door = field(default_factory=ApiDoor)
+    """Who is let in, and heard."""
 
 
 class Listener:
@@ -99,6 +103,7 @@ class Listener:
             ident="",
         )
         adjustments.body_cap = site.body_cap
+        adjustments.door = site.door
         self._map: dict[int, Any] = {}
         self._nap = _Nap()
         self._workers = Workers(site.threads)
@@ -177,6 +182,9 @@ class _Server(TcpWSGIServer):
         self.quick = site.quick
         self.date_line = DateLine()
         self._connections_max = max(1, connections_max)
+        self._door = site.door
+        self.owners: Counter[bytes | None] = Counter()
+        """How many connections each has."""
         self._nap = nap
         sockinfo = (bound.family, bound.type, bound.proto, bound.getsockname())
         super().__init__(
@@ -203,13 +211,20 @@ class _Server(TcpWSGIServer):
             self._nap.asleep = False  # once is enough
             super().pull_trigger()
 
-    def handle_accept(self) -> None:
-        """A client wants in."""
+    def accept(self) -> Any:
+        """The next client; None if it is not let in. One may have to go for it."""
+        accepted = super().accept()
+        if accepted is None:
+            return None
+        client, (host, *_) = accepted
+        owner = self._door.owner(host)
+        has_many = owner is not None and self.owners[owner] >= self._door.host_connections
+        if not self._door.lets_in(host) or (has_many and not self._make_room(lambda channel: channel.owner == owner)):
+            client.close()
+            return None
         if len(self.active_channels) >= self._connections_max:
-            victim = self._longest_waiting()
-            if victim is not None:
-                victim.handle_close()
-        super().handle_accept()
+            self._make_room(lambda channel: True)
+        return accepted
 
     def readable(self) -> bool:
         """True if one more client can be let in."""
@@ -250,10 +265,12 @@ class _Server(TcpWSGIServer):
         self.del_channel()
         self.socket.close()
 
-    def _longest_waiting(self) -> Channel | None:
-        """The connection to give up first: none that is being answered."""
-        waiting = [channel for channel in self.active_channels.values() if not channel.requests]
-        return min(waiting, key=_waiting_since, default=None)
+    def _make_room(self, is_asked: Callable[[Channel], bool]) -> bool:
+        """Close the connection that has waited longest, of those asked. False if all are being answered."""
+        waiting = [channel for channel in self.active_channels.values() if not channel.requests and is_asked(channel)]
+        if waiting:
+            min(waiting, key=_waiting_since).handle_close()
+        return bool(waiting)
 
 
 def _waiting_since(channel: Channel) -> float:

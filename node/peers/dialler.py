@@ -1,22 +1,40 @@
-"""Whom to greet, and when: endpoints to keep, endpoints tried, endpoints to dial back."""
+"""Whom to greet, and when: endpoints to keep, endpoints tried, endpoints to dial back.
+
+Eight outbound peers relay all: half are near (a low round-trip time, a clean record), half come
+from any network group alike, so that nearness never becomes an eclipse; two more give and get
+blocks only, so that who watches transactions spread does not see them. No two peers that we chose
+share a network group.
+"""
 
 import random
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from node.peers.addresses import AddressBook
+from node.peers.find.book import AddressBook
+from node.peers.find.bookfile import ANCHORS_MAX
 from node.ports import Endpoint, PeerId
 
 OUTBOUND_MAX = 8
-"""Peers that we chose ourselves, the static ones counted; the book fills what they leave."""
+"""Peers that relay all and that we chose ourselves, the static ones counted; the book fills what they leave."""
+NEAR_MAX = 4
+"""Of these, chosen for nearness: at most half of what the static ones leave."""
+BLOCKS_ONLY_MAX = 2
+"""Peers for blocks only, once all other places are taken."""
+FEELER_S, FEELER_LOCAL_S = 120.0, 10.0
+"""Mean time between two greetings that only find out who is there; where `allow_local` holds."""
+REVIEW_S, REVIEW_LOCAL_S = 300.0, 30.0
+"""Between two looks for a nearer peer than the farthest of the near."""
+NEARER_SHARE, NEARER_S = 0.6, 0.01
+"""It has to be nearer by this factor and by so many seconds: links are not given up for noise."""
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 30.0
 """Wait after a failure, doubling up to the second, each time a quarter more or less."""
 JITTER = 0.25
 DIAL_BACK_TRIES = 3
 """Failures after which a peer that greeted us counts as one that cannot be dialled."""
 TARGETS_MAX = 256
-"""Endpoints being greeted or kept; beyond, only the operator's are added."""
+"""Endpoints being greeted or kept; beyond, nobody is dialled back."""
 
 
 class Kind(Enum):
@@ -28,6 +46,19 @@ class Kind(Enum):
     """From the address book: one failure and another is tried."""
     BACK = "back"
     """It greeted us and says it listens there: so that we can push to it too."""
+    FEELER = "feeler"
+    """From the address book, to find out who is there: no session is made."""
+
+
+class Place(Enum):
+    """What a learned one is wanted for."""
+
+    NEAR = "near"
+    """For its low round-trip time."""
+    RANDOM = "random"
+    """For its network group, which is as good as any."""
+    BLOCKS_ONLY = "blocks only"
+    """For blocks, and nothing else."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,15 +76,30 @@ class Target:
     linked: bool = False
     trouble: str = ""
     """Why the last attempt failed."""
+    place: Place | None = None
+    """Of a learned one."""
+    round_trip_s: float | None = None
+    """Of the handshake."""
+    replaces: "Target | None" = None
+    """Who makes room once this one is linked."""
+    named: bool = False
+    """The operator named it, to begin with."""
 
 
 class Dialler:
     """The list of endpoints to be linked with."""
 
-    def __init__(self, rng: random.Random, book: AddressBook) -> None:
+    def __init__(self, rng: random.Random, book: AddressBook, allow_local: bool = False) -> None:
         self._rng = rng
         self._book = book
+        self._feeler_s = FEELER_LOCAL_S if allow_local else FEELER_S
+        self._review_s = REVIEW_LOCAL_S if allow_local else REVIEW_S
         self._targets: dict[Endpoint, Target] = {}
+        self.seeks = True
+        """False: the book is asked for nobody."""
+        self._begun = False
+        """The anchors have been dialled."""
+        self._feel_at = self._review_at = 0.0
 
     def targets(self) -> Iterable[Target]:
         """All of them."""
@@ -64,8 +110,8 @@ class Dialler:
         target = self._targets.get(endpoint)
         if target and target.kind is Kind.STATIC:
             return False
-        if target:
-            target.kind = Kind.STATIC
+        if target and target.kind is not Kind.FEELER:
+            target.kind, target.place = Kind.STATIC, None
         else:
             self._targets[endpoint] = Target(endpoint, Kind.STATIC)
         return True
@@ -83,30 +129,142 @@ class Dialler:
         if endpoint not in self._targets and len(self._targets) < TARGETS_MAX:
             self._targets[endpoint] = Target(endpoint, Kind.BACK, peer)
 
-    def due(self, now: float, outbound: int, busy: Iterable[Endpoint]) -> list[Target]:
-        """Who is to be greeted now. `outbound` counts the peers we chose, `busy` are endpoints of
-        peers that the book need not offer."""
-        self._take_from_book(now, outbound, {*busy, *self._targets})
+    def once(self, endpoint: Endpoint) -> None:
+        """Dial an endpoint as if the book had offered it, if no peer of ours is in its group."""
+        if endpoint not in self._targets and self._book.group(endpoint) not in self._groups():
+            self._targets[endpoint] = Target(endpoint, Kind.LEARNED, place=Place.RANDOM, named=True)
+
+    def has(self, endpoint: Endpoint) -> bool:
+        """True if an endpoint is on the list."""
+        return endpoint in self._targets
+
+    # --- choosing --------------------------------------------------------------------------------
+
+    def due(self, now: float, busy: Iterable[Endpoint]) -> list[Target]:
+        """Who is to be greeted now. `busy` are endpoints of peers that the book need not offer."""
+        if self.seeks:
+            self._seek({*busy, *self._targets}, now)
         return [t for t in self._targets.values() if not t.linked and not t.dialling and t.next_dial <= now]
 
-    def _take_from_book(self, now: float, outbound: int, exclude: set[Endpoint]) -> None:
-        trying = sum(1 for t in self._targets.values() if t.kind is Kind.LEARNED and not t.linked)
-        while outbound + trying < OUTBOUND_MAX and len(self._targets) < TARGETS_MAX:
-            endpoint = self._book.select(exclude, now)
+    def _seek(self, exclude: set[Endpoint], now: float) -> None:
+        if not self._begun:
+            self._begin(exclude, now)
+        self._feel_at = min(self._feel_at, now + 2 * self._feeler_s)  # the clock may have been set back
+        self._review_at = min(self._review_at, now + 2 * self._review_s)
+        self._fill(exclude, now)
+        self._review(exclude, now)
+        self._feel(exclude, now)
+
+    def has_room(self) -> bool:
+        """True if the book could fill a place."""
+        return self.seeks and self._relaying() < OUTBOUND_MAX
+
+    def _begin(self, exclude: set[Endpoint], now: float) -> None:
+        """The peers for blocks only of last time come first: who has cut us off since then, or
+        made us start again, has not chosen these."""
+        self._begun = True
+        self._feel_at, self._review_at = self._after(self._feeler_s, now), self._after(self._review_s, now)
+        for endpoint in self._book.anchors[:BLOCKS_ONLY_MAX]:
+            if endpoint not in exclude and self._book.group(endpoint) not in self._groups():
+                self._want(endpoint, Place.BLOCKS_ONLY, exclude)
+
+    def _fill(self, exclude: set[Endpoint], now: float) -> None:
+        """Find somebody for every free place: near ones first, then from any group; so are those
+        filled for which nobody is known to be near."""
+        free = self._free_places()
+        for _ in range(free.count(Place.NEAR)):
+            endpoint = self._book.nearest(exclude, now, self._groups())
+            if endpoint is None:
+                break
+            self._want(endpoint, Place.NEAR, exclude)
+            free.remove(Place.NEAR)
+        for place in free:
+            endpoint = self._book.select(exclude, now, self._groups())
             if endpoint is None:
                 return
-            exclude.add(endpoint)
-            self._targets[endpoint] = Target(endpoint, Kind.LEARNED)
-            trying += 1
+            self._want(endpoint, place, exclude)
 
-    def has_room(self, outbound: int) -> bool:
-        """True if the book could fill a place."""
-        return outbound < OUTBOUND_MAX
+    def _free_places(self) -> list[Place]:
+        taken = Counter(target.place for target in self._learned())
+        full = max(0, OUTBOUND_MAX - sum(1 for t in self._targets.values() if t.kind is Kind.STATIC and t.linked))
+        near = min(NEAR_MAX, full // 2)
+        only = BLOCKS_ONLY_MAX if self._relaying() >= OUTBOUND_MAX else 0
+        wanted = {Place.RANDOM: full - near, Place.NEAR: near, Place.BLOCKS_ONLY: only}
+        return [place for place, number in wanted.items() for _ in range(number - taken[place])]
 
-    def linked(self, target: Target, peer: PeerId, now: float) -> None:
-        """The greeting worked out."""
+    def _review(self, exclude: set[Endpoint], now: float) -> None:
+        """If somebody is clearly nearer than the farthest of the near, dial it in its place."""
+        if now < self._review_at:
+            return
+        self._review_at = self._after(self._review_s, now)
+        near = [t for t in self._learned() if t.place is Place.NEAR and t.linked and t.round_trip_s is not None]
+        if not near or Place.NEAR in self._free_places() or any(t.replaces for t in self._learned()):
+            return
+        farthest = max(near, key=lambda target: target.round_trip_s or 0.0)
+        others = self._groups() - {self._book.group(farthest.endpoint)}
+        endpoint = self._book.nearest(exclude, now, others)
+        if endpoint is None or not is_clearly_nearer(self._book.round_trip_s(endpoint), farthest.round_trip_s):
+            return
+        self._want(endpoint, Place.NEAR, exclude).replaces = farthest
+
+    def _feel(self, exclude: Collection[Endpoint], now: float) -> None:
+        """Now and then greet somebody just to know who is there."""
+        if now < self._feel_at:
+            return
+        self._feel_at = self._after(self._feeler_s, now)
+        if endpoint := self._book.feeler(exclude, now):
+            self._targets[endpoint] = Target(endpoint, Kind.FEELER)
+
+    def _want(self, endpoint: Endpoint, place: Place, exclude: set[Endpoint]) -> Target:
+        exclude.add(endpoint)
+        target = self._targets[endpoint] = Target(endpoint, Kind.LEARNED, place=place)
+        return target
+
+    def _learned(self) -> Iterator[Target]:
+        return (target for target in self._targets.values() if target.kind is Kind.LEARNED)
+
+    def _relaying(self) -> int:
+        """Peers of ours that relay all."""
+        kinds = (Kind.LEARNED, Kind.STATIC)
+        return sum(
+            1 for t in self._targets.values() if t.linked and t.kind in kinds and t.place is not Place.BLOCKS_ONLY
+        )
+
+    def _groups(self) -> set[bytes]:
+        """Network groups that a peer of ours is in, or will be."""
+        return {
+            self._book.group(target.endpoint)
+            for target in self._targets.values()
+            if target.kind is Kind.LEARNED or (target.kind is Kind.STATIC and target.linked)
+        }
+
+    def _after(self, seconds: float, now: float) -> float:
+        """About so much later: nobody shall know when."""
+        return now + seconds * self._rng.uniform(0.5, 1.5)
+
+    # --- what came of it -------------------------------------------------------------------------
+
+    def linked(
+        self, target: Target, peer: PeerId, now: float, round_trip_s: float | None = None, *, known: bool = False
+    ) -> PeerId | None:
+        """The greeting worked out; who is to make room, if anybody. If the peer was `known`, this
+        is a second way to it, and the place is still free."""
         target.linked, target.peer, target.failures, target.trouble = True, peer, 0, ""
-        self._book.proved(target.endpoint, now)
+        target.round_trip_s = round_trip_s
+        self._book.proved(target.endpoint, now, round_trip_s, chosen=target.kind is not Kind.BACK)
+        if known and target.kind is Kind.LEARNED:
+            target.kind, target.place, target.replaces = Kind.BACK, None, None
+        if target.place is Place.BLOCKS_ONLY:
+            ours = [t.endpoint for t in self._learned() if t.place is Place.BLOCKS_ONLY and t.linked]
+            self._book.anchors = tuple(dict.fromkeys([*ours, *self._book.anchors]))[:ANCHORS_MAX]
+        replaced, target.replaces = target.replaces, None
+        return replaced.peer if replaced and self._targets.get(replaced.endpoint) is replaced else None
+
+    def felt(self, target: Target, now: float, round_trip_s: float | None) -> None:
+        """A feeler was answered as it should be."""
+        if self._targets.get(target.endpoint) is target:  # the operator may want it kept by now
+            del self._targets[target.endpoint]
+        self._book.proved(target.endpoint, now, round_trip_s)
 
     def failed(self, target: Target, trouble: str, now: float) -> None:
         """It did not: wait, or give it up."""
@@ -114,10 +272,12 @@ class Dialler:
         delay = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(target.failures, 16))
         target.failures += 1
         target.next_dial = now + delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
-        self._book.failed(target.endpoint, now)
-        given_up = target.kind is Kind.LEARNED or (target.kind is Kind.BACK and target.failures >= DIAL_BACK_TRIES)
-        if given_up:
-            self._targets.pop(target.endpoint, None)
+        self._book.failed(target.endpoint, now, counts=any(other.linked for other in self._targets.values()))
+        given_up = target.kind in (Kind.LEARNED, Kind.FEELER) or (
+            target.kind is Kind.BACK and target.failures >= DIAL_BACK_TRIES
+        )
+        if given_up and self._targets.get(target.endpoint) is target:
+            del self._targets[target.endpoint]
 
     def is_self(self, target: Target) -> None:
         """We listen there ourselves."""
@@ -132,3 +292,10 @@ class Dialler:
                 target.next_dial = now + wait_s * self._rng.uniform(1 - JITTER, 1 + JITTER)
             else:
                 del self._targets[target.endpoint]
+
+
+def is_clearly_nearer(candidate_s: float | None, present_s: float | None) -> bool:
+    """True if a peer of the first round-trip time is worth giving up one of the second."""
+    if candidate_s is None or present_s is None:
+        return False
+    return candidate_s < NEARER_SHARE * present_s and present_s - candidate_s >= NEARER_S

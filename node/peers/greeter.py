@@ -4,14 +4,25 @@ Knows nothing of how many peers there may be or who is wanted: that is the sessi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from node.peers.addresses import normalise_host
+from node.peers.find.addresses import normalise_host
 from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.messages import PROTOCOL_VERSION_LEAST, TOKEN_SIZE, Confirm, Facts, Hello, Ok, Reason, Refusal, Welcome
 from node.peers.requests import Requests
+from node.peers.wire.messages import (
+    PROTOCOL_VERSION_LEAST,
+    TOKEN_SIZE,
+    VISITOR,
+    Confirm,
+    Facts,
+    Hello,
+    Ok,
+    Reason,
+    Refusal,
+    Welcome,
+)
 from node.ports import Effect, Endpoint, Failed, Link, PeerId
 
 GREETINGS_MAX = 256
@@ -39,17 +50,29 @@ class Met:
 
     facts: Facts
     link: Link
+    round_trip_s: float
+    """Of one request that nothing else waited behind, connecting included."""
 
 
 Outcome = Callable[[Met | Failed | Refusal, float], list[Effect]]
 """Goes on when a greeting of ours has come to its end."""
+GoesOn = Callable[[Met, bytes, Outcome, float], list[Effect]]
+"""What follows a good welcome; the bytes are what we have to sign to open the session."""
 
 
 class Greeter:
     """Handshakes under way."""
 
-    def __init__(self, identity: Identity, describe: Callable[[], Facts], requests: Requests) -> None:
-        """`describe` gives what we say of ourselves, as it is now."""
+    def __init__(
+        self,
+        identity: Identity,
+        describe: Callable[[], Facts],
+        requests: Requests,
+        hang_up: Callable[[PeerId], list[Effect]] = lambda peer: [],
+    ) -> None:
+        """`describe` gives what we say of ourselves, as it is now; `hang_up` ends the connections with
+        a node whose Confirm came to nothing."""
+        self._hang_up = hang_up
         self._identity = identity
         self._describe = describe
         self._requests = requests
@@ -70,7 +93,7 @@ class Greeter:
         """Answer a greeting. Nothing is known of the greeter before its Confirm."""
         if reason := self.objection(hello.facts):
             return Refusal(reason)
-        facts, challenge = self._describe(), self._identity.unguessable("challenge", 32)
+        facts, challenge = self._described(now), self._identity.unguessable("challenge", 32)
         token = self._identity.unguessable("token", TOKEN_SIZE)
         ids, challenges = (peer_id(hello.facts.public_key), self._identity.id), (hello.challenge, challenge)
         theirs, ours = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
@@ -90,17 +113,52 @@ class Greeter:
 
     # --- greeting ----------------------------------------------------------------------
 
-    def greet(self, endpoint: Endpoint, expected: PeerId | None, now: float, outcome: Outcome) -> Effect:
+    def greet(
+        self, endpoint: Endpoint, expected: PeerId | None, now: float, outcome: Outcome, *, extra_services: int = 0
+    ) -> Effect:
         """Greet whoever listens there; if `expected` is given, it must be that node."""
+        facts = self._described(now)
+        facts = replace(facts, services=facts.services | extra_services)
+        return self._greet(endpoint, expected, facts, now, self._confirm, outcome)
+
+    def feel(self, endpoint: Endpoint, now: float, outcome: Outcome) -> Effect:
+        """Find out who listens there: its welcome proves it, and no session is opened."""
+        facts = replace(self._described(now), listen=None, services=VISITOR)
+
+        def goes_on(met: Met, ours: bytes, outcome: Outcome, now: float) -> list[Effect]:
+            return outcome(met, now)
+
+        return self._greet(endpoint, None, facts, now, goes_on, outcome)
+
+    def visit(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+        """Greet the node `expected` as somebody who is not to be dialled back, nor to be a peer."""
+        facts = replace(self._described(now), listen=None, services=VISITOR)
+        return self._greet(endpoint, expected, facts, now, self._confirm, outcome)
+
+    def _greet(
+        self,
+        endpoint: Endpoint,
+        expected: PeerId | None,
+        facts: Facts,
+        now: float,
+        goes_on: GoesOn,
+        outcome: Outcome,
+    ) -> Effect:
         challenge = self._identity.unguessable("challenge", 32)
-        then = partial(self._on_welcome, endpoint, expected, challenge, outcome)
-        return self._requests.dial(endpoint, Hello(self._describe(), challenge), now, HANDSHAKE_S, then)
+        then = partial(self._on_welcome, endpoint, expected, challenge, now, goes_on, outcome)
+        return self._requests.dial(endpoint, Hello(facts, challenge), now, HANDSHAKE_S, then)
+
+    def _described(self, now: float) -> Facts:
+        """What we say of ourselves, our clock with it."""
+        return replace(self._describe(), time=max(0, int(now)))
 
     def _on_welcome(
         self,
         endpoint: Endpoint,
         expected: PeerId | None,
         challenge: bytes,
+        sent: float,
+        goes_on: GoesOn,
         outcome: Outcome,
         reply: Any,
         now: float,
@@ -117,10 +175,15 @@ class Greeter:
         ours, theirs = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
         if not self._identity.is_proof(facts.public_key, reply.proof, theirs):
             return outcome(Refusal(Reason.BAD_PROOF), now)
-        link = Link(them, endpoint, reply.token)
-        confirm = Confirm(reply.token, self._identity.prove(ours))
-        then = partial(self._on_confirmed, Met(facts, link), outcome)
-        return [self._requests.send(link, confirm, now, HANDSHAKE_S, then)]
+        return goes_on(Met(facts, Link(them, endpoint, reply.token), now - sent), ours, outcome, now)
 
-    def _on_confirmed(self, met: Met, outcome: Outcome, reply: Any, now: float) -> list[Effect]:
-        return outcome(met if isinstance(reply, Ok) else reply, now)
+    def _confirm(self, met: Met, ours: bytes, outcome: Outcome, now: float) -> list[Effect]:
+        confirm = Confirm(met.link.token, self._identity.prove(ours))
+        then = partial(self._on_confirmed, met, now, outcome)
+        return [self._requests.send(met.link, confirm, now, HANDSHAKE_S, then)]
+
+    def _on_confirmed(self, met: Met, sent: float, outcome: Outcome, reply: Any, now: float) -> list[Effect]:
+        # Of the two requests the second is measured: the first may have waited behind other greetings.
+        if not isinstance(reply, Ok):
+            return [*outcome(reply, now), *self._hang_up(met.link.peer)]
+        return outcome(replace(met, round_trip_s=now - sent), now)

@@ -4,46 +4,74 @@ Requests of peers and the answers to ours come in here; what they mean for the c
 is the host's part.
 """
 
+import logging
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
-from chain.tree import fork_point
+from chain.tree import Entry
 from chain.tx import Tx
 from node.chainstate import Chainstate, Examined
 from node.mempool import Mempool
-from node.peers.addresses import AddressBook
-from node.peers.bodies import pack
+from node.peers.blocks.branches import is_on
+from node.peers.blocks.compactrelay import CompactRelay
+from node.peers.blocks.deliveries import Deliveries
+from node.peers.blocks.sync import Sync
+from node.peers.find.book import AddressBook
+from node.peers.find.discoveries import Finding, Silent
+from node.peers.find.surroundings import Surroundings
+from node.peers.find.visits import Visitors
 from node.peers.handshake import Identity
-from node.peers.messages import (
+from node.peers.news import OpenPolls
+from node.peers.peerinfo import PeerInfo, describe_peer
+from node.peers.polling import Poller
+from node.peers.requests import Requests
+from node.peers.sessions import Sessions
+from node.peers.standing.choking import BULK_BYTES_S
+from node.peers.standing.clocks import clock_warning
+from node.peers.standing.reputation import Deed
+from node.peers.standing.roles import RECENT_BLOCKS, Role, offers, should_have
+from node.peers.standing.standing import Standing
+from node.peers.standing.terms import Terms
+from node.peers.txs.relay import Relay, pace_for
+from node.peers.wire.messages import (
     PROTOCOL_VERSION,
-    SERVES_BLOCKS,
-    Addresses,
+    RELAYS,
+    SERVES_HEADERS,
     Announce,
+    Blocks,
+    Bye,
+    CompactBlock,
     Confirm,
     Facts,
+    FindNode,
     GetAddresses,
     GetBlocks,
+    GetBlockTxs,
+    GetCompact,
     GetHeaders,
     GetTxs,
     Hello,
     Inv,
+    News,
     Ok,
+    Poll,
+    Prefer,
     Reason,
     Refusal,
     Txs,
+    Want,
 )
-from node.peers.relay import Relay, pace_for
-from node.peers.requests import Requests
-from node.peers.sessions import Peer, Sessions
-from node.peers.sync import Sync
-from node.ports import Answer, Effect, Endpoint, Failed, Link, PeerId
+from node.peers.wire.sizes import size_of
+from node.ports import Answer, Computed, Effect, Endpoint, Failed, Link, PeerId
 
-ADDRESSES_S = 20.0
-"""Deadline of a request for addresses."""
+log = logging.getLogger("groat.peers")
+
+STEP_S = 2.0
+"""A clock that goes back by more than this was set."""
 
 
 class Host(Protocol):
@@ -62,39 +90,6 @@ class Host(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PeerInfo:
-    """One peer, as operators see it."""
-
-    number: int
-    """Counts up from 1 in the order of arrival."""
-    id: PeerId
-    endpoint: Endpoint | None
-    """Where it listens; None if nowhere."""
-    host: str
-    """The address it was seen at."""
-    outbound: bool
-    """We greeted first."""
-    static: bool
-    """The operator wants it kept."""
-    agent: str
-    version: int
-    services: int
-    since: float
-    """Unix time of the handshake."""
-    heard: float
-    """When anything last came from it."""
-    round_trip_s: float | None
-    starting_height: int
-    """Of its tip at the handshake."""
-    synced_headers: int
-    """Height of the best header it is known to have; -1 if none."""
-    synced_blocks: int
-    """Height of the last block that both have; -1 if not known."""
-    in_flight: tuple[int, ...]
-    """Heights of the blocks being fetched from it."""
-
-
 class Network:
     """All peers of one node."""
 
@@ -108,9 +103,15 @@ class Network:
         agent: str,
         params: Params,
         rng: random.Random,
+        minimum_work: int = 0,
+        *,
+        role: Role = Role.FULL,
+        mines: bool = False,
+        bulk_bytes_s: int = BULK_BYTES_S,
+        finding: Finding | None = None,
     ) -> None:
         """`listen` is where we say that we can be dialled: an empty host means the address that
-        the other side sees."""
+        the other side sees. `bulk_bytes_s` of old blocks and headers go out before they are rationed."""
         self._host = host
         self._chain = chain
         self._identity = identity
@@ -119,9 +120,55 @@ class Network:
         self._params = params
         self._instance = rng.randbytes(8)
         self._requests = Requests()
-        self._book = AddressBook(rng, params.allow_local)
-        self._sessions = Sessions(identity, self._facts, self._requests, self._book, self, rng, params.allow_local)
-        self._sync = Sync(chain, self._requests, self._link, host.take_block, self.punish)
+        self.book = AddressBook(rng, params.allow_local)
+        """Where other nodes may be found."""
+        self._role = role
+        finding = finding or Finding()
+        self.services = 0 if finding.only_introduces else role.services(mines=mines)
+        """What we say that we offer."""
+        self.standing = Standing(params.allow_local, role, self.peer_of, bulk_bytes_s)
+        self._warned = False
+        """The operator has been told that the clock is wrong."""
+        self._sessions = Sessions(
+            identity,
+            self._facts,
+            self._requests,
+            self.book,
+            self,
+            rng,
+            params.allow_local,
+            self.standing,
+        )
+        ground = Surroundings(finding, identity.id, self._sessions, self._requests, self.book, rng, params.allow_local)
+        self._discovery, self._found_by = ground.discovery, ground.found_by
+        self._only_introduces = finding.only_introduces
+        if finding.only_introduces:
+            self._sessions.seek_nobody()
+        self._visitors = Visitors()
+        terms = Terms(role is not Role.LIGHT, self._has_headers, self._has_block, self.standing.note)
+        self._sync = Sync(
+            chain,
+            self._requests,
+            self._link,
+            self._take_block,
+            self.punish,
+            terms=terms,
+            secret=identity.unguessable("presync", 32),
+            minimum_work=minimum_work,
+            can_ask=self._sessions.reaches_us,
+        )
+        self._compact = CompactRelay(
+            chain,
+            mempool,
+            self._requests,
+            self._sync,
+            self._link,
+            self._is_outbound,
+            self._take_block,
+            self.punish,
+            terms,
+            rng,
+        )
         self._relay = Relay(
             mempool,
             self._requests,
@@ -130,9 +177,24 @@ class Network:
             host.take_txs,
             rng,
             pace_for(params.allow_local),
+            lambda peer, now: self.standing.note(peer, Deed.BROKEN_PROMISE, now),
+            salt=self._instance,
+            salt_of=self._salt_of,
         )
+        self._poller = Poller(
+            self._requests,
+            self._link,
+            self._sessions.reaches_us,
+            self._on_news,
+            host.raw_block,
+            listen is not None,
+        )
+        self._deliveries = Deliveries(self._sync, self._take_block, self.punish, params)
+        self._polls = OpenPolls(self._sync, self._relay, self._deliveries, self._link, self._told_tip)
         self.version = 0
         """Changes when peers come and go."""
+        self._ticked = 0.0
+        """When time was last let pass."""
 
     # --- requests of peers --------------------------------------------------------------------
 
@@ -149,35 +211,78 @@ class Network:
         if isinstance(request, Confirm):
             reply, effects = self._sessions.on_confirm(request, now)
             if isinstance(reply, Ok) and (met := self.peer_of(request.token)):
-                self._join(met, now)
+                effects += self._join(met, now)
             return reply, effects
         if isinstance(request, GetBlocks):
-            return pack(request, self._host.raw_block), []
+            chain = self._chain
+            return self.standing.service.blocks(peer, request, chain.tree, chain.tip, self._host.raw_block), []
         if peer is None or self._sessions.get(peer) is None:
             return Refusal(Reason.NO_SESSION), []
         self._sessions.on_request(peer, now)
-        return self._of_peer(peer, request, now)
+        self.standing.received(peer, request)
+        reply, effects = self._of_peer(peer, request, now)
+        self.standing.sent(peer, reply)
+        return reply, effects
+
+    def malformed(self, token: bytes, reason: str, now: float) -> list[Effect]:
+        """What came in the name of a session could not be decoded: that is no accident."""
+        peer = self.peer_of(token)
+        return self.punish(peer, f"sent a malformed message: {reason}", now) if peer else []
+
+    def _of_visitor(self, peer: PeerId, request: Any, now: float) -> tuple[Any, list[Effect]]:
+        match request:
+            case FindNode() | GetAddresses():
+                return self._discovery.serve(peer, request, now), []
+            case Bye():
+                return Ok(), self._sessions.drop(peer, "it said goodbye", now)
+        return Refusal(Reason.NO_SESSION), []
 
     def _of_peer(self, peer: PeerId, request: Any, now: float) -> tuple[Any, list[Effect]]:
+        if peer in self._visitors:
+            return self._of_visitor(peer, request, now)
+        finder = Silent() if self._is_for_blocks_only(peer) else self._discovery
+        if (reply := finder.serve(peer, request, now)) is not None:
+            return reply, []
         match request:
+            case Bye():
+                return Ok(), []
             case GetHeaders():
-                return self._sync.serve(request), []
+                found = self._sync.serve(request)
+                return self.standing.service.headers(peer, len(found.headers), size_of(found)) or found, []
+            case CompactBlock() | GetCompact() | GetBlockTxs() | Prefer():
+                return self._compact.handle(peer, request, now)
             case Announce():
                 return Ok(), self._sync.on_announce(peer, request, now)
+            case Inv() | Txs() if not self._relays_with(peer):
+                return Want(()), []
             case Inv():
                 return self._relay.on_inv(peer, request, now), []
             case Txs():
                 return self._relay.on_txs(peer, request, now)
             case GetTxs():
-                return self._relay.serve(request), []
-            case GetAddresses():
-                return Addresses(self._book.sample(self._own_endpoints(peer))), []
+                return self._relay.serve(peer, request), []
+            case Poll() | Blocks():
+                return self._of_unreachable(peer, request, now)
         raise AssertionError(f"no such request: {request!r}")
 
-    def _own_endpoints(self, peer: PeerId) -> tuple[Endpoint, ...]:
-        """Nobody needs to be told of itself."""
+    def _of_unreachable(self, peer: PeerId, request: Poll | Blocks, now: float) -> tuple[Any, list[Effect]]:
+        """What those ask and push whom we cannot reach ourselves."""
+        if isinstance(request, Poll):
+            return self._polls.on_poll(peer, request, now)
+        return Ok(), self._deliveries.on_blocks(peer, request, now)
+
+    def _told_tip(self, peer: PeerId) -> BlockHash:
+        """A peer's tip, as it said in the handshake."""
         found = self._sessions.get(peer)
-        return (found.endpoint,) if found and found.endpoint else ()
+        assert found is not None
+        return found.facts.tip
+
+    def _on_news(self, peer: PeerId, news: News, now: float) -> list[Effect]:
+        """What a peer that cannot reach us had to tell."""
+        effects = self._sync.on_announce(peer, Announce(news.headers), now) if news.headers else []
+        if news.wtxids and self._sessions.get(peer) and self._relays_with(peer):
+            effects += self._relay.on_news(peer, news.wtxids, now)
+        return effects
 
     # --- answers to ours -----------------------------------------------------------------------
 
@@ -188,7 +293,9 @@ class Network:
             return []
         effects: list[Effect] = []
         if pending.peer is not None and not isinstance(pending.request, Confirm):
-            effects += self._sessions.on_reply(pending.peer, answer.message, now - pending.sent, now)
+            self.standing.answered(pending.peer, pending.request, answer.message, now)
+            round_trip_s = None if isinstance(pending.request, Poll) else now - pending.sent
+            effects += self._sessions.on_reply(pending.peer, answer.message, round_trip_s, now)
         return effects + pending.then(answer.message, now)
 
     # --- sessions' events ------------------------------------------------------------------------
@@ -199,25 +306,124 @@ class Network:
         assert found is not None
         assert link is not None
         self.version += 1
-        self._relay.linked(peer, found.outbound, now)
-        effects = self._sync.linked(peer, found.facts.tip, now)
-        return [*effects, self._requests.send(link, GetAddresses(), now, ADDRESSES_S, self._on_addresses)]
+        self._visitors.went(peer)
+        found_by: list[Effect] = []
+        if not found.blocks_only:
+            found_by += self._discovery.proved(peer, link.endpoint, now)
+            found_by += self._discovery.linked(peer, link.endpoint, now)
+        if self._only_introduces:
+            return found_by
+        if self._relays_with(peer):
+            self._relay.linked(peer, found.outbound, now)
+        self._poller.linked(peer, now)
+        effects = self._polls.linked(peer) + self._sync.linked(peer, found.facts.tip, now)
+        return effects + found_by
 
     def left(self, peer: PeerId, now: float) -> list[Effect]:
         """This peer is gone, and all requests to it."""
         self.version += 1
-        return self._relay.left(peer, now) + self._sync.left(peer, now)
+        self._visitors.went(peer)
+        self._poller.left(peer)
+        self._compact.left(peer)
+        effects = self._polls.left(peer) + self._relay.left(peer, now) + self._sync.left(peer, now)
+        return effects + self._discovery.left(peer, now)
 
-    def _join(self, peer: PeerId, now: float) -> None:
+    def _join(self, peer: PeerId, now: float) -> list[Effect]:
         found = self._sessions.get(peer)
         assert found is not None
+        if found.is_visitor:
+            crowd = self._visitors.came(peer, now)
+            return [effect for gone in crowd for effect in self._sessions.drop(gone, "others come to visit", now)]
+        self._visitors.went(peer)
         self.version += 1
-        self._relay.joined(peer, found.outbound, now)
-
-    def _on_addresses(self, reply: Any, now: float) -> list[Effect]:
-        if isinstance(reply, Addresses):
-            self._book.add(reply.endpoints)
+        if self._relays_with(peer):
+            self._relay.joined(peer, found.outbound, now)
         return []
+
+    # --- what peers offer, and are credited with -------------------------------------------------
+
+    def _relays_with(self, peer: PeerId) -> bool:
+        """True if both of us take part in relaying transactions."""
+        found = self._sessions.get(peer)
+        if self._role is Role.LIGHT or found is None or found.blocks_only:
+            return False
+        return offers(found.facts.services, RELAYS)
+
+    def _is_for_blocks_only(self, peer: PeerId) -> bool:
+        """True if neither transactions nor addresses go between us."""
+        found = self._sessions.get(peer)
+        return found is not None and found.blocks_only
+
+    def _has_headers(self, peer: PeerId) -> bool:
+        """True if a peer gives as many headers as we may lack of its chain."""
+        found = self._sessions.get(peer)
+        if found is None or offers(found.facts.services, SERVES_HEADERS):
+            return True
+        return found.facts.height - self._chain.tree.best_header.height <= RECENT_BLOCKS
+
+    def _has_block(self, peer: PeerId, entry: Entry) -> bool:
+        """True if a peer says that it has this block."""
+        found = self._sessions.get(peer)
+        return found is None or should_have(found.facts.services, self._sync.best_of(peer), entry)
+
+    def _take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
+        """A block that a peer delivered: credit it, once the block turns out valid. Raises Rejected."""
+        entry = self._chain.tree.get(body.block.hash)
+        is_first = entry is None or not entry.has_body
+        effects = self._host.take_block(peer, body, now)
+        if is_first and (entry := self._chain.tree.get(body.block.hash)):
+            self._compact.brought(peer, entry)
+            self.standing.took_block(peer, body.block.hash, body.block.size)
+        return effects
+
+    def _salt_of(self, peer: PeerId) -> bytes:
+        """What a peer says that transactions' names are keyed with there."""
+        found = self._sessions.get(peer)
+        assert found is not None
+        return found.facts.instance
+
+    def _is_outbound(self, peer: PeerId) -> bool:
+        """True if we chose this peer."""
+        found = self._sessions.get(peer)
+        return found is not None and found.outbound
+
+    def _is_connected(self, block_hash: BlockHash) -> bool | None:
+        """What became of a block: True on the best chain, False if it is invalid, None for neither yet."""
+        entry = self._chain.tree.get(block_hash)
+        if entry is None or entry.invalid:
+            return False
+        return True if is_on(entry, self._chain.tip) else None
+
+    def credit_tx(self, peer: PeerId, tx: Tx, now: float) -> None:
+        """A transaction that a peer brought is in the mempool."""
+        self.standing.took_tx(peer, tx.size, now)
+
+    def blame_tx(self, peer: PeerId, now: float) -> None:
+        """A peer brought a transaction that no node with our rules relays."""
+        self.standing.note(peer, Deed.INVALID_TX, now)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator should know."""
+        ahead = [p.clock_ahead_s for p in self._sessions.peers() if p.outbound and p.clock_ahead_s is not None]
+        warning = clock_warning(ahead)
+        return (warning,) if warning else ()
+
+    def _watch_for_steps(self, now: float) -> list[Effect]:
+        """Where the clock was set back, all that was to be done at a time would wait for that time to come
+        again: peers are met anew. What is not of one peer waits for no longer than it ever does."""
+        stepped, self._ticked = now < self._ticked - STEP_S, now
+        if not stepped:
+            return []
+        log.warning("the clock was set back: all peers are greeted again")
+        met = [peer.id for peer in self._sessions.peers()]
+        return [effect for peer in met for effect in self._sessions.drop(peer, "the clock was set back", now)]
+
+    def _watch_clock(self) -> None:
+        """Log a warning once, until there is none any longer."""
+        is_wrong = bool(warned := self.warnings())
+        if is_wrong and not self._warned:
+            log.warning("%s", warned[0])
+        self._warned = is_wrong
 
     # --- what the node has to say ------------------------------------------------------------------
 
@@ -229,12 +435,19 @@ class Network:
         """Everything that time brings."""
         lost = [Answer(number, Failed("no answer")) for number in self._requests.overdue(now)]
         effects = [effect for answer in lost for effect in self.on_answer(answer, now)]
-        return effects + self._sessions.tick(now) + self._sync.tick(now) + self._relay.tick(now)
+        effects += self._watch_for_steps(now)
+        self.standing.tick(self._is_connected, now)
+        self._watch_clock()
+        for visitor in self._visitors.overdue(now):
+            effects += self._sessions.drop(visitor, "its visit took too long", now)
+        effects += self._discovery.tick(now)
+        effects += self._sessions.tick(now) + self._compact.tick(now) + self._sync.tick(now) + self._relay.tick(now)
+        return effects + self._poller.tick(now) + self._polls.tick(now)
 
     def on_tip(self, confirmed: Iterable[Wtxid], extends: bool, now: float) -> list[Effect]:
         """The tip has changed: `confirmed` is in its new blocks."""
         self._relay.on_tip(confirmed, extends)
-        return self._sync.on_tip(now)
+        return self._compact.on_tip(now) + self._sync.on_tip(now) + self._polls.on_tip()
 
     def on_accepted(self, tx: Tx) -> None:
         """A transaction is in the mempool."""
@@ -243,6 +456,16 @@ class Network:
     def on_rejected(self, wtxid: Wtxid) -> None:
         """A peer's transaction was refused."""
         self._relay.rejected(wtxid)
+
+    def on_not_kept(self, tx: Tx) -> None:
+        """A transaction is not in the mempool, or no longer, and may be in a block all the same."""
+        self._compact.keep_spare(tx)
+
+    def on_computed(self, computed: Computed, now: float) -> list[Effect]:
+        """What a Compute came to."""
+        if computed.job < 0:
+            return self._deliveries.on_computed(computed.job, computed.outcome, now)
+        return self._compact.on_computed(computed.job, computed.outcome, now)
 
     def on_orphaned(self, tx: Tx, missing: Iterable[Txid], peer: PeerId | None, now: float) -> None:
         """A peer's transaction waits for parents."""
@@ -266,32 +489,10 @@ class Network:
         """Disconnect a peer, for now."""
         return self._sessions.drop(peer, "the operator said so", now)
 
-    def peers(self) -> tuple[PeerInfo, ...]:
+    def peers(self, now: float) -> tuple[PeerInfo, ...]:
         """All of them, in order of arrival."""
-        return tuple(self._describe(peer) for peer in self._sessions.peers())
-
-    def _describe(self, peer: Peer) -> PeerInfo:
-        best, tip, tree = self._sync.best_of(peer.id), self._chain.tip, self._chain.tree
-        common = fork_point(best, tip) if best else None
-        flying = (h for h, owner in self._sync.download.in_flight().items() if owner == peer.id)
-        return PeerInfo(
-            peer.number,
-            peer.id,
-            peer.endpoint,
-            peer.host,
-            peer.outbound,
-            self._sessions.is_static(peer),
-            peer.facts.agent,
-            peer.facts.version,
-            peer.facts.services,
-            peer.since,
-            peer.heard,
-            peer.round_trip_s,
-            peer.facts.height,
-            best.height if best else -1,
-            common.height if common else -1,
-            tuple(entry.height for block_hash in flying if (entry := tree.get(block_hash))),
-        )
+        describe = partial(describe_peer, self._sessions, self._sync, self._chain, self.standing, self._found_by, now)
+        return tuple(describe(peer) for peer in self._sessions.peers() if not peer.is_visitor)
 
     # --- ourselves --------------------------------------------------------------------------------------
 
@@ -299,14 +500,14 @@ class Network:
         return self._sessions.link(peer)
 
     def _facts(self) -> Facts:
-        tip = self._chain.tip
+        tip = self._sync.top
         return Facts(
             PROTOCOL_VERSION,
             self._identity.public_key,
             self._params.network_id,
             self._instance,
             self._listen,
-            SERVES_BLOCKS,
+            self.services,
             self._agent,
             tip.height,
             tip.chainwork,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from node.peers.messages import Confirm, Hello, Request
+from node.peers.wire.messages import Confirm, Hello, Request
 from node.ports import Dial, Effect, Endpoint, Link, PeerId, Send
 
 GRACE_S = 5.0
@@ -56,6 +56,10 @@ class Requests:
         for number, pending in list(self._pending.items()):
             if pending.peer == peer and not isinstance(pending.request, Confirm):
                 del self._pending[number]
+
+    def has(self, peer: PeerId) -> bool:
+        """True if a request to this peer is under way; a greeting counts from its Confirm on."""
+        return any(pending.peer == peer for pending in self._pending.values())
 
     def __len__(self) -> int:
         return len(self._pending)

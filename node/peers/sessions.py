@@ -9,32 +9,46 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-from node.peers.addresses import AddressBook, is_dialable
-from node.peers.dialler import BACKOFF_MAX_S, BACKOFF_S, Dialler, Kind, Target
-from node.peers.greeter import Greeter, Met
+from node.peers.dialler import BACKOFF_MAX_S, BACKOFF_S, Dialler, Kind, Place, Target
+from node.peers.find.addresses import is_dialable
+from node.peers.find.book import AddressBook
+from node.peers.find.budget import dial_backs
+from node.peers.greeter import Greeter, Met, Outcome
 from node.peers.handshake import Identity, peer_id
-from node.peers.messages import Addresses, Confirm, Facts, GetAddresses, Hello, Ok, Reason, Refusal, Welcome
 from node.peers.requests import Requests
+from node.peers.standing.discouraged import Rolling
+from node.peers.standing.eviction import Candidate, choose_victim
+from node.peers.standing.reputation import Grade
+from node.peers.standing.roles import Role, role_of
+from node.peers.standing.standing import Standing
+from node.peers.wire.messages import (
+    BLOCKS_ONLY,
+    SERVES_HEADERS,
+    VISITOR,
+    Confirm,
+    Facts,
+    Hello,
+    Ok,
+    Reason,
+    Refusal,
+    Welcome,
+)
 from node.ports import Close, Effect, Endpoint, Failed, Link, PeerId
 
 log = logging.getLogger("groat.peers")
 
 INBOUND_MAX = 117
-"""Peers that greeted us; more are refused."""
-ADDRESSES_S = 20.0
-"""Deadline of a request for addresses."""
+"""Peers that greeted us; for one more, another has to make room (see eviction.py)."""
 LINK_FAILURES_MAX = 3
 """Failed requests in a row after which a peer is dropped (and greeted again, if it is to be kept)."""
 IDLE_S = 120.0
 """A peer that we cannot ask and that says nothing for so long is dropped."""
-DISCOURAGED_S = 600.0
-"""A peer that broke the rules is refused for so long."""
-DISCOURAGED_MAX = 1_000
-"""Such peers remembered; beyond, the oldest is forgotten."""
-ASK_EVERY_S, ASK_EVERY_LOCAL_S = 60.0, 5.0
-"""Between two requests for addresses, on ordinary networks and where `allow_local` holds."""
+EVICTED_S, EVICTED_MAX = 60.0, 1_000
+"""Who made room takes nobody else's place for so long; so many are remembered at least."""
+BLAMELESS = frozenset({Reason.CHOKED, Reason.NOT_SERVED})
+"""Refusals of a single request, by a peer that goes on being one."""
 TOKENS_MAX = 2
 """Sessions of one peer: the newest, and the one that its last requests may still name."""
 
@@ -58,10 +72,23 @@ class Peer:
     link: Link | None = None
     tokens: tuple[bytes, ...] = ()
     """Newest first."""
+    has_spoken: bool = False
+    """It has sent a request in a session, and so knows that it has one."""
     failures: int = 0
     """Failed requests in a row."""
     round_trip_s: float | None = None
     """Of the last small request."""
+    least_round_trip_s: float | None = None
+    """Of all requests: eviction goes by it."""
+    clock_ahead_s: float | None = None
+    """By how much its clock was ahead of ours at the handshake; None if it did not say."""
+    blocks_only: bool = False
+    """Neither transactions nor addresses go either way: it, or we, asked for that."""
+
+    @property
+    def is_visitor(self) -> bool:
+        """It came to ask something, and is no peer."""
+        return _is_visit(self.facts)
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -70,6 +97,10 @@ class Peer:
             return self.link.endpoint
         listen = self.facts.listen
         return Endpoint(listen.host or self.host, listen.port) if listen else None
+
+
+def _is_visit(facts: Facts) -> bool:
+    return bool(facts.services & VISITOR)
 
 
 class Events(Protocol):
@@ -96,20 +127,26 @@ class Sessions:
         events: Events,
         rng: random.Random,
         allow_local: bool,
+        standing: Standing | None = None,
     ) -> None:
         """`describe` gives what we say of ourselves, as it is now."""
-        self._greeter = Greeter(identity, describe, requests)
+        self._standing = standing or Standing(allow_local)
+        self._salt = rng.randbytes(16)
+        self._describe = describe
+        self._evicted: Rolling[PeerId] = Rolling(EVICTED_MAX, EVICTED_S)
+        self._greeter = Greeter(identity, describe, requests, self._hang_up)
         self._requests = requests
         self._book = book
         self._events = events
         self._rng = rng
         self._allow_local = allow_local
-        self._ask_at = 0.0
-        self._dialler = Dialler(rng, book)
+        self._dial_backs = dial_backs(allow_local)
+        self._dialler = Dialler(rng, book, allow_local)
         self._peers: dict[PeerId, Peer] = {}
         self._by_token: dict[bytes, PeerId] = {}
-        self._discouraged: dict[PeerId, float] = {}
         self._last_number = 0
+        self._troubles: dict[Endpoint, str] = {}
+        """Why the last greeting of an endpoint that the operator named has failed; as many as these."""
 
     # --- who is there ------------------------------------------------------------------
 
@@ -120,6 +157,12 @@ class Sessions:
     def get(self, peer: PeerId) -> Peer | None:
         """A peer that has not left."""
         return self._peers.get(peer)
+
+    def reaches_us(self, peer: PeerId) -> bool:
+        """True if it has spoken in a session. That it has greeted us is not enough: if our last answer
+        was lost, it does not know that it has one."""
+        found = self._peers.get(peer)
+        return found is not None and found.has_spoken
 
     def link(self, peer: PeerId) -> Link | None:
         """How to send to a peer, if we can."""
@@ -138,7 +181,7 @@ class Sessions:
 
     def on_hello(self, hello: Hello, host: str, now: float) -> Welcome | Refusal:
         """Answer a greeting that came from `host`. Nothing is known of the greeter before its Confirm."""
-        if reason := self._no_room(hello.facts, now):
+        if reason := self._no_room(hello.facts, host, now):
             return Refusal(reason)
         return self._greeter.welcome(hello, host, now)
 
@@ -147,23 +190,70 @@ class Sessions:
         greeting = self._greeter.check(confirm, now)
         if isinstance(greeting, Refusal):
             return greeting, []
-        if reason := self._no_room(greeting.facts, now):
+        if reason := self._no_room(greeting.facts, greeting.host, now):
             return Refusal(reason), []
+        evicted = self._make_room(greeting.facts, now)
+        known = peer_id(greeting.facts.public_key) in self._peers
         peer, effects = self._meet(greeting.facts, greeting.host, False, now)
+        if not known:
+            peer.blocks_only = bool(greeting.facts.services & BLOCKS_ONLY)
         for token in peer.tokens[TOKENS_MAX - 1 :]:
             del self._by_token[token]
         peer.tokens = (confirm.token, *peer.tokens[: TOKENS_MAX - 1])
         self._by_token[confirm.token] = peer.id
-        if not peer.link and (endpoint := peer.endpoint) and is_dialable(endpoint, self._allow_local):
-            self._dialler.back(endpoint, peer.id)
-        return Ok(), effects + self._dial_due(now)
+        self._dial_back(peer, now)
+        return Ok(), evicted + effects + self._dial_due(now)
 
-    def _no_room(self, facts: Facts, now: float) -> Reason | None:
+    def _dial_back(self, peer: Peer, now: float) -> None:
+        """Dial who greeted us, unless somebody has us dial others too often."""
+        endpoint = peer.endpoint
+        if peer.link or not endpoint or self._dialler.has(endpoint) or not is_dialable(endpoint, self._allow_local):
+            return
+        if self._dial_backs.spend(peer.host, endpoint.host, now):
+            self._dialler.back(endpoint, peer.id)
+
+    def _no_room(self, facts: Facts, host: str, now: float) -> Reason | None:
         them = peer_id(facts.public_key)
-        if self._discouraged.get(them, now) > now:
+        if self._is_unwelcome(them, now) or self._standing.discouraged.has_host(host, now):
             return Reason.DISCOURAGED
-        inbound = sum(1 for peer in self._peers.values() if not peer.outbound)
-        return Reason.BUSY if inbound >= INBOUND_MAX and them not in self._peers else None
+        if not self._is_full_for(facts):
+            return None
+        # Else those without a place would push each other out again and again.
+        return Reason.BUSY if self._evicted.has(them, now) or self._victim(now) is None else None
+
+    def _is_unwelcome(self, peer: PeerId, now: float) -> bool:
+        """True for one that broke the rules, or whose score has not recovered from what it was dropped for."""
+        return self._standing.discouraged.has_id(peer, now) or (
+            self._standing.reputation.grade(peer, now) is Grade.DROP
+        )
+
+    def _is_full_for(self, facts: Facts) -> bool:
+        """True if there is no place left for this newcomer. Visitors take none (visits.py limits them)."""
+        known = self._peers.get(peer_id(facts.public_key))
+        if _is_visit(facts) or (known and not known.is_visitor):
+            return False
+        return sum(1 for peer in self._peers.values() if not peer.outbound and not peer.is_visitor) >= INBOUND_MAX
+
+    def _make_room(self, facts: Facts, now: float) -> list[Effect]:
+        """Drop somebody for a newcomer that has proved who it is, if there is no place left."""
+        if not self._is_full_for(facts) or not (victim := self._victim(now)):
+            return []
+        self._evicted.add(victim, now)
+        return self.drop(victim, "it made room for another", now)
+
+    def _victim(self, now: float) -> PeerId | None:
+        """Who would have to make room; None if all are to be kept."""
+        candidates = []
+        for peer in self._peers.values():
+            if peer.outbound or peer.is_visitor or self.is_static(peer):
+                continue
+            # By the address it comes from: where it says that it listens it may be lying.
+            listen = peer.facts.listen
+            group = self._book.group(Endpoint(peer.host, listen.port if listen else 0))
+            tally, score = self._standing.tally(peer.id), self._standing.reputation.score(peer.id, now)
+            times = tally.last_block, tally.last_tx
+            candidates.append(Candidate(peer.id, group, peer.since, peer.least_round_trip_s, *times, score))
+        return choose_victim(candidates, self._salt)
 
     def _meet(self, facts: Facts, host: str, outbound: bool, now: float) -> tuple[Peer, list[Effect]]:
         """The peer that has proved to be who these facts say."""
@@ -176,7 +266,14 @@ class Sessions:
             self._last_number += 1
             peer = Peer(them, self._last_number, facts, host, outbound, now, now)
             self._peers[them] = peer
-        peer.facts, peer.host, peer.heard = facts, host, now
+            self._standing.met(them)
+        if peer.is_visitor and not _is_visit(facts):
+            peer.outbound, peer.since = outbound, now
+        if peer.is_visitor or not _is_visit(facts):  # what a peer said of itself stays
+            peer.facts = facts
+        peer.outbound = peer.outbound or outbound  # its dial-back may have been quicker than our greeting
+        peer.host, peer.heard = host, now
+        peer.clock_ahead_s = facts.time - now if facts.time else None
         return peer, effects
 
     # --- greeting ----------------------------------------------------------------------
@@ -189,40 +286,61 @@ class Sessions:
         """Keep an endpoint no longer, and drop who is there. False if it was not kept."""
         if not self._dialler.release(endpoint):
             return False, []
+        self._troubles.pop(endpoint, None)
         gone = [peer.id for peer in self._peers.values() if peer.endpoint == endpoint]
         return True, [effect for peer in gone for effect in self.drop(peer, "the operator said so", now)]
 
     def tick(self, now: float) -> list[Effect]:
-        """Greet who is due, ask for addresses, drop who fell silent."""
+        """Greet who is due, ask for addresses, drop who fell silent or cannot be borne any longer."""
         silent = [p.id for p in self._peers.values() if not p.link and now - p.heard > IDLE_S]
         effects = [effect for peer in silent for effect in self.drop(peer, "it fell silent", now)]
-        return effects + self._ask_addresses(now) + self._dial_due(now)
+        for peer in self._standing.unbearable(now):
+            [(words, points), *_] = self._standing.reputation.why(peer, now)
+            effects += self.drop(peer, f"its score is too low: it {words} ({points:g})", now, BACKOFF_MAX_S)
+        return effects + self._dial_due(now)
 
-    def _ask_addresses(self, now: float) -> list[Effect]:
-        """While there are fewer peers of our choice than there could be: ask one for more addresses."""
-        links = [peer.link for peer in self._peers.values() if peer.link]
-        if now < self._ask_at or not links or not self._dialler.has_room(self._outbound()):
-            return []
-        self._ask_at = now + (ASK_EVERY_LOCAL_S if self._allow_local else ASK_EVERY_S)
-        link = self._rng.choice(links)
-        return [self._requests.send(link, GetAddresses(), now, ADDRESSES_S, self._on_addresses)]
+    def wants_more(self) -> bool:
+        """True while there are fewer peers of our choice than there could be."""
+        return self._dialler.has_room()
 
-    def _on_addresses(self, reply: Any, now: float) -> list[Effect]:
-        if isinstance(reply, Addresses):
-            self._book.add(reply.endpoints)
-        return []
+    def seek_nobody(self) -> None:
+        """Choose no peers: greet only who is named, and who greeted us."""
+        self._dialler.seeks = False
 
-    def _outbound(self) -> int:
-        return sum(1 for peer in self._peers.values() if peer.outbound)
+    def try_once(self, endpoint: Endpoint) -> None:
+        """Have an endpoint greeted at the next tick; it is not kept."""
+        self._dialler.once(endpoint)
+
+    def visit(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+        """Greet a node only to ask it something; the link that comes of it makes it no peer."""
+        return self._greeter.visit(endpoint, expected, now, outcome)
 
     def _dial_due(self, now: float) -> list[Effect]:
         busy = [peer.endpoint for peer in self._peers.values() if peer.endpoint]
-        return [self._dial(target, now) for target in self._dialler.due(now, self._outbound(), busy)]
+        effects: list[Effect] = []
+        for target in self._dialler.due(now, busy):
+            if target.kind is not Kind.STATIC and self._standing.discouraged.has_host(target.endpoint.host, now):
+                effects += self._fail(target, Refusal(Reason.DISCOURAGED), now)
+            else:
+                effects.append(self._dial(target, now))
+        return effects
 
     def _dial(self, target: Target, now: float) -> Effect:
         target.dialling = True
+        if target.kind is Kind.FEELER:
+            return self._greeter.feel(target.endpoint, now, partial(self._on_felt, target))
         expected = target.peer if target.kind is Kind.BACK else None
-        return self._greeter.greet(target.endpoint, expected, now, partial(self._on_outcome, target))
+        extra = BLOCKS_ONLY if target.place is Place.BLOCKS_ONLY else 0
+        then = partial(self._on_outcome, target)
+        return self._greeter.greet(target.endpoint, expected, now, then, extra_services=extra)
+
+    def _on_felt(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> list[Effect]:
+        """A feeler has come back."""
+        target.dialling = False
+        if not isinstance(outcome, Met):
+            return self._fail(target, outcome, now)
+        self._dialler.felt(target, now, outcome.round_trip_s)
+        return []
 
     def _on_outcome(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> list[Effect]:
         """Our greeting has made a link, or not."""
@@ -230,18 +348,43 @@ class Sessions:
         if not isinstance(outcome, Met):
             return self._fail(target, outcome, now)
         facts, link = outcome.facts, outcome.link
+        if target.kind is not Kind.STATIC and self._is_unwelcome(link.peer, now):
+            return [*self._fail(target, Refusal(Reason.DISCOURAGED), now), *self._hang_up(link.peer)]
+        if target.kind is Kind.LEARNED and self._is_idle(facts):
+            return [*self._fail(target, Refusal(Reason.NOT_SERVED), now), *self._hang_up(link.peer)]
+        known = link.peer in self._peers
         peer, effects = self._meet(facts, target.endpoint.host, target.kind is not Kind.BACK, now)
         peer.link, peer.failures = link, 0
-        self._dialler.linked(target, peer.id, now)
+        if not known:
+            peer.blocks_only = target.place is Place.BLOCKS_ONLY
+        if replaced := self._dialler.linked(target, peer.id, now, outcome.round_trip_s, known=known):
+            effects += self.drop(replaced, "a nearer one took its place", now)
+        self._troubles.pop(target.endpoint, None)
         log.info("linked with %s at %s, height %d", peer.id.hex(), link.endpoint, facts.height)
         return effects + self._events.linked(peer.id, now)
+
+    def _hang_up(self, peer: PeerId) -> list[Effect]:
+        """Close the connections of a handshake that made no peer: ids cost nothing, and each holds threads."""
+        if peer in self._peers or self._requests.has(peer):
+            return []  # another handshake is under way
+        return [Close(peer, "the handshake came to nothing")]
+
+    def _is_idle(self, facts: Facts) -> bool:
+        """True for a light node, while we are none: of our few places it would fill one for nothing."""
+        return (
+            role_of(facts.services) is Role.LIGHT
+            and bool(facts.services & SERVES_HEADERS)
+            and (role_of(self._describe().services) is not Role.LIGHT)
+        )
 
     def _fail(self, target: Target, reply: Failed | Refusal, now: float) -> list[Effect]:
         if reply == Refusal(Reason.SELF):
             self._dialler.is_self(target)
             return []
         trouble = reply.reason.name.lower() if isinstance(reply, Refusal) else reply.reason
-        if target.kind is Kind.STATIC and trouble != target.trouble:
+        is_operators = target.kind is Kind.STATIC or target.named
+        if is_operators and trouble != self._troubles.get(target.endpoint):
+            self._troubles[target.endpoint] = trouble
             log.info("no link with %s: %s", target.endpoint, trouble)
         self._dialler.failed(target, trouble, now)
         return []
@@ -251,30 +394,37 @@ class Sessions:
     def on_request(self, peer: PeerId, now: float) -> None:
         """A request came from this peer."""
         if found := self._peers.get(peer):
-            found.heard = now
+            found.heard, found.has_spoken = now, True
 
-    def on_reply(self, peer: PeerId, reply: object, round_trip_s: float, now: float) -> list[Effect]:
-        """A request to this peer brought `reply`; drops a peer that broke the rules or does not answer."""
+    def on_reply(self, peer: PeerId, reply: object, round_trip_s: float | None, now: float) -> list[Effect]:
+        """A request to this peer brought `reply`; drops a peer that broke the rules or does not answer.
+        `round_trip_s` is None where the peer was free to take its time."""
         found = self._peers.get(peer)
         if found is None:
             return []
-        if isinstance(reply, Refusal):
+        if isinstance(reply, Refusal) and reply.reason not in BLAMELESS:
             return self.drop(peer, f"it refused: {reply.reason.name.lower()}", now)
         if not isinstance(reply, Failed):
-            found.failures, found.heard, found.round_trip_s = 0, now, round_trip_s
+            found.failures, found.heard = 0, now
+            if round_trip_s is not None:
+                found.round_trip_s = round_trip_s
+                found.least_round_trip_s = min(found.least_round_trip_s or round_trip_s, round_trip_s)
             return []
         if reply.offence:
             return self.punish(peer, reply.reason, now)
+        if reply.retry_s:
+            return []  # it is there, and we were too fast
         found.failures += 1
         if found.failures >= LINK_FAILURES_MAX:
             return self.drop(peer, f"it does not answer: {reply.reason}", now)
         return []
 
     def punish(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
-        """Drop a peer for a provable offence, and refuse it for a while."""
-        self._discouraged[peer] = now + DISCOURAGED_S
-        if len(self._discouraged) > DISCOURAGED_MAX:
-            del self._discouraged[next(iter(self._discouraged))]
+        """Drop a peer for a provable offence, and refuse it and its address for a while."""
+        found = self._peers.get(peer)
+        self._standing.offended(peer, found.host if found else "", now)
+        if found and found.link:
+            self._book.blame(found.link.endpoint)
         return self.drop(peer, f"it broke the rules: {reason}", now, BACKOFF_MAX_S)
 
     def drop(self, peer: PeerId, reason: str, now: float, wait_s: float = BACKOFF_S) -> list[Effect]:
@@ -285,6 +435,8 @@ class Sessions:
         for token in gone.tokens:
             del self._by_token[token]
         self._requests.forget(peer)
+        self._standing.left(peer)
         self._dialler.lost(peer, now, wait_s)
-        log.info("dropped %s at %s: %s", peer.hex(), gone.endpoint or gone.host, reason)
+        level = logging.DEBUG if gone.is_visitor else logging.INFO
+        log.log(level, "dropped %s at %s: %s", peer.hex(), gone.endpoint or gone.host, reason)
         return [Close(peer, reason), *self._events.left(peer, now)]

@@ -24,7 +24,8 @@ from node.chainstate import examine
 from node.mempool import Mempool
 from node.node import Node
 from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.messages import (
+from node.peers.txs.relay import QUEUE_MAX
+from node.peers.wire.messages import (
     INV_MAX,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -38,8 +39,8 @@ from node.peers.messages import (
     Want,
     Welcome,
 )
-from node.peers.protocol import decode_request, encode, route_name
-from node.peers.relay import QUEUE_MAX
+from node.peers.wire.names import Name, names_at
+from node.peers.wire.protocol import decode_request, encode, route_name
 from node.pool.dump import encode_dump
 from node.ports import Effect, Verified, Verify
 from node.store.opening import open_store
@@ -137,18 +138,18 @@ class ScriptedPeer:
         assert isinstance(welcome, Welcome), welcome
         ids = identity.id, peer_id(welcome.facts.public_key)
         digest = handshake_digest(REGTEST.network_id, Side.DIALLER, ids, (hello.challenge, welcome.challenge))
-        self._id = identity.id
+        self._id, self._salt = identity.id, welcome.facts.instance
         reply = self._ask(Confirm(welcome.token, identity.prove(digest)))
         assert isinstance(reply, Ok), reply
 
     def push(self, txs: Sequence[Tx]) -> None:
         """Announce all, and deliver as they are wanted."""
         for batch in batched(txs, INV_MAX):
-            held = {tx.wtxid: tx for tx in batch}
+            held = dict(zip(names_at(self._salt, [tx.wtxid for tx in batch]), batch, strict=True))
             want = self._ask(Inv(tuple(held)))
-            while want.wtxids:
+            while want.names:
                 assert isinstance(want, Want), want
-                want = self._ask(Txs(tuple(held.pop(wtxid) for wtxid in want.wtxids)))
+                want = self._ask(Txs(tuple(held.pop(Name(name)) for name in want.names)))
 
     def _ask(self, request: Any) -> Any:
         name = route_name(request)

@@ -23,10 +23,13 @@ from chain.keys import default_engine
 from chain.params import REGTEST, Asert, Params
 from chain.tx import Tx
 from node.client import Client
+from node.peers.blocks.compact import shorten
 from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.messages import (
+from node.peers.wire.messages import (
     INV_MAX,
     PROTOCOL_VERSION,
+    RELAYS,
+    SALT_SIZE,
     Confirm,
     Facts,
     Hello,
@@ -37,7 +40,8 @@ from node.peers.messages import (
     Want,
     Welcome,
 )
-from node.peers.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.peers.wire.names import Name, names_at
+from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.ports import Endpoint
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import payments_chain
@@ -66,7 +70,7 @@ class Pusher:
         rng, secret = random.Random(number), sha256(b"pusher %d" % number)
         identity = Identity(secret, default_engine(), rng)
         facts = Facts(
-            PROTOCOL_VERSION, identity.public_key, LINE.network_id, rng.randbytes(8), None, 0, "bench", 0, 0, NO_ID
+            PROTOCOL_VERSION, identity.public_key, LINE.network_id, rng.randbytes(8), None, RELAYS, "bench", 0, 0, NO_ID
         )
         hello = Hello(facts, rng.randbytes(32))
         welcome = self._ask(hello)
@@ -74,7 +78,7 @@ class Pusher:
         ids, challenges = (identity.id, peer_id(welcome.facts.public_key)), (hello.challenge, welcome.challenge)
         digest = handshake_digest(LINE.network_id, Side.DIALLER, ids, challenges)
         self._ask(Confirm(welcome.token, identity.prove(digest)))
-        self._token = welcome.token
+        self._token, self._salt = welcome.token, welcome.facts.instance
 
     def close(self) -> None:
         self._client.close()
@@ -82,10 +86,11 @@ class Pusher:
     def push(self, txs: Sequence[Tx]) -> None:
         """Announce them, and deliver those that are wanted."""
         for start in range(0, len(txs), INV_MAX):
-            held = {tx.wtxid: tx for tx in txs[start : start + INV_MAX]}
+            batch = txs[start : start + INV_MAX]
+            held = dict(zip(names_at(self._salt, [tx.wtxid for tx in batch]), batch, strict=True))
             want = self._ask(Inv(tuple(held)))
-            while isinstance(want, Want) and want.wtxids:
-                want = self._ask(Txs(tuple(held[wtxid] for wtxid in want.wtxids)))
+            while isinstance(want, Want) and want.names:
+                want = self._ask(Txs(tuple(held[Name(name)] for name in want.names)))
 
     def _ask(self, request: Request) -> Reply:
         name = route_name(request)
@@ -178,7 +183,7 @@ class Line:
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Full blocks from the first node of a line to the last."""
+    """Blocks from the first node of a line to the last, in their compact form."""
     rounds = bench.size(7, 2)
     chain = payments_chain(bench.cache, rounds, PER_BLOCK)
     bench.say(f"{NODES} nodes start")
@@ -190,6 +195,15 @@ def measure(bench: Bench) -> Iterator[Row]:
             found.append(line.relay(raw))
     what = f"a block of {PER_BLOCK:,} known payments"
     hops, all_of_them = [arrivals.hop_ms for arrivals in found], [arrivals.all_ms for arrivals in found]
-    yield Row(f"{what}, a hop", "ms", tuple(hops), bar=60, better="less", note="full blocks; median of each line")
+    yield Row(f"{what}, a hop", "ms", tuple(hops), bar=60, better="less", note="compact blocks; median of each line")
     name = f"{what}, all {NODES} nodes of a line, from submission"
     yield Row(name, "ms", tuple(all_of_them), bar=600, better="less")
+    shares = tuple(map(_compact_share, chain.payments))
+    yield Row(f"{what}, its compact form", "% of its bytes", shares, bar=5, better="less")
+
+
+def _compact_share(raw: bytes) -> float:
+    """What a block's compact form is of its bytes, in percent."""
+    form = shorten(decode_block(raw), bytes(SALT_SIZE))
+    assert form is not None
+    return 100 * len(encode(form)) / len(raw)

@@ -77,7 +77,7 @@ def test_a_node_that_ends_at_once_says_why(devnet: Devnet, monkeypatch: pytest.M
     monkeypatch.setattr(network, "node_command", lambda *_: [sys.executable, "-c", program, str(devnet.datadir(1))])
     monkeypatch.setattr(network, "check_ports", lambda *_: None)
     with pytest.raises(DevnetError, match="node 1 ended: groatd: the disk is full"):
-        start(devnet, [1], lambda _: None)
+        start(replace(devnet, api_port=free_ports(6)), [1], lambda _: None)
 
 
 def test_a_node_that_never_answers_is_given_up(stand_in: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +105,7 @@ def stand_in(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Devnet
     monkeypatch.setattr(network, "node_command", command)
     monkeypatch.setattr(network, "check_ports", lambda *_: None)
     monkeypatch.setattr(network, "STOP_S", 0.5)
+    devnet = replace(devnet, api_port=free_ports(6))  # nobody may answer in their place
     yield devnet
     left = load(devnet.folder) or devnet
     for index in range(devnet.nodes):

@@ -14,7 +14,8 @@ from node.api.app import ROUTES as API_ROUTES
 from node.api.esplora_txs import TX_BODY_MAX
 from node.api.parsing import HEADER_BYTES_MAX
 from node.api.routes import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, Kind, Route
-from node.peers.protocol import ROUTES as P2P_ROUTES
+from node.peers.standing.limits import OPEN
+from node.peers.wire.protocol import ROUTES as P2P_ROUTES
 
 HEX = "ab" * 32
 BLANK_ADDRESS = "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202"
@@ -276,15 +277,16 @@ def bad_messages(ground: Ground) -> Iterator[Case]:
     """What is no message, has no session, or is asked in the wrong way."""
     for name, route in P2P_ROUTES.items():
         path = f"/p2p/{name}"
+        is_read = name in OPEN  # of all else nothing is looked at without a session
         for body in (b"", b"\x00", b"\x01", b"\x02\x01", b"\xff\xff", b"\x01\x00", b"{}"):
-            yield case(f"{name} {body!r}", request("POST", path, body), 400, p2p=True)
+            yield case(f"{name} {body!r}", request("POST", path, body), 400 if is_read else 401, p2p=True)
         if route.request_max > 64:
             for size in (3, 10, 40, 60):
                 for filler in (b"\x00", b"\x01", b"\xff"):
                     body = b"\x01" + bytes((list(P2P_ROUTES).index(name),)) + filler * size
                     yield case(f"{name} of {size}", request("POST", path, body), {400, 401}, p2p=True)
         raw = request("POST", path, bytes(route.request_max + 1))
-        yield case(f"{name} with too much body", raw, 413, "body over ", p2p=True)
+        yield case(f"{name} with too much body", raw, 413 if is_read else 401, "body over ", p2p=True)
         for method in ("GET", "PUT", "DELETE", "OPTIONS"):
             yield case(f"{method} {path}", request(method, path), 404, no_endpoint(path), p2p=True)
     for session in ("", "x", "00", "00" * 16, "zz" * 16, "00" * 1000, "\xff"):

@@ -20,7 +20,7 @@ from node.api.esplora_txs import TX_BODY_MAX
 from node.api.routes import NO_BODY_MAX
 from node.api.rpc import RPC_BODY_MAX
 from node.api.rpc_table import METHODS
-from node.peers.protocol import ROUTES
+from node.peers.wire.protocol import ROUTES
 from tests.chainlab import lock, made_by, pay
 from tests.functional.bad_calls import (
     RPC_STATUS,
@@ -241,7 +241,7 @@ def test_an_oversized_body_is_refused_while_the_client_still_sends(node: Cluster
         (api, "/blocks", NO_BODY_MAX, {}),
         (api, "/", UNAUTHORIZED_BODY_MAX, {}),
         (api, "/", RPC_BODY_MAX, {"Authorization": authorized}),
-        (p2p, "/p2p/txs", ROUTES["txs"].request_max, {}),
+        (p2p, "/p2p/blocks", ROUTES["blocks"].request_max, {}),
     ):
         size = 20 * cap + 1_000_000
         head = request("POST", path, **headers).replace(b"Content-Length: 0", b"Content-Length: %d" % size)

@@ -175,7 +175,8 @@ def test_another_networks_folder_is_refused(start_cluster: StartCluster, tmp_pat
     cluster.network_name = "devnet"
     cluster.start(0)
     cluster.stop(0)
-    ran = groatd(cluster, "--network", str(tmp_path / "1e03ffff"), *where(cluster)[2:], "--api", "127.0.0.1:0")
+    anywhere = ("--api", "127.0.0.1:0", "--p2p", "127.0.0.1:0")
+    ran = groatd(cluster, "--network", str(tmp_path / "1e03ffff"), *where(cluster)[2:], *anywhere)
     assert ran.returncode == 1
     assert re.search(r"groatd: .*belongs to network .* and this is ", ran.stderr)
 

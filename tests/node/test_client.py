@@ -283,3 +283,44 @@ def test_nobody_there(client: Client) -> None:
 def test_hosts_that_are_no_hosts(client: Client) -> None:
     assert failure(client, Endpoint("no.such.host.invalid", 80)) == "cannot connect"
     assert failure(client, Endpoint("a b", 80)) == "connection lost"
+
+
+# --- one client, several requests --------------------------------------------------------------
+
+
+def test_header_and_body_are_sent_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = []
+
+    def sendall(connection: socket.socket, piece: bytes) -> None:
+        pieces.append(piece)
+        socket.socket.sendall(connection, piece)
+
+    monkeypatch.setattr("node.client._Socket.sendall", sendall)
+    with peer(answer(OK)) as where:
+        assert post(client, where, body=b"ping").body == b"hello"
+    [piece] = pieces
+    assert piece.endswith(b"\r\n\r\nping")
+
+
+def test_goes_where_it_is_sent(client: Client) -> None:
+    """The connection that is kept is for one endpoint."""
+    other = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
+    with peer(answer(OK), answer(OK)) as one, peer(answer(other)) as two:
+        assert post(client, one).body == b"hello"
+        assert post(client, two).body == b"other"
+        assert post(client, one).body == b"hello"
+
+
+def test_works_again_after_it_was_closed(client: Client) -> None:
+    ended = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        answer(OK)(connection)
+        if not connection.recv(1):
+            ended.set()
+
+    with peer(serve, answer(OK)) as where:
+        assert post(client, where).body == b"hello"
+        client.close()
+        assert ended.wait(5)
+        assert post(client, where).body == b"hello"

@@ -15,6 +15,8 @@ from chain.address import decode_address
 from chain.params import REGTEST, devnet
 from node import cli as command_line
 from node.config import Config, ConfigError, Mine, make_folder, read_endpoint, read_network, read_rpc_login
+from node.peers.find.discoveries import Finding, Way
+from node.peers.standing.roles import Role
 from node.ports import Endpoint, StoreError
 from node.secretfiles import Cookie, read_node_key, write_private
 
@@ -62,6 +64,7 @@ def test_everything_has_a_default(started: Started, tmp_path: Path) -> None:
     assert (config.peers, config.mine, config.index) == ((), None, True)
     assert (config.rpc_user, config.rpc_password, config.allow_hosts, config.cors_origins) == (None, None, (), ())
     assert (config.log_format, config.log_file, config.engine) == ("text", None, "auto")
+    assert (config.role, config.bulk_bytes_s) == (Role.FULL, 4_000_000)
 
 
 def test_the_layout_of_the_folder(started: Started, tmp_path: Path) -> None:
@@ -77,12 +80,20 @@ EVERY_OPTION: dict[str, tuple[list[str], str, Any]] = {
     "api": (["127.0.0.1:1", "[::1]:2"], "api", (Endpoint("127.0.0.1", 1), Endpoint("::1", 2))),
     "p2p": (["0.0.0.0:0"], "p2p", Endpoint("0.0.0.0", 0)),
     "peer": (["10.0.0.1:1", "node-2.example:2"], "peers", (Endpoint("10.0.0.1", 1), Endpoint("node-2.example", 2))),
+    "bootstrap": (
+        ["10.0.0.1:1", "seed.example:2"],
+        "finding",
+        Finding(bootstrap=(Endpoint("10.0.0.1", 1), Endpoint("seed.example", 2))),
+    ),
+    "discovery": (["kademlia"], "finding", Finding(frozenset({Way.KADEMLIA}))),
     "mine": ([ADDRESS], "mine", Mine(decode_address(ADDRESS), 1, 100, 10.0)),
+    "unlisted": ([], "unlisted", True),
     "no-index": ([], "index", False),
     "allow-host": (["a.example", "b.example"], "allow_hosts", ("a.example", "b.example")),
     "cors-origin": (["https://a.example"], "cors_origins", ("https://a.example",)),
     "log-format": (["json"], "log_format", "json"),
     "engine": (["python"], "engine", "python"),
+    "role": (["pruned"], "role", Role.PRUNED),
 }
 
 
@@ -114,7 +125,7 @@ def test_every_option_is_tested() -> None:
     options = {option.name for option in command_line.groatd.params if isinstance(option, click.Option)}
     elsewhere = {
         "network", "config", "log_file", "rpc_user", "rpc_password", "mine_threads", "mine_duty", "mine_interval",
-        "json"
+        "json", "bulk_budget", "minimum_work"
     }  # fmt: skip
     assert options == {name.replace("-", "_") for name in EVERY_OPTION} | elsewhere
 
@@ -155,6 +166,17 @@ def test_a_login_beside_the_cookie(started: Started) -> None:
     assert read_rpc_login(None, None) == (None, None)
 
 
+def test_the_work_that_there_is_at_least(started: Started) -> None:
+    assert started().minimum_work == 0
+    assert started("--minimum-work", "00ff").minimum_work == 255
+
+
+def test_the_budget_of_bulk_service(started: Started, tmp_path: Path) -> None:
+    assert started("--bulk-budget", "50").bulk_bytes_s == 50_000
+    (tmp_path / "groat.toml").write_text("bulk-budget = 7\n")
+    assert started("--config", str(tmp_path / "groat.toml")).bulk_bytes_s == 7_000
+
+
 def test_the_log_goes_to_its_file(started: Started, tmp_path: Path) -> None:
     assert started("--log-file", str(tmp_path / "log")).log_file == tmp_path / "log"
     assert (tmp_path / "log").exists()
@@ -179,6 +201,7 @@ def fails(*arguments: str, exit_code: int = 1) -> str:
 
 BAD_VALUES = [
     (["--network", "no-such"], "no network file no-such (a network is regtest or such a file)"),
+    (["--network", "/"], "--network / is a folder: give regtest or the network.toml in it"),
     (["--api", "localhost"], "--api: 'localhost' is not HOST:PORT (an IPv6 address goes in brackets)"),
     (["--api", "127.0.0.1:65536"], "--api: '127.0.0.1:65536' has no valid port"),
     (["--api", "127.0.0.1:-1"], "--api: '127.0.0.1:-1' has no valid port"),
@@ -188,6 +211,9 @@ BAD_VALUES = [
     (["--p2p", ":5"], "is not HOST:PORT"),
     (["--peer", "127.0.0.1:0"], "--peer: '127.0.0.1:0' has no valid port"),
     (["--peer", "http://a:1"], "is not HOST:PORT"),
+    (["--bootstrap", "a"], "--bootstrap: 'a' is not HOST:PORT"),
+    (["--discovery", "gossip,rumour"], "--discovery: 'rumour' is none of gossip, kademlia, tracker"),
+    (["--discovery", "gossip,tracker"], "--discovery: tracker stands alone"),
     (["--peer", "a" * 254 + ":1"], "is not HOST:PORT"),
     (["--mine", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"], "is no address of this network"),
     (["--mine", ADDRESS, "--mine-threads", "0"], "'--mine-threads'"),
@@ -196,7 +222,12 @@ BAD_VALUES = [
     (["--mine", ADDRESS, "--mine-interval", "0"], "'--mine-interval'"),
     (["--mine", ADDRESS, "--mine-interval", "inf"], "'--mine-interval'"),
     (["--mine", ADDRESS, "--mine-interval", "nan"], "--mine-interval: nan is no number of seconds"),
+    (["--minimum-work", "0x10"], "--minimum-work: '0x10' is not 1 to 64 hex digits"),
+    (["--minimum-work", "1" * 65], "is not 1 to 64 hex digits"),
     (["--engine", "gpu"], "'--engine'"),
+    (["--role", "king"], "'--role'"),
+    (["--role", "light", "--mine", ADDRESS], "--mine: a light node takes no blocks and so has nothing to build on"),
+    (["--bulk-budget", "0"], "'--bulk-budget'"),
     (["--log-format", "xml"], "'--log-format'"),
     (["--log-file", "/no/such/folder/log"], "--log-file: cannot write /no/such/folder/log: No such file or directory"),
     (["--rpc-user", "alice"], "--rpc-user and --rpc-password belong together"),
@@ -268,7 +299,7 @@ def test_a_bad_network_file(tmp_path: Path, content: bytes, line: str) -> None:
     file.write_bytes(content)
     with pytest.raises(ConfigError, match=line):
         read_network(str(file))
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="is a folder"):
         read_network(str(tmp_path))
 
 

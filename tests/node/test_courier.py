@@ -11,8 +11,8 @@ from chain.hashes import BlockHash
 from node.api.answers import Answer as HttpAnswer
 from node.api.answers import Request
 from node.api.serve import Listener, Site
-from node.courier import BLOCKS_LANE_MAX, BLOCKS_THREADS, BULK_MAX, DIALS_MAX, URGENT_MAX, Courier
-from node.peers.messages import (
+from node.courier import BLOCKS_LANE_MAX, BLOCKS_THREADS, BULK_MAX, DIALS_MAX, POLLS_LANE_MAX, URGENT_MAX, Courier
+from node.peers.wire.messages import (
     Announce,
     Blocks,
     GetAddresses,
@@ -20,12 +20,14 @@ from node.peers.messages import (
     GetHeaders,
     GetTxs,
     Message,
+    News,
     Ok,
+    Poll,
     Reason,
     Refusal,
     Txs,
 )
-from node.peers.protocol import encode
+from node.peers.wire.protocol import encode
 from node.ports import Answer, Dial, Endpoint, Failed, Link, PeerId, Send
 from tests.node.processes import eventually
 
@@ -40,6 +42,7 @@ class FakePeer:
     def __init__(self) -> None:
         self.replies: dict[str, tuple[int, bytes]] = {}
         self.gates: dict[str, threading.Event] = {}
+        self.headers: tuple[tuple[str, str], ...] = ()
         self.seen: list[tuple[str, str]] = []
         """(route, session token) of the requests, in order."""
         site = Site("p2p", self._app, lambda *_: 10_000_000, threads=8)
@@ -54,7 +57,7 @@ class FakePeer:
         if name in self.gates:
             self.gates[name].wait(10)
         status, body = self.replies.get(name, (404, b"no"))
-        return HttpAnswer(status, body, "application/octet-stream")
+        return HttpAnswer(status, body, "application/octet-stream", self.headers)
 
     def says(self, name: str, message: Message, status: int = 200) -> None:
         self.replies[name] = status, encode(message)
@@ -76,13 +79,17 @@ class World:
         self.threads: list[threading.Thread] = []
         self.busy: threading.Event | None = None
         """Holds up who prepares a reply."""
-        self.courier = Courier(self.prepare, self.deliver, self.spawn, lambda: self.now)
+        self.noted: list[tuple[PeerId | None, str, int, int]] = []
+        self.courier = Courier(self.prepare, self.deliver, self.spawn, lambda: self.now, self.note)
         self._number = 0
 
     def prepare(self, reply: Any) -> Any:
         if self.busy:
             self.busy.wait(10)
         return f"prepared {reply}" if isinstance(reply, Blocks) else reply
+
+    def note(self, peer: PeerId | None, route: str, sent: int, received: int) -> None:
+        self.noted.append((peer, route, sent, received))
 
     def deliver(self, peer: PeerId | None, answer: Answer) -> None:
         self.delivered.append((peer, answer))
@@ -289,3 +296,68 @@ def test_time_left_is_the_requests_deadline(world: World, bob: FakePeer) -> None
     world.send(bob, BLOCK, timeout_s=0.3)
     assert world.await_answers(1) == [(ALICE, Answer(1, Failed("timed out")))]
     assert time.monotonic() - start < 5
+
+
+def test_nothing_waits_behind_a_poll(world: World, bob: FakePeer) -> None:
+    bob.gates["poll"] = threading.Event()
+    bob.says("poll", News((), ()))
+    bob.says("announce", Ok())
+    bob.says("gettxs", NO_TXS)
+    bob.says("blocks", NO_BLOCK)
+    world.send(bob, Poll(1, 0), timeout_s=35)
+    eventually(lambda: bool(bob.seen), "the poll is under way")
+    for message in (Announce(()), BULK, BLOCK):
+        world.send(bob, message)
+    assert sorted(answer.request_id for _, answer in world.await_answers(3)) == [2, 3, 4]
+    bob.gates["poll"].set()
+    assert world.await_answers(4)[3] == (ALICE, Answer(1, News((), ())))
+
+
+def test_polls_that_wait_are_bounded(world: World, bob: FakePeer) -> None:
+    bob.gates["poll"] = threading.Event()
+    bob.says("poll", News((), ()))
+    world.send(bob, Poll(1, 0))
+    eventually(lambda: bool(bob.seen), "the poll is under way")
+    sent = [world.send(bob, Poll(number, 0)) for number in range(2, POLLS_LANE_MAX + 3)]
+    assert sent == [None] * POLLS_LANE_MAX + [Failed("too many requests wait for this peer")]
+
+
+def test_counts_bodies(world: World, bob: FakePeer) -> None:
+    bob.says("gettxs", NO_TXS)
+    bob.replies["announce"] = 503, b"come again"
+    world.send(bob, BULK)
+    world.send(bob, Announce(()), BOB)
+    world.dial(Endpoint("127.0.0.1", 1), GetAddresses())
+    world.await_answers(3)
+    assert sorted(world.noted, key=str) == [
+        (None, "addresses", len(encode(GetAddresses())), 0),
+        (ALICE, "gettxs", len(encode(BULK)), len(encode(NO_TXS))),
+        (BOB, "announce", len(encode(Announce(()))), len(b"come again")),
+    ]
+
+
+def test_who_is_told_to_wait_waits(world: World, bob: FakePeer) -> None:
+    """By that route only; the peer is asked again when the time is over."""
+    bob.replies["announce"] = 429, b"too much of this: come again in 7 s"
+    bob.headers = (("Retry-After", "7"),)
+    world.send(bob, Announce(()))
+    assert world.await_answers(1) == [(ALICE, Answer(1, Failed("told to wait", retry_s=7)))]
+    world.now += 5
+    world.send(bob, Announce(()))
+    assert world.await_answers(2)[1] == (ALICE, Answer(2, Failed("told to wait", retry_s=2)))
+    bob.says("blocks", NO_BLOCK)
+    world.send(bob, BLOCK)
+    assert world.await_answers(3)[2] == (ALICE, Answer(3, f"prepared {NO_BLOCK}"))
+    world.now += 2
+    bob.says("announce", Ok())
+    world.send(bob, Announce(()))
+    assert world.await_answers(4)[3] == (ALICE, Answer(4, Ok()))
+    assert [name for name, _ in bob.seen] == ["announce", "blocks", "announce"]
+
+
+@pytest.mark.parametrize(("said", "kept"), [("0", 1), ("-5", 1), ("x", 1), ("", 1), ("61", 60), ("9" * 5000, 1)])
+def test_nobody_is_sent_away_for_long(world: World, bob: FakePeer, said: str, kept: int) -> None:
+    bob.replies["announce"] = 429, b""
+    bob.headers = (("Retry-After", said),)
+    world.send(bob, Announce(()))
+    assert world.await_answers(1) == [(ALICE, Answer(1, Failed("told to wait", retry_s=kept)))]

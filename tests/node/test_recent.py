@@ -64,3 +64,12 @@ def test_a_block_left_is_forgotten_but_not_what_another_has_too(lab: Lab) -> Non
     assert blocks.change(a.hash) is None
     assert blocks.tx_spending(coin[0].point) is rival
     assert blocks.tx_spending(other[0].point) is None
+
+
+def test_the_newest_come_first(lab: Lab) -> None:
+    one, two, three = (block_with_payment(lab) for _ in range(3))
+    blocks = RecentBlocks()
+    for block in (one, two, three):
+        blocks.connected(Change(block, 1, ()))
+    assert blocks.newest(2) == (three, two)
+    assert blocks.newest(9) == (three, two, one)

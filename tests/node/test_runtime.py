@@ -19,6 +19,8 @@ from node import waiting
 from node.ports import (
     Answer,
     Close,
+    Compute,
+    Computed,
     Dial,
     Endpoint,
     Failed,
@@ -26,6 +28,7 @@ from node.ports import (
     Park,
     PeerId,
     Publish,
+    Resume,
     Send,
     Step,
     StoreError,
@@ -71,6 +74,9 @@ class FakeCore:
 
     def view(self) -> Any:
         return SimpleNamespace(version=self.view_version, tip=SimpleNamespace(hash=b"tip%d" % self.view_version))
+
+    def peer_of(self, token: bytes) -> PeerId | None:
+        return PEER if token == LINK.token else None
 
     def verdicts(self) -> list[Verified]:
         return [message for _, message in self.given if isinstance(message, Verified)]
@@ -335,6 +341,38 @@ def test_a_verdict_may_bring_more_to_verify(world: World) -> None:
     world.core.on[Verified] = on_verified
     world.runtime.call(step(None, Verify(1, SMALL)))
     assert [verdict.token for verdict in world.core.verdicts()] == list(range(1, 101))
+
+
+def test_what_is_computed_needs_no_lock_and_comes_back(world: World) -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    def run() -> str:
+        started.set()
+        gate.wait(5)
+        return "outcome"
+
+    caller, _ = world.in_thread(lambda: world.runtime.call(step(None, Compute(3, run))))
+    assert started.wait(5)
+    assert world.runtime.call(step("free")) == "free"
+    assert caller.is_alive()
+    gate.set()
+    caller.join(5)
+    assert world.core.given == [(None, Computed(3, "outcome"))]
+
+
+def test_a_core_that_wants_to_go_on_first_has_its_effects_carried_out(world: World) -> None:
+    """What a Computed leads to is on its way to peers before the core is busy with the next thing."""
+    sent_before: list[int] = []
+
+    def on_resume(message: Resume) -> Step[None]:
+        sent_before.append(len(world.carrier.taken))
+        return Step(None)
+
+    world.core.on[Resume] = on_resume
+    world.core.on[Computed] = lambda computed: Step(None, (Send(LINK, "m", 3, 0.0), Resume()))
+    world.runtime.call(step(None, Compute(1, lambda: None)))
+    assert world.core.given == [(None, Computed(1, None)), (None, Resume())]
+    assert sent_before == [1]
 
 
 # --- views -------------------------------------------------------------------------------------

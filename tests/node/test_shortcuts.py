@@ -21,9 +21,9 @@ from chain.script import Spend
 from chain.tx import OutPoint, outpoint
 from node.chainstate import examine
 from node.node import Node, Submission
-from node.peers.bodies import prepare
+from node.peers.blocks.bodies import prepare
 from node.peers.handshake import Identity
-from node.peers.messages import Blocks
+from node.peers.wire.messages import Blocks
 from node.ports import Step, Verified, Verify
 from node.store.ledger import recompute_digest
 from node.store.memory import MemoryDisk

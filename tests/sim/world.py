@@ -8,11 +8,14 @@ run, which `trace` tells.
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from chain.block import Block, make_block
+from chain.errors import Invalid
 from chain.hashes import sha256
 from chain.keys import Check, default_engine
 from chain.params import REGTEST, Params
@@ -21,13 +24,16 @@ from chain.tree import Entry
 from chain.tx import Tx
 from node.chainstate import examine
 from node.node import Node, Submission
-from node.peers.bodies import prepare
+from node.peers.blocks.bodies import prepare
+from node.peers.find.discoveries import Finding
 from node.peers.handshake import Identity
-from node.peers.messages import Hello, Refusal
-from node.peers.protocol import decode_reply, decode_request, encode, route_name
+from node.peers.wire.messages import Hello, Refusal
+from node.peers.wire.protocol import decode_reply, decode_request, encode, route_name
 from node.ports import (
     Answer,
     Close,
+    Compute,
+    Computed,
     Dial,
     Effect,
     Endpoint,
@@ -35,6 +41,7 @@ from node.ports import (
     Park,
     PeerId,
     Publish,
+    Resume,
     Send,
     Step,
     Verified,
@@ -47,6 +54,7 @@ from tests.chainlab import NOW, lock
 START = float(NOW)
 TICK_S = 0.1
 VERIFY_S = 0.002
+COMPUTE_S = 0.001
 REFUSED_S = 0.001
 """How soon a machine says that nobody listens there."""
 SOLVE_MAX = 1 << 24
@@ -76,6 +84,14 @@ class SimNode:
     disk: MemoryDisk
     peers: tuple[Endpoint, ...]
     listens: bool
+    walled: bool = False
+    """Nobody can reach it, whatever it says."""
+    finding: Finding | None = None
+    """How it finds others."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """More of a Node's options."""
+    dialled: list[Endpoint] = field(default_factory=list)
+    """All that it has ever greeted or tried to."""
     core: Node | None = None
     """None while it is down."""
     life: int = 0
@@ -85,6 +101,10 @@ class SimNode:
     published: list[Publish] = field(default_factory=list)
     closed: list[tuple[PeerId, str]] = field(default_factory=list)
     """Peers that it dropped, and why."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """How many of its requests reached somebody, by route."""
+    parked: "list[_Parked]" = field(default_factory=list)
+    """Requests of peers that wait for something, the oldest first."""
 
     @property
     def node(self) -> Node:
@@ -103,6 +123,15 @@ class SimNode:
         return set(self.node.view().pool.entries)
 
 
+@dataclass
+class _Parked:
+    """A request of a peer that the core has parked."""
+
+    topic: str
+    ask: Callable[[], None]
+    """Asks the core again, or tells the sender that the node is down."""
+
+
 class World:
     """All nodes, the network between them, and time."""
 
@@ -114,6 +143,8 @@ class World:
         self.nodes: list[SimNode] = []
         self.trace = sha256(b"trace")
         """A hash over all that has happened."""
+        self.sent: Counter[str] = Counter()
+        """Bytes that travelled, by route; answers apart."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._event_number = 0
         self._by_endpoint: dict[Endpoint, SimNode] = {}
@@ -121,16 +152,44 @@ class World:
 
     # --- the cast ------------------------------------------------------------------------
 
-    def add(self, peers: Iterable[SimNode] = (), *, listens: bool = True) -> SimNode:
-        """A new node that keeps links with `peers`; it starts at once."""
+    def add(
+        self,
+        peers: Iterable[SimNode] = (),
+        *,
+        listens: bool = True,
+        walled: bool = False,
+        finding: Finding | None = None,
+        host: str | None = None,
+        **settings: Any,
+    ) -> SimNode:
+        """A new node that keeps links with `peers`; it starts at once. Peers are told where to
+        dial it if it `listens`; nobody can if it is `walled`. `host` is its address, if it matters,
+        `settings` are more of a Node's."""
         index = len(self.nodes)
-        endpoint = Endpoint(f"10.0.{index // 250}.{index % 250 + 1}", PORT)
+        endpoint = Endpoint(host or f"10.0.{index // 250}.{index % 250 + 1}", PORT)
         secret = sha256(b"node %d" % index)
-        node = SimNode(index, endpoint, secret, MemoryDisk(), tuple(peer.endpoint for peer in peers), listens)
+        node = SimNode(index, endpoint, secret, MemoryDisk(), tuple(peer.endpoint for peer in peers), listens, walled)
+        node.finding, node.settings = finding, settings
         self.nodes.append(node)
         self._by_endpoint[endpoint] = node
         self.start(node)
         return node
+
+    def add_stranger(self, make: Callable[[SimNode], Any]) -> SimNode:
+        """A place in the network for something that is called like a Node and is none."""
+        index = len(self.nodes)
+        node = SimNode(index, Endpoint(f"10.{100 + index}.0.1", PORT), b"", MemoryDisk(), (), True)
+        self.nodes.append(node)
+        self._by_endpoint[node.endpoint] = node
+        node.core, node.life = make(node), 1
+        self._tick(node, node.life)
+        return node
+
+    def move(self, node: SimNode, endpoint: Endpoint) -> None:
+        """From now on it stands at another address."""
+        self._by_endpoint.pop(node.endpoint, None)
+        node.endpoint = endpoint
+        self._by_endpoint[endpoint] = node
 
     def start(self, node: SimNode) -> None:
         """Start a node that is down, on what its disk holds."""
@@ -139,7 +198,17 @@ class World:
         rng = random.Random(self.rng.getrandbits(64))
         identity = Identity(node.secret, ENGINE, rng)
         listen = Endpoint("", node.endpoint.port) if node.listens else None
-        node.core = Node(self.params, store, identity, rng, listen=listen, agent="sim", peers=node.peers)
+        node.core = Node(
+            self.params,
+            store,
+            identity,
+            rng,
+            listen=listen,
+            agent="sim",
+            peers=node.peers,
+            finding=node.finding,
+            **node.settings,
+        )
         node.life += 1
         self._perform(node, lambda core: core.start(self.now))
         self._tick(node, node.life)
@@ -148,6 +217,7 @@ class World:
         """A power cut: what was not synced is gone."""
         node.core = None
         node.disk.crash()
+        self._wake(node, None)
 
     def partition(self, *groups: Iterable[SimNode]) -> None:
         """Cut the network: who is in no group is with the first."""
@@ -172,6 +242,11 @@ class World:
             assert self.now < start + within_s, f"not within {within_s} s"
             self._run_until(min(self.now + TICK_S / 2, start + within_s))
         return self.now - start
+
+    def set_clock(self, step_s: float) -> None:
+        """Set all clocks, back if it is negative; what is under way takes no longer for it."""
+        self.now += step_s
+        self._events = [(time + step_s, number, event) for time, number, event in self._events]
 
     def _run_until(self, end: float) -> None:
         while self._events and self._events[0][0] <= end:
@@ -255,12 +330,19 @@ class World:
             case Send(link, message, request_id, deadline):
                 self._request(node, link.peer, link.endpoint, link.token, message, request_id, deadline)
             case Dial(endpoint, message, request_id, deadline):
+                node.dialled.append(endpoint)
                 self._request(node, None, endpoint, None, message, request_id, deadline)
             case Verify(token, checks):
                 failure = next((i for i, check in enumerate(checks) if not self._is_right(check)), None)
                 self._later(node, VERIFY_S, lambda core: core.handle(None, Verified(token, failure), self.now))
             case Publish():
                 node.published.append(effect)
+                self._wake(node, effect.topic)
+            case Compute(job, run):
+                outcome = run()
+                self._later(node, COMPUTE_S, lambda core: core.handle(None, Computed(job, outcome), self.now))
+            case Resume():
+                self._later(node, 0.0, lambda core: core.handle(None, effect, self.now))
             case Close(peer, reason):
                 node.closed.append((peer, reason))
                 self._note(b"close", node, reason.encode())
@@ -311,28 +393,77 @@ class World:
         def arrive() -> None:
             if target is None or (target.core is None and target.group == node.group):
                 return answer(Failed("refused the connection"), self.now + REFUSED_S)
-            if target.group != node.group or target.core is None or (lost and self.rng.random() < 0.5):
+            unreachable = target.group != node.group or target.walled
+            if unreachable or target.core is None or (lost and self.rng.random() < 0.5):
                 return answer(Failed("timed out"), deadline)
             self._note(name.encode(), node, target.endpoint.host.encode())
-            reply = self._serve(target, node, name, body, token)
-            if lost or target.group != node.group:
-                return answer(Failed("timed out"), deadline)
-            return answer(prepare(decode_reply(name, reply), self.params), self.now + self._latency())
+            node.requests[name] += 1
+            self.sent[name] += len(body)
+
+            def replied(reply: bytes | None) -> None:
+                self.sent[f"{name} answers"] += len(reply or b"")
+                if lost or target.group != node.group:
+                    answer(Failed("timed out"), deadline)
+                elif reply is None:
+                    answer(Failed("connection lost"), self.now + REFUSED_S)
+                else:
+                    answer(self._decoded(name, reply), self.now + self._latency())
+
+            return self._serve(target, node, decode_request(name, body), token, replied)
 
         self._at(self.now + self._latency(), arrive)
 
-    def _serve(self, target: SimNode, sender: SimNode, name: str, body: bytes, token: bytes | None) -> bytes:
-        request = decode_request(name, body)
-        host = sender.endpoint.host
-        if isinstance(request, Hello):
-            reply = self._perform(target, lambda core: core.greet(request, host, self.now))
-        else:
-            peer = target.node.peer_of(token) if token else None
-            reply = self._perform(target, lambda core: core.handle(peer, request, self.now))
-        assert not isinstance(reply, Park)
-        if isinstance(reply, Refusal):
-            self._note(b"refused", target, reply.reason.name.encode())
-        return encode(reply)
+    def _decoded(self, name: str, reply: bytes) -> Any:
+        """A reply as its asker gets it."""
+        try:
+            return prepare(decode_reply(name, reply), self.params)
+        except Invalid as error:
+            return Failed(str(error), offence=True)
+
+    def _serve(
+        self,
+        target: SimNode,
+        sender: SimNode,
+        request: Any,
+        token: bytes | None,
+        then: Callable[[bytes | None], None],
+    ) -> None:
+        """Gives `then` the reply as soon as there is one; None: the node went down, or has nothing to say."""
+        life, host, patience = target.life, sender.endpoint.host, float("inf")
+
+        def ask() -> None:
+            nonlocal patience
+            if target.core is None or target.life != life:
+                return then(None)
+            if isinstance(request, Hello):
+                reply = self._perform(target, lambda core: core.greet(request, host, self.now))
+            else:
+                peer = target.node.peer_of(token) if token else None
+                reply = self._perform(target, lambda core: core.handle(peer, request, self.now))
+            if isinstance(reply, Park):
+                patience = min(patience, reply.deadline)
+                return self._park(target, _Parked(reply.topic, ask), patience) if self.now < patience else then(None)
+            if isinstance(reply, Refusal):
+                self._note(b"refused", target, reply.reason.name.encode())
+            return then(encode(reply))
+
+        ask()
+
+    def _park(self, node: SimNode, request: "_Parked", until: float) -> None:
+        """Ask again when something is published on the topic, or the time is over."""
+        node.parked.append(request)
+        self._at(until, lambda: self._unpark(node, request))
+
+    def _wake(self, node: SimNode, topic: str | None) -> None:
+        """Wake who waits for a topic; None: everybody."""
+        for request in node.parked:
+            if topic in (None, request.topic):
+                self._at(self.now, partial(self._unpark, node, request))
+
+    def _unpark(self, node: SimNode, request: "_Parked") -> None:
+        if any(parked is request for parked in node.parked):
+            node.parked = [parked for parked in node.parked if parked is not request]
+            request.ask()
 
     def _note(self, what: bytes, node: SimNode, detail: bytes) -> None:
         self.trace = sha256(self.trace + b"%r %d " % (self.now, node.index) + what + b" " + detail)

@@ -17,8 +17,10 @@ from chain.keys import default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
 from node.api.app import ApiApp
+from node.api.door import P2pDoor
 from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.serve import Listener, Site
+from node.api.tallies import Tallies
 from node.chainstate import examine
 from node.config import Config
 from node.node import Node, Submission
@@ -93,9 +95,12 @@ class Desk:
         self.runtime.open(self.node, NoCarrier())
         if admit:
             self.runtime.admit()
-        app = ApiApp(self.runtime, self.config)
-        self.api = Listener(Site("api", app, app.body_cap, 8, app.quick), [ANYWHERE])
-        self.p2p = Listener(Site("p2p", P2pApp(self.runtime), p2p_body_cap(), 8), [ANYWHERE])
+        tallies = Tallies()
+        app = ApiApp(self.runtime, self.config, tallies=tallies)
+        p2p = P2pApp(self.runtime, tallies.refusals)
+        self.api = Listener(Site("api", tallies.api.timed(app), app.body_cap, 8, app.quick), [ANYWHERE])
+        door = P2pDoor(self.runtime, params.allow_local, tallies.refusals)
+        self.p2p = Listener(Site("p2p", tallies.p2p.timed(p2p), p2p_body_cap(), 8, door=door), [ANYWHERE])
         self._threads = [Thread(target=listener.run) for listener in (self.api, self.p2p)]
         for thread in self._threads:
             thread.start()

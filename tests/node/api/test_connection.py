@@ -141,10 +141,10 @@ def test_urgent_bytes_do_not_keep_the_listener_turning() -> None:
 
 
 def test_what_came_for_one_that_was_sent_away_is_not_for_the_newcomer() -> None:
-    """The newcomer has the number of the connection that made room for it."""
+    """The newcomer has the number of the connection that made room for one who came before it."""
     stage = Stage.__new__(Stage)
     site = Site("test", stage.app, lambda method, path, headers: 0, 1, frozenset({("GET", "/quick")}))
-    listener = Listener(site, [Endpoint("127.0.0.1", 0)], connections_max=1)
+    listener = Listener(site, [Endpoint("127.0.0.1", 0), Endpoint("127.0.0.2", 0)], connections_max=2)
     try:
         with ExitStack() as stack:
             first = stack.enter_context(closing(socket.create_connection(listener.endpoints[0])))
@@ -153,14 +153,15 @@ def test_what_came_for_one_that_was_sent_away_is_not_for_the_newcomer() -> None:
             [channel] = listener._channels()
             number = channel.socket.fileno()
             first.sendall(b"G")
-            second = stack.enter_context(closing(socket.create_connection(listener.endpoints[0], WAIT_S)))
+            waiting = [stack.enter_context(closing(socket.create_connection(e, WAIT_S))) for e in listener.endpoints]
             assert select.select([channel.socket], [], [], WAIT_S)[0]
             listener._turn(1)
-            [channel] = listener._channels()
-            assert channel.socket.fileno() == number
-            second.sendall(get(b"/quick"))
-            listener._turn(1)
-            assert read_answer(second).endswith(b"GET /quick ")
+            assert number in {channel.socket.fileno() for channel in listener._channels()}
+            for client in waiting:
+                client.sendall(get(b"/quick"))
+                while not select.select([client], [], [], 0)[0]:
+                    listener._turn(1)
+                assert read_answer(client).endswith(b"GET /quick ")
     finally:
         listener.stop()
         listener.run()

@@ -1,6 +1,7 @@
 """Hosts, origins and credentials."""
 
 import base64
+import hmac
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,20 @@ def test_credentials(tmp_path: Path) -> None:
         basic("mé:00ff"),
     ):
         assert not credentials.accept(wrong), wrong
+
+
+def test_credentials_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, whichever is right, and never by `==`, which stops at the first byte that differs."""
+    compared = []
+
+    def compare(given: bytes, right: bytes) -> bool:
+        compared.append((given, right))
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    credentials = Credentials([("a", "1"), ("b", "2")])
+    assert not credentials.accept(basic("a:1"))
+    assert compared == [(b"a:1", b"a:1"), (b"a:1", b"b:2")]
 
 
 def test_a_cookie_without_credentials_is_an_error(tmp_path: Path) -> None:

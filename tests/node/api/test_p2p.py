@@ -4,11 +4,13 @@ import random
 
 import pytest
 
-from chain.hashes import BlockHash, to_hex
+from chain.hashes import BlockHash, sha256, to_hex
 from chain.params import GENESIS, REGTEST
 from node.api.p2p import p2p_body_cap
+from node.chainstate import examine
 from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.messages import (
+from node.peers.standing.roles import RECENT_BLOCKS
+from node.peers.wire.messages import (
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
     Addresses,
@@ -31,10 +33,12 @@ from node.peers.messages import (
     Want,
     Welcome,
 )
-from node.peers.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.ports import Step
+from node.traffic import NONE
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import ENGINE, Desk, Reply
+from tests.node.processes import eventually
 
 OCTETS = "application/octet-stream"
 US = Identity(bytes(31) + b"\x07", ENGINE, random.Random(1))
@@ -59,13 +63,27 @@ def ask(desk: Desk, request: Request, token: bytes | None = None) -> tuple[int, 
 @pytest.fixture
 def token(desk: Desk) -> bytes:
     """A session's."""
-    status, welcome = ask(desk, Hello(facts(), b"\x01" * 32))
+    return greet(desk)
+
+
+def greet(desk: Desk, us: Identity = US) -> bytes:
+    """Open a session; its token."""
+    status, welcome = ask(desk, Hello(facts(desk.config.params.network_id, us.public_key), b"\x01" * 32))
     assert status == 200
     assert isinstance(welcome, Welcome)
-    ids, challenges = (US.id, peer_id(welcome.facts.public_key)), (b"\x01" * 32, welcome.challenge)
-    digest = handshake_digest(REGTEST.network_id, Side.DIALLER, ids, challenges)
-    assert ask(desk, Confirm(welcome.token, US.prove(digest))) == (200, Ok())
+    ids, challenges = (us.id, peer_id(welcome.facts.public_key)), (b"\x01" * 32, welcome.challenge)
+    digest = handshake_digest(desk.config.params.network_id, Side.DIALLER, ids, challenges)
+    assert ask(desk, Confirm(welcome.token, us.prove(digest))) == (200, Ok())
     return welcome.token
+
+
+def test_a_block_that_waits_to_be_connected_is_served(desk: Desk, lab: Lab, token: bytes) -> None:
+    """It may have been passed on in its compact form; who could not rebuild it asks for it whole."""
+    block = lab.candidate()
+    examined = examine(block, REGTEST)
+    desk.runtime.call(lambda node, now: Step(node._chain.submit_block(examined, int(now), sync=False)))
+    assert desk.runtime.view.tip.hash == lab.tip.hash
+    assert ask(desk, GetBlocks((block.hash,)), token) == (200, Blocks((block.raw,)))
 
 
 def test_a_session(desk: Desk, lab: Lab, token: bytes) -> None:
@@ -76,9 +94,10 @@ def test_a_session(desk: Desk, lab: Lab, token: bytes) -> None:
     assert ask(desk, both, token) == (200, Blocks((lab.blocks[-1].raw, b"")))
     assert ask(desk, Announce((lab.blocks[-1].header,)), token) == (200, Ok())
     tx = pay(lab.take())
-    assert ask(desk, Inv((tx.wtxid,)), token) == (200, Want((tx.wtxid,)))
+    name = bytes(8)
+    assert ask(desk, Inv((name,)), token) == (200, Want((name,)))
     desk.pool(tx)
-    assert ask(desk, GetTxs((tx.wtxid,)), token) == (200, Txs((tx,)))
+    assert ask(desk, GetTxs((), (tx.txid,)), token) == (200, Txs((tx,)))
     [peer] = desk.rpc("getpeerinfo")
     assert (peer["inbound"], peer["subver"], peer["connection_type"], peer["network"]) == (
         True,
@@ -126,17 +145,20 @@ def test_refused_greetings(shared: Desk) -> None:
 def test_what_is_no_message_gets_one_line(shared: Desk, name: str) -> None:
     other = encode(Ok())
     for body in (b"", b"\x00", b"\x01", b"\xff\xff", other, b"\x02" + other[1:], b"\x01\x63"):
-        reply = shared.request("POST", f"/p2p/{name}", body, p2p=True)
+        # Whoever sends that is no peer any more.
+        token = greet(shared, Identity(sha256(name.encode() + body), ENGINE, random.Random(2)))
+        reply = shared.request("POST", f"/p2p/{name}", body, p2p=True, **{SESSION_HEADER: token.hex()})
         assert (reply.status, reply.type) == (400, "text/plain")
         assert "\n" not in reply.text
         assert reply.text
 
 
-def test_caps_come_from_the_routes(shared: Desk) -> None:
+def test_caps_come_from_the_routes(desk: Desk, token: bytes) -> None:
     cap = p2p_body_cap()
     for name, route in ROUTES.items():
         assert cap("POST", f"/p2p/{name}", {}) == route.request_max
-        reply = shared.request("POST", f"/p2p/{name}", bytes(route.request_max + 1), p2p=True)
+        body = bytes(route.request_max + 1)
+        reply = desk.request("POST", f"/p2p/{name}", body, p2p=True, **{SESSION_HEADER: token.hex()})
         assert (reply.status, reply.text) == (413, f"body over {route.request_max} bytes")
     assert cap("GET", "/p2p/txs", {}) == cap("POST", "/p2p/nothing", {}) == 1024
 
@@ -196,3 +218,57 @@ def test_before_the_node_is_ready(make_desk: type[Desk]) -> None:
     reply = send(desk, Hello(facts(), bytes(32)))
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert desk.request("GET", f"/p2p/block/{to_hex(GENESIS.hash)}", p2p=True).status == 503
+
+
+def test_a_malformed_message_costs_the_session(desk: Desk, token: bytes) -> None:
+    """Not so without a session, or in the name of one that is none: somebody else may have sent that."""
+    for name, named in (("blocks", None), ("blocks", bytes(16)), ("blocks", b"")):
+        headers = {SESSION_HEADER: named.hex()} if named is not None else {}
+        assert desk.request("POST", f"/p2p/{name}", b"noise", p2p=True, **headers).status == 400
+    assert ask(desk, GetAddresses(), token)[0] == 200
+    reply = desk.request("POST", "/p2p/inv", b"noise", p2p=True, **{SESSION_HEADER: token.hex()})
+    assert (reply.status, reply.type) == (400, "text/plain")
+    assert ask(desk, GetAddresses(), token) == (401, Refusal(Reason.NO_SESSION))
+    assert ask(desk, Hello(facts(), bytes(32))) == (403, Refusal(Reason.DISCOURAGED))
+
+
+def test_old_blocks_are_refused_to_the_choked(desk: Desk, lab: Lab, token: bytes) -> None:
+    """With a session and without; recent blocks never are."""
+    lab.mine_empty(RECENT_BLOCKS)
+    desk.give(lab.blocks[-RECENT_BLOCKS:])
+    old, new = lab.blocks[0], lab.blocks[-1]
+    paths = {block.hash: f"/p2p/block/{to_hex(block.hash)}" for block in (old, new)}
+    assert ask(desk, GetBlocks((old.hash,)), token) == (200, Blocks((old.raw,)))
+    assert desk.request("GET", paths[old.hash], p2p=True).status == 200
+    service = desk.runtime.view.service
+
+    def choke() -> None:
+        service.granted = frozenset()
+
+    def choked(request: Request, named: bytes | None) -> tuple[int, object]:
+        # Under the lock, so that no tick grants everything again before the answer is made.
+        return desk.runtime.call(lambda node, now: (choke(), Step(ask(desk, request, named)))[1]) or (0, None)
+
+    for named in (token, None):
+        assert choked(GetBlocks((old.hash,)), named) == (503, Refusal(Reason.CHOKED))
+        assert choked(GetBlocks((new.hash,)), named) == (200, Blocks((new.raw,)))
+    get = desk.runtime.call(lambda node, now: (choke(), Step(desk.request("GET", paths[old.hash], p2p=True)))[1])
+    assert get is not None
+    assert (get.status, get.headers["retry-after"]) == (503, "10")
+    get = desk.runtime.call(lambda node, now: (choke(), Step(desk.request("GET", paths[new.hash], p2p=True)))[1])
+    assert get is not None
+    assert get.status == 200
+
+
+def test_counts_what_peers_send_and_get(desk: Desk, lab: Lab, token: bytes) -> None:
+    """By the session that a message names; blocks too, which are served beside the core."""
+    request, tip = GetHeaders((GENESIS.hash,)), GetBlocks((lab.tip.hash,))
+    peer = peer_id(US.public_key)
+    answers = [send(desk, message, token) for message in (request, tip)]
+    assert send(desk, tip).status == 200
+    sent, received = sum(len(answer.body) for answer in answers), len(encode(request)) + len(encode(tip))
+    eventually(lambda: desk.runtime.traffic.routes().get("blocks", NONE).messages == 2, "both are counted")
+    assert desk.runtime.traffic.of(peer)[1:] == (sent, received)
+    [shown] = desk.rpc("getpeerinfo")
+    desk.rpc("disconnectnode", "", shown["id"])
+    assert desk.runtime.traffic.of(peer).messages == 0

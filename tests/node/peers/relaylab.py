@@ -9,13 +9,21 @@ from typing import Any
 
 from chain.hashes import Txid, Wtxid, sha256
 from chain.tx import Tx
-from node.peers.messages import GetTxs, Inv, Txs, Want
-from node.peers.relay import LOCAL, Pace, Relay
 from node.peers.requests import Requests
+from node.peers.txs.relay import LOCAL, Pace, Relay
+from node.peers.wire.messages import GetTxs, Inv, Txs, Want
+from node.peers.wire.names import Name, names_at
 from node.ports import Effect, Endpoint, Failed, Link, PeerId, Send
 from tests.node.pool_lab import PoolLab
 
 TICK_S = 0.1
+SALT = b"the lab."
+"""What names are keyed with at the node."""
+
+
+def name_here(tx: Tx) -> Name:
+    """What the node calls it."""
+    return names_at(SALT, [tx.wtxid])[0]
 
 
 class FakePeer:
@@ -32,12 +40,17 @@ class FakePeer:
         self.wants = 100
         """How many of what it is told it wants at once."""
         self.asked: list[GetTxs] = []
+        self.salt = self.id[:8]
+        """What transactions' names are keyed with here."""
+        self.lab: RelayLab
 
     def answer(self, request: Any) -> Any:
         """A reply, Failed, or None for silence until the deadline."""
         match request:
             case Inv():
-                self.told += request.wtxids
+                held = [entry.tx.wtxid for entry in self.lab.pool.pool.view().entries.values()]
+                by_name = dict(zip(names_at(self.salt, held), held, strict=True))
+                self.told += [by_name[Name(name)] for name in request.names]
                 return self.want()
             case Txs():
                 self.got += request.txs
@@ -49,10 +62,10 @@ class FakePeer:
 
     def want(self) -> Any:
         have = {tx.wtxid for tx in [*self.got, *self.txs]}
-        return Want(tuple(wtxid for wtxid in self.told if wtxid not in have)[: self.wants])
+        return Want(names_at(self.salt, [wtxid for wtxid in self.told if wtxid not in have][: self.wants]))
 
     def serve(self, request: GetTxs) -> Any:
-        return Txs(tuple(tx for tx in self.txs if tx.wtxid in request.wtxids or tx.txid in request.txids))
+        return Txs(tuple(tx for tx in self.txs if name_here(tx) in request.names or tx.txid in request.txids))
 
 
 class RelayLab:
@@ -76,8 +89,12 @@ class RelayLab:
             self.deliver,
             random.Random(seed),
             pace,
+            salt=SALT,
+            salt_of=lambda peer: self.peers[peer].salt,
         )
         self.sent: list[Send] = []
+        self.announced: dict[bytes, Wtxid] = {}
+        """By their names here."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
 
@@ -118,6 +135,7 @@ class RelayLab:
 
     def add(self, peer: FakePeer, outbound: bool = True) -> FakePeer:
         self.peers[peer.id] = peer
+        peer.lab = self
         self.relay.joined(peer.id, outbound, self.now)
         if peer.link:
             self.relay.linked(peer.id, outbound, self.now)
@@ -130,13 +148,18 @@ class RelayLab:
 
     def announce(self, peer: FakePeer, *txs: Tx) -> tuple[Wtxid, ...]:
         """What the node wants of these."""
-        return self.relay.on_inv(peer.id, Inv(tuple(tx.wtxid for tx in txs)), self.now).wtxids
+        self.announced.update((name_here(tx), tx.wtxid) for tx in txs)
+        return self.wanted(self.relay.on_inv(peer.id, Inv(tuple(map(name_here, txs))), self.now))
 
     def push(self, peer: FakePeer, *txs: Tx) -> tuple[Wtxid, ...]:
         """A delivery; what the node wants next."""
         want, effects = self.relay.on_txs(peer.id, Txs(txs), self.now)
         self.carry(effects)
-        return want.wtxids
+        return self.wanted(want)
+
+    def wanted(self, want: Want) -> tuple[Wtxid, ...]:
+        """What the node wants, of what was announced to it."""
+        return tuple(self.announced[name] for name in want.names)
 
     # --- time -------------------------------------------------------------------------------
 

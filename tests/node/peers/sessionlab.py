@@ -6,12 +6,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chain.hashes import BlockHash, sha256
-from node.peers.addresses import AddressBook
+from node.peers.find.book import AddressBook
+from node.peers.find.discoveries import Finding, Way
+from node.peers.find.surroundings import Surroundings
 from node.peers.handshake import Identity
-from node.peers.messages import NODE_SERVICES, PROTOCOL_VERSION, Addresses, Confirm, Facts, GetAddresses, Hello
-from node.peers.protocol import may_answer
 from node.peers.requests import Requests
 from node.peers.sessions import Sessions
+from node.peers.standing.standing import Standing
+from node.peers.wire.messages import (
+    NODE_SERVICES,
+    PROTOCOL_VERSION,
+    AnnounceAddress,
+    Confirm,
+    Facts,
+    GetAddresses,
+    Hello,
+    Reason,
+    Refusal,
+)
+from node.peers.wire.protocol import may_answer
 from node.ports import Close, Dial, Effect, Endpoint, Failed, PeerId, Send
 from tests.chainlab import ENGINE
 
@@ -43,7 +56,13 @@ class End:
         )
         self.book = AddressBook(rng, allow_local)
         self.requests = Requests()
-        self.sessions = Sessions(self.identity, self.describe, self.requests, self.book, self, rng, allow_local)
+        self.standing = Standing(allow_local)
+        self.sessions = Sessions(
+            self.identity, self.describe, self.requests, self.book, self, rng, allow_local, self.standing
+        )
+        ways = Finding(frozenset({Way.GOSSIP}))
+        ground = Surroundings(ways, self.id, self.sessions, self.requests, self.book, rng, allow_local)
+        self.discovery = ground.discovery
         self.linked_with: list[PeerId] = []
         self.left_by: list[PeerId] = []
         self.closed: list[tuple[PeerId, str]] = []
@@ -64,11 +83,13 @@ class End:
 
     def linked(self, peer: PeerId, now: float) -> list[Effect]:
         self.linked_with.append(peer)
-        return []
+        link = self.sessions.link(peer)
+        assert link is not None
+        return self.discovery.proved(peer, link.endpoint, now) + self.discovery.linked(peer, link.endpoint, now)
 
     def left(self, peer: PeerId, now: float) -> list[Effect]:
         self.left_by.append(peer)
-        return []
+        return self.discovery.left(peer, now)
 
     def keep(self, other: "End") -> None:
         self.perform(self.sessions.keep(other.endpoint, self.net.now)[1])
@@ -86,8 +107,11 @@ class End:
                 reply, effects = self.sessions.on_confirm(message, self.net.now)
                 self.perform(effects)
                 return reply
-            case GetAddresses():
-                return Addresses(tuple(endpoint for endpoint in self.book.sample() if endpoint.host != host))
+            case GetAddresses() | AnnounceAddress():
+                peer = next((peer.id for peer in self.sessions.peers() if peer.host == host), None)
+                if peer is None:
+                    return Refusal(Reason.NO_SESSION)
+                return self.discovery.serve(peer, message, self.net.now)
         raise AssertionError(message)
 
     def perform(self, effects: Sequence[Effect]) -> None:
@@ -149,4 +173,4 @@ class Net:
                 self._events.pop(0)[1]()
             for other in list(self.ends.values()):
                 if other.up:
-                    other.perform(other.sessions.tick(self.now))
+                    other.perform(other.sessions.tick(self.now) + other.discovery.tick(self.now))

@@ -10,10 +10,10 @@ from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST
 from chain.tree import Entry
 from node.chainstate import Chainstate, Examined, examine
-from node.peers.bodies import prepare
-from node.peers.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
+from node.peers.blocks.bodies import prepare
+from node.peers.blocks.sync import Sync
 from node.peers.requests import Requests
-from node.peers.sync import Sync
+from node.peers.wire.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
 from node.ports import Effect, Endpoint, Failed, Link, PeerId, Send
 from node.store.memory import MemoryDisk
 from node.store.opening import open_memory
@@ -115,14 +115,22 @@ class Failing(FakePeer):
 class SyncLab:
     """One `Sync` on a real chainstate, its peers, and the clock."""
 
-    def __init__(self, headers_max: int = 2_000) -> None:
+    def __init__(self, headers_max: int = 2_000, minimum_work: int = 0) -> None:
         self.now = START
         self.headers_max = headers_max
         self.chain = Chainstate(REGTEST, open_memory(MemoryDisk(), REGTEST.network_id), itertools.count(1).__next__)
         self.requests = Requests()
         self.peers: dict[PeerId, FakePeer] = {}
         self.punished: list[tuple[PeerId, str]] = []
-        self.sync = Sync(self.chain, self.requests, self.link_of, self.accept, self.punish)
+        self.sync = Sync(
+            self.chain,
+            self.requests,
+            self.link_of,
+            self.accept,
+            self.punish,
+            secret=bytes(32),
+            minimum_work=minimum_work,
+        )
         self.accepted: list[BlockHash] = []
         self.connecting = True
         """False: bodies are taken, and wait."""

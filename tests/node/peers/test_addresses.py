@@ -1,33 +1,9 @@
-"""Where other nodes may be found: what may be dialled, what is remembered, what is told."""
-
-import random
+"""How endpoints look: what may be dialled, what is told, what belongs together."""
 
 import pytest
 
-from node.peers import addresses
-from node.peers.addresses import (
-    BOOK_MAX,
-    FAILURES_MAX,
-    RETRY_MAX_S,
-    RETRY_S,
-    AddressBook,
-    advertised,
-    is_dialable,
-    normalise_host,
-)
-from node.peers.messages import ADDRESSES_MAX
+from node.peers.find.addresses import advertised, is_dialable, network_group, normalise_host
 from node.ports import Endpoint
-
-NOW = 1_000.0
-
-
-def book(allow_local: bool = True) -> AddressBook:
-    return AddressBook(random.Random(1), allow_local)
-
-
-def some(count: int, start: int = 0) -> list[Endpoint]:
-    return [Endpoint(f"20.0.{number // 250}.{number % 250 + 1}", 18444) for number in range(start, start + count)]
-
 
 PUBLIC = ["8.8.8.8", "2001:4860:4860::8888"]
 LOCAL = ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "::1", "fe80::1", "fd00::1"]
@@ -76,88 +52,32 @@ def test_what_others_are_told_of_a_listener(listen: str, told: str) -> None:
     assert advertised(Endpoint(listen, 7)) == Endpoint(told, 7)
 
 
-def test_the_book_takes_only_what_may_be_dialled() -> None:
-    public = book(allow_local=False)
-    public.add([Endpoint("127.0.0.1", 1), Endpoint("8.8.8.8", 1), Endpoint("localhost", 1)])
-    assert len(public) == 1
-    public.proved(Endpoint("localhost", 1), NOW)  # the operator's name for a peer: linked, but not told
-    assert len(public) == 1
+def group(host: str, port: int = 18444, *, allow_local: bool = False) -> bytes:
+    return network_group(Endpoint(host, port), allow_local)
 
 
-def test_only_the_proved_are_told() -> None:
-    known = book()
-    known.add(some(10))
-    assert known.sample() == ()
-    for endpoint in some(3):
-        known.proved(endpoint, NOW)
-    assert set(known.sample()) == set(some(3))
-    assert set(known.sample(some(1))) == set(some(2, 1))
+@pytest.mark.parametrize("allow_local", [False, True])
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("8.8.8.8", "8.8.255.1", True),
+        ("8.8.8.8", "8.9.8.8", False),
+        ("2001:4860:1::1", "2001:4860:2::1", True),
+        ("2001:4860::1", "2001:4861::1", False),
+        ("8.8.8.8", "::ffff:8.8.1.1", True),
+        ("8.8.8.8", "808:808::", False),  # the same first bytes, of another kind
+    ],
+)
+def test_groups_are_16_bits_of_ipv4_and_32_of_ipv6(one: str, other: str, together: bool, allow_local: bool) -> None:
+    assert (group(one, 1, allow_local=allow_local) == group(other, 2, allow_local=allow_local)) is together
 
 
-def test_a_reply_is_bounded() -> None:
-    known = book()
-    for endpoint in some(ADDRESSES_MAX + 200):
-        known.proved(endpoint, NOW)
-    assert len(known.sample()) == ADDRESSES_MAX
-    assert len(set(known.sample())) == ADDRESSES_MAX
+@pytest.mark.parametrize("host", LOCAL)
+def test_on_one_machine_every_port_is_a_group_of_its_own(host: str) -> None:
+    assert group(host, 1) == group(host, 2)
+    assert group(host, 1, allow_local=True) != group(host, 2, allow_local=True)
+    assert group(host, 1, allow_local=True) == group(host, 1, allow_local=True)
 
 
-def test_selection_leaves_out_the_excluded_and_the_resting() -> None:
-    known = book()
-    a, b, c = some(3)
-    known.add([a, b, c])
-    known.failed(a, NOW)
-    assert {known.select([b], NOW) for _ in range(20)} == {c}
-    assert known.select([b, c], NOW) is None
-    assert known.select([b, c], NOW + RETRY_S) == a
-
-
-def test_rests_double_up_to_a_limit_and_end_in_oblivion() -> None:
-    known = book()
-    [endpoint] = some(1)
-    known.add([endpoint])
-    rest, now = RETRY_S, NOW
-    for _ in range(FAILURES_MAX - 1):
-        known.failed(endpoint, now)
-        assert known.select([], now + min(rest, RETRY_MAX_S) - 1) is None
-        now += min(rest, RETRY_MAX_S)
-        assert known.select([], now) == endpoint
-        rest *= 2
-    known.failed(endpoint, now)
-    assert endpoint not in known
-
-
-def test_success_makes_up_for_failures() -> None:
-    known = book()
-    [endpoint] = some(1)
-    known.add([endpoint])
-    for _ in range(3 * FAILURES_MAX):
-        known.failed(endpoint, NOW)
-        known.proved(endpoint, NOW)
-    assert known.select([], NOW) == endpoint
-
-
-def test_the_book_is_bounded_and_keeps_the_proved(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert BOOK_MAX == 2_000
-    monkeypatch.setattr(addresses, "BOOK_MAX", 10)
-    known = book()
-    good = some(5)
-    for endpoint in good:
-        known.proved(endpoint, NOW)
-    known.add(some(1_000, 100))
-    assert len(known) == 10
-    assert all(endpoint in known for endpoint in good)
-    for endpoint in some(5, 2_000):
-        known.proved(endpoint, NOW)
-    assert len(known) == 10
-    known.add(some(5, 3_000))  # all proved: the new are ignored
-    assert not any(endpoint in known for endpoint in some(5, 3_000))
-
-
-def test_our_own_is_not_remembered() -> None:
-    known = book()
-    [endpoint] = some(1)
-    known.add([endpoint])
-    known.is_ours(endpoint)
-    known.add([endpoint])
-    assert endpoint not in known
+def test_a_name_is_a_group() -> None:
+    assert group("node1", 1) == group("node1", 2) != group("node2", 1)

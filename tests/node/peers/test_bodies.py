@@ -13,8 +13,9 @@ from chain.params import REGTEST
 from chain.tx import Tx
 from node.fees import FeeEstimator
 from node.mempool import Mempool
-from node.peers.bodies import pack, prepare
-from node.peers.messages import BLOCK_BYTES_MAX, BLOCKS_BYTES, Blocks, GetBlocks, Ok
+from node.peers.blocks.bodies import prepare
+from node.peers.standing.service import pack
+from node.peers.wire.messages import BLOCK_BYTES_MAX, BLOCKS_BYTES, Blocks, GetBlocks, Ok
 from node.ports import Change, Failed
 from node.recent import RecentBlocks
 from node.store.memory import MemoryDisk
@@ -84,7 +85,8 @@ def view_with(lab: Lab, txs: Sequence[Tx], connected: Sequence[Block] = ()) -> V
     recent = RecentBlocks()
     for block in connected:
         recent.connected(Change(block, 1, ()))
-    return View(lab.tip, lab.tree, open_memory(MemoryDisk(), REGTEST.network_id).snapshot(), pool.view(), FeeEstimator().view(), REGTEST, recent)
+    reader = open_memory(MemoryDisk(), REGTEST.network_id).snapshot()
+    return View(lab.tip, lab.tree, reader, pool.view(), FeeEstimator().view(), REGTEST, recent)
 
 
 def test_transactions_of_the_pool_are_not_decoded_or_checked_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from chain.block import Block, make_block
 from chain.hashes import BlockHash
-from node.peers import download as download_module
-from node.peers import sources as sources_module
-from node.peers.download import AHEAD_MAX, BLOCK_S, PATIENCE_S
-from node.peers.messages import BLOCKS_MAX, Blocks, GetBlocks, GetHeaders
-from node.peers.sources import IN_FLIGHT_MAX, QUOTA_START
+from node.peers.blocks import download as download_module
+from node.peers.blocks import sources as sources_module
+from node.peers.blocks.download import AHEAD_MAX, BLOCK_MAX_S, BLOCK_S, OVERDUE, PATIENCE_MAX_S, PATIENCE_S, WINDOW
+from node.peers.blocks.sources import IN_FLIGHT_MAX, QUOTA_START
+from node.peers.wire.messages import BLOCKS_MAX, Blocks, GetBlocks, GetHeaders
 from node.ports import Failed
-from tests.chainlab import Lab, made_by, pay, with_coinbase, with_output
+from tests.chainlab import Lab, funded, made_by, pay, with_coinbase, with_input, with_output
 from tests.node.peers.synclab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab
 
 COUNT = 120
@@ -326,7 +326,7 @@ def test_what_a_peer_still_owes_is_not_asked_of_it_again(blocks: list[Block]) ->
     owed = set(weary.heights[30:])
     helper = Failing(2, blocks[:33])
     lab.add(helper)
-    lab.run(20)
+    lab.run(BLOCK_S - 6)
     assert owed & set(helper.heights)
     assert max(asked([weary]).values()) == 1
 
@@ -400,7 +400,219 @@ def test_below_an_invalid_block_there_is_still_something_to_fetch(blocks: list[B
     assert not lab.punished
 
 
+def test_the_limits() -> None:
+    assert (IN_FLIGHT_MAX, WINDOW) == (16, 1_024)
+    assert (PATIENCE_S, PATIENCE_MAX_S) == (2.0, 64.0)
+
+
+def test_a_slow_peer_is_asked_for_little() -> None:
+    """Beside a fast one: no more than it delivers before it would count as stalling."""
+
+    class Slow(FakePeer):
+        free_at = 0.0
+
+        def answer_blocks(self, request: GetBlocks) -> Any:
+            self.free_at = max(self.free_at, self.lab.now) + 0.5 * len(request.hashes)
+            self.delay_s = self.free_at - self.lab.now
+            return super().answer_blocks(request)
+
+    blocks = chain(400).blocks
+    lab = SyncLab()
+    slow, fast = Slow(1, blocks), FakePeer(2, blocks)
+    fast.delay_s = 1.0
+    lab.add(slow)
+    lab.run(15)
+    assert lab.most_open[slow.id] == IN_FLIGHT_MAX
+    lab.add(fast)
+    lab.run(10)  # for what it owed before
+    lab.most_open[slow.id] = 0
+    lab.run(30, lab.synced(blocks))
+    assert lab.chain.tip.hash == blocks[-1].hash
+    assert 1 <= lab.most_open[slow.id] <= 2
+    assert lab.sync.download.patience_s == PATIENCE_S
+
+
+def test_a_slow_peer_alone_is_asked_for_as_much_as_any(blocks: list[Block]) -> None:
+    """A line with long delays may be a wide one."""
+    lab = SyncLab()
+    slow = FakePeer(1, blocks)
+    slow.delay_s = 1.5
+    sync(lab, [slow], blocks, 200)
+    assert lab.most_open[slow.id] == IN_FLIGHT_MAX
+
+
+def test_one_block_cannot_be_withheld_behind_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner goes on delivering, so it is never silent; but the block that all wait for it keeps."""
+    monkeypatch.setattr(sources_module, "IN_FLIGHT_MAX", 4)
+    monkeypatch.setattr(sources_module, "BLOCKS_MAX", 1)
+    blocks = chain(400).blocks
+
+    class Withholding(FakePeer):
+        delay_s = 1.0
+
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            return None if block_hash == blocks[30].hash else super().block(block_hash)
+
+    lab = SyncLab()
+    sly, honest = Withholding(1, blocks), FakePeer(2, blocks)
+    honest.delay_s = 1.0
+    lab.add(sly)
+    lab.run(20, lambda: blocks[30].hash in sly.hashes)
+    lab.add(honest)
+    assert lab.run(40, lambda: lab.chain.tip.height > 31) < (OVERDUE + 1) * PATIENCE_S
+    assert lab.chain.tip.height < 200
+
+
+class Fickle(FakePeer):
+    """Delivers all but its last block."""
+
+    def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+        return None if block_hash == self.blocks[-1].hash else super().block(block_hash)
+
+
+def test_stalling_on_a_new_block_delays_it_once(blocks: list[Block]) -> None:
+    """Many announce it first and keep it; whoever has delivered before is asked next."""
+    lab = SyncLab()
+    lab.give(*blocks[:10])
+    stallers, honest = peers_of([Stalling] * 6, blocks[:10]), FakePeer(9, blocks[:10])
+    for peer in (*stallers, honest):
+        lab.add(peer)
+    honest.blocks = blocks[:11]
+    lab.announce(honest, blocks[10].header)
+    lab.run(1, lab.synced(blocks[:11]))
+    for peer in (*stallers, honest):
+        peer.blocks = blocks[:12]
+        lab.announce(peer, blocks[11].header)
+    assert lab.run(60, lab.synced(blocks[:12])) < PATIENCE_S + 0.5
+
+
+def test_nobody_can_keep_block_after_block(blocks: list[Block]) -> None:
+    """Peers with a good record, of which each keeps new blocks: they lose their places in the row."""
+    lab = SyncLab()
+    fickle, honest = peers_of([Fickle] * 4, blocks[:30]), FakePeer(9, blocks[:29])
+    for peer in fickle:
+        peer.delay_s = 0.2
+        lab.add(peer)
+    lab.run(5)
+    assert all(len(peer.heights) > 3 for peer in fickle)
+    lab.add(honest)
+    took_s = []
+    for height in range(30, 36):
+        for peer in (*fickle, honest):
+            peer.blocks = blocks[:height]
+            lab.announce(peer, blocks[height - 1].header)
+        took_s.append(lab.run(100, lab.synced(blocks[:height])))
+        lab.run(200)  # patience comes back, and what is owed is forgotten
+    assert max(took_s[4:]) < PATIENCE_S + 0.5
+
+
+def test_who_fails_late_does_not_cancel_who_has_taken_over(blocks: list[Block]) -> None:
+    class FailingLate(FakePeer):
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            self.delay_s = 3.0
+            return Failed("connection lost")
+
+    class Slow(FakePeer):
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            self.delay_s = 1.9
+            return super().block(block_hash)
+
+    lab = SyncLab()
+    first, second, third = FailingLate(1, blocks[:1]), Slow(2, blocks[:1]), FakePeer(3, blocks[:1])
+    lab.add(first)
+    lab.run(0.5)
+    lab.add(second)
+    lab.run(5, lambda: bool(second.heights))
+    lab.add(third)
+    lab.run(5, lab.synced(blocks[:1]))
+    assert asked([first, second, third]) == {1: 2}
+
+
+class Losing(FakePeer):
+    """Its first answer to a request with this block gets lost."""
+
+    lost: BlockHash | None = None
+
+    def answer_blocks(self, request: GetBlocks) -> Any:
+        if self.lost in request.hashes:
+            self.lost = None
+            return None
+        return super().answer_blocks(request)
+
+
+def test_a_lost_answer_is_asked_for_again_where_later_ones_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even though nobody else has the block, and long before the deadline."""
+    monkeypatch.setattr(sources_module, "IN_FLIGHT_MAX", 4)
+    monkeypatch.setattr(sources_module, "BLOCKS_MAX", 1)
+    blocks = chain(100).blocks
+    lab = SyncLab()
+    peer = Losing(1, blocks)
+    peer.delay_s, peer.lost = 1.0, blocks[30].hash
+    lab.add(peer)
+    lab.run(30, lambda: peer.lost is None)
+    assert lab.run(60, lambda: lab.chain.tip.height > 31) < OVERDUE * PATIENCE_S + 2.5
+    lab.run(60, lab.synced(blocks))
+    assert asked([peer]) == {**dict.fromkeys(range(1, 101), 1), 31: 2}
+
+
+def test_deadlines_double_until_something_comes(blocks: list[Block]) -> None:
+    lab = SyncLab()
+    peer = Stalling(1, blocks[:1])
+    lab.add(peer)
+    lab.run(BLOCK_S + 3)
+    assert len(peer.heights) == 2
+    lab.run(2 * BLOCK_S - 3)
+    assert len(peer.heights) == 2
+    lab.run(3 + BLOCK_MAX_S - 3)
+    assert len(peer.heights) == 3
+    lab.run(3 + BLOCK_MAX_S)
+    assert len(peer.heights) == 4
+
+
 # --- peers that lie ------------------------------------------------------------------------
+
+
+def wrong_witness(block: Block) -> Block:
+    """The same transactions and txids, another witness of the coinbase: the commitment does not fit."""
+    return make_block(block.header, (with_input(block.txs[0], witness=(b"x" * 32,)), *block.txs[1:]))
+
+
+def wrong_amount(block: Block) -> Block:
+    return make_block(block.header, (with_output(block.txs[0], 0, value=1), *block.txs[1:]))
+
+
+@pytest.mark.parametrize("mutate", [wrong_witness, wrong_amount])
+def test_a_mutated_block_does_not_cancel_another_s_download(mutate: Callable[[Block], Block]) -> None:
+    """A slow peer is at it, a liar takes over: the slow one's answer still counts, and is not asked for again."""
+    base = funded().copy()
+    base.mine([pay(base.take())])
+    good = base.blocks[-1]
+    bad = mutate(good)
+    assert bad.hash == good.hash
+
+    class Slow(FakePeer):
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            self.delay_s = 4.0
+            return super().block(block_hash)
+
+    class Mutating(FakePeer):
+        def block(self, block_hash: BlockHash) -> bytes | Failed | None:
+            return bad.raw if block_hash == good.hash else super().block(block_hash)
+
+    lab = SyncLab()
+    lab.give(*base.blocks[:-1])
+    slow, liar = Slow(1, base.blocks), Mutating(2, base.blocks)
+    lab.add(slow)
+    lab.run(1, lambda: good.hash in slow.hashes)
+    lab.add(liar)
+    lab.run(10, lab.synced(base.blocks))
+    assert lab.chain.tip.hash == good.hash
+    assert [who for who, _ in lab.punished] == [liar.id]
+    entry = lab.chain.tree.get(good.hash)
+    assert entry is not None
+    assert not entry.invalid
+    assert lab.chain.failure(good.hash) is None
+    assert slow.hashes.count(good.hash) == liar.hashes.count(good.hash) == 1
 
 
 @pytest.mark.parametrize("kind", [Garbling, Noisy])

@@ -11,40 +11,58 @@ from hypothesis import strategies as st
 from chain.block import Header, make_header
 from chain.codec import varbytes, varint
 from chain.errors import Invalid, Reject
-from chain.hashes import BlockHash, Txid, Wtxid
+from chain.hashes import BlockHash, Txid
 from chain.tx import Tx, TxIn, TxOut, make_tx, outpoint
-from node.peers.messages import (
+from node.peers.wire.messages import (
     ADDRESSES_MAX,
     AGENT_MAX,
     ANNOUNCED_MAX,
     BLOCK_BYTES_MAX,
+    BLOCK_TXS_MAX,
     BLOCKS_MAX,
+    COINBASE_BYTES_MAX,
     HEADERS_MAX,
     INV_MAX,
     LOCATOR_MAX,
+    NEIGHBOURS_MAX,
+    PUSHED_MAX,
+    SALT_SIZE,
+    SHORT_ID_SIZE,
     TXS_BYTES_MAX,
     WANT_MAX,
     Addresses,
     Announce,
+    AnnounceAddress,
     Blocks,
+    BlockTxs,
+    Bye,
+    CompactBlock,
     Confirm,
     Facts,
+    FindNode,
     GetAddresses,
     GetBlocks,
+    GetBlockTxs,
+    GetCompact,
     GetHeaders,
     GetTxs,
     Headers,
     Hello,
     Inv,
     Message,
+    Neighbour,
+    News,
+    Nodes,
     Ok,
+    Poll,
+    Prefer,
     Reason,
     Refusal,
     Txs,
     Want,
     Welcome,
 )
-from node.peers.protocol import (
+from node.peers.wire.protocol import (
     LAYOUTS,
     ROUTES,
     WIRE_VERSION,
@@ -54,7 +72,7 @@ from node.peers.protocol import (
     may_answer,
     route_name,
 )
-from node.ports import Endpoint
+from node.ports import Endpoint, PeerId
 
 HASH = st.binary(min_size=32, max_size=32)
 ENDPOINT = st.builds(Endpoint, st.ip_addresses().map(str), st.integers(1, 0xFFFF)).filter(
@@ -90,12 +108,20 @@ FACTS = st.builds(
     HASH,
 )
 TOKEN, PROOF = st.binary(min_size=16, max_size=16), st.binary(min_size=64, max_size=64)
+NODE_ID = st.binary(min_size=20, max_size=20).map(PeerId)
+NEIGHBOURS = st.lists(
+    st.builds(Neighbour, NODE_ID, ENDPOINT), max_size=NEIGHBOURS_MAX, unique_by=lambda neighbour: neighbour.id
+).map(tuple)
 HEADERS = st.builds(chain_of, st.integers(0, 8), st.integers(0, 99))
 TXS = st.lists(st.builds(a_tx, st.binary(max_size=50), st.integers(0, 9)), max_size=5).map(tuple)
 
 
 def id_lists(most: int, least: int = 0) -> st.SearchStrategy[tuple[bytes, ...]]:
     return st.lists(HASH, min_size=least, max_size=min(most, 20), unique=True).map(tuple)
+
+
+def name_lists(most: int) -> st.SearchStrategy[tuple[bytes, ...]]:
+    return st.lists(st.binary(min_size=8, max_size=8), max_size=min(most, 20), unique=True).map(tuple)
 
 
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
@@ -109,12 +135,31 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     GetBlocks: st.builds(GetBlocks, id_lists(BLOCKS_MAX, 1)),
     Blocks: st.builds(Blocks, st.lists(st.binary(max_size=60), min_size=1, max_size=BLOCKS_MAX).map(tuple)),
     Announce: st.builds(Announce, HEADERS),
-    Inv: st.builds(Inv, id_lists(INV_MAX)),
-    Want: st.builds(Want, id_lists(WANT_MAX)),
+    Inv: st.builds(Inv, name_lists(INV_MAX)),
+    Want: st.builds(Want, name_lists(WANT_MAX)),
     Txs: st.builds(Txs, TXS),
-    GetTxs: st.builds(GetTxs, id_lists(WANT_MAX), id_lists(WANT_MAX)),
+    GetTxs: st.builds(GetTxs, name_lists(WANT_MAX), id_lists(WANT_MAX)),
     GetAddresses: st.just(GetAddresses()),
     Addresses: st.builds(Addresses, st.lists(ENDPOINT, max_size=20).map(tuple)),
+    Poll: st.builds(Poll, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+    News: st.builds(News, HEADERS, id_lists(INV_MAX), id_lists(BLOCKS_MAX)),
+    FindNode: st.builds(FindNode, NODE_ID),
+    Nodes: st.builds(Nodes, NEIGHBOURS),
+    AnnounceAddress: st.builds(AnnounceAddress, st.lists(ENDPOINT, max_size=PUSHED_MAX).map(tuple)),
+    Bye: st.just(Bye()),
+    CompactBlock: st.builds(
+        lambda headers, *parts: CompactBlock(headers[0], *parts),
+        st.builds(chain_of, st.just(1), st.integers(0, 99)),
+        st.binary(min_size=SALT_SIZE, max_size=SALT_SIZE),
+        st.builds(a_tx, st.binary(max_size=50), st.integers(0, 9)),
+        st.lists(st.binary(min_size=SHORT_ID_SIZE, max_size=SHORT_ID_SIZE), max_size=20).map(tuple),
+    ),
+    GetCompact: st.builds(GetCompact, HASH),
+    GetBlockTxs: st.builds(
+        GetBlockTxs, HASH, st.sets(st.integers(0, BLOCK_TXS_MAX - 1), min_size=1, max_size=20).map(sorted).map(tuple)
+    ),
+    BlockTxs: st.builds(BlockTxs, TXS),
+    Prefer: st.builds(Prefer, st.booleans()),
 }
 ANY = st.one_of(*MESSAGES.values())
 
@@ -192,24 +237,54 @@ def test_another_kind_or_version_is_malformed() -> None:
         decode_request("blocks", bytes((WIRE_VERSION + 1,)) + body[1:])
 
 
-def ids(count: int) -> tuple[bytes, ...]:
-    return tuple(number.to_bytes(32, "little") for number in range(count))
+def ids(count: int, size: int = 32) -> tuple[bytes, ...]:
+    return tuple(number.to_bytes(size, "little") for number in range(count))
+
+
+def neighbours(count: int) -> tuple[Neighbour, ...]:
+    return tuple(Neighbour(PeerId(number.to_bytes(20, "big")), Endpoint("1.2.3.4", 7)) for number in range(count))
+
+
+def compact_block(count: int, coinbase: Tx | None = None) -> CompactBlock:
+    ids = tuple(number.to_bytes(SHORT_ID_SIZE, "big") for number in range(count))
+    return CompactBlock(chain_of(1)[0], bytes(SALT_SIZE), coinbase or a_tx(), ids)
 
 
 AT_CAP: dict[str, tuple[Message, Message]] = {
     "locator": (GetHeaders(ids(LOCATOR_MAX)), GetHeaders(ids(LOCATOR_MAX + 1))),  # type: ignore[arg-type]
     "headers": (Headers(chain_of(HEADERS_MAX)), Headers(chain_of(HEADERS_MAX + 1))),
     "announce": (Announce(chain_of(ANNOUNCED_MAX)), Announce(chain_of(ANNOUNCED_MAX + 1))),
-    "inv": (Inv(ids(INV_MAX)), Inv(ids(INV_MAX + 1))),  # type: ignore[arg-type]
-    "want": (Want(ids(WANT_MAX)), Want(ids(WANT_MAX + 1))),  # type: ignore[arg-type]
-    "gettxs": (GetTxs(ids(WANT_MAX), ids(WANT_MAX)), GetTxs((), ids(WANT_MAX + 1))),  # type: ignore[arg-type]
+    "inv": (Inv(ids(INV_MAX, 8)), Inv(ids(INV_MAX + 1, 8))),
+    "news of blocks": (News(chain_of(ANNOUNCED_MAX), ()), News(chain_of(ANNOUNCED_MAX + 1), ())),
+    "news of transactions": (News((), ids(INV_MAX)), News((), ids(INV_MAX + 1))),  # type: ignore[arg-type]
+    "news of blocks to push": (News((), (), ids(BLOCKS_MAX)), News((), (), ids(BLOCKS_MAX + 1))),  # type: ignore[arg-type]
+    "want": (Want(ids(WANT_MAX, 8)), Want(ids(WANT_MAX + 1, 8))),
+    "gettxs": (GetTxs(ids(WANT_MAX, 8), ids(WANT_MAX)), GetTxs((), ids(WANT_MAX + 1))),  # type: ignore[arg-type]
     "txs": (Txs(tuple(a_tx(number=n) for n in range(100))), Txs(tuple(a_tx(number=n) for n in range(101)))),
     "addresses": (
         Addresses(tuple(Endpoint("1.2.3.4", n + 1) for n in range(ADDRESSES_MAX))),
         Addresses(tuple(Endpoint("1.2.3.4", n + 1) for n in range(ADDRESSES_MAX + 1))),
     ),
+    "newaddress": (
+        AnnounceAddress(tuple(Endpoint("1.2.3.4", n + 1) for n in range(PUSHED_MAX))),
+        AnnounceAddress(tuple(Endpoint("1.2.3.4", n + 1) for n in range(PUSHED_MAX + 1))),
+    ),
+    "nodes": (Nodes(neighbours(NEIGHBOURS_MAX)), Nodes(neighbours(NEIGHBOURS_MAX + 1))),
     "getblocks": (GetBlocks(ids(BLOCKS_MAX)), GetBlocks(ids(BLOCKS_MAX + 1))),  # type: ignore[arg-type]
     "blocks": (Blocks((b"",) * BLOCKS_MAX), Blocks((b"",) * (BLOCKS_MAX + 1))),
+    "short ids": (compact_block(BLOCK_TXS_MAX), compact_block(BLOCK_TXS_MAX + 1)),
+    "coinbase": (
+        compact_block(1, a_tx(b"\x6a" * (COINBASE_BYTES_MAX - len(a_tx(b"").raw) - 4))),
+        compact_block(1, a_tx(b"\x6a" * COINBASE_BYTES_MAX)),
+    ),
+    "positions": (
+        GetBlockTxs(BlockHash(bytes(32)), tuple(range(BLOCK_TXS_MAX))),
+        GetBlockTxs(BlockHash(bytes(32)), tuple(range(BLOCK_TXS_MAX + 1))),
+    ),
+    "the last position": (
+        GetBlockTxs(BlockHash(bytes(32)), (0, BLOCK_TXS_MAX - 1)),
+        GetBlockTxs(BlockHash(bytes(32)), (0, BLOCK_TXS_MAX)),
+    ),
     "bytes of one block": (Blocks((bytes(BLOCK_BYTES_MAX),)), Blocks((bytes(BLOCK_BYTES_MAX + 1),))),
     "bytes of blocks together": (
         Blocks((bytes(BLOCK_BYTES_MAX // 2),) * 2),
@@ -239,11 +314,11 @@ def test_a_huge_count_costs_nothing() -> None:
     head = encode(Inv(()))[:2]
     assert refused(Inv(()), head + varint(INV_MAX))
     assert refused(Inv(()), head + b"\xff" + b"\xff" * 8)
-    assert refused(Inv(()), head + b"\xfd\x01\x00" + bytes(32))  # not the shortest form
+    assert refused(Inv(()), head + b"\xfd\x01\x00" + bytes(8))  # not the shortest form
 
 
 MALFORMED: dict[str, tuple[Message, bytes]] = {
-    "an id twice": (Inv(()), varint(2) + bytes(64)),
+    "an id twice": (Inv(()), varint(2) + bytes(16)),
     "headers of two branches": (Headers(()), varint(2) + chain_of(1)[0].raw * 2),
     "unknown reason": (Refusal(Reason.BUSY), b"\x63"),
     "no block asked for": (GetBlocks(()), varint(0)),
@@ -254,9 +329,15 @@ MALFORMED: dict[str, tuple[Message, bytes]] = {
     "bytes behind a transaction": (Txs(()), varint(1) + varbytes(a_tx().raw + b"\x00")),
     "no address": (Addresses(()), varint(1) + bytes(19)),
     "address as seen in a list": (Addresses(()), varint(1) + b"\x01" + bytes(16) + b"\x01\x00"),
+    "a node without an address": (Nodes(()), varint(1) + bytes(20) + bytes(19)),
+    "a node twice": (Nodes(()), varint(2) + encode(Nodes(neighbours(1)))[3:] * 2),
+    "a short id": (FindNode(bytes(20)), bytes(19)),
     "no port": (Addresses(()), varint(1) + b"\x04" + bytes(12) + b"\x01\x02\x03\x04" + bytes(2)),
     "IPv4 with dirt in front": (Addresses(()), varint(1) + b"\x04\x01" + bytes(11) + b"\x01\x02\x03\x04\x01\x00"),
     "IPv4 inside IPv6": (Addresses(()), varint(1) + b"\x06" + bytes(10) + b"\xff\xff\x01\x02\x03\x04\x01\x00"),
+    "no position": (GetBlockTxs(BlockHash(bytes(32)), (0,)), bytes(32) + varint(0)),
+    "neither yes nor no": (Prefer(True), b"\x02"),
+    "a salt cut off": (compact_block(0), compact_block(0).header.raw + bytes(SALT_SIZE - 1)),
     "unknown family": (Addresses(()), varint(1) + b"\x07" + b"\x01" * 16 + b"\x01\x00"),
 }
 
@@ -278,7 +359,7 @@ def test_text_is_printable_and_keys_are_keys() -> None:
 
 
 def test_who_may_answer_what() -> None:
-    inv = Inv((Wtxid(bytes(32)),))
+    inv = Inv((bytes(8),))
     assert may_answer(inv, Want(()))
     assert may_answer(inv, Refusal(Reason.BUSY))
     assert not may_answer(inv, Ok())

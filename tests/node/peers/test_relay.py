@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from chain.tx import Tx
-from node.peers import fetch, relay
-from node.peers.fetch import HANDED_S, IN_FLIGHT_MAX, OFFERS_MAX, PARENTS_MAX
-from node.peers.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
-from node.peers.relay import DELIVERY_S, INV_S, LOCAL, ORDINARY, QUEUE_MAX, pace_for
+from node.peers.txs import fetch, relay
+from node.peers.txs.fetch import HANDED_S, IN_FLIGHT_MAX, OFFERS_MAX, PARENTS_MAX
+from node.peers.txs.relay import DELIVERY_S, INV_S, LOCAL, ORDINARY, QUEUE_MAX, pace_for
+from node.peers.wire import names as names_module
+from node.peers.wire.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
+from node.peers.wire.names import names_at
 from node.ports import Failed, PeerId
 from tests.node.peers.relaylab import FakePeer, RelayLab, wtxids
 from tests.node.pool_lab import made
@@ -340,7 +342,7 @@ def test_many_are_told_and_delivered_in_lawful_messages(lab: RelayLab) -> None:
     lab.run(20)
     assert wtxids(peer.got) == wtxids(txs)
     messages = [send.message for send in lab.sent]
-    assert max(len(m.wtxids) for m in messages if isinstance(m, Inv)) == INV_MAX
+    assert max(len(m.names) for m in messages if isinstance(m, Inv)) == INV_MAX
     assert max(len(m.txs) for m in messages if isinstance(m, Txs)) == WANT_MAX
 
 
@@ -379,7 +381,7 @@ def test_deliveries_are_limited_in_bytes(lab: RelayLab, monkeypatch: pytest.Monk
     lab.run(3)
     assert wtxids(peer.got) == wtxids(txs)
     assert [len(s.message.txs) for s in lab.sent if isinstance(s.message, Txs)] == [3, 3, 3, 1]
-    assert len(lab.relay.serve(GetTxs(tuple(wtxids(txs)))).txs) == 3
+    assert len(lab.relay.serve(peer.id, GetTxs((), tuple(tx.txid for tx in txs))).txs) == 3
     assert TXS_BYTES_MAX > relay.TXS_BYTES_MAX
 
 
@@ -389,7 +391,7 @@ def test_only_what_was_told_is_delivered_and_once(lab: RelayLab) -> None:
     class Insatiable(FakePeer):
         def want(self) -> Any:
             wanted = super().want()
-            return type(wanted)((*self.told[:50], secret.wtxid))
+            return type(wanted)(names_at(self.salt, [*self.told[:50], secret.wtxid]))
 
     secret, *txs = lab.make(5)
     peer = Insatiable(1)
@@ -408,14 +410,21 @@ def test_only_what_was_told_is_delivered_and_once(lab: RelayLab) -> None:
 def test_serving_by_both_ids(lab: RelayLab) -> None:
     txs = lab.make(4)
     lab.submit(*txs[:3])
-    served = lab.relay.serve(GetTxs((txs[0].wtxid, txs[3].wtxid), (txs[1].txid,)))
-    assert wtxids(served.txs) == wtxids(txs[:2])
+    peer, stranger = lab.add(FakePeer(1)), FakePeer(2)
+    lab.run(2)
+    request = GetTxs(names_at(peer.salt, [txs[0].wtxid, txs[3].wtxid]), (txs[1].txid,))
+    assert wtxids(lab.relay.serve(peer.id, request).txs) == wtxids(txs[:2])
+    lab.add(stranger)
+    assert wtxids(lab.relay.serve(stranger.id, request).txs) == wtxids(txs[1:2]), "it was told of none"
 
 
 def test_an_answer_is_limited_in_number(lab: RelayLab) -> None:
     txs = lab.make(150)
     lab.submit(*txs)
-    served = lab.relay.serve(GetTxs(tuple(wtxids(txs[:100])), tuple(tx.txid for tx in txs[100:])))
+    peer = lab.add(FakePeer(1))
+    lab.run(2)
+    names = names_at(peer.salt, wtxids(txs[:100]))
+    served = lab.relay.serve(peer.id, GetTxs(names, tuple(tx.txid for tx in txs[100:])))
     assert wtxids(served.txs) == wtxids(txs[:WANT_MAX])
 
 
@@ -476,3 +485,44 @@ def test_announcements_are_spread_in_time() -> None:
     mean = {outbound: sum(found) / len(found) for outbound, found in waits.items()}
     assert 1.2 < mean[True] < 3.2
     assert 3.2 < mean[False] < 8
+
+
+# --- names -----------------------------------------------------------------------------------------
+
+
+def test_a_transaction_has_one_name_at_each_node(lab: RelayLab) -> None:
+    """Whoever announces it there; and nobody can prepare two that have one name everywhere."""
+    [tx] = lab.make()
+    one, two = lab.add(FakePeer(1)), lab.add(FakePeer(2))
+    lab.submit(tx)
+    lab.run(1)
+    told = {send.link.peer: send.message.names for send in lab.sent if isinstance(send.message, Inv)}
+    assert told == {peer.id: names_at(peer.salt, [tx.wtxid]) for peer in (one, two)}
+    assert told[one.id] != told[two.id]
+
+
+def test_names_of_what_has_left_are_swept_out(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_module, "SPARE_NAMES", 10)
+    stays, *gone = lab.make(40)
+    lab.submit(stays)
+    for tx in gone:
+        lab.relay.accepted(tx)  # and it leaves at once
+    names = lab.relay._names
+    assert len(names._held) <= 2 + 10
+    assert names.pool() == [(names.of(stays.wtxid), stays.wtxid)]
+
+
+def test_what_a_peer_was_told_of_is_bounded(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "TOLD_MAX", 5)
+    txs = lab.make(12)
+    peer = lab.add(FakePeer(1))
+    lab.submit(*txs)
+    lab.run(2)
+    assert len(lab.relay._peers[peer.id].told) == 5
+    request = GetTxs(names_at(peer.salt, wtxids(txs)))
+    assert wtxids(lab.relay.serve(peer.id, request).txs) == wtxids(txs[-5:])
+
+
+def test_a_peer_that_is_told_of_nothing_is_served_nothing(lab: RelayLab) -> None:
+    """One with which no transactions are exchanged asks all the same."""
+    assert lab.relay.serve(FakePeer(9).id, GetTxs((bytes(8),))) == Txs(())

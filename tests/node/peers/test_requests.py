@@ -4,8 +4,8 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from node.peers.bounded import Recent
-from node.peers.messages import Confirm, GetBlocks
 from node.peers.requests import GRACE_S, Requests
+from node.peers.wire.messages import Confirm, GetBlocks
 from node.ports import Effect, Endpoint, Link, PeerId
 
 LINKS = [Link(PeerId(bytes((n,)) * 20), Endpoint("10.0.0.1", n), bytes(16)) for n in (1, 2)]

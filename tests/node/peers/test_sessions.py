@@ -8,11 +8,15 @@ import pytest
 
 from node.peers import greeter
 from node.peers import sessions as sessions_module
-from node.peers.dialler import BACKOFF_MAX_S, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX
+from node.peers.dialler import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX
 from node.peers.greeter import HANDSHAKE_S
 from node.peers.handshake import Side, handshake_digest
-from node.peers.messages import (
+from node.peers.sessions import IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
+from node.peers.standing.discouraged import DISCOURAGED_S
+from node.peers.wire.messages import (
+    BLOCKS_ONLY,
     PROTOCOL_VERSION_LEAST,
+    SERVES_HEADERS,
     Confirm,
     GetAddresses,
     Hello,
@@ -21,7 +25,6 @@ from node.peers.messages import (
     Refusal,
     Welcome,
 )
-from node.peers.sessions import DISCOURAGED_S, IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
 from node.ports import Endpoint, Failed
 from tests.node.peers.sessionlab import NETWORK_ID, End, Net, Wire
 
@@ -66,6 +69,25 @@ def test_a_kept_peer_is_linked_both_ways(net: Net) -> None:
     assert [endpoint for _, endpoint in b.dials] == [a.endpoint]
     assert not a.closed
     assert not b.closed
+
+
+def test_who_is_dialled_back_before_its_own_greeting_is_over_stays_who_chose(net: Net) -> None:
+    a, b = both(net)
+    held: list[Any] = []
+
+    def hold(reply: Any) -> Any:
+        """The first Ok, which tells a that its session is open, comes too late."""
+        if isinstance(reply, Ok) and not held:
+            held.append(reply)
+            net.run(2)  # meanwhile b dials back
+        return reply
+
+    net.replies = Wire(hold)
+    a.keep(b)
+    net.run(5)
+    assert held
+    assert [peer.outbound for peer in a.sessions.peers()] == [True]
+    assert [peer.outbound for peer in b.sessions.peers()] == [False]
 
 
 def test_both_may_greet_at_once(net: Net) -> None:
@@ -228,11 +250,11 @@ def test_strangers_are_refused_by_both_sides(net: Net, facts: dict[str, Any], re
 def test_a_node_knows_itself(net: Net) -> None:
     a = End(net, 1)
     a.keep(a)
-    a.book.add([a.endpoint])
+    a.book.add([a.endpoint], None, net.now)
     net.run(60)
     assert len(a.dials) == 1
     assert not list(a.sessions.peers())
-    a.book.add([a.endpoint])
+    a.book.add([a.endpoint], None, net.now)
     assert a.endpoint not in a.book
 
 
@@ -310,6 +332,15 @@ def test_a_peer_that_does_not_answer_is_dropped_and_greeted_again(net: Net) -> N
     assert void is not None
     assert a.sessions.peer_of(void.token) is None  # nor may it speak to us
     net.run(5)
+    assert a.is_linked(b)
+
+
+def test_a_peer_that_has_us_wait_is_not_dropped(net: Net) -> None:
+    a, b = both(net)
+    a.keep(b)
+    net.run(1)
+    for _ in range(LINK_FAILURES_MAX + 1):
+        a.perform(a.sessions.on_reply(b.id, Failed("told to wait", retry_s=2.0), 20.0, net.now))
     assert a.is_linked(b)
 
 
@@ -392,10 +423,11 @@ def test_release_ends_it(net: Net) -> None:
 def test_the_book_fills_the_outbound_places(net: Net) -> None:
     a = End(net, 0)
     others = [End(net, number) for number in range(1, 21)]
-    a.book.add([other.endpoint for other in others])
+    a.book.add([other.endpoint for other in others], None, net.now)
     net.run(30)
     outbound = [peer for peer in a.sessions.peers() if peer.outbound]
-    assert len(outbound) == OUTBOUND_MAX
+    assert [peer.blocks_only for peer in outbound].count(False) == OUTBOUND_MAX
+    assert [peer.blocks_only for peer in outbound].count(True) == BLOCKS_ONLY_MAX
 
 
 def test_the_dead_in_the_book_do_not_hold_up_the_living(net: Net) -> None:
@@ -403,14 +435,14 @@ def test_the_dead_in_the_book_do_not_hold_up_the_living(net: Net) -> None:
     others = [End(net, number) for number in range(1, 30)]
     for other in others[:20]:
         other.up = False
-    a.book.add([other.endpoint for other in others])
+    a.book.add([other.endpoint for other in others], None, net.now)
     net.run(5)
-    assert sum(1 for peer in a.sessions.peers() if peer.outbound) == OUTBOUND_MAX
+    assert OUTBOUND_MAX <= sum(1 for peer in a.sessions.peers() if peer.outbound) <= OUTBOUND_MAX + BLOCKS_ONLY_MAX
 
 
 def test_no_endpoint_is_dialled_twice_at_once(net: Net) -> None:
     a = End(net, 0)
-    a.book.add([Endpoint("10.5.5.5", number) for number in range(1, OUTBOUND_MAX + 2)])
+    a.book.add([Endpoint("10.5.5.5", number) for number in range(1, OUTBOUND_MAX + 2)], None, net.now)
     net.run(0.1)
     assert len({endpoint for _, endpoint in a.dials}) == len(a.dials) == OUTBOUND_MAX
 
@@ -418,13 +450,14 @@ def test_no_endpoint_is_dialled_twice_at_once(net: Net) -> None:
 def test_a_lost_outbound_peer_is_replaced(net: Net) -> None:
     a = End(net, 0)
     others = {other.id: other for other in (End(net, number) for number in range(1, 21))}
-    a.book.add([other.endpoint for other in others.values()])
+    a.book.add([other.endpoint for other in others.values()], None, net.now)
     net.run(30)
     for peer in list(a.sessions.peers())[:4]:
         others[peer.id].up = False
         a.perform(a.sessions.drop(peer.id, "test", net.now))
     net.run(60)
-    assert sum(1 for peer in a.sessions.peers() if peer.outbound and others[peer.id].up) == OUTBOUND_MAX
+    living = [peer.blocks_only for peer in a.sessions.peers() if peer.outbound and others[peer.id].up]
+    assert (living.count(False), living.count(True)) == (OUTBOUND_MAX, BLOCKS_ONLY_MAX)
 
 
 def test_nodes_that_know_one_other_find_all(net: Net) -> None:
@@ -435,3 +468,68 @@ def test_nodes_that_know_one_other_find_all(net: Net) -> None:
     net.run(40)
     for end in ends:
         assert len(list(end.sessions.peers())) == len(ends) - 1
+
+
+def test_a_feeler_opens_no_session(net: Net) -> None:
+    a = End(net, 0, listens=False)
+    others = [End(net, number) for number in range(1, 31)]
+    a.book.add([other.endpoint for other in others], None, net.now)
+    net.run(120)
+    chosen = {peer.id for peer in a.sessions.peers() if peer.outbound}
+    felt = [other for other in others if a.book.is_tried(other.endpoint) and other.id not in chosen]
+    assert len(felt) >= 5
+    assert all(a.book.round_trip_s(other.endpoint) is not None for other in felt)
+    assert not any(other.sessions.get(a.id) for other in felt)
+
+
+def test_whoever_broke_the_rules_leaves_the_book(net: Net) -> None:
+    a, b = both(net)
+    a.keep(b)
+    net.run(1)
+    assert b.endpoint in a.book
+    a.perform(a.sessions.punish(b.id, "sent an invalid block", net.now))
+    assert b.endpoint not in a.book
+
+
+def test_who_greets_us_to_get_blocks_only_is_known_for_it(net: Net) -> None:
+    a, b = both(net)
+    a.change(services=a.facts.services | BLOCKS_ONLY)
+    a.keep(b)
+    net.run(1)
+    [seen] = b.sessions.peers()
+    assert seen.blocks_only
+
+
+def test_a_handshake_that_comes_to_nothing_leaves_no_connections(net: Net) -> None:
+    """The courier opens lanes, and threads, for whom the Confirm goes to; only a Close ends them."""
+    a, b = End(net, 1), End(net, 2)
+    net.replies.change = lambda reply: Refusal(Reason.BUSY) if isinstance(reply, Ok) else reply
+    a.keep(b)
+    net.run(1)
+    assert not a.sessions.link(b.id)
+    assert (b.id, "the handshake came to nothing") in a.closed
+
+
+def test_nor_does_one_with_a_node_that_is_not_wanted(net: Net) -> None:
+    a, light = End(net, 1), End(net, 2, listens=False)
+    light.change(services=SERVES_HEADERS)
+    a.perform(a.sessions.tick(net.now))
+    a.sessions.try_once(light.endpoint)
+    net.run(1)
+    assert not a.sessions.link(light.id)
+    assert [peer for peer, _ in a.closed] == [light.id]
+
+
+def test_why_a_named_endpoint_does_not_answer_is_told_once(net: Net, caplog: pytest.LogCaptureFixture) -> None:
+    """What the operator named to begin with is given up and tried again; the log says why, until that changes."""
+    caplog.set_level("INFO", "groat.peers")
+    a, b = both(net)
+    b.change(network_id=bytes(32))
+    for _ in range(3):
+        a.sessions.try_once(b.endpoint)
+        net.run(2)
+    b.up = False
+    a.sessions.try_once(b.endpoint)
+    net.run(2)
+    told = [record.getMessage() for record in caplog.records if "no link" in record.getMessage()]
+    assert told == [f"no link with {b.endpoint}: wrong_network", f"no link with {b.endpoint}: refused the connection"]

@@ -1,10 +1,13 @@
 """Headers first from several peers, and announcements both ways."""
 
+from typing import Any
+
 import pytest
 
 from chain.errors import Reject
-from node.peers import sync as sync_module
-from node.peers.messages import (
+from node.peers.blocks import sync as sync_module
+from node.peers.blocks.sync import POLL_S, RETRY_S, WALKS_MAX
+from node.peers.wire.messages import (
     ANNOUNCED_MAX,
     HEADERS_MAX,
     LOCATOR_MAX,
@@ -13,7 +16,6 @@ from node.peers.messages import (
     GetHeaders,
     Headers,
 )
-from node.peers.sync import POLL_S, RETRY_S, WALKS_MAX
 from node.ports import Failed
 from tests.chainlab import Lab, reblock, unsolved
 from tests.node.peers.synclab import FakePeer, Stalling, SyncLab
@@ -201,6 +203,18 @@ def test_a_silent_peer_is_polled() -> None:
     peer.blocks = blocks  # found, and the announcement lost
     lab.run(POLL_S + 2)
     assert lab.chain.tip.hash == blocks[-1].hash
+
+
+def test_a_lost_answer_is_asked_for_again(long: Lab) -> None:
+    """Not only when it is polled."""
+
+    class Losing(FakePeer):
+        def headers(self, request: GetHeaders) -> Any:
+            return super().headers(request) if len(header_requests(self)) > 1 else Failed("connection lost")
+
+    lab = SyncLab()
+    lab.add(Losing(1, long.blocks))
+    assert lab.run(60, lab.synced(long.blocks)) < RETRY_S + 5
 
 
 def test_serving_headers() -> None:

@@ -1,0 +1,15 @@
+"""Who this node is connected with, in the style of Esplora's routes. Esplora itself has none for it."""
+
+from node.api.answers import JSON, Answer, document
+from node.api.call import Call
+from node.api.peers import all_peers, full_shape
+from node.api.routes import Route
+
+
+def peers(call: Call) -> Answer:
+    """All peers, and how each stands."""
+    return document([full_shape(call, peer) for peer in all_peers(call)])
+
+
+ROUTES = (Route("GET", "/v1/peers", peers, JSON),)
+"""About peers."""

@@ -1,0 +1,1 @@
+"""Headers and blocks between peers."""

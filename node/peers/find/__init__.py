@@ -1,0 +1,1 @@
+"""Where other nodes may be found: addresses, their book, the ways of finding more."""

@@ -1,0 +1,59 @@
+"""Which ways of finding nodes this node uses, together."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from node.peers.find.bootstrap import Bootstrap
+from node.peers.find.discovery import All, Discovery, Ground, Nowhere
+from node.peers.find.gossip import Gossip
+from node.peers.find.kademlia import Kademlia
+from node.peers.find.tracker import Tracker
+from node.peers.wire.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok
+from node.ports import Endpoint, PeerId
+
+
+class Way(Enum):
+    """What an operator can choose."""
+
+    GOSSIP = "gossip"
+    KADEMLIA = "kademlia"
+    TRACKER = "tracker"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How nodes are found."""
+
+    ways: frozenset[Way] = frozenset({Way.GOSSIP, Way.KADEMLIA})
+    """TRACKER stands alone: such a node introduces others, and does nothing else."""
+    bootstrap: tuple[Endpoint, ...] = field(default=())
+    """Nodes to begin with."""
+
+    @property
+    def only_introduces(self) -> bool:
+        """The node is a tracker: it takes no part in the chain."""
+        return Way.TRACKER in self.ways
+
+
+class Silent(Nowhere):
+    """The answers of a node that does not take part: it knows nobody."""
+
+    def serve(self, peer: PeerId, request: object, now: float) -> Addresses | Nodes | Ok | None:
+        """Nothing to tell."""
+        match request:
+            case GetAddresses():
+                return Addresses(())
+            case FindNode():
+                return Nodes(())
+            case AnnounceAddress():
+                return Ok()
+        return None
+
+
+def make_discovery(finding: Finding, ground: Ground) -> Discovery:
+    """All that was chosen, as one."""
+    if finding.only_introduces:
+        return All((Bootstrap(finding.bootstrap, ground), Tracker(ground)))
+    makers = {Way.GOSSIP: Gossip, Way.KADEMLIA: Kademlia}
+    chosen = [make(ground) for way, make in makers.items() if way in finding.ways]
+    return All((Bootstrap(finding.bootstrap, ground), *chosen, Silent()))

@@ -1,0 +1,1 @@
+"""Unconfirmed transactions between peers."""

@@ -1,0 +1,21 @@
+"""A tracker takes no part in the chain, whatever it is sent."""
+
+from node.peers.find.discoveries import Finding, Way
+from node.peers.wire.messages import CompactBlock
+from tests.chainlab import Lab
+from tests.sim.world import World
+
+
+def test_a_tracker_that_is_sent_blocks_takes_none() -> None:
+    world, lab = World(5), Lab()
+    tracker = world.add(finding=Finding(ways=frozenset({Way.TRACKER})))
+    node = world.add([tracker])
+    world.until(lambda: bool(tracker.node.peers(world.now).reply), 10)
+    block = lab.mine()
+    form = CompactBlock(block.header, bytes(8), block.txs[0], ())
+    peer = node.node._network._identity.id
+    before = len(tracker.node._network._requests)
+    step = tracker.node.handle(peer, form, world.now)
+    assert not step.effects
+    assert len(tracker.node._network._requests) == before
+    assert tracker.node.view().tree.get(block.hash) is None
