@@ -7,15 +7,16 @@ tests/test_network_doc.py fails as long as what is there is not what this module
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields as fields_of
 from pathlib import Path
 from types import ModuleType
 
 from chain.keys import default_engine
-from chain.params import REGTEST
+from chain.params import GENESIS, REGTEST, devnet
+from node.api.peers import SERVICE_NAMES
 from node.peers import dialler, greeter, news, polling, sessions
-from node.peers.blocks import compactserve, download, presync, sync
+from node.peers.blocks import compactserve, download, presync, pushers, sync
 from node.peers.find import book, gossip, routing, visits
 from node.peers.handshake import Side, handshake_digest, peer_id
 from node.peers.standing import choking, discouraged, limits, reputation
@@ -56,6 +57,14 @@ def words_after(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
                     yield name.id, one_line(words)
 
 
+def names_together(body: list[ast.stmt]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The first name of each assignment, and all of them: one, or a tuple's."""
+    for statement in body:
+        for target in statement.targets if isinstance(statement, ast.Assign) else ():
+            names = [part.id for part in ast.walk(target) if isinstance(part, ast.Name)]
+            yield names[0], tuple(names)
+
+
 def class_words(name: str) -> dict[str, str]:
     """The fields of a class of messages.py, and what its source says of each."""
     [found] = [s for s in tree(messages).body if isinstance(s, ast.ClassDef) and s.name == name]
@@ -72,7 +81,7 @@ def summary(message: type) -> str:
     return one_line(inspect.getdoc(message) or "")
 
 
-def table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]] | list[tuple[object, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
     """Markdown."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
@@ -111,7 +120,7 @@ def routes_table() -> str:
             f"`POST /p2p/{name}`",
             route.request.__name__,
             ", ".join(reply.__name__ for reply in route.replies),
-            "yes" if route.session else "no",
+            "needed" if route.session else "not needed",
             f"{route.request_max:,}",
             f"{route.reply_max:,}",
         )
@@ -132,10 +141,12 @@ def services_table() -> str:
     names = list(words)
     first, last = sorted((names.index("SERVES_BLOCKS"), names.index("VISITOR")))
     bits = {getattr(messages, name): name for name in names[first : last + 1] if "SERVICES" not in name}
-    rows = [
-        (f"0x{bit:x}", f"`{bits[bit]}`", words[bits[bit]].removeprefix("Bit of the services: ")) for bit in sorted(bits)
-    ]
-    return table(("bit", "name", ""), rows)
+    shown = {bit: f"`{name}`" for bit, name in SERVICE_NAMES}
+    rows: list[tuple[object, ...]] = []
+    for bit, name in sorted(bits.items()):
+        meaning = words[name].removeprefix("Bit of the services: ")
+        rows.append((f"0x{bit:x}", f"`{name}`", shown.get(bit, ""), meaning[0].upper() + meaning[1:]))
+    return table(("bit", "name", "the API shows it as", ""), rows)
 
 
 def limits_table() -> str:
@@ -145,7 +156,8 @@ def limits_table() -> str:
         for name, limit in LIMITS.items()
     ]
     head = ("route", "messages a minute", "bytes a minute", "items a message", "bytes held")
-    return f"{table(head, rows)}\n\nAll that peers sent takes at most {limits.memory_bound():,} bytes."
+    bound = f"Messages of peers that are held in memory take at most {limits.memory_bound():,} bytes together."
+    return f"{table(head, rows)}\n\n{bound}"
 
 
 def handshake_vector() -> str:
@@ -169,6 +181,15 @@ def handshake_vector() -> str:
     return "```\n" + "\n".join(f"{name}: {part.hex()}" for name, part in lines) + "\n```"
 
 
+def network_vector() -> str:
+    """Two networks: the text that is hashed, and what comes out with genesis behind it."""
+    blocks = [f"```\ngenesis header: {GENESIS.header.raw.hex()}\n```"]
+    for params in (REGTEST, devnet()):
+        settings = "".join(f"{key}={setting}\n" for key, setting in sorted(params.to_mapping().items()))
+        blocks.append(f"```\ngroat network\n{settings}```\n\nNetwork id: `{params.network_id.hex()}`")
+    return "\n\n".join(blocks)
+
+
 def routes_line() -> str:
     """docs/api.md's sentence about the routes between nodes."""
     return ", ".join(f"`POST /p2p/{name}`" for name in ROUTES)
@@ -181,27 +202,32 @@ FIGURES: dict[ModuleType, tuple[str, ...]] = {
     discouraged: ("DISCOURAGED_S",),
     sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX"),
     presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
-    download: ("WINDOW", "PATIENCE_S", "PATIENCE_MAX_S"),
+    download: ("WINDOW", "PATIENCE_S"),
     compactserve: ("DEPTH_MAX", "PUSHED_MAX"),
+    pushers: ("PUSHERS_MAX",),
     fetch: ("IN_FLIGHT_MAX", "OFFERS_MAX", "REJECTED_MAX"),
     news: ("HELD_S", "OPEN_MAX"),
     polling: ("DIAL_BACK_S", "LEAST_S"),
     gossip: ("ASK_EVERY_S", "FANOUT"),
-    book: ("TELL_RATE", "TELL_BURST", "SHARE_PERCENT", "REPLY_S"),
-    routing: ("K", "SUBNET_IN_BUCKET", "SUBNET_IN_TABLE"),
+    book: ("TELL_RATE", "SHARE_PERCENT", "REPLY_S"),
+    routing: ("K", "SUBNET_IN_BUCKET"),
     visits: ("VISITORS_MAX", "VISITOR_S"),
     choking: ("REGULAR_SLOTS", "ROUND_S"),
-    reputation: ("PREFER", "CHOKE", "DROP", "HALF_LIFE_S"),
+    reputation: ("PREFER", "HALF_LIFE_S"),
 }
 
 
 def figures_table() -> str:
-    """What another node has to reckon with."""
+    """What another node has to reckon with. Figures that one sentence explains stand in one row."""
     rows: list[tuple[object, ...]] = []
-    for module, names in FIGURES.items():
-        words = dict(words_after(tree(module).body))
+    for module, firsts in FIGURES.items():
+        body = tree(module).body
+        words, together = dict(words_after(body)), dict(names_together(body))
         file = Path(str(module.__file__)).relative_to(ROOT)
-        rows += [(f"`{name}`", f"{getattr(module, name):,g}", f"`{file}`", words[name]) for name in names]
+        for first in firsts:
+            names = together[first]
+            figures = ", ".join(f"{getattr(module, name):,g}" for name in names)
+            rows.append((", ".join(f"`{name}`" for name in names), figures, f"`{file}`", words[first]))
     return table(("name", "", "in", ""), rows)
 
 
@@ -209,6 +235,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     PAGE: {
         "facts": facts_table,
         "services": services_table,
+        "network ids": network_vector,
         "handshake vector": handshake_vector,
         "routes": routes_table,
         "reasons": reasons_table,

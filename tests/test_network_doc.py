@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chain.hashes import hash160
+from chain.hashes import BlockHash, hash160
 from chain.keys import Engine, default_engine, python_engine, schnorr_check
-from node.peers.wire.messages import Facts, Hello
+from chain.params import REGTEST, devnet
+from node.peers.wire.messages import AnnounceAddress, Facts, GetBlockTxs, Hello
 from node.peers.wire.protocol import LAYOUTS, ROUTES, encode
 from node.ports import Endpoint
 from tests.protocol_doc import PAGE, PARTS, handshake_vector, written
@@ -58,6 +59,25 @@ def tagged(tag: str, content: bytes) -> bytes:
     """BIP340's tagged hash."""
     name = hashlib.sha256(tag.encode()).digest()
     return hashlib.sha256(name + name + content).digest()
+
+
+def test_the_network_ids_by_the_page_alone() -> None:
+    [genesis] = re.findall(r"^genesis header: ([0-9a-f]{160})$", TEXT, re.MULTILINE)
+    vectors = re.findall(
+        r"^```\n(groat network\n.*?)```\n\nNetwork id: `([0-9a-f]{64})`$", TEXT, re.DOTALL | re.MULTILINE
+    )
+    networks = [(dict(re.findall(r"^(\w+)=(.+)$", text, re.MULTILINE))["name"], text, shown) for text, shown in vectors]
+    assert [name for name, _, _ in networks] == ["regtest", "devnet"]
+    for (_, text, shown), params in zip(networks, (REGTEST, devnet()), strict=True):
+        assert hashlib.sha256(text.encode("ascii") + bytes.fromhex(genesis)).hexdigest() == shown
+        assert params.network_id.hex() == shown
+
+
+def test_an_endpoint_and_positions_by_the_page_alone() -> None:
+    [endpoint] = re.findall(r"1\.2\.3\.4 at port 18444 is\s+`([0-9a-f ]+)`", TEXT)
+    assert encode(AnnounceAddress((Endpoint("1.2.3.4", 18444),)))[3:] == bytes.fromhex(endpoint)
+    [positions] = re.findall(r"0, 1, 5 are `([0-9a-f ]+)`", TEXT)
+    assert encode(GetBlockTxs(BlockHash(bytes(32)), (0, 1, 5)))[34:] == bytes.fromhex(positions)
 
 
 @pytest.mark.parametrize("engine", [default_engine(), python_engine()], ids=lambda engine: engine.name)

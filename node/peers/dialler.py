@@ -23,7 +23,8 @@ NEAR_MAX = 4
 BLOCKS_ONLY_MAX = 2
 """Peers for blocks only, once all other places are taken."""
 FEELER_S, FEELER_LOCAL_S = 120.0, 10.0
-"""Mean time between two greetings that only find out who is there; where `allow_local` holds."""
+"""Mean time between two greetings that only find out who is there, on ordinary networks and where `allow_local`
+holds."""
 REVIEW_S, REVIEW_LOCAL_S = 300.0, 30.0
 """Between two looks for a nearer peer than the farthest of the near."""
 NEARER_SHARE, NEARER_S = 0.6, 0.01

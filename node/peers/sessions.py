@@ -40,7 +40,7 @@ from node.ports import Close, Effect, Endpoint, Failed, Link, PeerId
 log = logging.getLogger("groat.peers")
 
 INBOUND_MAX = 117
-"""Peers that greeted us; for one more, another has to make room (see eviction.py)."""
+"""Peers that greeted us; for one more, another has to make room."""
 LINK_FAILURES_MAX = 3
 """Failed requests in a row after which a peer is dropped (and greeted again, if it is to be kept)."""
 IDLE_S = 120.0

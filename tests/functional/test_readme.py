@@ -12,12 +12,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.node.processes import eventually
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +63,8 @@ class Shell:
     data: str
     """The data folder of this system, as it would stand behind `~/`."""
     exports: list[str] = field(default_factory=list)
+    single: int = 6
+    """Where among the ports those of a groatd are that is told of none."""
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -74,8 +79,8 @@ class Shell:
             "GROAT_DEVNET_API_PORT": str(self.base),
             "GROAT_DEVNET_SPACING": "2",
             "GROAT_NODE": f"http://127.0.0.1:{self.base}",
-            "GROAT_API": f"127.0.0.1:{self.base + 6}",
-            "GROAT_P2P": f"127.0.0.1:{self.base + 7}",
+            "GROAT_API": f"127.0.0.1:{self.base + self.single}",
+            "GROAT_P2P": f"127.0.0.1:{self.base + self.single + 1}",
         }
 
     def line(self, command: str, shift: int = 0) -> str:
@@ -200,18 +205,38 @@ def check_every_api_example(shell: Shell) -> None:
             assert json.loads(answer)["error"] is None, f"{example}\n{answer}"
 
 
-def test_the_tour_of_a_single_node(shell: Shell) -> None:
-    ((command, shown),) = tours()["groatd"]
+@contextmanager
+def running(shell: Shell, command: str, shown: Iterable[str]) -> Iterator[None]:
+    """A program that stays, from its first lines, which are compared, to Ctrl-C."""
     start = ["bash", "-c", "exec " + shell.line(command)]
     with subprocess.Popen(start, cwd=ROOT, env=shell.environment, stderr=subprocess.PIPE, text=True) as node:
         assert node.stderr
         try:
             given = [shape(node.stderr.readline(), str(shell.home), shell.data) for _ in shown]
-            assert given == [shape(line, SHOWN_HOME, SHOWN_DATA) for line in shown]
-            follow(shell, "ask", shift=6)
+            assert given == [shape(line, SHOWN_HOME, SHOWN_DATA) for line in shown], command
+            yield
         finally:
             node.send_signal(signal.SIGINT)
             node.stderr.read()
     assert node.returncode == 0
+
+
+def test_the_tour_of_a_single_node(shell: Shell) -> None:
+    ((command, shown),) = tours()["groatd"]
+    with running(shell, command, shown):
+        follow(shell, "ask", shift=6)
     follow(shell, "verify")
     follow(shell, "reindex")
+
+
+def test_the_tour_of_two_nodes(shell: Shell) -> None:
+    shell = replace(shell, single=0)  # where the devnet was
+    (first, second), look = tours()["two"], tours()["look"]
+    with running(shell, *first), running(shell, *second):
+        for command, shown in look:  # these have no numbers that differ from run to run
+            wanted = [shell.line(line).strip() for line in shown]
+            eventually(partial(is_shown, shell, command, wanted), f"{command}: {wanted}")
+
+
+def is_shown(shell: Shell, command: str, wanted: list[str]) -> bool:
+    return [line.strip() for line in shell.run(command)] == wanted

@@ -18,7 +18,7 @@ DEPTH_MAX = 10
 FORMS_MAX = 4
 """Blocks kept with their forms: connected not long ago, or about to be."""
 PUSHED_MAX = 3
-"""Peers to which new blocks are pushed, of those that want it: first the ones that we chose, then
+"""Peers to which we push new blocks, of those that sent us Prefer: first the ones that we chose, then
 those that asked first. The others are told of headers, and ask."""
 
 

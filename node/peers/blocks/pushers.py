@@ -12,7 +12,7 @@ from node.peers.wire.messages import Prefer
 from node.ports import Effect, Failed, Link, PeerId
 
 PUSHERS_MAX = 3
-"""Peers that are asked to push: the last that brought a new best block first."""
+"""Peers that we send Prefer, so that they push to us: the last that brought a new best block first."""
 BROUGHT_MAX = 64
 """Blocks not connected yet of which we remember who brought them."""
 PREFER_S = 20.0

@@ -32,7 +32,7 @@ RETRY_S, RETRY_MAX_S = 5.0, 600.0
 SELF_MAX = 16
 """Endpoints remembered as our own."""
 TELL_RATE, TELL_BURST = 0.1, 1_000.0
-"""Endpoints a second that one network group may tell us, and at once; the rest is not heard."""
+"""Endpoints that one network group may tell us: so many a second, and so many at once; the rest is not heard."""
 SOURCES_MAX = 1_024
 """Groups whose telling is counted; beyond, the one that told longest ago is forgotten."""
 SHARE_PERCENT = 23

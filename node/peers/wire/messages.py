@@ -10,7 +10,7 @@ from chain.tx import Tx
 from node.ports import Endpoint, PeerId
 
 PROTOCOL_VERSION = 1
-"""What this node speaks, told in the handshake."""
+"""What this node speaks, told in the handshake; how messages are written is another number, in each of them."""
 PROTOCOL_VERSION_LEAST = 1
 """The oldest that it still talks to."""
 LOCATOR_MAX = 101
@@ -50,7 +50,7 @@ AGENT_MAX = 64
 TOKEN_SIZE = 16
 PROOF_SIZE = 64
 SERVES_BLOCKS = 1
-"""Bit of the services: has every block of its chain, and does what the next three say (see roles.py)."""
+"""Bit of the services: has every block of its chain, and does what the next three say."""
 SERVES_RECENT = 2
 """Has the newest 288 blocks."""
 RELAYS = 4
@@ -97,7 +97,7 @@ class Facts:
     """What a node says of itself in the handshake."""
 
     version: int
-    """The PROTOCOL_VERSION it speaks."""
+    """Of the protocol that it speaks: 1. One that is lower than the least that is spoken here is refused."""
     public_key: bytes
     """33 bytes; the node's id is their hash160."""
     network_id: bytes
@@ -108,15 +108,15 @@ class Facts:
     """Where it can be dialled: an IP address and port; an empty host is the address that the
     other side sees. None: nowhere."""
     services: int
-    """Bit field."""
+    """Bit field; unknown bits mean nothing."""
     agent: str
     """Its software, printable ASCII."""
     height: int
-    """Of its tip."""
+    """Of its tip; 0 is genesis, the tip of who has no chain."""
     chainwork: int
-    """Of its tip."""
+    """Expected hashes of all blocks up to its tip, genesis (2) counted."""
     tip: BlockHash
-    """Its tip."""
+    """Its tip's hash."""
     time: int = 0
     """Its clock, in Unix seconds; 0: it does not say."""
 
@@ -140,7 +140,7 @@ class Welcome:
     token: bytes
     """What later requests have to name."""
     proof: bytes
-    """A signature over both ids and both challenges (see handshake.py)."""
+    """A signature over both ids and both challenges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ class Refusal:
     """No. May answer every request."""
 
     reason: Reason
+    """One of the codes under "Why something is refused"; any other is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +166,14 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class GetHeaders:
-    """Asks for the headers of the best chain after the first locator hash that is on it."""
+    """Asks for the headers of the best chain after the first locator hash that is on it. Genesis itself is
+    never sent."""
 
     locator: tuple[BlockHash, ...]
-    """From the asker's best header back to genesis, ever further apart."""
+    """From the asker's best header back to genesis, ever further apart; if it is empty, or nothing in it is
+    known, the answer begins with the block after genesis."""
     stop: BlockHash = NO_STOP
-    """The last one wanted."""
+    """The last one wanted; zeros, or one that is not among those to be sent: as many as fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +192,7 @@ class GetBlocks:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The first of the blocks asked for, with GetBlocks or in News, as they are stored; `prepare` in
-    bodies.py decodes them."""
+    """The first of the blocks asked for, with GetBlocks or in News, in Bitcoin's serialization with witness."""
 
     raws: tuple[bytes, ...]
     """In the order of the request, one at least; empty for a block that is not here. What did not
@@ -209,13 +211,13 @@ class Inv:
     """Transactions that the sender has."""
 
     names: tuple[bytes, ...]
-    """As they are called at the receiver (see names.py). Parents before children. Names of witness
-    ids: a bad witness must not hide the good one."""
+    """As they are called at the receiver. Parents before children. Names of witness ids: a bad
+    witness must not hide the good one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Which announced transactions to deliver now, with Txs. Answers Inv and Txs."""
+    """Which announced transactions to deliver now, with Txs. Answers Inv and Txs; no verdict on what was delivered."""
 
     names: tuple[bytes, ...]
     """As they were announced."""
@@ -223,7 +225,8 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Txs:
-    """Transactions: pushed after a Want (and answered by the next), or the answer to GetTxs."""
+    """Transactions: pushed after a Want (and answered by the next), or the answer to GetTxs. Of those pushed, what
+    the sender has not announced is ignored."""
 
     txs: tuple[Tx, ...]
     """Parents before children."""
@@ -231,12 +234,13 @@ class Txs:
 
 @dataclass(frozen=True, slots=True)
 class GetTxs:
-    """Asks for transactions. The answer holds those that are here and fit into one message."""
+    """Asks for transactions. The answer holds those that are in the mempool and fit into one message; the
+    others are left out."""
 
     names: tuple[bytes, ...] = ()
-    """As they were announced."""
+    """As they are called at the asker; only what the answerer has announced to it, by Inv or News, is found."""
     txids: tuple[Txid, ...] = ()
-    """For the unknown parents of a transaction: all that a child names."""
+    """Any in the mempool. For the unknown parents of a transaction: all that a child names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +286,7 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """The end of a visit."""
+    """The end of a visit. Of an ordinary peer it is answered, and ends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +317,8 @@ class GetBlockTxs:
 
     hash: BlockHash
     positions: tuple[int, ...]
-    """Ascending, one at least; the coinbase is at 0."""
+    """Ascending, one at least; the coinbase is at 0. Each is written as how many are left out between the one
+    before and it (a compact size): 0, 1, 5 are `03 00 00 03`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +334,7 @@ class Prefer:
     before they are connected."""
 
     pushed: bool
+    """1: from now on; 0: no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +343,7 @@ class Poll:
     is something, or empty after a while. A newer one ends the one before."""
 
     number: int
-    """Higher than in all earlier ones of this sender; from 1."""
+    """Higher than in all earlier ones of this start of the sender, whichever session they named; from 1."""
     received: int
     """The number of the last one whose answer arrived; 0: none. What later ones brought is lost."""
 
@@ -349,9 +355,9 @@ class News:
     headers: tuple[Header, ...]
     """As in Announce; none: nothing new."""
     wtxids: tuple[Wtxid, ...]
-    """As in Inv; to be asked for with GetTxs."""
+    """Transactions that an Inv would name; to be asked for with GetTxs, by their names at the poller."""
     blocks: tuple[BlockHash, ...] = ()
-    """Blocks that the other side has announced and the sender cannot fetch: to be pushed to it."""
+    """Blocks that the poller has announced and the answerer can fetch from nobody: to be pushed to it."""
 
 
 Request = (

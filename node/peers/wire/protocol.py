@@ -157,7 +157,7 @@ class Route(NamedTuple):
     replies: tuple[type[Reply], ...]
     """Besides Refusal, which may answer all."""
     session: bool = True
-    """True if the request must name a session."""
+    """True if the request must name a session; one that need not may, and then counts as that peer's."""
 
     @property
     def request_max(self) -> int:
@@ -174,7 +174,7 @@ ROUTES: dict[str, Route] = {
     "hello": Route(Hello, (Welcome,), session=False),
     "confirm": Route(Confirm, (Ok,), session=False),
     "headers": Route(GetHeaders, (Headers,)),
-    "blocks": Route(GetBlocks, (Blocks,)),
+    "blocks": Route(GetBlocks, (Blocks,), session=False),
     "announce": Route(Announce, (Ok,)),
     "inv": Route(Inv, (Want,)),
     "txs": Route(Txs, (Want,)),
