@@ -309,5 +309,6 @@ def test_the_operator_is_warned_of_a_wrong_clock_once(caplog: pytest.LogCaptureF
         peer.clock_ahead_s = 5_000.0
     with caplog.at_level(logging.WARNING, "groat.peers"):
         world.run(5)
-    assert [record.message for record in caplog.records] == list(warnings())
+    told = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == list(warnings())
     assert "83 minutes behind its peers'" in warnings()[0]
