@@ -1,13 +1,11 @@
 """The API over real sockets: payments posted, the tip asked for while full blocks connect."""
 
-import logging
 import select
 import socket
-import threading
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-
-from waitress.server import create_server
+from collections.abc import Iterator, Sequence
 
 from chain.block import decode_block
 from tests.bench.rows import Bench, Row
@@ -122,20 +120,30 @@ def _post_rate(bench: Bench, chain: Chain, number: int) -> float:
         return len(raws) / drive(nodes.cluster.nodes[0].api_port, [head % (len(raw), raw) for raw in raws], CLIENTS)
 
 
+BARE = """
+import logging
+from waitress.server import create_server
+
+def app(environ, start):
+    start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
+    return [b"126"]
+
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+server = create_server(app, host="127.0.0.1", port=0, threads=4)
+print(server.effective_port, flush=True)
+server.run()
+"""
+
+
 def _bare_rate(asked: int) -> float:
-    """What waitress alone does with as small an answer, in a thread of this process."""
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-
-    def app(_environ: dict[str, object], start: Callable[..., object]) -> list[bytes]:
-        start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
-        return [b"126"]
-
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    threading.Thread(target=server.run, daemon=True).start()
-    try:
-        return asked / drive(int(server.effective_port), [TIP] * asked, CLIENTS)
-    finally:
-        server.close()
+    """What waitress alone does with as small an answer, in a process of its own: in this one its
+    threads, which outlive its sockets, write to whatever has the number of one of them by then."""
+    with subprocess.Popen([sys.executable, "-c", BARE], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        try:
+            return asked / drive(int(server.stdout.readline()), [TIP] * asked, CLIENTS)
+        finally:
+            server.terminate()
 
 
 def _tip_waits_ms(bench: Bench, chain: Chain, number: int) -> list[float]:
