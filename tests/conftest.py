@@ -16,7 +16,7 @@ settings.register_profile("groat", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("groat")
 
 VECTORS_DEFAULT = Path(__file__).parents[2] / "shared" / "vectors"
-KINDS = ("vectors", "kernel", "browser", "netns")
+KINDS = ("vectors", "kernel", "browser", "netns", "clients")
 """Kinds of tests that need something not every machine has."""
 
 
@@ -31,7 +31,7 @@ def vectors() -> Path:
 
 def kinds_of(nodeid: str, fixtures: Iterable[str]) -> set[str]:
     """Which of KINDS a test is: by its folder, or by the fixtures it asks for."""
-    folders = {"kernel": "tests/oracle/", "browser": "tests/browser/"}
+    folders = {"kernel": "tests/oracle/", "browser": "tests/browser/", "clients": "tests/clients/"}
     return {kind for kind in KINDS if kind in fixtures or (kind in folders and nodeid.startswith(folders[kind]))}
 
 
