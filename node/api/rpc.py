@@ -45,7 +45,8 @@ class RpcServer:
     def answer(self, authorization: str, body: bytes, call: Callable[[], Call]) -> Answer:
         """The answer to a POST. `call` may raise NotReady."""
         if not self.credentials.accept(authorization):
-            return Answer(401, b"", JSON, (("WWW-Authenticate", 'Basic realm="jsonrpc"'),))
+            # No content type, as in Core: python-bitcoinrpc takes an empty JSON body for a broken node.
+            return Answer(401, b"", None, (("WWW-Authenticate", 'Basic realm="jsonrpc"'),))
         try:
             request = parse(body)
         except BadJson:

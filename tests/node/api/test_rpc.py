@@ -174,6 +174,7 @@ def test_credentials(make_desk: MakeDesk) -> None:
     for user, password in (("ann", "S3cret"), ("ann", ""), (USER, "s3cret"), ("", "")):
         reply = desk.post_rpc(call, user, password)
         assert (reply.status, reply.body) == (401, b"")
+        assert "content-type" not in reply.headers
         assert reply.headers["www-authenticate"] == 'Basic realm="jsonrpc"'
     assert desk.request("POST", "/", call).status == 401
     assert desk.request("POST", "/", "not even JSON").status == 401

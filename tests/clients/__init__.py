@@ -1,0 +1,1 @@
+"""Programs of other projects, as they are published, against a fresh node."""
