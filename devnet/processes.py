@@ -102,7 +102,12 @@ def is_running(process: Process | None, folder: Path) -> bool:
         os.waitpid(process.pid, os.WNOHANG)  # our own child would stay a zombie for as long as we live
     except ChildProcessError:
         pass
-    return start_time(process.pid) == process.started and f" {folder} " in f" {' '.join(command_line(process.pid))} "
+    if start_time(process.pid) != process.started:
+        return False
+    words = command_line(process.pid)
+    # None yet: the system has begun to run the program (so that Popen returned) and has not laid its
+    # arguments out, which takes 10 ms on a busy machine.
+    return not words or f" {folder} " in f" {' '.join(words)} "
 
 
 def send_signal(process: Process | None, folder: Path, number: signal.Signals) -> bool:

@@ -219,7 +219,9 @@ def test_no_child_holds_the_shell(standing: Commands) -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, env=plain_environment(), stdin=pipe, stdout=pipe, stderr=pipe) as up:
         assert up.stdout
-        assert b"http://" in up.stdout.read()  # to the end of file
+        assert up.stderr
+        printed = up.stdout.read()  # to the end of file
+        assert b"http://" in printed, up.stderr.read().decode()
         assert up.wait(10) == 0
 
 
