@@ -91,6 +91,8 @@ class Chainstate:
         self.recent = RecentBlocks()
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
+        self.stored: list[Entry] = []
+        """Blocks whose bodies are new here, until somebody takes note of them and empties the list."""
         self.ruled_out = 0
         """How often a block was ruled out so far: tells who waits for a verdict that there is one."""
         self.counts = Counts()
@@ -156,6 +158,7 @@ class Chainstate:
         if not entry.has_body:
             self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
             self.recent.add(block)
+            self.stored.append(entry)
             self._admit(entry)
         return entry
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain.block import Block
+from chain.block import HEADER_SIZE, Block
 from chain.check import MAX_WEIGHT, check_tx
+from chain.codec import read_varint
 from chain.coins import CoinLookup
 from chain.connect import Context, context_after
 from chain.errors import Invalid, Reject
-from chain.hashes import BlockHash, Txid, Wtxid, to_hex
+from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
 from chain.template import build_block
 from chain.tree import Entry
@@ -25,6 +26,18 @@ from node.admission import Admission, Offer, Verdict, VerifiedCache
 from node.assembly import select_for_block
 from node.chainstate import Chainstate, Examined, TipChange
 from node.counts import TX
+from node.events import (
+    BLOCK,
+    MEMPOOL_ADD,
+    MEMPOOL_REMOVE,
+    REORG,
+    TIP,
+    BlockPlaced,
+    Reorganised,
+    TipMoved,
+    TxAdded,
+    TxRemoved,
+)
 from node.fees import FeeEstimator
 from node.mempool import Mempool
 from node.peers.find.discoveries import Finding
@@ -36,7 +49,7 @@ from node.peers.standing.roles import Role
 from node.peers.wire.messages import Hello
 from node.policy import Policy
 from node.pool.entry import Entry as PoolEntry
-from node.pool.entry import Removed
+from node.pool.entry import Removal, Removed
 from node.pool.inputs import MissingInputs
 from node.pool.orphans import Orphans
 from node.pool.tipchange import coins_at_new_tip
@@ -136,6 +149,8 @@ class Node:
         """Transactions whose signatures are out and for whose verdict a local caller waits."""
         self._expire_at = 0.0
         self._marked = 0
+        self._left: list[Effect] = []
+        """Of a step that ended in a refusal: the next one takes them along."""
 
     # --- the runtime's calls -------------------------------------------------------------------
 
@@ -246,6 +261,7 @@ class Node:
         if self._is_followed(entry):
             return Step("duplicate" if submission.was_known else None, effects)
         if entry.invalid:
+            self._left += effects
             raise self._chain.failure(entry.hash) or Invalid(Reject.BAD_PREV)
         best = self._chain.best
         if best.height >= entry.height and best.ancestor(entry.height) is entry:
@@ -366,7 +382,7 @@ class Node:
                 if peer is not None:
                     self._network.credit_tx(peer, tx, now)
                 effects += self._removed(verdict.added.removed)
-                effects.append(Publish("mempool", {"added": to_hex(tx.txid)}))
+                effects.append(_added(verdict.added.entry))
                 arrived.append(tx.txid)
             elif isinstance(verdict.error, MissingInputs) and verdict.error.parents and peer is not None:
                 self._network.on_not_kept(tx)
@@ -392,23 +408,26 @@ class Node:
         for gone in removed:
             self._fees.left(gone.entry)
             self._network.on_not_kept(gone.entry.tx)
-            effects.append(Publish("mempool", {"removed": to_hex(gone.entry.tx.txid), "why": str(gone.reason)}))
+            effects.append(_removed(gone.entry, gone.reason))
         return effects
 
     # --- blocks ------------------------------------------------------------------------------------------------
 
     def _pump(self) -> list[Effect]:
         """Stage what can be staged, and send out its signatures."""
-        effects: list[Effect] = []
+        effects, self._left = self._left, []
+        if self._chain.stored:
+            effects += [Publish(BLOCK, BlockPlaced(entry, False)) for entry in self._chain.stored]
+            self._chain.stored.clear()
         while (staged := self._chain.advance()) is not None:
             effects.append(Verify(staged.token, staged.checks))
         if self._chain.ruled_out != self._marked:
             self._marked = self._chain.ruled_out
-            effects.append(Publish(CHAIN_TOPIC, {}))
+            effects.append(Publish(CHAIN_TOPIC))
         if not self.ready and self._chain.settled:
             self.ready = True
             self.view_version += 1
-            effects.append(Publish(READY_TOPIC, {}))
+            effects.append(Publish(READY_TOPIC))
         return effects
 
     def _on_verified(self, verified: Verified, now: float) -> list[Effect]:
@@ -417,7 +436,7 @@ class Node:
             effects = self._judged(verdicts, now) + ([verify] if verify else [])
             known = [verdict.offer.tx for verdict in verdicts if verdict.offer.tx.wtxid in self._awaited]
             self._awaited.difference_update([tx.wtxid for tx in known])
-            return effects + [Publish(_tx_topic(tx), {}) for tx in known]
+            return effects + [Publish(_tx_topic(tx)) for tx in known]
         changes = self._chain.verified(verified.token, verified.failure)
         return [effect for change in changes for effect in self._on_tip(change, now)] + self._pump()
 
@@ -436,10 +455,34 @@ class Node:
             self._network.on_accepted(entry.tx)
         self.view_version += 1
         mined = [tx.wtxid for block in blocks for tx in block.txs]
-        effects: list[Effect] = self._removed(pool.removed)
-        effects += self._network.on_tip(mined, not change.disconnected, now)
-        effects += self._retry_orphans((tx.txid for block in blocks for tx in block.txs), now)
-        return [*effects, Publish("tip", _tip_event(change)), Publish(CHAIN_TOPIC, {})]
+        removed = self._removed(pool.removed)
+        effects = self._network.on_tip(mined, not change.disconnected, now)
+        effects += self._placed(change)
+        for confirmed in pool.confirmed:
+            effects += [_removed(entry, Removal.CONFIRMED) for entry in confirmed.entries]
+        effects += removed + [_added(entry) for entry in pool.returned]
+        effects.append(Publish(TIP, TipMoved(change.new, self._tx_count(change), len(self._mempool)), change))
+        effects.append(Publish(CHAIN_TOPIC))
+        return effects + self._retry_orphans((tx.txid for block in blocks for tx in block.txs), now)
+
+    def _placed(self, change: TipChange) -> list[Effect]:
+        """What a change of the tip did to blocks: those that left, tip first, then those that joined."""
+        effects: list[Effect] = []
+        if change.disconnected:
+            depth = len(change.disconnected)
+            fork = change.old.ancestor(change.old.height - depth)
+            effects.append(Publish(REORG, Reorganised(depth, fork, change.old, change.new), change))
+        moved = [(left.block.hash, False) for left in change.disconnected]
+        moved += [(joined.block.hash, True) for joined in change.connected]
+        tree = self._chain.tree.entries
+        return effects + [Publish(BLOCK, BlockPlaced(tree[block_hash], joined)) for block_hash, joined in moved]
+
+    def _tx_count(self, change: TipChange) -> int:
+        """Transactions of the block at the new tip."""
+        if change.connected:
+            return len(change.connected[-1].block.txs)
+        raw = self.raw_block(change.new.hash)
+        return 1 if raw is None else read_varint(raw, HEADER_SIZE)[0]  # only genesis is not stored
 
     def _context(self) -> Context:
         """Where the next block's transactions will be connected."""
@@ -458,12 +501,9 @@ def _tx_topic(tx: Tx) -> str:
     return f"tx:{tx.wtxid.hex()}"
 
 
-def _tip_event(change: TipChange) -> dict[str, Any]:
-    return {
-        "hash": to_hex(change.new.hash),
-        "height": change.new.height,
-        "old_hash": to_hex(change.old.hash),
-        "old_height": change.old.height,
-        "disconnected": len(change.disconnected),
-        "connected": len(change.connected),
-    }
+def _added(entry: PoolEntry) -> Effect:
+    return Publish(MEMPOOL_ADD, TxAdded(entry.tx.txid, entry.fee, entry.vsize), entry.tx)
+
+
+def _removed(entry: PoolEntry, reason: Removal) -> Effect:
+    return Publish(MEMPOOL_REMOVE, TxRemoved(entry.tx.txid, reason), entry.tx)

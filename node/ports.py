@@ -4,7 +4,7 @@
 a reply for whoever asked, and the effects that the runtime (or a simulator) carries out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, NewType, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from chain.coins import Coin, CoinsDelta
 from chain.hashes import BlockHash, Txid
 from chain.keys import Check
 from chain.tx import OutPoint
+from node.events import Event
 
 PeerId = NewType("PeerId", bytes)
 """20 bytes: hash160 of the peer's public key."""
@@ -86,7 +87,10 @@ class Publish:
     """Something happened: wakes whoever is parked on the topic, and feeds live events."""
 
     topic: str
-    event: Mapping[str, Any]
+    event: Event | None = None
+    """What followers are told; None: whoever waits is woken, and there is nothing to tell."""
+    about: Any = None
+    """All that the event is about, for listeners in this process; nobody keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from node.ports import (
 from node.traffic import Traffic
 from node.verifying import VerifierPool
 from node.view import View
-from node.waiting import Bell, Busy, Events, Happened, Parking
+from node.waiting import Bell, Busy, Events, Happened, Parking, Ringer
 
 log = logging.getLogger("groat.runtime")
 
@@ -261,6 +261,20 @@ class Runtime:
         """Call `listener` at each Publish on a topic: under the lock, so it must only ring a bell."""
         self._listeners.setdefault(topic, []).append(listener)
 
+    def notify(self, after: int, ringer: Ringer) -> None:
+        """Ring once: when there is an event after that number, or the node begins to stop.
+
+        Under the lock, so that `ring` may only take note.
+        """
+        self._events.notify(after, ringer)
+        if self.over:
+            self._events.wake()
+
+    @property
+    def last_event(self) -> int:
+        """The newest event's number; they count from 1."""
+        return self._events.last
+
     def events(self, after: int | None, timeout_s: float) -> list[Happened]:
         """What was published after event number `after`, waiting for it up to `timeout_s`.
 
@@ -330,7 +344,8 @@ class Runtime:
         self._parking.ring(happened.topic)
         for listener in self._listeners.get(happened.topic, ()):
             listener()
-        self._events.publish(happened.topic, happened.event)
+        if happened.event is not None:
+            self._events.publish(happened.topic, happened.event)
 
     def _settle(self, errands: deque[_Errand]) -> None:
         """Without the lock: verify, feed the verdicts back, and so on until nothing is left."""

@@ -7,8 +7,9 @@ under that lock, and followers that need none.
 import contextlib
 import queue
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
+
+from node.events import Event
 
 API_SEATS = 16
 """Threads of the API that may be held by waiting requests; one more gets `Busy`."""
@@ -16,14 +17,20 @@ P2P_SEATS = 48
 """The same for peers."""
 BUSY_RETRY_S = 1
 """When to come again after `Busy`."""
-EVENTS_MAX = 1_024
-"""Published events kept for those who follow them; one who is slower misses some."""
+EVENTS_MAX = 8_192
+"""Published events kept for those who follow them, 4 MB at most; one who is slower misses some."""
 
 
 class Busy(Exception):
     """As many requests wait already as may."""
 
     retry_after_s = BUSY_RETRY_S
+
+
+class Ringer(Protocol):
+    """What is rung from under the lock: `ring` takes no time."""
+
+    def ring(self) -> None: ...
 
 
 class Bell:
@@ -97,7 +104,7 @@ class Happened(NamedTuple):
 
     number: int
     topic: str
-    event: Mapping[str, Any]
+    event: Event
 
 
 class Events:
@@ -105,15 +112,16 @@ class Events:
 
     def __init__(self) -> None:
         self._ring: deque[Happened] = deque(maxlen=EVENTS_MAX)
-        self._followers: queue.SimpleQueue[Bell] = queue.SimpleQueue()
+        self._followers: queue.SimpleQueue[Ringer] = queue.SimpleQueue()
         self.last = 0
         """The newest event's number."""
 
-    def publish(self, topic: str, event: Mapping[str, Any]) -> None:
+    def publish(self, topic: str, event: Event) -> None:
         """Append an event. One writer at a time."""
         self._ring.append(Happened(self.last + 1, topic, event))
         self.last += 1
-        self.wake()
+        if not self._followers.empty():
+            self.wake()
 
     def wake(self) -> None:
         """Have all followers look."""
@@ -121,15 +129,21 @@ class Events:
             while True:
                 self._followers.get_nowait().ring()
 
+    def notify(self, number: int, ringer: Ringer) -> None:
+        """Ring once, as soon as there is an event after that number. From any thread."""
+        self._followers.put(ringer)
+        # Only now is a look sure to miss nothing: whoever publishes later rings.
+        if self.last > number:
+            self.wake()
+
     def after(self, number: int, timeout_s: float) -> list[Happened]:
         """The events after that number, waiting for one up to `timeout_s`. From any thread."""
         if self.last <= number:
             bell = Bell()
-            self._followers.put(bell)
-            # Only now is a look sure to miss nothing: whoever publishes later rings the bell.
-            if self.last <= number:
-                bell.wait(timeout_s)
-        return [happened for happened in self._copy() if happened.number > number]
+            self.notify(number, bell)
+            bell.wait(timeout_s)
+        kept = self._copy()
+        return kept[max(0, number + 1 - kept[0].number) :] if kept else []
 
     def _copy(self) -> list[Happened]:
         while True:

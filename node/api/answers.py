@@ -1,7 +1,7 @@
 """What an HTTP handler is given and gives back: exact content types, bare text, one-line problems."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from chain.value import value
 from node.api.jsontext import emit
@@ -40,9 +40,31 @@ class Request:
         return self.headers.get(name, "")
 
 
+class Stream(Protocol):
+    """A body that comes into being over time; the connection ends with it."""
+
+    filler: bytes
+    """What is sent after a while without anything else: it means nothing."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Somebody follows. `wake` is to be called whenever there may be more, from any thread; it takes no time."""
+        ...
+
+    def take(self) -> bytes | None:
+        """Some more, no longer than is good to have waiting; empty: not now; None: that was all.
+
+        Called in the listener's own thread: waits for nobody.
+        """
+        ...
+
+    def close(self) -> None:
+        """Nobody follows any more, or ever did."""
+        ...
+
+
 @value
 class Answer:
-    """One answer, whole."""
+    """One answer: whole, or with a stream in place of its body."""
 
     status: int
     body: bytes = b""
@@ -50,6 +72,8 @@ class Answer:
     """As it is: no charset is added."""
     headers: Headers = ()
     """More of them; lengths, dates and what becomes of the connection are the server's business."""
+    stream: Stream | None = None
+    """What comes instead of the body; whoever does not hand it on closes it."""
 
 
 Handler = Callable[[Request], Answer]

@@ -6,10 +6,11 @@ Puts tables, guards and the core together; everything that decides stands in the
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from node.api import esplora_blocks, esplora_mempool, esplora_peers, esplora_scripts, esplora_txs, metrics
+from node.api import esplora_blocks, esplora_mempool, esplora_peers, esplora_scripts, esplora_txs, events, metrics
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
 from node.api.dispatch import Dispatcher, View, raw_path
+from node.api.feed import Feed
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
 from node.api.lookup import BlockMeasures, NoIndex
 from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *esplora_scripts.ROUTES,
     *esplora_mempool.ROUTES,
     *esplora_peers.ROUTES,
+    *events.ROUTES,
     *metrics.ROUTES,
 )
 """Every route of the API but JSON-RPC's `POST /`."""
@@ -54,6 +56,7 @@ class ApiApp(Dispatcher):
         self._tallies = tallies or Tallies()
         self._hosts = HostList(config.allow_hosts, listening or config.api)
         self._measures, self._scan_turn, self._started = BlockMeasures(), ScanTurn(), runtime.now()
+        self._feed = Feed(runtime)
         self._rpc = RpcServer(METHODS, Credentials.of(config))
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
@@ -80,7 +83,7 @@ class ApiApp(Dispatcher):
             more = tuple(header for header in more if header[0] not in named)
         if self._config.cors_origins:
             more += cors_headers(request.header("ORIGIN"), self._config.cors_origins)
-        return Answer(answer.status, answer.body, answer.content_type, answer.headers + more)
+        return Answer(answer.status, answer.body, answer.content_type, answer.headers + more, answer.stream)
 
     def respond(self, request: Request) -> Answer:
         """The answer to a request that may be made. Raises what `Dispatcher` knows."""
@@ -105,6 +108,8 @@ class ApiApp(Dispatcher):
             self._started,
             request.body,
             self._tallies,
+            request,
+            self._feed,
         )
 
     def _view(self, route: Route) -> View:

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from chain.value import value
-from node.api.answers import Problem
+from node.api.answers import Problem, Request
+from node.api.feed import Feed
 from node.api.lookup import BlockMeasures
 from node.api.tallies import Tallies
 from node.config import Config
@@ -35,6 +36,9 @@ class Call:
     """Reads the request's body."""
     tallies: Tallies
     """What the listeners count."""
+    request: Request
+    feed: Feed
+    """The events that can be followed."""
 
     def change(self, ask: Callable[[Node, float], Step[R]]) -> R:
         """Have the core do something: `ask(node, now)` under the lock, its effects, its reply.

@@ -6,6 +6,7 @@ drained for a bounded while, so that the client reads the answer instead of a re
 
 import contextlib
 import select
+import socket
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -15,8 +16,9 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask
 from waitress.utilities import build_http_date
 
-from node.api.answers import Answer
+from node.api.answers import Answer, Stream
 from node.api.parsing import Refusal, RequestParser
+from node.api.streams import BUFFER_BYTES, INPUT_BYTES_MAX, STALL_S, Streaming
 
 REQUEST_S = 30
 """Seconds from the first byte of a request to its last; later it is answered with 408."""
@@ -65,6 +67,9 @@ class Task:
         """Called by waitress in a worker thread, or in the listener's own."""
         channel, request = self.channel, self.request
         answer = channel.server.app(request.request(channel.addr[0]))
+        if answer.stream is not None:
+            self._begin(answer, answer.stream)
+            return
         head = self._head(answer, channel.server.date_line())
         body = b"" if request.command == "HEAD" or answer.status in _BODILESS else answer.body
         self.wrote_header = True
@@ -77,13 +82,31 @@ class Task:
         except OSError:
             self.close_on_finish = True
 
+    def _begin(self, answer: Answer, stream: Stream) -> None:
+        """Send the head; the rest is the listener's own thread's business."""
+        channel = self.channel
+        self.close_on_finish = True  # now, or when the stream ends
+        with contextlib.ExitStack() as unless_it_begins:
+            unless_it_begins.callback(stream.close)
+            head = self._head(answer, channel.server.date_line())
+            self.wrote_header = True
+            with contextlib.suppress(OSError):
+                channel.write_soon(head)
+                if self.request.command != "HEAD":
+                    self.close_on_finish = False
+                    channel.begin_stream(Streaming(stream, chunked=self.request.version == "1.1"))
+                    unless_it_begins.pop_all()
+
     def _head(self, answer: Answer, date: str) -> bytes:
         """Status line and headers. Raises ValueError for a header that would be two."""
         status, version = answer.status, self.request.version
         lines = [f"HTTP/{version} {status} {_REASONS[status]}", date]
         if answer.content_type is not None:
             lines.append(f"Content-Type: {answer.content_type}")
-        if status not in _BODILESS:
+        if answer.stream is not None:
+            if version == "1.1":
+                lines.append("Transfer-Encoding: chunked")
+        elif status not in _BODILESS:
             lines.append(f"Content-Length: {len(answer.body)}")
         for name, content in answer.headers:
             if "\n" in content or "\r" in content:
@@ -122,6 +145,8 @@ class Channel(HTTPChannel):
     draining_since: float | None = None
     """When the refusal was out and draining began."""
     drained_bytes = 0
+    streaming: Streaming | None = None
+    """What it follows; to the connection's end no request is heard any more."""
     answered = 0
     """Requests served."""
     _answered_seen = 0
@@ -142,6 +167,7 @@ class Channel(HTTPChannel):
         was_open = self.server.active_channels.get(self._fileno) is self
         super().del_channel(map)
         if was_open:
+            self.server.followers.remove(self)
             self.server.owners[self.owner] -= 1
             if not self.server.owners[self.owner]:
                 del self.server.owners[self.owner]
@@ -202,11 +228,12 @@ class Channel(HTTPChannel):
         if self.cut_off:
             self.handle_close()
             return False
-        return self.draining_since is not None or bool(super().readable())
+        # Of a follower that is how its leaving is noticed.
+        return self.draining_since is not None or self.streaming is not None or bool(super().readable())
 
     def handle_read(self) -> None:
         """Input is there."""
-        if self.draining_since is None:
+        if self.draining_since is None and self.streaming is None:
             super().handle_read()
             return
         try:
@@ -215,13 +242,15 @@ class Channel(HTTPChannel):
             self.handle_close()
             return
         self.drained_bytes += len(dropped)
-        if self.drained_bytes > LINGER_BYTES_MAX:
+        if self.drained_bytes > (LINGER_BYTES_MAX if self.streaming is None else INPUT_BYTES_MAX):
             self.handle_close()
 
     def handle_write(self) -> None:
         """Output can go."""
         if not (self.refused and self.close_when_flushed) or self.will_close:
             super().handle_write()
+            if self.streaming is not None and not self.total_outbufs_len:
+                self.server.followers.note()  # there may be more for it
             return
         self._flush_exception(self._flush_some)
         if self.total_outbufs_len or not self.connected:
@@ -245,6 +274,54 @@ class Channel(HTTPChannel):
         """Run one request; called in a worker thread, or for a quick one in the listener's own."""
         super().service()
         self.answered += 1
+
+    # --- streams -----------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is being answered."""
+        return not self.requests and self.streaming is None
+
+    def begin_stream(self, streaming: Streaming) -> None:
+        """From here on there is nothing but this; called in the thread that has the first request answered."""
+        with self.requests_lock:
+            # What came behind it would never be answered.
+            for request in (*self.requests[1:], self.request):
+                if request is not None:
+                    request.close()
+            del self.requests[1:]
+            self.request = self.started_at = None
+        with contextlib.suppress(OSError):  # the connection may be closed
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        streaming.stream.start(self.server.news)
+        self.streaming = streaming
+        self.server.followers.add(self, streaming)
+        if not self.connected:
+            self.server.followers.remove(self)  # closed meanwhile, so that nobody else does
+
+    @property
+    def is_busy(self) -> bool:
+        """It still has something to send, or is closed."""
+        return bool(self.total_outbufs_len or not self.connected or self.close_when_flushed or self.cut_off)
+
+    def send_piece(self, piece: bytes) -> None:
+        """Send some more of the answer, if the connection still can."""
+        self.sending_since = None  # the piece before is out
+        self.last_activity = datetime.now(UTC).timestamp()
+        try:
+            self.write_soon(piece)
+        except (OSError, ClientDisconnected):
+            self.cut_off = True
+
+    def end_stream(self, piece: bytes) -> None:
+        """Send the last of it, and close; at once where something is unsent."""
+        self.server.followers.remove(self)
+        self.cut_off = bool(self.total_outbufs_len)
+        if piece and not self.cut_off:
+            self.send_piece(piece)
+        self.close_when_flushed = True
+
+    # --- answers -----------------------------------------------------------------------------------
 
     def write_soon(self, piece: Any) -> int:
         """Send a piece of an answer, or queue what the client does not take at once."""
@@ -283,7 +360,7 @@ class Channel(HTTPChannel):
         elif self.sending_since is None or self.answered != self._answered_seen:
             self._answered_seen = self.answered
             self.sending_since = now
-        elif now > self.sending_since + RESPONSE_S:
+        elif now > self.sending_since + (RESPONSE_S if self.streaming is None else STALL_S):
             self.cut_off = True
 
     def _expire(self) -> None:

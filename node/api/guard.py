@@ -88,7 +88,7 @@ def cors_headers(origin: str, allowed: tuple[str, ...]) -> Headers:
 
 PREFLIGHT_HEADERS: Headers = (
     ("Access-Control-Allow-Methods", "GET, POST"),
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID"),
     ("Access-Control-Max-Age", "600"),
 )
 

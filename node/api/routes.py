@@ -13,6 +13,7 @@ from typing import Any
 from chain.address import AddressError, decode_address
 from chain.hashes import BlockHash, Txid, from_hex, sha256
 from node.api.answers import Answer, Problem
+from node.events import TOPICS
 
 NO_BODY_MAX = 1024
 """Bytes of body that a route without one overlooks; more is 413."""
@@ -40,6 +41,8 @@ class Kind(StrEnum):
     """A `LastSeen`, of None unless it is a txid."""
     TX_HEX = "transaction in hex"
     """Passed on as it is; the handler decodes."""
+    TOPICS = "topics"
+    """Kinds of events, with commas between them."""
 
 
 LENIENT = frozenset({Kind.LENIENT_NUMBER, Kind.LENIENT_TXID, Kind.TX_HEX})
@@ -51,6 +54,7 @@ BAD_VALUE = MappingProxyType(
         Kind.INDEX: "Invalid number",
         Kind.ADDRESS: "Invalid Bitcoin address",
         Kind.SCRIPT_HASH: "Invalid scripthash",
+        Kind.TOPICS: "Unknown topic",
     }
 )
 """The line that a malformed value gets, with status 400."""
@@ -165,6 +169,13 @@ def _last_seen(given: str) -> LastSeen:
         return LastSeen(None)
 
 
+def _topics(given: str) -> frozenset[str]:
+    topics = frozenset(given.split(","))
+    if not topics <= frozenset(TOPICS):
+        raise Problem(400, BAD_VALUE[Kind.TOPICS])
+    return topics
+
+
 _PARSERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
     {
         Kind.BLOCK_HASH: _hash(Kind.BLOCK_HASH),
@@ -176,5 +187,6 @@ _PARSERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
         Kind.LENIENT_NUMBER: whole_number,
         Kind.LENIENT_TXID: _last_seen,
         Kind.TX_HEX: str,
+        Kind.TOPICS: _topics,
     }
 )

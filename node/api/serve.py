@@ -21,6 +21,7 @@ from node.api.answers import Handler
 from node.api.connection import Channel, DateLine
 from node.api.door import ApiDoor, Door
 from node.api.parsing import HEADER_BYTES_MAX, BodyCap
+from node.api.streams import Followers
 from node.api.workers import Workers
 from node.ports import Endpoint
 
@@ -107,10 +108,9 @@ class Listener:
         self._map: dict[int, Any] = {}
         self._nap = _Nap()
         self._workers = Workers(site.threads)
-        self._servers = [
-            _Server(site, self._map, bound, self._workers, self._nap, adjustments, connections_max // len(sockets))
-            for bound in sockets
-        ]
+        self._followers = Followers()
+        parts = self._map, self._workers, self._nap, self._followers, adjustments
+        self._servers = [_Server(site, bound, *parts, connections_max // len(sockets)) for bound in sockets]
         self._stopping = False
 
     def run(self) -> None:
@@ -119,6 +119,7 @@ class Listener:
             self._turn(1)
         for server in self._servers:
             server.stop_accepting()
+        self._followers.end_all()
         for _ in range(STOP_S * 20):
             if not any(channel.requests or channel.total_outbufs_len for channel in self._channels()):
                 break
@@ -137,6 +138,7 @@ class Listener:
         """Wait until something can be read or written, and do so."""
         # Before anybody is asked what it waits for: who changes that later has to wake us.
         self._nap.asleep = True
+        timeout_s = min(timeout_s, self._followers.feed())
         poller = select.poll()
         asked = self._map.copy()
         for number, waiting in asked.items():
@@ -171,10 +173,11 @@ class _Server(TcpWSGIServer):
     def __init__(
         self,
         site: Site,
-        channels: dict[int, Any],
         bound: socket.socket,
+        channels: dict[int, Any],
         workers: Workers,
         nap: _Nap,
+        followers: Followers,
         adjustments: Adjustments,
         connections_max: int,
     ) -> None:
@@ -186,6 +189,7 @@ class _Server(TcpWSGIServer):
         self.owners: Counter[bytes | None] = Counter()
         """How many connections each has."""
         self._nap = nap
+        self.followers = followers
         sockinfo = (bound.family, bound.type, bound.proto, bound.getsockname())
         super().__init__(
             site.app,
@@ -210,6 +214,11 @@ class _Server(TcpWSGIServer):
         if self._nap.asleep:
             self._nap.asleep = False  # once is enough
             super().pull_trigger()
+
+    def news(self) -> None:
+        """There is more for followers. From any thread."""
+        if self.followers.note():
+            self.pull_trigger()
 
     def accept(self) -> Any:
         """The next client; None if it is not let in. One may have to go for it."""
@@ -266,10 +275,11 @@ class _Server(TcpWSGIServer):
         self.socket.close()
 
     def _make_room(self, is_asked: Callable[[Channel], bool]) -> bool:
-        """Close the connection that has waited longest, of those asked. False if all are being answered."""
+        """Close the connection that has waited longest, of those asked; a follower only where nobody
+        else can go, for it can come back. False if all are being answered."""
         waiting = [channel for channel in self.active_channels.values() if not channel.requests and is_asked(channel)]
         if waiting:
-            min(waiting, key=_waiting_since).handle_close()
+            min([channel for channel in waiting if channel.is_idle] or waiting, key=_waiting_since).handle_close()
         return bool(waiting)
 
 

@@ -141,4 +141,4 @@ def _topic(peer: PeerId) -> str:
 
 
 def _ring(peer: PeerId) -> list[Effect]:
-    return [Publish(_topic(peer), {})]
+    return [Publish(_topic(peer))]

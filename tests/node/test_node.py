@@ -13,6 +13,7 @@ from chain.params import REGTEST
 from chain.template import solve
 from chain.tx import Tx
 from node.chainstate import examine
+from node.events import TxAdded, TxRemoved
 from node.node import Node, Submission
 from node.peers.handshake import Identity
 from node.policy import Policy
@@ -111,7 +112,12 @@ def test_a_payment_is_verified_once_and_mined(driver: Driver, lab: Lab) -> None:
     assert [tx.txid for tx in block.txs[1:]] == [payment.txid]
     assert driver.verified == before + 1
     assert driver.pool == set()
-    assert {"added": payment.txid[::-1].hex()} in [p.event for p in driver.published if p.topic == "mempool"]
+    told = [(p.topic, p.event, p.about) for p in driver.published if p.topic.startswith("mempool")]
+    vsize = (payment.weight + 3) // 4
+    assert told == [
+        ("mempool_add", TxAdded(payment.txid, 1000, vsize), payment),
+        ("mempool_remove", TxRemoved(payment.txid, "block"), payment),
+    ]
 
 
 def test_a_wrong_signature_is_refused_and_remembered(driver: Driver, lab: Lab) -> None:

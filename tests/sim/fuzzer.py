@@ -133,7 +133,7 @@ class Fuzzer:
         return Step(None)
 
     def tick(self, now: float) -> Step[None]:
-        effects: list[Effect] = [Publish(TOPIC, {})] if self.late else []
+        effects: list[Effect] = [Publish(TOPIC)] if self.late else []
         if self.is_quiet:
             return Step(None, tuple(effects))
         rng = self.rng

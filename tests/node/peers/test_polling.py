@@ -25,7 +25,7 @@ NOW = 1000.0
 HEADER: Any = "a header"
 """Nobody looks into it here."""
 WTXIDS = tuple(Wtxid(sha256(b"%d" % number)) for number in range(3))
-RUNG = [Publish(f"poll:{ALICE.hex()}", {})]
+RUNG = [Publish(f"poll:{ALICE.hex()}")]
 
 
 # --- the side that answers -----------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_is_held_until_there_is_something(told: Told) -> None:
     assert NOW + HELD_S < parked.deadline < NOW + HELD_S + 1
     assert told.polls.tick(NOW + 1) == told.polls.on_tip() == []
     told.headers = (HEADER,)
-    assert told.polls.on_tip() == RUNG == [Publish(parked.topic, {})]
+    assert told.polls.on_tip() == RUNG == [Publish(parked.topic)]
     assert told.ask(poll, NOW + 1) == News((HEADER,), ())
     assert told.polls.on_tip() == []
 

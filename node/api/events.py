@@ -1,0 +1,38 @@
+"""`GET /v1/events`: what happens in the node, told while it happens. docs/api.md lists every field."""
+
+from collections.abc import Set
+
+from node.api.answers import Answer, Problem
+from node.api.call import Call
+from node.api.routes import BAD_VALUE, Kind, Route, whole_number
+from node.events import TOPICS
+
+CONTENT = "text/event-stream"
+BAD_ID = "Invalid Last-Event-ID"
+ALL = frozenset(TOPICS)
+
+
+def events(call: Call, topics: Set[str] | None) -> Answer:
+    """What happens from now on, as Server-Sent Events, or after the one named by Last-Event-ID."""
+    given = call.request.header("LAST_EVENT_ID")
+    since = whole_number(given)
+    if given and since is None:
+        raise Problem(400, BAD_ID)
+    stream = call.feed.open(call.request.client, ALL if topics is None else topics, since)
+    # The second asks nginx to hold nothing back.
+    headers = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
+    return Answer(200, content_type=CONTENT, headers=headers, stream=stream)
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/events",
+        events,
+        CONTENT,
+        query={"topics": Kind.TOPICS},
+        errors=((400, BAD_VALUE[Kind.TOPICS]), (400, BAD_ID)),
+        quick=True,
+    ),
+)
+"""Live events."""

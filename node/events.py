@@ -1,0 +1,103 @@
+"""What the core tells of while it happens: values that cost little, since most of the time nobody listens.
+
+An event holds what it takes to tell of it and nothing large, for the last of them are kept a while;
+`fields` is what followers are told, made when the first one asks.
+"""
+
+from typing import Any
+
+from chain.hashes import Txid, to_hex
+from chain.tree import Entry
+from chain.value import value
+
+TIP, REORG, BLOCK = "tip", "reorg", "block"
+MEMPOOL_ADD, MEMPOOL_REMOVE = "mempool_add", "mempool_remove"
+TOPICS = (TIP, REORG, BLOCK, MEMPOOL_ADD, MEMPOOL_REMOVE)
+"""What can be followed."""
+
+
+@value
+class TipMoved:
+    """The best chain has a new tip."""
+
+    tip: Entry
+    tx_count: int
+    """Transactions of its block."""
+    mempool_count: int
+    """Transactions that wait now."""
+
+    def fields(self) -> dict[str, Any]:
+        """As followers are told."""
+        return {**_header(self.tip), "tx_count": self.tx_count, "mempool_count": self.mempool_count}
+
+
+@value
+class Reorganised:
+    """Blocks have left the best chain."""
+
+    depth: int
+    """How many."""
+    fork: Entry
+    """The last block that both branches have."""
+    old: Entry
+    new: Entry
+
+    def fields(self) -> dict[str, Any]:
+        """As followers are told."""
+        ends = {"fork": self.fork, "old_tip": self.old, "new_tip": self.new}
+        places = {name: {"hash": to_hex(entry.hash), "height": entry.height} for name, entry in ends.items()}
+        return {"depth": self.depth, **places}
+
+
+@value
+class BlockPlaced:
+    """A block's body is stored, or the block has entered or left the best chain."""
+
+    block: Entry
+    in_best_chain: bool
+
+    def fields(self) -> dict[str, Any]:
+        """As followers are told."""
+        return {**_header(self.block), "in_best_chain": self.in_best_chain}
+
+
+@value
+class TxAdded:
+    """A transaction is in the mempool."""
+
+    txid: Txid
+    fee: int
+    """Satoshis."""
+    vsize: int
+    """Virtual bytes."""
+
+    def fields(self) -> dict[str, Any]:
+        """As followers are told; the rate in satoshis per virtual byte."""
+        rate = round(self.fee / self.vsize, 3)
+        return {"txid": to_hex(self.txid), "fee": self.fee, "vsize": self.vsize, "fee_rate": rate}
+
+
+@value
+class TxRemoved:
+    """A transaction is no longer in the mempool."""
+
+    txid: Txid
+    reason: str
+    """A `Removal`."""
+
+    def fields(self) -> dict[str, Any]:
+        """As followers are told."""
+        return {"txid": to_hex(self.txid), "reason": str(self.reason)}
+
+
+Event = TipMoved | Reorganised | BlockPlaced | TxAdded | TxRemoved
+
+
+def _header(block: Entry) -> dict[str, Any]:
+    parent = block.parent.hash if block.parent else None
+    return {
+        "hash": to_hex(block.hash),
+        "height": block.height,
+        "previousblockhash": None if parent is None else to_hex(parent),
+        "time": block.time,
+    }
