@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from node.api import esplora_blocks, esplora_mempool, esplora_peers, esplora_scripts, esplora_txs, events, metrics
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
+from node.api.coin_search import CoinSearch
 from node.api.dispatch import Dispatcher, View, raw_path
 from node.api.feed import Feed
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
@@ -57,6 +58,7 @@ class ApiApp(Dispatcher):
         self._hosts = HostList(config.allow_hosts, listening or config.api)
         self._measures, self._scan_turn, self._started = BlockMeasures(), ScanTurn(), runtime.now()
         self._feed = Feed(runtime)
+        self._coin_search = CoinSearch()
         self._rpc = RpcServer(METHODS, Credentials.of(config))
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
@@ -105,6 +107,7 @@ class ApiApp(Dispatcher):
             self._config,
             self._measures,
             self._scan_turn,
+            self._coin_search,
             self._started,
             request.body,
             self._tallies,

@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chain.address import encode_address
-from chain.keys import decode_der
+from chain.keys import decode_der, is_x_only
 from chain.script import LockKind, classify
+from node.descriptors.checksum import with_checksum
 
+KEYS_MAX = 20
+"""Of a bare multisig."""
+
+_CHECKMULTISIG = b"\xae"
+_KEY_FORMS = frozenset({(33, b"\x02"), (33, b"\x03"), (65, b"\x04")})
 _PUSHDATA1, _PUSHDATA4 = 0x4C, 0x4E
 _1NEGATE, _RESERVED, _1, _16 = 0x4F, 0x50, 0x51, 0x60
 _LAST_NAMED = 0xBA
@@ -107,49 +113,45 @@ def descriptor(script: bytes) -> str:
     """The descriptor that Core infers for a scriptPubKey without knowing any key, checksum included."""
     kind = classify(script)
     address = encode_address(script)
-    if kind is LockKind.P2TR:
-        body = f"rawtr({script[2:].hex()})"
-    elif kind is LockKind.P2PK:
-        body = f"pk({script[1:-1].hex()})"
-    elif address is not None:
-        body = f"addr({address})"
-    else:
-        body = f"raw({script.hex()})"
-    return f"{body}#{descriptor_checksum(body)}"
+    if kind is LockKind.P2TR and is_x_only(script[2:]):
+        return with_checksum(f"rawtr({script[2:].hex()})")
+    if kind is LockKind.P2PK and is_key_form(script[1:-1]):
+        return with_checksum(f"pk({script[1:-1].hex()})")
+    if address is not None:
+        return with_checksum(f"addr({address})")
+    return with_checksum(multisig_descriptor(script) or f"raw({script.hex()})")
 
 
-_DESCRIPTOR_CHARACTERS = (
-    "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
-)
-_CHECKSUM_CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_GENERATOR = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
+def multisig_descriptor(script: bytes) -> str | None:
+    """multi() of a bare multisig, without a checksum; None for any other script."""
+    found = multisig(script)
+    return None if found is None else f"multi({','.join((str(found[0]), *(key.hex() for key in found[1])))})"
 
 
-def descriptor_checksum(body: str) -> str:
-    """The 8 characters behind a descriptor's # (BIP380). Raises ValueError for a character that has no place."""
-    checksum, group, grouped = 1, 0, 0
-    for character in body:
-        position = _DESCRIPTOR_CHARACTERS.index(character)
-        checksum = _polymod(checksum, position & 31)
-        group = group * 3 + (position >> 5)
-        grouped += 1
-        if grouped == 3:
-            checksum = _polymod(checksum, group)
-            group = grouped = 0
-    if grouped:
-        checksum = _polymod(checksum, group)
-    for _ in range(8):
-        checksum = _polymod(checksum, 0)
-    checksum ^= 1
-    return "".join(_CHECKSUM_CHARACTERS[checksum >> 5 * (7 - i) & 31] for i in range(8))
+def multisig(script: bytes) -> tuple[int, tuple[bytes, ...]] | None:
+    """How many of which keys have to sign, of a bare multisig (BIP11); None for any other script."""
+    steps = list(instructions(script)) if script[-1:] == _CHECKMULTISIG else []
+    if len(steps) < 4 or len(steps) > KEYS_MAX + 3:
+        return None
+    threshold, *pushed, counted, _ = (None if step is None else _number_or_bytes(step) for step in steps)
+    keys = tuple(key for key in pushed if isinstance(key, bytes) and is_key_form(key))
+    if not isinstance(threshold, int) or len(keys) != len(pushed) or counted != len(keys):
+        return None
+    return (threshold, keys) if 1 <= threshold <= len(keys) else None
 
 
-def _polymod(checksum: int, digit: int) -> int:
-    top = checksum >> 35
-    checksum = (checksum & 0x7FFFFFFFF) << 5 ^ digit
-    for bit, term in enumerate(_GENERATOR):
-        checksum ^= term if top >> bit & 1 else 0
-    return checksum
+def is_key_form(content: bytes) -> bool:
+    """True for what has the size and the first byte of a public key, on the curve or not."""
+    return (len(content), content[:1]) in _KEY_FORMS
+
+
+def _number_or_bytes(step: Instruction) -> int | bytes | None:
+    """What a step of a multisig says: a number, up to 16 by an operator and else pushed, or a key."""
+    if _1 <= step.operator <= _16:
+        return step.operator - _RESERVED
+    if step.pushed is not None and len(step.pushed) == 1 and _16 - _RESERVED < step.pushed[0] <= KEYS_MAX:
+        return step.pushed[0]
+    return step.pushed
 
 
 def _rust_name(operator: int) -> str:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from chain.value import value
 from node.api.answers import Problem, Request
+from node.api.coin_search import CoinSearch
 from node.api.feed import Feed
 from node.api.lookup import BlockMeasures
 from node.api.tallies import Tallies
@@ -30,6 +31,8 @@ class Call:
     """Of blocks, kept from request to request."""
     scan_turn: AbstractContextManager[None]
     """Held by whoever walks through the whole coin set."""
+    coin_search: CoinSearch
+    """The search of the coin set that runs, if any does."""
     started: float
     """When the application was made, Unix time in seconds."""
     body: Callable[[], bytes]

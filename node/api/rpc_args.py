@@ -11,6 +11,7 @@ from chain.hashes import BlockHash, Txid
 from chain.tx import COIN, MAX_MONEY
 from node.api.rpc_method import BAD_VALUE, MISC, NOT_FOUND, REQUIRED, TYPE, Arg, RpcError, shown
 
+HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 INT32_MAX: Final = 2**31 - 1
 INT32_MIN: Final = -(2**31)
 
@@ -39,7 +40,7 @@ def integer(
     name: str, default: Any = REQUIRED, least: int = INT32_MIN, most: int = INT32_MAX, aliases: tuple[str, ...] = ()
 ) -> Arg:
     """A whole number."""
-    return Arg(name, lambda name, content: _integer(content, least, most), "numeric", default, aliases)
+    return Arg(name, lambda name, content: integer_in(content, least, most), "numeric", default, aliases)
 
 
 def flag(name: str, default: Any = REQUIRED) -> Arg:
@@ -60,6 +61,16 @@ def amount(name: str, default: Any = REQUIRED) -> Arg:
 def strings(name: str, default: Any = REQUIRED) -> Arg:
     """An array of texts."""
     return Arg(name, _strings, "array", default)
+
+
+def array(name: str, default: Any = REQUIRED) -> Arg:
+    """An array of anything."""
+    return Arg(name, _array, "array", default)
+
+
+def hex_bytes(name: str, called: str = "") -> Arg:
+    """Bytes in hex, perhaps none; errors name the parameter, or what it is called instead."""
+    return Arg(name, lambda name, content: _hex_bytes(called or name, content), "string")
 
 
 def ignored(name: str) -> Arg:
@@ -85,7 +96,7 @@ def _hash(name: str, content: Any) -> bytes:
     given = _string(name, content)
     if len(given) != 64:
         raise RpcError(BAD_VALUE, f"{name} must be of length 64 (not {len(given)}, for '{shown(given)}')")
-    if not all(c in "0123456789abcdefABCDEF" for c in given):
+    if not all(c in HEX_DIGITS for c in given):
         raise RpcError(BAD_VALUE, f"{name} must be hexadecimal string (not '{given}')")
     return bytes.fromhex(given)[::-1]
 
@@ -97,7 +108,8 @@ def _address(name: str, content: Any) -> bytes:
         raise RpcError(NOT_FOUND, "Error: Invalid address") from None
 
 
-def _integer(content: Any, least: int, most: int) -> int:
+def integer_in(content: Any, least: int, most: int) -> int:
+    """A JSON value that is a whole number within these. Raises RpcError."""
     if isinstance(content, Decimal):
         raise RpcError(MISC, "JSON value is not an integer as expected")
     if not isinstance(content, int) or isinstance(content, bool):
@@ -114,7 +126,7 @@ def _flag(_: str, content: Any) -> bool:
 
 
 def _verbosity(_: str, content: Any) -> int:
-    return int(content) if isinstance(content, bool) else _integer(content, INT32_MIN, INT32_MAX)
+    return int(content) if isinstance(content, bool) else integer_in(content, INT32_MIN, INT32_MAX)
 
 
 def _amount(_: str, content: Any) -> int:
@@ -132,7 +144,18 @@ def _amount(_: str, content: Any) -> int:
     return int(satoshis)
 
 
-def _strings(name: str, content: Any) -> list[str]:
+def _array(_: str, content: Any) -> list[Any]:
     if not isinstance(content, list):
         raise wrong_type(content, "array")
-    return [_string(name, one) for one in content]
+    return content
+
+
+def _hex_bytes(name: str, content: Any) -> bytes:
+    given = _string(name, content)
+    if len(given) % 2 or not all(c in HEX_DIGITS for c in given):
+        raise RpcError(BAD_VALUE, f"{name} must be hexadecimal string (not '{shown(given)}')")
+    return bytes.fromhex(given)
+
+
+def _strings(name: str, content: Any) -> list[str]:
+    return [_string(name, one) for one in _array(name, content)]

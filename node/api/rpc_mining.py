@@ -1,6 +1,5 @@
 """JSON-RPC about making blocks. Solving takes place here where it is trivial, in the miner processes elsewhere."""
 
-from chain.address import AddressError, decode_address
 from chain.block import Block, decode_block, make_block, witness_commitment
 from chain.check import check_block, check_body
 from chain.connect import connect_block, context_after
@@ -10,8 +9,8 @@ from chain.keys import default_engine
 from chain.template import build_block, solve
 from chain.tree import Entry
 from chain.tx import Tx, TxIn, make_tx
-from node.api.asm import descriptor_checksum
 from node.api.call import Call
+from node.api.output_script import output_script
 from node.api.rpc_args import address, flag, ignored, integer, string, strings
 from node.api.rpc_method import MISC, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
 from node.api.rpc_shapes import bits_hex, target_hex
@@ -75,7 +74,7 @@ def _mine_for_real(call: Call, script: bytes) -> Block | None:
 
 def generateblock(call: Call, output: str, transactions: list[str], submit: bool) -> Shape:
     """Make a block of exactly these transactions (ids or hex) that pays to an address or descriptor."""
-    script = _output_script(output)
+    script = output_script(output)
     txs = [_named_tx(call, given) for given in transactions]
     view = call.view
     candidate = build_block(view.tip, txs, 0, script, int(call.runtime.now()), view.params)
@@ -164,21 +163,6 @@ def _check_candidate(view: View, block: Block) -> None:
         raise RpcError(VERIFY, f"TestBlockValidity failed: {reason(error)}") from None
     if default_engine().first_failure(b"".join(connected.checks)) is not None:
         raise RpcError(VERIFY, "TestBlockValidity failed: wrong signature")
-
-
-def _output_script(output: str) -> bytes:
-    """The scriptPubKey of an address, or of an addr() or raw() descriptor. Raises RpcError(-5)."""
-    body, mark, checksum = output.partition("#")
-    try:
-        if mark and descriptor_checksum(body) != checksum:
-            raise ValueError
-        if body.startswith("raw(") and body.endswith(")"):
-            return bytes.fromhex(body[4:-1])
-        if body.startswith("addr(") and body.endswith(")"):
-            return decode_address(body[5:-1])
-        return decode_address(output)
-    except (AddressError, ValueError):
-        raise RpcError(NOT_FOUND, "Error: Invalid address or descriptor") from None
 
 
 def _named_tx(call: Call, given: str) -> Tx:

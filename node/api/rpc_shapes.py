@@ -10,13 +10,16 @@ from chain.hashes import to_hex
 from chain.script import LockKind, classify
 from chain.tree import Entry
 from chain.tx import Tx, TxIn, TxOut, outpoint_index
-from node.api.asm import core_asm, descriptor
+from node.api.asm import core_asm, descriptor, is_key_form, multisig
 from node.api.jsontext import Coins
 from node.api.lookup import FoundTx
 from node.api.shapes import Shape, difficulty
 from node.pool.entry import Entry as PoolEntry
 from node.pool.view import MempoolView
 from node.view import View
+
+PAY_TO_ANCHOR = bytes.fromhex("51024e73")
+"""The output that anybody may spend to raise its transaction's fee (Core 28)."""
 
 
 def bits_hex(bits: int) -> str:
@@ -112,7 +115,11 @@ def script_shape(script: bytes) -> Shape:
 def script_type(script: bytes) -> str:
     """Core's name for the kind of a scriptPubKey."""
     kind = classify(script)
-    if kind is LockKind.NONSTANDARD and _is_multisig(script):
+    if script == PAY_TO_ANCHOR:
+        return "anchor"
+    if kind is LockKind.P2PK and not is_key_form(script[1:-1]):
+        return str(LockKind.NONSTANDARD)
+    if kind is LockKind.NONSTANDARD and multisig(script):
         return "multisig"
     return str(kind)
 
@@ -175,16 +182,3 @@ def _prevout_shape(coin: Coin) -> Shape:
         "value": Coins(coin.value),
         "scriptPubKey": script_shape(coin.script),
     }
-
-
-def _is_multisig(script: bytes) -> bool:
-    """OP_m, n keys, OP_n, OP_CHECKMULTISIG."""
-    if len(script) < 3 or script[-1] != 0xAE or not 0x51 <= script[0] <= script[-2] <= 0x60:
-        return False
-    keys, pos = 0, 1
-    while pos < len(script) - 2:
-        if script[pos] not in (33, 65):
-            return False
-        pos += 1 + script[pos]
-        keys += 1
-    return pos == len(script) - 2 and keys == script[-2] - 0x50

@@ -1,6 +1,17 @@
 """Every JSON-RPC method."""
 
-from node.api import rpc_blockchain, rpc_coins, rpc_control, rpc_mempool, rpc_mining, rpc_network, rpc_rawtx
+from node.api import (
+    rpc_blockchain,
+    rpc_coins,
+    rpc_control,
+    rpc_descriptors,
+    rpc_mempool,
+    rpc_mining,
+    rpc_network,
+    rpc_rawtx,
+    rpc_scan,
+    rpc_scripts,
+)
 from node.api.rpc_method import Method
 
 METHODS: tuple[Method, ...] = rpc_control.with_help(
@@ -8,10 +19,13 @@ METHODS: tuple[Method, ...] = rpc_control.with_help(
         *rpc_blockchain.METHODS,
         *rpc_coins.METHODS,
         *rpc_control.METHODS,
+        *rpc_descriptors.METHODS,
         *rpc_mempool.METHODS,
         *rpc_mining.METHODS,
         *rpc_network.METHODS,
         *rpc_rawtx.METHODS,
+        *rpc_scan.METHODS,
+        *rpc_scripts.METHODS,
     )
 )
 """By topic; names are unique."""

@@ -2,8 +2,9 @@
 
 import pytest
 
-from node.api.asm import core_asm, descriptor, descriptor_checksum, esplora_asm
+from node.api.asm import core_asm, descriptor, esplora_asm
 from node.api.rpc_shapes import script_type
+from node.descriptors.checksum import descriptor_checksum
 
 KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 SIGNATURE = "3006020101020101"
@@ -50,17 +51,22 @@ def test_descriptor_checksum() -> None:
 
 
 def test_descriptor_checksum_refuses_foreign_characters() -> None:
-    with pytest.raises(ValueError, match="substring"):
+    with pytest.raises(ValueError, match="Invalid characters in payload"):
         descriptor_checksum("addr(é)")
 
 
 @pytest.mark.parametrize(
     ("script", "body", "kind"),
     [
-        ("5120" + "ef" * 32, "rawtr(" + "ef" * 32 + ")", "witness_v1_taproot"),
+        ("5120" + KEY[2:], f"rawtr({KEY[2:]})", "witness_v1_taproot"),
         ("21" + KEY + "ac", f"pk({KEY})", "pubkey"),
         ("6a00", "raw(6a00)", "nulldata"),
-        ("5121" + KEY + "21" + KEY + "52ae", "raw(5121" + KEY + "21" + KEY + "52ae)", "multisig"),
+        ("5121" + KEY + "21" + KEY + "52ae", f"multi(1,{KEY},{KEY})", "multisig"),
+        ("0111" + ("21" + KEY) * 17 + "0111ae", f"multi(17{f',{KEY}' * 17})", "multisig"),
+        ("5121" + "05" + KEY[2:] + "51ae", "raw(5121" + "05" + KEY[2:] + "51ae)", "nonstandard"),
+        ("5221" + KEY + "51ae", "raw(5221" + KEY + "51ae)", "nonstandard"),
+        ("2105" + KEY[2:] + "ac", "raw(2105" + KEY[2:] + "ac)", "nonstandard"),
+        ("51024e73", "addr(bcrt1pfeesnyr2tx)", "anchor"),
         ("5121" + KEY + "21" + KEY + "53ae", "raw(5121" + KEY + "21" + KEY + "53ae)", "nonstandard"),
         ("51ae", "raw(51ae)", "nonstandard"),
         ("", "raw()", "nonstandard"),

@@ -1,0 +1,9 @@
+"""What can be wrong with a descriptor."""
+
+
+class DescriptorError(ValueError):
+    """No descriptor; the message says why."""
+
+
+class NotDerivable(DescriptorError):
+    """A hardened step below a key of which only the public half is known."""

@@ -1,0 +1,24 @@
+"""What tells one network's keys from another's."""
+
+from dataclasses import dataclass
+
+from chain.address import MAIN_ADDRESSES, REGTEST_ADDRESSES, AddressFormat
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNetwork:
+    """How addresses and keys begin."""
+
+    addresses: AddressFormat
+    xpub: bytes
+    """4 bytes before an extended public key (BIP32)."""
+    xprv: bytes
+    """The same of a private one."""
+    wif: bytes
+    """The byte before a private key."""
+
+
+TEST_KEYS = KeyNetwork(REGTEST_ADDRESSES, b"\x04\x35\x87\xcf", b"\x04\x35\x83\x94", b"\xef")
+"""Of every network here: tpub, tprv."""
+MAIN_KEYS = KeyNetwork(MAIN_ADDRESSES, b"\x04\x88\xb2\x1e", b"\x04\x88\xad\xe4", b"\x80")
+"""Bitcoin's own: what public test vectors are of."""
