@@ -6,7 +6,16 @@ Puts tables, guards and the core together; everything that decides stands in the
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from node.api import esplora_blocks, esplora_mempool, esplora_peers, esplora_scripts, esplora_txs, events, metrics
+from node.api import (
+    description,
+    esplora_blocks,
+    esplora_mempool,
+    esplora_peers,
+    esplora_scripts,
+    esplora_txs,
+    events,
+    metrics,
+)
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
 from node.api.coin_search import CoinSearch
@@ -31,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *esplora_peers.ROUTES,
     *events.ROUTES,
     *metrics.ROUTES,
+    *description.ROUTES,
 )
 """Every route of the API but JSON-RPC's `POST /`."""
 UNAUTHORIZED_BODY_MAX = 64 * 1024

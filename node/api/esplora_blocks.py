@@ -131,10 +131,10 @@ def _txids(call: Call, block_hash: BlockHash) -> list[Txid]:
     return found
 
 
-def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str]) -> Route:
+def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str], schema: str = "") -> Route:
     """A route about one block, or about a page of blocks."""
     params = {name: kind for name, kind in _PARAMS.items() if f":{name}" in path}
-    return Route("GET", path, answer, content, params, errors=errors)
+    return Route("GET", path, answer, content, schema, params, errors=errors)
 
 
 _PARAMS = {"block_hash": Kind.BLOCK_HASH, "height": Kind.NUMBER, "index": Kind.NUMBER, "start": Kind.LENIENT_NUMBER}
@@ -142,18 +142,18 @@ ROUTES = (
     Route("GET", "/blocks/tip/height", tip_height, TEXT, quick=True),
     Route("GET", "/blocks/tip/hash", tip_hash, TEXT, quick=True),
     _get("/block-height/:height", hash_at, TEXT, _NO_BLOCK),
-    _get("/blocks", blocks, JSON),
-    _get("/blocks/:start", blocks, JSON, _NO_BLOCK),
-    _get("/v1/blocks", blocks, JSON),
-    _get("/v1/blocks/:start", blocks, JSON, _NO_BLOCK),
-    _get("/block/:block_hash", block, JSON, _NO_BLOCK),
-    _get("/v1/block/:block_hash", block, JSON, _NO_BLOCK),
+    _get("/blocks", blocks, JSON, schema="Blocks"),
+    _get("/blocks/:start", blocks, JSON, _NO_BLOCK, schema="Blocks"),
+    _get("/v1/blocks", blocks, JSON, schema="Blocks"),
+    _get("/v1/blocks/:start", blocks, JSON, _NO_BLOCK, schema="Blocks"),
+    _get("/block/:block_hash", block, JSON, _NO_BLOCK, schema="Block"),
+    _get("/v1/block/:block_hash", block, JSON, _NO_BLOCK, schema="Block"),
     _get("/block/:block_hash/header", block_header, TEXT, _NO_BLOCK),
     _get("/block/:block_hash/raw", block_raw, OCTETS, _NO_BLOCK),
-    _get("/block/:block_hash/status", block_status, JSON),
-    _get("/block/:block_hash/txids", txids, JSON, _NO_BLOCK),
+    _get("/block/:block_hash/status", block_status, JSON, schema="BlockStatus"),
+    _get("/block/:block_hash/txids", txids, JSON, _NO_BLOCK, schema="Txids"),
     _get("/block/:block_hash/txid/:index", block_txid, TEXT, _NO_BLOCK, _NO_POSITION),
-    _get("/block/:block_hash/txs", block_page, JSON, _NO_BLOCK),
+    _get("/block/:block_hash/txs", block_page, JSON, _NO_BLOCK, schema="TransactionPage"),
     _get(
         "/block/:block_hash/txs/:start",
         block_page,
@@ -161,6 +161,7 @@ ROUTES = (
         _NO_BLOCK,
         _PAGE_START,
         _PAGE_RANGE,
+        schema="TransactionPage",
     ),
 )
 """About blocks."""

@@ -58,10 +58,10 @@ def _least(call: Call) -> float:
 
 
 ROUTES = (
-    Route("GET", "/mempool", mempool, JSON),
-    Route("GET", "/mempool/txids", mempool_txids, JSON),
-    Route("GET", "/mempool/recent", mempool_recent, JSON),
-    Route("GET", "/fee-estimates", fee_estimates, JSON),
-    Route("GET", "/v1/fees/recommended", fees_recommended, JSON),
+    Route("GET", "/mempool", mempool, JSON, "Mempool"),
+    Route("GET", "/mempool/txids", mempool_txids, JSON, "Txids"),
+    Route("GET", "/mempool/recent", mempool_recent, JSON, "RecentTransactions"),
+    Route("GET", "/fee-estimates", fee_estimates, JSON, "FeeEstimates"),
+    Route("GET", "/v1/fees/recommended", fees_recommended, JSON, "RecommendedFees"),
 )
 """About the mempool and fees."""

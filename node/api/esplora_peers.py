@@ -11,5 +11,5 @@ def peers(call: Call) -> Answer:
     return document([full_shape(call, peer) for peer in all_peers(call)])
 
 
-ROUTES = (Route("GET", "/v1/peers", peers, JSON),)
+ROUTES = (Route("GET", "/v1/peers", peers, JSON, "Peers"),)
 """About peers."""

@@ -80,26 +80,32 @@ def _txs(found: Iterable[FoundTx]) -> Answer:
     return document([tx_shape(one) for one in found])
 
 
-def _table(name: str, kind: Kind, stats: Callable[..., Answer]) -> tuple[Route, ...]:
+def _table(name: str, kind: Kind, stats: Callable[..., Answer], shape: str) -> tuple[Route, ...]:
     """The routes of one way to name a script."""
     of_script = {"script": kind}
     base = f"/{name}/:script"
 
-    def get(path: str, answer: Callable[..., Answer], **more: Any) -> Route:
-        return Route("GET", base + path, answer, JSON, **{"params": of_script, **more})
+    def get(path: str, answer: Callable[..., Answer], schema: str, **more: Any) -> Route:
+        return Route("GET", base + path, answer, JSON, schema, **{"params": of_script, **more})
 
     return (
-        get("", stats, needs_index=True),
-        get("/txs", history, query={"after_txid": Kind.LENIENT_TXID}, needs_index=True),
-        get("/txs/chain", history_page, needs_index=True),
-        get("/txs/chain/:last", history_page, params={**of_script, "last": Kind.LENIENT_TXID}, needs_index=True),
-        get("/txs/mempool", unconfirmed),
-        get("/utxo", utxos, errors=(_TOO_MANY,), needs_index=True),
+        get("", stats, shape, needs_index=True),
+        get("/txs", history, "History", query={"after_txid": Kind.LENIENT_TXID}, needs_index=True),
+        get("/txs/chain", history_page, "TransactionPage", needs_index=True),
+        get(
+            "/txs/chain/:last",
+            history_page,
+            "TransactionPage",
+            params={**of_script, "last": Kind.LENIENT_TXID},
+            needs_index=True,
+        ),
+        get("/txs/mempool", unconfirmed, "UnconfirmedHistory"),
+        get("/utxo", utxos, "Utxos", errors=(_TOO_MANY,), needs_index=True),
     )
 
 
 ROUTES = (
-    *_table("address", Kind.ADDRESS, address_stats),
-    *_table("scripthash", Kind.SCRIPT_HASH, script_stats),
+    *_table("address", Kind.ADDRESS, address_stats, "AddressStats"),
+    *_table("scripthash", Kind.SCRIPT_HASH, script_stats, "ScriptStats"),
 )
 """By address and by script hash."""

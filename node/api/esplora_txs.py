@@ -106,20 +106,20 @@ def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:
     return (*confirmed, txids)
 
 
-def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str]) -> Route:
+def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str], schema: str = "") -> Route:
     """A route about one transaction."""
     params = {"txid": Kind.TXID} | ({"index": Kind.INDEX} if ":index" in path else {})
-    return Route("GET", path, answer, content, params, errors=errors)
+    return Route("GET", path, answer, content, schema, params, errors=errors)
 
 
 ROUTES = (
-    _get("/tx/:txid", whole_tx, JSON, _NO_TX),
+    _get("/tx/:txid", whole_tx, JSON, _NO_TX, schema="Transaction"),
     _get("/tx/:txid/hex", tx_hex, TEXT, _NO_TX),
     _get("/tx/:txid/raw", tx_raw, OCTETS, _NO_TX),
-    _get("/tx/:txid/status", tx_status, JSON),
-    _get("/tx/:txid/outspends", tx_outspends, JSON, _NO_TX),
-    _get("/tx/:txid/outspend/:index", tx_outspend, JSON),
-    _get("/tx/:txid/merkle-proof", tx_merkle_proof, JSON, _NO_PROOF),
+    _get("/tx/:txid/status", tx_status, JSON, schema="Status"),
+    _get("/tx/:txid/outspends", tx_outspends, JSON, _NO_TX, schema="Outspends"),
+    _get("/tx/:txid/outspend/:index", tx_outspend, JSON, schema="Outspend"),
+    _get("/tx/:txid/merkle-proof", tx_merkle_proof, JSON, _NO_PROOF, schema="MerkleProof"),
     _get("/tx/:txid/merkleblock-proof", tx_merkle_block, TEXT, _NO_PROOF),
     Route(
         "POST",
@@ -127,6 +127,7 @@ ROUTES = (
         send_tx,
         TEXT,
         body_max=TX_BODY_MAX,
+        takes="TransactionHex",
         errors=(_REFUSED,),
         writes=True,
     ),

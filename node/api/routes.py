@@ -73,11 +73,15 @@ class Route:
     the route's summary."""
     content: str
     """Content type of the 200."""
+    schema: str = ""
+    """Of a JSON 200: its name in schemas.py."""
     params: Mapping[str, Kind] = field(default_factory=dict)
     query: Mapping[str, Kind] = field(default_factory=dict)
     """Optional parameters behind the question mark; None where absent."""
     body_max: int = NO_BODY_MAX
     """Bytes; a larger body gets 413 before it is read."""
+    takes: str = ""
+    """The schema of what its body is, in schemas.py; empty if it takes none."""
     errors: tuple[tuple[int, str], ...] = ()
     """Status and line of each answer beside 200 and the malformed parameters' 400."""
     needs_index: bool = False
