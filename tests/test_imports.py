@@ -29,6 +29,8 @@ OWNERS = {
     "plyvel": ("node/store/leveldb.py",),
     "waitress": ("node/api/*", "node/runtime.py"),
     "prometheus_client": ("node/api/exposition.py",),
+    "apispec": ("node/api/openapi.py",),
+    "jinja2": ("node/api/docspage.py", "node/api/explorer/*"),
     "requests": ("node/client.py", "wallet/client.py"),
     "urllib3": ("node/client.py", "wallet/client.py"),
     "threading": ("node/runtime.py", "node/verifying.py", "node/api/*"),

@@ -4,12 +4,14 @@ from collections.abc import Set
 
 from node.api.answers import Answer, Problem
 from node.api.call import Call
-from node.api.routes import BAD_VALUE, Kind, Route, whole_number
+from node.api.feed import HOST_FOLLOWERS_MAX
+from node.api.routes import Kind, Route, whole_number
 from node.events import TOPICS
 
 CONTENT = "text/event-stream"
 BAD_ID = "Invalid Last-Event-ID"
 ALL = frozenset(TOPICS)
+_TOO_MANY = (429, f"{HOST_FOLLOWERS_MAX} streams go to this address already")
 
 
 def events(call: Call, topics: Set[str] | None) -> Answer:
@@ -31,7 +33,7 @@ ROUTES = (
         events,
         CONTENT,
         query={"topics": Kind.TOPICS},
-        errors=((400, BAD_VALUE[Kind.TOPICS]), (400, BAD_ID)),
+        errors=((400, BAD_ID), _TOO_MANY),
         quick=True,
     ),
 )

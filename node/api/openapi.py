@@ -65,7 +65,7 @@ def document() -> dict[str, Any]:
     spec.components.security_scheme("basic", {"type": "http", "scheme": "basic", "description": openapi_rpc.LOGIN})
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in ROUTES:
-        paths[re.sub(r":(\w+)", r"{\1}", route.path)][route.method.lower()] = operation(route)
+        paths[path_of(route)][route.method.lower()] = operation(route)
     paths["/"] = {"get": _front_page(), "post": openapi_rpc.operation(everywhere())}
     paths["/wallet/{wallet}"] = {"post": openapi_rpc.operation(everywhere(), wallet=True)}
     for path in ("/", "/wallet/{wallet}"):
@@ -84,6 +84,11 @@ def everywhere() -> dict[str, Any]:
 def ref_to(name: str) -> Schema:
     """The response of that name."""
     return {"$ref": f"#/components/responses/{name}"}
+
+
+def path_of(route: Route) -> str:
+    """The path as OpenAPI writes it."""
+    return re.sub(r":(\w+)", r"{\1}", route.path)
 
 
 def tag_of(route: Route) -> str:

@@ -233,15 +233,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "vsize": _integer("Virtual bytes."),
             "total_fee": AMOUNT,
             "fee_histogram": described(
-                array(
-                    {
-                        "type": "array",
-                        "prefixItems": [_RATE, _integer("Virtual bytes.", least=1)],
-                        "minItems": 2,
-                        "maxItems": 2,
-                    }
-                ),
-                "From the best-paid down: so many virtual bytes pay that rate or more.",
+                array({"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2}),
+                "Pairs of rate and virtual bytes, from the best-paid down: so many pay that rate or more.",
             ),
         },
     ),
@@ -304,6 +297,10 @@ SCHEMAS: Mapping[str, Schema] = {
         "description": "This document.",
         "required": ["openapi", "info", "servers", "paths", "components"],
     },
-    "TransactionHex": described(TEXT, "A transaction in hex; space around it is overlooked."),
+    "TransactionHex": {
+        "type": "string",
+        "format": "transaction-hex",
+        "description": "A transaction in hex; space around it is overlooked.",
+    },
 }
 """By name, as `Route.schema` and `Route.takes` have them."""
