@@ -1,14 +1,14 @@
 """Whom to greet, and when: endpoints to keep, endpoints tried, endpoints to dial back.
 
-Eight outbound peers relay all: half are near (a low round-trip time, a clean record), half come
-from any network group alike, so that nearness never becomes an eclipse; two more give and get
-blocks only, so that who watches transactions spread does not see them. No two peers that we chose
-share a network group.
+Eight outbound peers relay all: half are near (a low round-trip time, a clean record; one that comes
+to have a bad one makes room), half come from any network group alike, so that nearness never becomes
+an eclipse; two more give and get blocks only, so that who watches transactions spread does not see
+them. No two peers that we chose share a network group.
 """
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -90,8 +90,16 @@ class Target:
 class Dialler:
     """The list of endpoints to be linked with."""
 
-    def __init__(self, rng: random.Random, book: AddressBook, allow_local: bool = False) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        book: AddressBook,
+        allow_local: bool = False,
+        is_poor: Callable[[PeerId, float], bool] = lambda peer, now: False,
+    ) -> None:
+        """`is_poor` tells whether a peer has a bad record."""
         self._rng = rng
+        self._is_poor = is_poor
         self._book = book
         self._feeler_s = FEELER_LOCAL_S if allow_local else FEELER_S
         self._review_s = REVIEW_LOCAL_S if allow_local else REVIEW_S
@@ -194,19 +202,25 @@ class Dialler:
         return [place for place, number in wanted.items() for _ in range(number - taken[place])]
 
     def _review(self, exclude: set[Endpoint], now: float) -> None:
-        """If somebody is clearly nearer than the farthest of the near, dial it in its place."""
+        """If one of the near has a bad record, dial somebody in its place; else if somebody is clearly
+        nearer than the farthest of them."""
         if now < self._review_at:
             return
         self._review_at = self._after(self._review_s, now)
         near = [t for t in self._learned() if t.place is Place.NEAR and t.linked and t.round_trip_s is not None]
         if not near or Place.NEAR in self._free_places() or any(t.replaces for t in self._learned()):
             return
-        farthest = max(near, key=lambda target: target.round_trip_s or 0.0)
-        others = self._groups() - {self._book.group(farthest.endpoint)}
+        poor = [target for target in near if target.peer and self._is_poor(target.peer, now)]
+        worst = max(poor or near, key=lambda target: target.round_trip_s or 0.0)
+        others = self._groups() - {self._book.group(worst.endpoint)}
         endpoint = self._book.nearest(exclude, now, others)
-        if endpoint is None or not is_clearly_nearer(self._book.round_trip_s(endpoint), farthest.round_trip_s):
+        if endpoint is None:
             return
-        self._want(endpoint, Place.NEAR, exclude).replaces = farthest
+        if poor:
+            self._book.failed(worst.endpoint, now)  # or it would be the nearest again
+        elif not is_clearly_nearer(self._book.round_trip_s(endpoint), worst.round_trip_s):
+            return
+        self._want(endpoint, Place.NEAR, exclude).replaces = worst
 
     def _feel(self, exclude: Collection[Endpoint], now: float) -> None:
         """Now and then greet somebody just to know who is there."""

@@ -141,7 +141,7 @@ class Sessions:
         self._rng = rng
         self._allow_local = allow_local
         self._dial_backs = dial_backs(allow_local)
-        self._dialler = Dialler(rng, book, allow_local)
+        self._dialler = Dialler(rng, book, allow_local, self._standing.is_poor)
         self._peers: dict[PeerId, Peer] = {}
         self._by_token: dict[bytes, PeerId] = {}
         self._last_number = 0

@@ -78,6 +78,10 @@ class Standing:
         granted = self.service.granted
         return granted is not None and peer not in granted
 
+    def is_poor(self, peer: PeerId, now: float) -> bool:
+        """True if its record is a reason to look for another."""
+        return self.reputation.grade(peer, now) in (Grade.CHOKE, Grade.DROP)
+
     # --- what peers do -------------------------------------------------------------------
 
     def note(self, peer: PeerId, deed: Deed, now: float, times: float = 1.0) -> None:

@@ -31,7 +31,8 @@ class Desk:
     def __init__(self, *, allow_local: bool = False, seed: int = 1) -> None:
         rng = random.Random(seed)
         self.book = AddressBook(rng, allow_local)
-        self.dialler = Dialler(rng, self.book, allow_local)
+        self.poor: set[PeerId] = set()
+        self.dialler = Dialler(rng, self.book, allow_local, lambda peer, now: peer in self.poor)
         self.now = NOW
         self.distance: dict[Endpoint, float] = {}
         self.down: set[Endpoint] = set()
@@ -203,6 +204,34 @@ def test_a_little_nearer_is_no_reason() -> None:
     assert is_clearly_nearer(0.05, 0.1)
     assert not is_clearly_nearer(0.001, 0.005)  # milliseconds are noise
     assert not is_clearly_nearer(None, 0.1)
+
+
+def test_a_bad_record_costs_a_near_one_its_place() -> None:
+    """Whoever is nearest of the others takes it, though farther away; its nearness does not bring it back."""
+    desk = Desk()
+    met(desk, apart(4), 0.01)
+    met(desk, apart(20, 100), 0.1)
+    desk.run(5)
+    [bad, *good] = sorted(desk.at(Place.NEAR))
+    others = desk.at(Place.RANDOM, Place.BLOCKS_ONLY)
+    desk.poor = {PeerId(str(bad).encode())}
+    desk.run(REVIEW_S * 4)
+    near = desk.at(Place.NEAR)
+    assert bad not in near
+    assert near >= set(good)
+    assert len(near) == NEAR_MAX
+    assert desk.dropped == [PeerId(str(bad).encode())]
+    assert desk.at(Place.RANDOM, Place.BLOCKS_ONLY) == others
+
+
+def test_a_bad_record_is_better_than_nobody() -> None:
+    desk = Desk()
+    met(desk, apart(4), 0.01)
+    desk.run(5)
+    desk.poor = {PeerId(str(endpoint).encode()) for endpoint in desk.at(Place.NEAR)}
+    desk.run(REVIEW_S * 4)
+    assert len(desk.at(Place.NEAR)) == len(desk.poor)
+    assert not desk.dropped
 
 
 def test_nobody_is_given_up_for_one_that_does_not_answer() -> None:
