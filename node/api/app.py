@@ -1,4 +1,4 @@
-"""The API listener's application: Esplora at `/…` and `/api/…`, JSON-RPC at `POST /`.
+"""The API listener's application: Esplora at `/…` and `/api/…`, JSON-RPC at `POST /`, pages at `/explorer/`.
 
 Puts tables, guards and the core together; everything that decides stands in the modules beside this one.
 """
@@ -23,6 +23,7 @@ from node.api.dispatch import Dispatcher, View, raw_path
 from node.api.feed import Feed
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
 from node.api.lookup import BlockMeasures, NoIndex
+from node.api.mount import EXPLORER, Explorer
 from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc import RPC_BODY_MAX, RpcServer
 from node.api.rpc_coins import ScanTurn
@@ -45,8 +46,6 @@ ROUTES: tuple[Route, ...] = (
 """Every route of the API but JSON-RPC's `POST /`."""
 UNAUTHORIZED_BODY_MAX = 64 * 1024
 """Bytes of a JSON-RPC request without the right credentials; more is not read."""
-EXPLORER = "/explorer/"
-"""Where `GET /` leads."""
 SECURITY_HEADERS: Headers = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
 
@@ -69,6 +68,7 @@ class ApiApp(Dispatcher):
         self._measures, self._scan_turn, self._started = BlockMeasures(), ScanTurn(), runtime.now()
         self._feed = Feed(runtime)
         self._coin_search = CoinSearch()
+        self._explorer = Explorer()
         self._rpc = RpcServer(METHODS, Credentials.of(config))
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
@@ -106,6 +106,8 @@ class ApiApp(Dispatcher):
             self._check_origin(request)
         if _is_rpc(request.method, request.path):
             return self._rpc.answer(request.header("AUTHORIZATION"), request.body(), lambda: self._call(request))
+        if self._explorer.takes(request):
+            return self._explorer.answer(request, lambda: self._call(request))
         if raw_path(request) == "/" and request.method not in ("GET", "HEAD"):
             raise Problem(405, "JSONRPC server handles only POST requests")
         return super().respond(request)

@@ -1,0 +1,162 @@
+"""What the page of a block shows, on whichever branch it is."""
+
+from enum import StrEnum
+
+from chain.address import encode_address
+from chain.block import Header
+from chain.compact import work_from_bits
+from chain.connect import subsidy
+from chain.hashes import to_hex
+from chain.tree import Entry, fork_point
+from chain.tx import Tx
+from chain.value import value
+from node.api.call import Call
+from node.api.explorer.rows import BlockRow, TxRow, block_row, found_row
+from node.api.explorer.words import letters
+from node.api.lookup import FoundTx, block_txs
+from node.api.shapes import difficulty
+from node.view import View
+
+TXS_PER_PAGE = 25
+CHILDREN_SHOWN = 6
+"""Blocks that stand on it, of all branches; more are not listed."""
+
+
+class Standing(StrEnum):
+    """What a block is worth."""
+
+    BEST = "best"
+    STALE = "stale"
+    """Valid as far as is known, and outside the best chain."""
+    INVALID = "invalid"
+    HEADER = "header only"
+    """Its body has not come."""
+
+
+def standing(view: View, entry: Entry) -> Standing:
+    """Where a block stands."""
+    if view.in_best_chain(entry):
+        return Standing.BEST
+    if entry.invalid:
+        return Standing.INVALID
+    return Standing.STALE if entry.has_body else Standing.HEADER
+
+
+@value
+class Neighbour:
+    """Another block that a page leads to."""
+
+    hash: str
+    height: int
+    standing: Standing
+
+
+@value
+class Reward:
+    """Who was paid for a block."""
+
+    total: int
+    """Satoshis."""
+    subsidy: int
+    fees: int
+    address: str | None
+    """Who got most of it, if that has an address."""
+    text: str
+    """What the miner wrote, as far as it is letters."""
+
+
+@value
+class BlockPage:
+    """A block."""
+
+    row: BlockRow
+    header: Header
+    standing: Standing
+    confirmations: int
+    """With itself; 0 outside the best chain."""
+    median_time: int
+    weight: int
+    difficulty: float
+    work: int
+    """Hashes that it takes on average."""
+    chainwork: int
+    reward: Reward | None
+    """None without a body."""
+    previous: Neighbour | None
+    following: list[Neighbour]
+    rivals: list[Neighbour]
+    """Other blocks on the same parent."""
+    fork: Neighbour | None
+    """Where its branch leaves the best chain; None on that chain."""
+    in_its_place: str | None
+    """The best chain's block of this height, if it is another."""
+    txs: list[TxRow]
+    first: int
+    """Position of the first of these."""
+
+
+def block_page(call: Call, entry: Entry, first: int) -> BlockPage:
+    """A block and its transactions from position `first` on."""
+    view, row = call.view, block_row(call, entry)
+    facts = call.measures.of(view, entry)
+    place, best = standing(view, entry), view.entry_at(entry.height)
+    coinbase = block_txs(view, entry, 0, 1)
+    found = block_txs(view, entry, first, TXS_PER_PAGE)
+    is_best = place is Standing.BEST
+    return BlockPage(
+        row=row,
+        header=entry.header,
+        standing=place,
+        confirmations=max(0, view.confirmations(entry)),
+        median_time=entry.median_time,
+        weight=facts.weight if facts else 0,
+        difficulty=difficulty(entry.header),
+        work=work_from_bits(entry.header.bits),
+        chainwork=entry.chainwork,
+        reward=_reward(call, entry, coinbase[0].tx) if coinbase else None,
+        previous=_neighbour(view, entry.parent) if entry.parent else None,
+        following=_children(view, entry, None),
+        rivals=_children(view, entry.parent, entry) if entry.parent else [],
+        fork=None if is_best else _neighbour(view, fork_point(entry, view.tip)),
+        in_its_place=to_hex(best.hash) if best and not is_best else None,
+        txs=[found_row(one) for one in found],
+        first=first,
+    )
+
+
+def _neighbour(view: View, entry: Entry) -> Neighbour:
+    return Neighbour(to_hex(entry.hash), entry.height, standing(view, entry))
+
+
+def _children(view: View, parent: Entry, without: Entry | None) -> list[Neighbour]:
+    """Those of the best chain first, the others from the newest on."""
+    found, child = [], parent.youngest
+    while child is not None and len(found) < CHILDREN_SHOWN:
+        if child is not without:
+            found.append(_neighbour(view, child))
+        child = child.elder
+    best = view.entry_at(parent.height + 1) if view.in_best_chain(parent) else None
+    if best is not None and best is not without:
+        mine = _neighbour(view, best)
+        found = [mine, *(one for one in found if one.hash != mine.hash)]
+    return found
+
+
+def _reward(call: Call, entry: Entry, coinbase: Tx) -> Reward:
+    total = sum(output.value for output in coinbase.outputs)
+    created = subsidy(entry.height, call.view.params)
+    largest = max(coinbase.outputs, key=lambda output: output.value)
+    # A miner may take less than it could; then there are no fees to tell of.
+    return Reward(
+        total,
+        min(created, total),
+        max(0, total - created),
+        encode_address(largest.script),
+        letters(coinbase.inputs[0].script_sig),
+    )
+
+
+def tx_of_block(view: View, entry: Entry, txid: bytes) -> FoundTx | None:
+    """A transaction of a block of any branch; looks at one after the other."""
+    found = block_txs(view, entry, 0, 1 << 20)
+    return next((one for one in found if one.tx.txid == txid), None)

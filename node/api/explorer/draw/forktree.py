@@ -1,0 +1,126 @@
+"""The tree of blocks as a drawing: a row for each height, the newest on top, a lane for each branch."""
+
+from chain.hashes import to_hex
+from chain.tree import Entry
+from chain.value import value
+
+ROW, LANE = 50, 148
+"""Distance of rows and of lanes, in CSS pixels: the drawing is not stretched."""
+BOX_WIDTH, BOX_HEIGHT = 128, 34
+BEND = 14
+"""Radius where the line of a branch turns."""
+LEFT = 64
+"""Room for the heights."""
+LANES_MAX = 8
+"""Branches side by side; blocks of further ones are not drawn, and are counted."""
+
+
+@value
+class Node:
+    """A block to be drawn."""
+
+    entry: Entry
+    standing: str
+
+
+@value
+class Box:
+    """A block in its place."""
+
+    hash: str
+    height: int
+    time: int
+    standing: str
+    x: float
+    y: float
+    is_tip: bool
+    """Nothing that is drawn stands on it."""
+
+
+@value
+class Edge:
+    """From a block to its parent, where both are drawn; or down out of the picture."""
+
+    path: str
+    standing: str
+
+
+@value
+class Row:
+    """A height's label."""
+
+    height: int
+    y: float
+
+
+@value
+class Drawing:
+    """All of it."""
+
+    width: float
+    height: float
+    nodes: list[Box]
+    edges: list[Edge]
+    rows: list[Row]
+
+
+def draw_tree(nodes: list[Node], low: int, high: int) -> Drawing:
+    """Place the blocks, which come parents before children within a branch, the best chain first."""
+    lanes = _lanes(nodes)
+    placed = [node for node in nodes if node.entry.hash in lanes]
+    parents = {node.entry.parent.hash for node in placed if node.entry.parent}
+    width = LEFT + (max(lanes.values(), default=0) + 1) * LANE
+    boxes, edges = [], []
+    for node in placed:
+        entry = node.entry
+        x, y = _place(lanes[entry.hash], entry.height, high)
+        boxes.append(
+            Box(to_hex(entry.hash), entry.height, entry.time, node.standing, x, y, entry.hash not in parents)
+        )
+        if entry.parent is not None:
+            edges.append(Edge(_edge(entry, lanes, high), node.standing))
+    rows = [Row(height, (high - height) * ROW + ROW / 2) for height in range(high, low - 1, -1)]
+    return Drawing(width, (high - low + 1) * ROW, boxes, edges, rows)
+
+
+def _lanes(nodes: list[Node]) -> dict[bytes, int]:
+    """Which lane each block is in: its parent's, or a free one to the right."""
+    lanes: dict[bytes, int] = {}
+    taken: list[set[int]] = [set() for _ in range(LANES_MAX)]
+    """Heights by lane."""
+    continued: set[bytes] = set()
+    """Blocks that another one stands on in their own lane."""
+    for node in nodes:
+        entry = node.entry
+        parent = entry.parent.hash if entry.parent else b""
+        mine = lanes.get(parent, 0 if node.standing == "best" else None)
+        needed = {entry.height}
+        if mine is None or parent in continued or (mine == 0 and node.standing != "best"):
+            # A new lane has to be free beside the parent too, where its line turns.
+            needed = {entry.height, entry.height - 1}
+            first = 1 if mine is None else mine + 1
+            mine = next((lane for lane in range(first, LANES_MAX) if not taken[lane] & needed), None)
+            if mine is None:
+                continue
+        else:
+            continued.add(parent)
+        lanes[entry.hash] = mine
+        taken[mine] |= needed
+    return lanes
+
+
+def _place(lane: int, height: int, high: int) -> tuple[float, float]:
+    """The middle of a block."""
+    return LEFT + lane * LANE + BOX_WIDTH / 2, (high - height) * ROW + ROW / 2
+
+
+def _edge(entry: Entry, lanes: dict[bytes, int], high: int) -> str:
+    assert entry.parent is not None
+    x, y = _place(lanes[entry.hash], entry.height, high)
+    # Below the picture the line goes straight on.
+    lane = lanes.get(entry.parent.hash, lanes[entry.hash])
+    to_x, to_y = _place(lane, entry.height - 1, high)
+    if to_x == x:
+        return f"M{x:g} {y:g}V{to_y:g}"
+    # Down from the block, round the corner, and into its parent's side.
+    return f"M{x:g} {y:g}V{to_y - BEND:g}Q{x:g} {to_y:g} {x - BEND:g} {to_y:g}H{to_x:g}"

@@ -1,0 +1,157 @@
+"""What the page of branches shows: the latest blocks of all branches, and reorganisations."""
+
+from chain.hashes import to_hex
+from chain.tree import Entry, path
+from chain.value import value
+from node.api.call import Call
+from node.api.explorer.block import Standing, standing
+from node.api.explorer.draw.forktree import Drawing, Node, draw_tree
+from node.view import View
+
+HEIGHTS_SHOWN = 24
+"""Rows of the drawing."""
+ROOTS_SEARCHED = 500
+"""Blocks of the best chain below the drawing where branches that reach into it may begin."""
+NODES_MAX = 400
+"""Blocks off the best chain that are looked at; further ones are not drawn."""
+LISTED_MAX = 50
+"""Blocks of a reorganisation that are named."""
+
+
+@value
+class Branch:
+    """Blocks that lead away from the best chain."""
+
+    fork_height: int
+    """Of the last block that it shares with that chain."""
+    tip: str
+    tip_height: int
+    time: int
+    standing: Standing
+
+    @property
+    def length(self) -> int:
+        """Blocks of its own."""
+        return self.tip_height - self.fork_height
+
+
+@value
+class ForksPage:
+    """The branches."""
+
+    drawing: Drawing
+    branches: list[Branch]
+    low: int
+    """The lowest height that is drawn."""
+    high: int
+    is_latest: bool
+    older: int | None
+    """The height that the page before this one ends with; None: there is nothing before."""
+    newer: int | None
+    hidden: int
+    """Blocks in these heights that there was no room to draw."""
+    reorgs: int
+    """Since the node started."""
+    deepest: int
+
+
+@value
+class Reorg:
+    """What a change of the tip left behind, and what came instead."""
+
+    depth: int
+    fork: Entry
+    left: list[str]
+    came: list[str]
+    came_count: int
+    height: int
+    """Of the new tip."""
+
+
+def forks_page(call: Call, top: int | None) -> ForksPage:
+    """The branches around the heights up to `top`; None: the latest."""
+    view = call.view
+    side = _side_blocks(view, view.tip.height if top is None else min(top, view.tip.height))
+    reach = max((entry.height for entry in side), default=0)
+    highest = max(view.tip.height, reach) if top is None else top
+    low = max(0, highest - HEIGHTS_SHOWN + 1)
+    shown = [entry for entry in side if low <= entry.height <= highest]
+    best = [view.tip.ancestor(height) for height in range(low, min(view.tip.height, highest) + 1)]
+    nodes = [Node(entry, standing(view, entry)) for entry in (*best, *shown)]
+    drawing = draw_tree(nodes, low, highest)
+    counts = view.counts
+    return ForksPage(
+        drawing,
+        _branches(view, shown),
+        low,
+        highest,
+        top is None,
+        low - 1 if low else None,
+        None if top is None else (highest + HEIGHTS_SHOWN if highest + HEIGHTS_SHOWN < view.tip.height else -1),
+        len(nodes) - len(drawing.nodes),
+        counts.reorgs,
+        counts.reorg_depth_most,
+    )
+
+
+def _side_blocks(view: View, top: int) -> list[Entry]:
+    """Blocks off the best chain, of branches that begin not too far below `top`; parents first."""
+    found: list[Entry] = []
+    base = max(0, top - HEIGHTS_SHOWN - ROOTS_SEARCHED)
+    entry: Entry | None = view.tip.ancestor(top)
+    child_of_best = view.entry_at(top + 1)
+    # The newest branches first: what is over NODES_MAX is old.
+    while entry is not None and entry.height >= base and len(found) < NODES_MAX:
+        child = entry.youngest
+        while child is not None and len(found) < NODES_MAX:
+            if child is not child_of_best:
+                found += _branch(child, NODES_MAX - len(found))
+            child = child.elder
+        child_of_best, entry = entry, entry.parent
+    return found
+
+
+def _branch(root: Entry, most: int) -> list[Entry]:
+    """`root` and what stands on it, `most` blocks at most, parents first."""
+    found = [root]
+    for entry in found:
+        child = entry.youngest
+        while child is not None and len(found) < most:
+            found.append(child)
+            child = child.elder
+        if len(found) >= most:
+            break
+    return found
+
+
+def _branches(view: View, side: list[Entry]) -> list[Branch]:
+    """Each branch by its last block, the newest first."""
+    parents = {entry.parent.hash for entry in side if entry.parent}
+    branches = []
+    for entry in side:
+        if entry.hash in parents:
+            continue
+        root = entry
+        while root.parent is not None and not view.in_best_chain(root.parent):
+            root = root.parent
+        fork_height = root.height - 1
+        branches.append(Branch(fork_height, to_hex(entry.hash), entry.height, entry.time, standing(view, entry)))
+    return sorted(branches, key=lambda branch: -branch.tip_height)
+
+
+def reorg_between(old: Entry, new: Entry) -> Reorg | None:
+    """What happened on the way from one tip to another; None where no block was left."""
+    left, came = path(old, new)
+    if not left:
+        return None
+    fork = left[-1].parent
+    assert fork is not None
+    return Reorg(
+        len(left),
+        fork,
+        [to_hex(entry.hash) for entry in left[:LISTED_MAX]],
+        [to_hex(entry.hash) for entry in came[:LISTED_MAX]],
+        len(came),
+        new.height,
+    )
+

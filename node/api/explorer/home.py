@@ -1,0 +1,85 @@
+"""What the first page shows: the tip, the latest blocks, the mempool in short, the newest payments."""
+
+from itertools import islice
+
+from chain.compact import work_from_bits
+from chain.hashes import to_hex
+from chain.value import value
+from node.api.call import Call
+from node.api.explorer.fees import FeeBand, fee_bands
+from node.api.explorer.rows import BlockRow, TxRow, found_row, hash_rate, latest_blocks, pool_rows
+from node.api.lookup import block_txs
+from node.api.shapes import difficulty
+
+BLOCKS_SHOWN = 8
+TXS_SHOWN = 8
+BLOCKS_LOOKED_INTO = 4
+"""Where fewer transactions wait than are shown, the latest blocks have the others."""
+RATE_BLOCKS = 120
+"""Blocks over which the hash rate is measured."""
+
+
+@value
+class Home:
+    """The first page."""
+
+    hash: str
+    height: int
+    time: int
+    difficulty: float
+    work: int
+    """Hashes that a block takes on average."""
+    hash_rate: float | None
+    """Hashes a second."""
+    spacing_s: int | None
+    """Wanted seconds between blocks; None where the network has no difficulty."""
+    mean_spacing_s: float | None
+    """Over the same blocks."""
+    blocks: list[BlockRow]
+    tx_count: int
+    """In the mempool."""
+    vsize: int
+    fees: int
+    floor: float
+    """Satoshis per virtual byte that the next transaction has to pay."""
+    bands: list[FeeBand]
+    newest: list[TxRow]
+
+
+def home(call: Call) -> Home:
+    """The first page as of now."""
+    view = call.view
+    tip, pool = view.tip, view.pool
+    counted = min(RATE_BLOCKS, tip.height - 1)  # genesis is years before block 1
+    first = tip.ancestor(tip.height - counted) if counted > 0 else None
+    return Home(
+        to_hex(tip.hash),
+        tip.height,
+        tip.time,
+        difficulty(tip.header),
+        work_from_bits(tip.header.bits),
+        hash_rate(view, tip, counted) if first else None,
+        view.params.asert.spacing_s if view.params.asert else None,
+        (tip.max_time - first.max_time) / counted if first else None,
+        latest_blocks(call, BLOCKS_SHOWN),
+        pool.totals.count,
+        pool.totals.vsize,
+        pool.totals.fee,
+        pool.floor_sat_kvb / 1000,
+        fee_bands(pool),
+        _newest(call),
+    )
+
+
+def _newest(call: Call) -> list[TxRow]:
+    """Unconfirmed ones first; then the payments of the latest blocks."""
+    view = call.view
+    rows = pool_rows(view.pool.newest(TXS_SHOWN))
+    entry = view.tip
+    for _ in range(BLOCKS_LOOKED_INTO):
+        if len(rows) >= TXS_SHOWN or entry.parent is None:
+            break
+        # The first is the coinbase.
+        rows += [found_row(found) for found in islice(block_txs(view, entry, 1, TXS_SHOWN - len(rows)), TXS_SHOWN)]
+        entry = entry.parent
+    return rows

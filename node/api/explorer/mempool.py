@@ -1,0 +1,66 @@
+"""What the mempool's page shows: how much waits at which rate, what is asked for, and a list."""
+
+from heapq import nlargest
+from itertools import islice
+from operator import attrgetter
+
+from chain.value import value
+from node.api.call import Call
+from node.api.explorer.fees import COUNTED_MAX, FeeBand, fee_bands
+from node.api.explorer.rows import TxRow, pool_rows
+from node.policy import MIN_RELAY_FEE_SAT_KVB
+from node.pool.entry import Totals
+
+TXS_SHOWN = 50
+"""Transactions of the list."""
+TARGETS = (1, 3, 6, 144)
+"""Blocks to wait, for which estimates are shown."""
+
+
+@value
+class Estimate:
+    """What to pay."""
+
+    blocks: int
+    """To be mined within so many."""
+    rate: float
+    """Satoshis per virtual byte."""
+
+
+@value
+class MempoolPage:
+    """The mempool."""
+
+    totals: Totals
+    usage: int
+    """Bytes of memory, about."""
+    floor: float
+    """Satoshis per virtual byte that the next transaction has to pay."""
+    bands: list[FeeBand]
+    counted: int | None
+    """Transactions that the bands count, where these are not all."""
+    estimates: list[Estimate]
+    order: str
+    """newest or best-paid: what the list begins with."""
+    txs: list[TxRow]
+
+
+def mempool_page(call: Call, order: str) -> MempoolPage:
+    """The mempool as of now; `order` says what its list begins with."""
+    pool, fees = call.view.pool, call.view.fees
+    floor = max(pool.floor_sat_kvb, MIN_RELAY_FEE_SAT_KVB) / 1000
+    if order == "best-paid":
+        counted = islice(pool.entries.values(), COUNTED_MAX)
+        entries = nlargest(TXS_SHOWN, counted, key=attrgetter("fee_rate"))
+    else:
+        entries = pool.newest(TXS_SHOWN)
+    return MempoolPage(
+        pool.totals,
+        pool.usage,
+        floor,
+        fee_bands(pool),
+        COUNTED_MAX if pool.totals.count > COUNTED_MAX else None,
+        [Estimate(blocks, max(fees.estimate(blocks) or 0.0, floor)) for blocks in TARGETS],
+        order,
+        pool_rows(entries),
+    )

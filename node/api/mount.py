@@ -1,0 +1,41 @@
+"""Where the explorer's pages hang in the listener: what of a request is theirs, and how they are made.
+
+Flask comes with the first page, not with the node: it takes a quarter of a second and some 15 MB.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from threading import Lock
+from typing import Any
+
+from node.api.answers import Answer, Request
+from node.api.call import Call
+
+EXPLORER = "/explorer/"
+"""Where the pages are; `GET /` leads there."""
+SITE = "node.api.explorer.site"
+"""Imported with the first page; it has `answer`."""
+
+Pages = Callable[[Request, Callable[[], Call]], Answer]
+
+
+class Explorer:
+    """The pages, made when the first one is asked for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pages: Pages | None = None
+
+    @staticmethod
+    def takes(request: Request) -> bool:
+        """True if the request is for a page, or for something that belongs to one."""
+        is_below = request.path == EXPLORER.rstrip("/") or request.path.startswith(EXPLORER)
+        return is_below and request.method in ("GET", "HEAD")
+
+    def answer(self, request: Request, call: Callable[[], Call]) -> Answer:
+        """The page. `call` is taken only by those that need the node. Raises StoreError."""
+        with self._lock:
+            if self._pages is None:
+                site: Any = import_module(SITE)
+                self._pages = site.make_pages(EXPLORER)
+        return self._pages(request, call)
