@@ -49,8 +49,7 @@ class Scene:
     def next_block(self, txs: list[Tx] | None = None) -> Block:
         """One more on the tip, ten seconds after it."""
         self.at += 10
-        block = self.lab.mine(txs or [], time=int(self.at))
-        return block
+        return self.lab.mine(txs or [], time=int(self.at))
 
     def payment(self, rate: int = 3, to: bytes | None = None, value: int = 1_000_000) -> Tx:
         """One more payment, not yet anywhere."""
@@ -73,7 +72,10 @@ def make_scene(end: float, params: Params = PARAMS) -> Scene:
             if height == MATURE + 1:
                 txs = [_split(lab, kind) for kind in KINDS]
             else:
-                txs = [_simple(lab, rng.choice((1, 1, 2, 5, 12)), _someone(rng, common), _value(rng)) for _ in range(rng.randrange(6))]
+                txs = [
+                    _simple(lab, rng.choice((1, 1, 2, 5, 12)), _someone(rng, common), _value(rng))
+                    for _ in range(rng.randrange(6))
+                ]
         if height == MATURE + 40:
             large = _many(lab)
             txs.append(large)
@@ -91,7 +93,9 @@ def make_scene(end: float, params: Params = PARAMS) -> Scene:
             blocks.append(lab.candidate([], time=time, extra_nonce=9))
         if height == BLOCKS - 4:
             wrong = lab.candidate([], time=time, extra_nonce=10)
-            invalid = reblock(wrong, (with_output(wrong.txs[0], value=wrong.txs[0].outputs[0].value + 1), *wrong.txs[1:]))
+            invalid = reblock(
+                wrong, (with_output(wrong.txs[0], value=wrong.txs[0].outputs[0].value + 1), *wrong.txs[1:])
+            )
             blocks.append(invalid)
         block = lab.candidate(txs, time=time)
         if height == BLOCKS - 1:
@@ -99,7 +103,10 @@ def make_scene(end: float, params: Params = PARAMS) -> Scene:
             block = reblock(block, (coinbase_input(block.txs[0], head + MINER), *block.txs[1:]))
         lab.accept(block)
         blocks.append(block)
-    assert stale and stale_tx and large and stranger
+    assert stale
+    assert stale_tx
+    assert large
+    assert stranger
     pool = _waiting(lab, rng, common)
     return Scene(lab, blocks, stale, stale_tx, invalid, large, stranger, pool, common, at)
 
@@ -154,7 +161,10 @@ def _with_text(lab: Lab, text: bytes) -> Tx:
 
 def _waiting(lab: Lab, rng: random.Random, common: bytes) -> list[Tx]:
     """What is in the mempool: many rates, a child that pays for its parent."""
-    pool = [_simple(lab, rng.choice((1, 1, 2, 3, 4, 6, 9, 14, 25, 60)), _someone(rng, common), _value(rng)) for _ in range(24)]
+    pool = [
+        _simple(lab, rng.choice((1, 1, 2, 3, 4, 6, 9, 14, 25, 60)), _someone(rng, common), _value(rng))
+        for _ in range(24)
+    ]
     parent = pool[0]
     pool.append(_paid([made_by(parent, 1)], 40, common, parent.outputs[1].value // 3))
     return pool

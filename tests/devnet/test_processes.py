@@ -88,9 +88,7 @@ def test_another_node_of_ours_is_not_this_one(ours: Process, folder: Path) -> No
     assert not is_running(Process(ours.pid, ours.started + "0"), folder)
 
 
-def test_a_process_that_has_just_begun_runs(
-    ours: Process, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_has_just_begun_runs(ours: Process, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its arguments are not to be read at once; `devnet up` took such a node for one that had ended."""
     monkeypatch.setattr(processes, "command_line", lambda pid: [])
     assert is_running(ours, folder)

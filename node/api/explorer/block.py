@@ -130,7 +130,8 @@ def _neighbour(view: View, entry: Entry) -> Neighbour:
 
 def _children(view: View, parent: Entry, without: Entry | None) -> list[Neighbour]:
     """Those of the best chain first, the others from the newest on."""
-    found, child = [], parent.youngest
+    found: list[Neighbour] = []
+    child = parent.youngest
     while child is not None and len(found) < CHILDREN_SHOWN:
         if child is not without:
             found.append(_neighbour(view, child))

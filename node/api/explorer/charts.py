@@ -73,7 +73,8 @@ def charts_page(call: Call, count: int) -> ChartsPage:
 
 def _latest(tip: Entry, count: int) -> list[Entry]:
     """From the lowest on; each has a parent that is not genesis."""
-    found, entry = [], tip
+    found: list[Entry] = []
+    entry = tip
     while len(found) < count and entry.parent is not None and entry.height > 1:
         found.append(entry)
         entry = entry.parent

@@ -154,4 +154,3 @@ def reorg_between(old: Entry, new: Entry) -> Reorg | None:
         len(came),
         new.height,
     )
-

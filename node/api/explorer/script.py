@@ -157,4 +157,3 @@ def _qr(code: segno.QRCode) -> tuple[str, int]:
                 parts.append(f"M{x} {y}h{run - x}v1h{x - run}z")
             x = run + 1
     return "".join(parts), len(code.matrix)
-

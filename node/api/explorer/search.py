@@ -90,9 +90,7 @@ def _by_hash(call: Call, query: str, lowered: str) -> Search:
     try:
         if find_tx(view, Txid(raw[::-1])) is not None:
             hits.append(Hit("tx", lowered, "Transaction"))
-        if view.reader.has_index and view.reader.stats(raw).tx_count:
-            hits.append(Hit("script", lowered, "Script hash"))
-        elif view.pool.script_entries(raw, 1):
+        if (view.reader.has_index and view.reader.stats(raw).tx_count) or view.pool.script_entries(raw, 1):
             hits.append(Hit("script", lowered, "Script hash"))
     except NoIndex:
         reason = "no-index"

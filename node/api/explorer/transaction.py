@@ -2,56 +2,23 @@
 
 from collections.abc import Sequence
 
-from chain.address import encode_address
-from chain.coins import Coin
 from chain.hashes import to_hex
-from chain.script import LockKind, classify
-from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, outpoint, outpoint_index, outpoint_txid
+from chain.tx import SEQUENCE_FINAL, Tx
 from chain.value import value
-from node.api.asm import esplora_asm
 from node.api.call import Call
 from node.api.explorer.draw.flow import Flow, draw_flow
-from node.api.explorer.words import letters, message
-from node.api.lookup import FoundTx, NoIndex, SpentBy, find_spender
+from node.api.explorer.sides import Side, input_side, output_side
+from node.api.lookup import FoundTx
 from node.pool.entry import Entry as PoolEntry
-from node.view import View
 
 SIDE_MAX = 12
 """Inputs, and outputs, that are shown at once; the others are on further pages."""
 RAW_MAX = 4_000
 """Bytes of a transaction whose hex is on the page; of a longer one there is a link."""
-SCRIPT_MAX = 600
-"""Characters of a script or witness that are shown; the rest is in the hex."""
 RELATIVES_MAX = 10
 """Unconfirmed parents and children that are listed."""
 REPLACEABLE_MAX = SEQUENCE_FINAL - 2
 """Sequence numbers up to this say that a transaction may be replaced (BIP125)."""
-
-
-@value
-class Side:
-    """An input or an output."""
-
-    index: int
-    amount: int | None
-    """Satoshis; None where the coin is unknown."""
-    address: str | None
-    kind: str
-    """What its script is, in Bitcoin Core's words."""
-    text: str | None
-    """What an OP_RETURN or a coinbase says."""
-    other_txid: str | None
-    """An input's source, an output's spender; None where there is none."""
-    other_index: int
-    other_height: int | None
-    """Of the spender's block; None in the mempool."""
-    is_unspent: bool
-    """Of an output that somebody could still spend."""
-    asm: str
-    script: str
-    """Hex."""
-    witness: list[str]
-    sequence: int
 
 
 @value
@@ -105,12 +72,11 @@ def tx_page(call: Call, found: FoundTx, first_input: int, first_output: int) -> 
         total_in = total_out
     fee = found.fee if known else None
     inputs = [
-        _input(index, tx.inputs[index], spent[index], tx)
-        for index in range(first_input, min(len(tx.inputs), first_input + SIDE_MAX))
+        input_side(tx, index, spent[index]) for index in range(first_input, min(len(tx.inputs), first_input + SIDE_MAX))
     ]
     shown = range(first_output, min(len(tx.outputs), first_output + SIDE_MAX))
     knows = view.reader.has_index
-    outputs = [_output(view, tx, index, is_best or pooled is not None) for index in shown]
+    outputs = [output_side(view, tx, index, is_best or pooled is not None) for index in shown]
     return TxPage(
         txid=to_hex(tx.txid),
         wtxid=to_hex(tx.wtxid),
@@ -152,72 +118,3 @@ def _amounts(sides: Sequence[Side], count: int, total: int | None) -> list[int]:
 
 def _names(entries: Sequence[PoolEntry]) -> list[str]:
     return [to_hex(entry.txid) for entry in entries[:RELATIVES_MAX]]
-
-
-def _input(index: int, one: TxIn, coin: Coin | None, tx: Tx) -> Side:
-    common = {
-        "index": index,
-        "asm": _cut(esplora_asm(one.script_sig)),
-        "script": _cut(one.script_sig.hex()),
-        "witness": [_cut(item.hex()) for item in one.witness[:RELATIVES_MAX]],
-        "sequence": one.sequence,
-        "other_height": None,
-        "is_unspent": False,
-    }
-    if tx.is_coinbase:
-        total = sum(output.value for output in tx.outputs)
-        text = letters(one.script_sig)
-        return Side(
-            amount=total, address=None, kind="coinbase", text=text, other_txid=None, other_index=0, **common
-        )
-    return Side(
-        amount=coin.value if coin else None,
-        address=encode_address(coin.script) if coin else None,
-        kind=classify(coin.script).value if coin else "unknown",
-        text=None,
-        other_txid=to_hex(outpoint_txid(one.outpoint)),
-        other_index=outpoint_index(one.outpoint),
-        **common,
-    )
-
-
-def _output(view: View, tx: Tx, index: int, is_current: bool) -> Side:
-    output, point = tx.outputs[index], outpoint(tx.txid, index)
-    kind = classify(output.script)
-    spender: SpentBy | None = None
-    is_unspent = False
-    if is_current and kind is not LockKind.OP_RETURN:
-        try:
-            spender = find_spender(view, point)
-            is_unspent = spender is None
-        except NoIndex:
-            pass  # spent, and nobody here knows by whom
-    return Side(
-        index=index,
-        amount=output.value,
-        address=encode_address(output.script),
-        kind=kind.value,
-        text=_said(output) if kind is LockKind.OP_RETURN else None,
-        other_txid=to_hex(spender.txid) if spender else None,
-        other_index=spender.input_index if spender else 0,
-        other_height=spender.entry.height if spender and spender.entry else None,
-        is_unspent=is_unspent,
-        asm=_cut(esplora_asm(output.script)),
-        script=_cut(output.script.hex()),
-        witness=[],
-        sequence=0,
-    )
-
-
-def _said(output: TxOut) -> str | None:
-    """The text behind an OP_RETURN, if it is one: of the first push, or of all where there is none."""
-    script = output.script[1:]
-    if script[:1] and 1 <= script[0] <= 75 and len(script) == script[0] + 1:
-        script = script[1:]
-    elif script[:1] == b"\x4c" and len(script) >= 2:
-        script = script[2:]
-    return message(script)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SCRIPT_MAX else text[:SCRIPT_MAX] + "…"

@@ -74,9 +74,7 @@ def draw_tree(nodes: list[Node], low: int, high: int) -> Drawing:
     for node in placed:
         entry = node.entry
         x, y = _place(lanes[entry.hash], entry.height, high)
-        boxes.append(
-            Box(to_hex(entry.hash), entry.height, entry.time, node.standing, x, y, entry.hash not in parents)
-        )
+        boxes.append(Box(to_hex(entry.hash), entry.height, entry.time, node.standing, x, y, entry.hash not in parents))
         if entry.parent is not None:
             edges.append(Edge(_edge(entry, lanes, high), node.standing))
     rows = [Row(height, (high - height) * ROW + ROW / 2) for height in range(high, low - 1, -1)]
