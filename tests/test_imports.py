@@ -32,7 +32,7 @@ OWNERS = {
     "apispec": ("node/api/openapi.py",),
     "jinja2": ("node/api/docspage.py", "node/api/explorer/*"),
     "flask": ("node/api/explorer/*",),
-    "markupsafe": ("node/api/explorer/words.py",),
+    "markupsafe": ("node/api/docspage.py", "node/api/explorer/words.py"),
     "werkzeug": ("node/api/explorer/site.py",),
     "segno": ("node/api/explorer/script.py", "wallet/cli.py"),
     "requests": ("node/client.py", "wallet/client.py"),
