@@ -16,6 +16,8 @@ KEYS_MAX = 20
 _CHECKMULTISIG = b"\xae"
 _KEY_FORMS = frozenset({(33, b"\x02"), (33, b"\x03"), (65, b"\x04")})
 _PUSHDATA1, _PUSHDATA4 = 0x4C, 0x4E
+_LENGTH_SIZES = {0x4C: 1, 0x4D: 2, 0x4E: 4}
+"""Bytes of the length behind an operator that pushes more than 75."""
 _1NEGATE, _RESERVED, _1, _16 = 0x4F, 0x50, 0x51, 0x60
 _LAST_NAMED = 0xBA
 
@@ -75,20 +77,31 @@ def instructions(script: bytes) -> Iterator[Instruction | None]:
 
 def esplora_asm(script: bytes) -> str:
     """As rust-bitcoin writes it: `OP_PUSHBYTES_20 d0c4…`, `OP_PUSHNUM_1`, `OP_0`."""
-    words = []
+    words, end = [], 0
     for step in instructions(script):
         if step is None:
-            words.append("<unexpected end>")
-        elif step.pushed is None:
+            return _cut_short(words, script[end:])
+        end += 1
+        if step.pushed is None:
             words.append(_rust_name(step.operator))
-        elif step.operator == 0:
-            words.append("OP_0")
-        else:
-            prefix = f"BYTES_{step.operator}"
-            if step.operator >= _PUSHDATA1:
-                prefix = f"DATA{1 << (step.operator - _PUSHDATA1)}"
-            words.append(f"OP_PUSH{prefix} {step.pushed.hex()}".rstrip())
+            continue
+        end += _LENGTH_SIZES.get(step.operator, 0) + len(step.pushed)
+        words.append(f"{_rust_push(step.operator)} {step.pushed.hex()}".rstrip())
     return " ".join(words)
+
+
+def _cut_short(words: list[str], rest: bytes) -> str:
+    """A script whose last push, `rest`, has fewer bytes than it announces."""
+    if len(rest) <= _LENGTH_SIZES.get(rest[0], 0):  # not even its length is all there
+        return " ".join(words) + "<unexpected end>"  # rust-bitcoin has no space there
+    return " ".join((*words, _rust_push(rest[0]), "<push past end>"))
+
+
+def _rust_push(operator: int) -> str:
+    if operator == 0:
+        return "OP_0"
+    size = _LENGTH_SIZES.get(operator)
+    return f"OP_PUSHBYTES_{operator}" if size is None else f"OP_PUSHDATA{size}"
 
 
 def core_asm(script: bytes, *, signatures: bool = False) -> str:

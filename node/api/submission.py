@@ -2,9 +2,10 @@
 
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import Txid
-from chain.tx import Tx, decode_tx
+from chain.tx import Tx, decode_tx, outpoint
 from node.api.call import Call
 from node.policy import Policy
+from node.view import View
 
 TX_HEX_MAX = 8_000_000
 """Hex digits of a transaction: no block holds a larger one."""
@@ -15,6 +16,7 @@ DECODE_FAILED = -22
 MISSING = -25
 REJECTED = -26
 CONFIRMED = -27
+_ALREADY_CONFIRMED = "Transaction outputs already in utxo set"
 
 _KNOWN = frozenset({Policy.ALREADY_IN_MEMPOOL, Policy.SAME_NONWITNESS})
 
@@ -52,8 +54,17 @@ def submit_hex(call: Call, given: str, max_rate_sat_kvb: int = DEFAULT_MAX_RATE_
     except Rejected as error:
         if error.code in _KNOWN:
             return tx.txid
+        if _is_confirmed(call.view, tx):  # whatever policy says of it
+            raise SubmissionError(CONFIRMED, _ALREADY_CONFIRMED) from None
         raise submission_error(error) from None
     return tx.txid
+
+
+def _is_confirmed(view: View, tx: Tx) -> bool:
+    """True if an output of it is unspent on the best chain: what Core asks first."""
+    if view.reader.has_index and view.reader.tx_location(tx.txid) is None:
+        return False
+    return any(view.reader.coin(outpoint(tx.txid, index)) is not None for index in range(len(tx.outputs)))
 
 
 def submission_error(error: Rejected) -> SubmissionError:
@@ -63,7 +74,7 @@ def submission_error(error: Rejected) -> SubmissionError:
     if error.code is Policy.MAX_FEE_EXCEEDED:
         return SubmissionError(MISSING, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
     if error.code is Policy.ALREADY_KNOWN:
-        return SubmissionError(CONFIRMED, "Transaction outputs already in utxo set")
+        return SubmissionError(CONFIRMED, _ALREADY_CONFIRMED)
     return SubmissionError(REJECTED, reason(error))
 
 

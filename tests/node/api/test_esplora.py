@@ -645,3 +645,20 @@ def test_a_read_that_storage_cannot_serve_stops_the_node(
     assert desk.get(f"/block/{desk.get('/blocks/tip/hash').text}/raw").status == 503
     assert desk.runtime.wait() == 1
     assert "run groatd reindex" in caplog.text
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_what_is_confirmed_is_said_to_be_whatever_policy_says_of_it(make_desk: Any, lab: Lab, index: bool) -> None:
+    """Its outputs, or its version, may be such that the mempool would refuse it."""
+    desk = make_desk(index=index)
+    [coin] = lab.take()
+    odd = pay([coin], [TxOut(1000, b"\x51"), TxOut(0, b"\x6a" * 200)], version=9)
+    desk.give([*lab.blocks, lab.mine([odd])])
+    line = (400, "sendrawtransaction RPC error -27: Transaction outputs already in utxo set")
+    assert problem(desk.request("POST", "/tx", odd.raw.hex())) == line
+    assert desk.rpc_error("sendrawtransaction", odd.raw.hex()) == (-27, "Transaction outputs already in utxo set")
+    unknown = pay([coin], [TxOut(1000, b"\x52")], version=9)
+    assert problem(desk.request("POST", "/tx", unknown.raw.hex())) == (
+        400,
+        "sendrawtransaction RPC error -26: version, 9",
+    )
