@@ -138,6 +138,20 @@ def decode_tx(raw: bytes) -> Tx:
     return tx
 
 
+def decode_stripped_tx(raw: bytes) -> Tx:
+    """The one transaction that `raw` is, in the encoding of before BIP144, in which one without
+    inputs has bytes that would else announce witnesses. Raises Invalid(MALFORMED)."""
+    try:
+        spends, pos = _read_spends(raw, 4)
+        outputs, _, pos = _read_outputs(raw, pos)
+    except TRUNCATED:
+        raise malformed("transaction is truncated") from None
+    if pos + 4 != len(raw):
+        raise malformed("the transaction ends elsewhere than its bytes")
+    inputs = tuple([TxIn(point, script, sequence) for point, script, sequence in spends])
+    return make_tx(from_bytes(raw[:4], "little"), inputs, outputs, from_bytes(raw[pos:], "little"))
+
+
 TRUNCATED = (IndexError, StructError, OverflowError)
 """What `read_tx` raises where its bytes end too soon: an offset may be beyond any size that there is."""
 

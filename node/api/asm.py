@@ -10,6 +10,8 @@ from chain.keys import decode_der, is_x_only
 from chain.script import LockKind, classify
 from node.descriptors.checksum import with_checksum
 
+PUSH_MAX = 520
+"""Bytes of one push."""
 KEYS_MAX = 20
 """Of a bare multisig."""
 
@@ -19,7 +21,7 @@ _PUSHDATA1, _PUSHDATA4 = 0x4C, 0x4E
 _LENGTH_SIZES = {0x4C: 1, 0x4D: 2, 0x4E: 4}
 """Bytes of the length behind an operator that pushes more than 75."""
 _1NEGATE, _RESERVED, _1, _16 = 0x4F, 0x50, 0x51, 0x60
-_LAST_NAMED = 0xBA
+_NOP10, _LAST_NAMED = 0xB9, 0xBA
 
 _NAMES = [
     f"OP_{name}"
@@ -73,6 +75,14 @@ def instructions(script: bytes) -> Iterator[Instruction | None]:
             return
         yield Instruction(operator, script[pos : pos + length])
         pos += length
+
+
+def has_valid_operators(script: bytes) -> bool:
+    """True if every step is one that scripts have had, and no push is cut off or over 520 bytes (Core)."""
+    return all(
+        step is not None and step.operator <= _NOP10 and len(step.pushed or b"") <= PUSH_MAX
+        for step in instructions(script)
+    )
 
 
 def esplora_asm(script: bytes) -> str:

@@ -3,7 +3,7 @@
 Reads one View and nothing else; knows neither HTTP nor JSON.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,6 +20,9 @@ from node.view import View
 
 FACTS_MAX = 20_000
 """Blocks whose measures are kept; beyond, all are forgotten and measured again when asked for."""
+
+TOTALS_STEP = 100
+"""Blocks between two of which the number of all transactions so far is remembered."""
 
 
 class NoIndex(Exception):
@@ -68,11 +71,43 @@ class BlockFacts:
     """Weight units."""
 
 
+class TxTotals:
+    """How many transactions the chain has up to a block: counted once, remembered now and then."""
+
+    def __init__(self) -> None:
+        self._known: dict[BlockHash, int] = {}
+
+    def up_to(self, view: View, entry: Entry, check: Callable[[], None]) -> int | None:
+        """Of all blocks from genesis to this one, both counted; None where a body is missing.
+
+        `check` is called now and then and may raise.
+        """
+        way: list[tuple[Entry, int]] = []
+        at: Entry | None = entry
+        while at is not None and at.hash not in self._known:
+            if len(way) % TOTALS_STEP == 0:
+                check()
+            raw = raw_block(view, at)
+            if raw is None:
+                return None
+            way.append((at, read_varint(raw, HEADER_SIZE)[0]))
+            at = at.parent
+        total = self._known[at.hash] if at is not None else 0
+        for at, count in reversed(way):
+            total += count
+            if at.height % TOTALS_STEP == 0 or at is entry:
+                if len(self._known) >= FACTS_MAX:
+                    self._known.clear()
+                self._known[at.hash] = total
+        return total
+
+
 class BlockMeasures:
     """Facts of blocks, each computed once: a block of a hash never changes."""
 
     def __init__(self) -> None:
         self._known: dict[BlockHash, BlockFacts] = {}
+        self.totals = TxTotals()
 
     def of(self, view: View, entry: Entry) -> BlockFacts | None:
         """The facts, or None where only the header is here."""

@@ -2,9 +2,100 @@
 
 from collections.abc import Collection, Sequence
 
-from chain.block import Header
-from chain.codec import varint
+from chain.block import HEADER_SIZE, Header, decode_header
+from chain.check import MAX_WEIGHT
+from chain.codec import Reader, varint
 from chain.hashes import Txid, sha256d
+from chain.value import value
+
+LEAST_TX_WEIGHT = 240
+"""Weight units of the smallest transaction: 60 bytes that are stripped of nothing (Core)."""
+TXS_MAX = MAX_WEIGHT // LEAST_TX_WEIGHT
+"""Transactions that a block could have; a proof that claims more proves nothing."""
+
+
+@value
+class MerkleBlock:
+    """A proof as it came; see `proven_txids`."""
+
+    header: Header
+    tx_count: int
+    """Transactions that the block is said to have."""
+    hashes: tuple[bytes, ...]
+    """Nodes of the tree, depth first."""
+    flags: bytes
+    """A bit a node that is visited, the lowest first."""
+
+
+def read_merkle_block(raw: bytes) -> MerkleBlock:
+    """The message that `raw` begins with; what follows is overlooked, as in Core. Raises Invalid(MALFORMED)."""
+    reader = Reader(raw)
+    header = decode_header(reader.take(HEADER_SIZE))
+    tx_count = reader.uint(4)
+    hashes = tuple([reader.take(32) for _ in range(reader.varint(len(raw)))])
+    return MerkleBlock(header, tx_count, hashes, reader.varbytes(len(raw)))
+
+
+def proven_txids(block: MerkleBlock) -> list[Txid] | None:
+    """The transactions that the proof proves, in their order; None if it does not fit its header.
+
+    Each hash and each byte of flags has to be used, and no two siblings may be equal (CVE-2012-2459).
+    Whoever asks compares `tx_count` with the block's (CVE-2017-12842).
+    """
+    hashes = len(block.hashes)
+    if not 0 < block.tx_count <= TXS_MAX or not hashes <= block.tx_count or 8 * len(block.flags) < hashes:
+        return None
+    walk = _Walk(block)
+    try:
+        root = walk.descend((block.tx_count - 1).bit_length(), 0)
+    except _Broken:
+        return None
+    if root != block.header.merkle_root or walk.hashes_used != hashes or (walk.bits_used + 7) // 8 != len(block.flags):
+        return None
+    return walk.proven
+
+
+class _Broken(Exception):
+    """There are too few bits or hashes, or two siblings are equal."""
+
+
+class _Walk:
+    """Computes the root from a proof."""
+
+    def __init__(self, block: MerkleBlock) -> None:
+        self._block = block
+        self.bits_used = 0
+        self.hashes_used = 0
+        self.proven: list[Txid] = []
+
+    def descend(self, level: int, position: int) -> bytes:
+        """The hash of a node, leaves being at level 0. Raises _Broken."""
+        wanted = self._bit()
+        if level == 0 or not wanted:
+            digest = self._hash()
+            if wanted:
+                self.proven.append(Txid(digest))
+            return digest
+        left = self.descend(level - 1, 2 * position)
+        right = left
+        if 2 * position + 1 < _width(self._block.tx_count, level - 1):
+            right = self.descend(level - 1, 2 * position + 1)
+            if left == right:
+                raise _Broken
+        return sha256d(left + right)
+
+    def _bit(self) -> bool:
+        position = self.bits_used
+        if position >= 8 * len(self._block.flags):
+            raise _Broken
+        self.bits_used += 1
+        return bool(self._block.flags[position // 8] >> position % 8 & 1)
+
+    def _hash(self) -> bytes:
+        if self.hashes_used >= len(self._block.hashes):
+            raise _Broken
+        self.hashes_used += 1
+        return self._block.hashes[self.hashes_used - 1]
 
 
 def merkle_block(header: Header, txids: Sequence[Txid], proven: Collection[int]) -> bytes:
@@ -44,3 +135,8 @@ def _descend(
     for child in (2 * position, 2 * position + 1):
         if child < len(levels[level - 1]):
             _descend(levels, level - 1, child, bits, hashes)
+
+
+def _width(count: int, level: int) -> int:
+    """Nodes of a level."""
+    return (count + (1 << level) - 1) >> level

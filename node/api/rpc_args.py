@@ -3,6 +3,7 @@
 Each constructor declares one parameter; without a default it is required.
 """
 
+import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,18 +13,20 @@ from chain.tx import COIN, MAX_MONEY
 from node.api.rpc_method import BAD_VALUE, MISC, NOT_FOUND, REQUIRED, TYPE, Arg, RpcError, shown
 
 HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
+_AMOUNT: Final = re.compile(r"-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
+"""A number as JSON spells it, no longer than any amount."""
 INT32_MAX: Final = 2**31 - 1
 INT32_MIN: Final = -(2**31)
 
 
 def block_hash(name: str, default: Any = REQUIRED) -> Arg:
     """A block's hash in display order."""
-    return Arg(name, lambda name, content: BlockHash(_hash(name, content)), "string", default)
+    return Arg(name, lambda name, content: BlockHash(hash_in(name, content)), "string", default)
 
 
 def txid(name: str) -> Arg:
     """A transaction's id in display order."""
-    return Arg(name, lambda name, content: Txid(_hash(name, content)), "string")
+    return Arg(name, lambda name, content: Txid(hash_in(name, content)), "string")
 
 
 def string(name: str, default: Any = REQUIRED) -> Arg:
@@ -55,7 +58,7 @@ def verbosity(name: str, default: int, aliases: tuple[str, ...] = ()) -> Arg:
 
 def amount(name: str, default: Any = REQUIRED) -> Arg:
     """Coins, as a number or a string with at most 8 decimals; given as satoshis."""
-    return Arg(name, _amount, "numeric or string", default)
+    return Arg(name, lambda _, content: amount_in(content), "numeric or string", default)
 
 
 def strings(name: str, default: Any = REQUIRED) -> Arg:
@@ -70,7 +73,7 @@ def array(name: str, default: Any = REQUIRED) -> Arg:
 
 def hex_bytes(name: str, called: str = "") -> Arg:
     """Bytes in hex, perhaps none; errors name the parameter, or what it is called instead."""
-    return Arg(name, lambda name, content: _hex_bytes(called or name, content), "string")
+    return Arg(name, lambda name, content: hex_in(called or name, content), "string")
 
 
 def ignored(name: str) -> Arg:
@@ -81,9 +84,11 @@ def ignored(name: str) -> Arg:
 _KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", Decimal: "number"}
 
 
-def wrong_type(content: Any, expected: str) -> RpcError:
-    """The error for a value of another JSON type."""
-    return RpcError(TYPE, f"JSON value of type {_KINDS.get(type(content), 'null')} is not of expected type {expected}")
+def wrong_type(content: Any, expected: str, field: str = "") -> RpcError:
+    """The error for a value, or a field of an object, of another JSON type."""
+    of_field = f" for field {field}" if field else ""
+    kind = _KINDS.get(type(content), "null")
+    return RpcError(TYPE, f"JSON value of type {kind}{of_field} is not of expected type {expected}")
 
 
 def _string(_: str, content: Any) -> str:
@@ -92,7 +97,8 @@ def _string(_: str, content: Any) -> str:
     return content
 
 
-def _hash(name: str, content: Any) -> bytes:
+def hash_in(name: str, content: Any) -> bytes:
+    """A hash in display order, given in wire order. Raises RpcError."""
     given = _string(name, content)
     if len(given) != 64:
         raise RpcError(BAD_VALUE, f"{name} must be of length 64 (not {len(given)}, for '{shown(given)}')")
@@ -129,11 +135,12 @@ def _verbosity(_: str, content: Any) -> int:
     return int(content) if isinstance(content, bool) else integer_in(content, INT32_MIN, INT32_MAX)
 
 
-def _amount(_: str, content: Any) -> int:
+def amount_in(content: Any) -> int:
+    """A JSON value that is an amount in coins, as satoshis. Raises RpcError."""
     if isinstance(content, bool) or not isinstance(content, int | Decimal | str):
-        raise wrong_type(content, "number")
+        raise RpcError(TYPE, "Amount is not a number or string")
     if isinstance(content, str):
-        if not content.isascii() or len(content) > 20 or not content.replace(".", "", 1).isdigit():
+        if not _AMOUNT.fullmatch(content):
             raise RpcError(TYPE, "Invalid amount")
         content = Decimal(content)
     satoshis = content * COIN
@@ -150,9 +157,10 @@ def _array(_: str, content: Any) -> list[Any]:
     return content
 
 
-def _hex_bytes(name: str, content: Any) -> bytes:
+def hex_in(name: str, content: Any, *, empty: bool = True) -> bytes:
+    """A JSON value that is bytes in hex; none only where that is allowed. Raises RpcError."""
     given = _string(name, content)
-    if len(given) % 2 or not all(c in HEX_DIGITS for c in given):
+    if len(given) % 2 or not (given or empty) or not all(c in HEX_DIGITS for c in given):
         raise RpcError(BAD_VALUE, f"{name} must be hexadecimal string (not '{shown(given)}')")
     return bytes.fromhex(given)
 

@@ -71,7 +71,7 @@ def getblock(call: Call, block_hash: BlockHash, verbose: int) -> str | Shape:
         return _raw(view, entry).hex()
     block = find_block(view, entry)
     if block is None:
-        raise _no_body()
+        raise no_body()
     if verbose == 1:
         return block_shape(view, entry, block, [to_hex(one.txid) for one in block.txs])
     found = block_txs(view, entry, 0, len(block.txs))
@@ -156,11 +156,12 @@ def folder_bytes(folder: Path) -> int:
 def _raw(view: View, entry: Entry) -> bytes:
     raw = raw_block(view, entry)
     if raw is None:
-        raise _no_body()
+        raise no_body()
     return raw
 
 
-def _no_body() -> RpcError:
+def no_body() -> RpcError:
+    """The error for a block of which only the header is here."""
     return RpcError(MISC, "Block not available (not fully downloaded)")
 
 

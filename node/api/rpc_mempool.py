@@ -1,17 +1,31 @@
 """JSON-RPC about the mempool and fees."""
 
+from decimal import Decimal
 from typing import Any
 
 from chain.hashes import Txid, to_hex
+from chain.tx import OutPoint, outpoint, outpoint_index, outpoint_txid
 from node.api.call import Call
 from node.api.jsontext import Coins
-from node.api.rpc_args import flag, integer, string, txid
-from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError, topic
+from node.api.rpc_args import (
+    INT32_MAX,
+    INT32_MIN,
+    array,
+    flag,
+    hash_in,
+    integer,
+    integer_in,
+    string,
+    txid,
+    wrong_type,
+)
+from node.api.rpc_method import BAD_VALUE, NOT_FOUND, TYPE, RpcError, shown, topic
 from node.api.rpc_shapes import pool_shape
 from node.api.shapes import Shape
 from node.fees import TARGET_MAX
 from node.mempool import USAGE_MAX_BYTES
 from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
+from node.pool.entry import Entry
 
 ESTIMATE_MODES = ("unset", "economical", "conservative")
 
@@ -32,10 +46,62 @@ def getrawmempool(call: Call, verbose: bool, mempool_sequence: bool) -> Any:
 
 def getmempoolentry(call: Call, txid: Txid) -> Shape:
     """What the mempool knows of a transaction."""
+    return pool_shape(call.view.pool, _entry(call, txid))
+
+
+def getmempoolancestors(call: Call, txid: Txid, verbose: bool) -> Any:
+    """Ids of all unconfirmed transactions that have to be mined before one, or all about them."""
+    return _entries_shape(call, call.view.pool.ancestors(_entry(call, txid)), verbose)
+
+
+def getmempooldescendants(call: Call, txid: Txid, verbose: bool) -> Any:
+    """Ids of all unconfirmed transactions that can be mined only after one, or all about them."""
+    return _entries_shape(call, call.view.pool.descendants(_entry(call, txid)), verbose)
+
+
+def gettxspendingprevout(call: Call, outputs: list[Any]) -> list[Shape]:
+    """Which unconfirmed transaction spends each of some outputs, if one does."""
+    if not outputs:
+        raise RpcError(BAD_VALUE, "Invalid parameter, outputs are missing")
+    points = [_outpoint(given) for given in outputs]
+    shapes = []
+    for point in points:
+        shape: Shape = {"txid": to_hex(outpoint_txid(point)), "vout": outpoint_index(point)}
+        spender = call.view.pool.spender(point)
+        shapes.append(shape if spender is None else {**shape, "spendingtxid": to_hex(spender)})
+    return shapes
+
+
+def _outpoint(given: Any) -> OutPoint:
+    """An object of txid and vout, and no more. Raises RpcError."""
+    if not isinstance(given, dict):
+        raise wrong_type(given, "object")
+    for name, kind in (("txid", str), ("vout", int | Decimal)):
+        if name not in given:
+            raise RpcError(TYPE, f"Missing {name}")
+        if not isinstance(given[name], kind) or isinstance(given[name], bool):
+            raise wrong_type(given[name], "string" if kind is str else "number", name)
+    for name in given:
+        if name not in ("txid", "vout"):
+            raise RpcError(TYPE, f"Unexpected key {shown(name)}")
+    txid = Txid(hash_in("txid", given["txid"]))
+    index = integer_in(given["vout"], INT32_MIN, INT32_MAX)
+    if index < 0:
+        raise RpcError(BAD_VALUE, "Invalid parameter, vout cannot be negative")
+    return outpoint(txid, index)
+
+
+def _entry(call: Call, txid: Txid) -> Entry:
     entry = call.view.pool.entry(txid)
     if entry is None:
         raise RpcError(NOT_FOUND, "Transaction not in mempool")
-    return pool_shape(call.view.pool, entry)
+    return entry
+
+
+def _entries_shape(call: Call, entries: list[Entry], verbose: bool) -> Any:
+    if not verbose:
+        return [to_hex(entry.txid) for entry in entries]
+    return {to_hex(entry.txid): pool_shape(call.view.pool, entry) for entry in entries}
 
 
 def getmempoolinfo(call: Call) -> Shape:
@@ -78,6 +144,9 @@ METHODS = topic(
     "Mempool",
     (getrawmempool, flag("verbose", False), flag("mempool_sequence", False)),
     (getmempoolentry, txid("txid")),
+    (getmempoolancestors, txid("txid"), flag("verbose", False)),
+    (getmempooldescendants, txid("txid"), flag("verbose", False)),
+    (gettxspendingprevout, array("outputs")),
     (getmempoolinfo,),
     (estimatesmartfee, integer("conf_target"), string("estimate_mode", "economical")),
 )

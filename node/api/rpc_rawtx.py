@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from chain.coins import is_unspendable
 from chain.errors import Reject, Rejected
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.params import GENESIS
@@ -11,13 +10,15 @@ from node.api.call import Call
 from node.api.jsontext import Coins
 from node.api.lookup import FoundTx, NoIndex, block_txs, find_block, find_tx
 from node.api.rpc_args import amount, block_hash, flag, string, strings, txid, verbosity
-from node.api.rpc_method import BAD_VALUE, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
+from node.api.rpc_method import BAD_VALUE, NOT_FOUND, UNDECODABLE, RpcError, shown, topic
 from node.api.rpc_shapes import found_shape, tx_shape
 from node.api.shapes import Shape
 from node.api.submission import (
     DEFAULT_MAX_RATE_SAT_KVB,
     SubmissionError,
+    check_burns,
     decode_hex_tx,
+    read_hex_tx,
     reason,
     rule,
     submit_hex,
@@ -54,14 +55,12 @@ def getrawtransaction(call: Call, txid: Txid, verbose: int, block_hash: BlockHas
 
 def decoderawtransaction(call: Call, hexstring: str, is_witness: bool | None) -> Shape:
     """What a transaction in hex says."""
-    return tx_shape(decode_hex_tx(hexstring))
+    return tx_shape(read_hex_tx(hexstring, is_witness))
 
 
 def sendrawtransaction(call: Call, hexstring: str, max_rate: int, max_burn: int) -> str:
     """Submit a transaction in hex; a fee rate above maxfeerate (coins per 1,000 vB, 0: any) is refused."""
-    tx = decode_hex_tx(hexstring)
-    if any(is_unspendable(output.script) and output.value > max_burn for output in tx.outputs):
-        raise RpcError(VERIFY, "Unspendable output exceeds maximum configured by user (maxburnamount)")
+    check_burns(decode_hex_tx(hexstring), max_burn)
     return to_hex(submit_hex(call, hexstring, _checked_rate(max_rate)))
 
 

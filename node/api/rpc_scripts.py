@@ -4,7 +4,7 @@ from chain.address import encode_address
 from chain.coins import is_unspendable
 from chain.hashes import hash160, sha256
 from chain.script import COMPRESSED_SIZE, LockKind, classify, p2wpkh_script
-from node.api.asm import instructions, multisig, multisig_descriptor
+from node.api.asm import has_valid_operators, instructions, multisig, multisig_descriptor
 from node.api.call import Call
 from node.api.rpc_args import hex_bytes
 from node.api.rpc_method import topic
@@ -14,10 +14,6 @@ from node.descriptors.checksum import with_checksum
 
 _SUCCESS = frozenset((80, 98, *range(126, 130), *range(131, 135), 137, 138, 141, 142, *range(149, 154)))
 """Operators up to the last of old that make a tapscript valid whatever else is in it (BIP342)."""
-_LAST_OPERATOR = 0xB9
-"""OP_NOP10: what comes after never was valid."""
-_PUSH_MAX = 520
-"""Bytes of one push."""
 _NEVER_WRAPPED = frozenset({"nulldata", "scripthash", "witness_unknown", "witness_v1_taproot", "anchor"})
 _NEVER_IN_P2WSH = frozenset({"witness_v0_keyhash", "witness_v0_scripthash"})
 
@@ -58,13 +54,7 @@ def _can_be_wrapped(script: bytes) -> bool:
     """As Core judges it: P2SH would not make it meaningless."""
     if script_type(script) in _NEVER_WRAPPED or is_unspendable(script):
         return False
-    return all(
-        step is not None
-        and step.operator <= _LAST_OPERATOR
-        and step.operator not in _SUCCESS
-        and len(step.pushed or b"") <= _PUSH_MAX
-        for step in instructions(script)
-    )
+    return has_valid_operators(script) and all(step and step.operator not in _SUCCESS for step in instructions(script))
 
 
 def _can_be_segwit(script: bytes) -> bool:

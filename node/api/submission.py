@@ -1,8 +1,10 @@
 """A transaction's way in from the API: decoded outside the lock, refused in Core's words and codes."""
 
+from chain.coins import is_unspendable
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import Txid
-from chain.tx import Tx, decode_tx, outpoint
+from chain.tx import Tx, decode_stripped_tx, decode_tx, outpoint
+from node.api.asm import has_valid_operators
 from node.api.call import Call
 from node.policy import Policy
 from node.view import View
@@ -33,14 +35,41 @@ class SubmissionError(Exception):
 def decode_hex_tx(given: str) -> Tx:
     """The transaction that the hex spells. Raises SubmissionError(-22)."""
     try:
-        if len(given) > TX_HEX_MAX:
-            raise ValueError
-        raw = bytes.fromhex(given)
-        if 2 * len(raw) != len(given):  # there is space in it
-            raise ValueError
-        return decode_tx(raw)
+        return decode_tx(_bytes_of(given))
     except (ValueError, Invalid):
         raise SubmissionError(DECODE_FAILED, "TX decode failed. Make sure the tx has at least one input.") from None
+
+
+def read_hex_tx(given: str, is_witness: bool | None) -> Tx:
+    """The same for one that is only looked at, and may have no inputs. `is_witness` says whether it is
+    in BIP144's encoding; None: whichever fits. Raises SubmissionError(-22)."""
+    decoders = {None: (decode_tx, decode_stripped_tx), True: (decode_tx,), False: (decode_stripped_tx,)}
+    for decode in decoders[is_witness]:
+        try:
+            return decode(_bytes_of(given))
+        except (ValueError, Invalid):
+            continue
+    raise SubmissionError(DECODE_FAILED, "TX decode failed")
+
+
+def _bytes_of(given: str) -> bytes:
+    if len(given) > TX_HEX_MAX:
+        raise ValueError
+    raw = bytes.fromhex(given)
+    if 2 * len(raw) != len(given):  # there is space in it
+        raise ValueError
+    return raw
+
+
+def check_burns(tx: Tx, max_burn: int) -> None:
+    """No output puts more than `max_burn` satoshis where nobody can spend them.
+
+    Raises SubmissionError(-25).
+    """
+    for output in tx.outputs:
+        lost = is_unspendable(output.script) or not has_valid_operators(output.script)
+        if lost and output.value > max_burn:
+            raise SubmissionError(MISSING, "Unspendable output exceeds maximum configured by user (maxburnamount)")
 
 
 def submit_hex(call: Call, given: str, max_rate_sat_kvb: int = DEFAULT_MAX_RATE_SAT_KVB) -> Txid:

@@ -231,7 +231,22 @@ def test_amounts(given: str, satoshis: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["0.000000001", "-1", "21000000.00000001", "1e30", '"x"', '"1e2"', '"-1"', '""', "true", "[]", '"٣"']
+    "given",
+    [
+        "0.000000001",
+        "-1",
+        "21000000.00000001",
+        "1e30",
+        '"x"',
+        '"1e"',
+        '"01"',
+        '"1e99"',
+        '"-1"',
+        '""',
+        "true",
+        "[]",
+        '"٣"',
+    ],
 )
 def test_no_amounts(given: str) -> None:
     with pytest.raises(RpcError) as caught:
