@@ -25,6 +25,7 @@ from node.config import (
     read_role,
     read_rpc_login,
     read_work,
+    read_zmq,
 )
 from node.daemon import choose_engine, run
 from node.logs import start_logging, stop_logging
@@ -194,6 +195,12 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     metavar="ORIGIN",
     help="An origin whose pages may use the API; * for all. May be repeated.",
 )
+@click.option(
+    "--zmq",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where ZeroMQ subscribers are told of blocks and transactions, as tcp://127.0.0.1:28332. May be repeated.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines.")
 @click.option("--log-file", metavar="FILE", help="Log to this file, which is kept small, not to standard error.")
 @click.option(
@@ -261,6 +268,7 @@ def _read_config(
     rpc_password: str | None,
     allow_host: tuple[str, ...],
     cors_origin: tuple[str, ...],
+    zmq: tuple[str, ...],
     log_format: str,
     log_file: str | None,
     engine: str,
@@ -286,6 +294,7 @@ def _read_config(
         rpc_password=password,
         allow_hosts=allow_host,
         cors_origins=cors_origin,
+        zmq=read_zmq(zmq),
         log_format=log_format,
         log_file=Path(log_file) if log_file else None,
         engine=engine,

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class Config:
     """Names beside addresses and localhost by which browsers may call the API."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may read the API."""
+    zmq: tuple[str, ...] = ()
+    """Addresses at which ZeroMQ notifications are published."""
     log_format: str = "text"
     """text or json."""
     log_file: Path | None = None
@@ -144,6 +147,19 @@ def read_endpoint(text: str, option: str, *, any_port: bool = False) -> Endpoint
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and (0 if any_port else 1) <= int(port) < 1 << 16):
         raise ConfigError(f"{option}: {text!r} has no valid port")
     return Endpoint(host, int(port))
+
+
+def read_zmq(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Where to publish: tcp://HOST:PORT or ipc://PATH each, none twice. Raises ConfigError."""
+    chosen = tuple(addresses)
+    for address in chosen:
+        if address.startswith("tcp://"):
+            read_endpoint(address.removeprefix("tcp://").replace("*", "0.0.0.0", 1), "--zmq")
+        elif not address.startswith("ipc://") or len(address) == len("ipc://") or "\0" in address:
+            raise ConfigError(f"--zmq: {address!r} is neither tcp://HOST:PORT nor ipc://PATH")
+        if chosen.count(address) > 1:
+            raise ConfigError(f"--zmq: {address} is named twice")
+    return chosen
 
 
 def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: float, params: Params) -> Mine | None:

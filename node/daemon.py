@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -46,6 +47,8 @@ GC_THRESHOLD = 50_000
 """Objects made before the collector looks: blocks and headers are many objects and no cycles."""
 PROGRESS_S = 5.0
 """Between two lines of progress while stored blocks are connected."""
+ZMQ_PUBLISHER = "node.zmqpub"
+"""Imported where it is asked for: its library is an extra."""
 MEMPOOL_SAVE_S = 60.0
 """Between two saves of the mempool."""
 BOOK_SAVE_S = 180.0
@@ -130,6 +133,7 @@ class Running:
         """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.set_threshold(GC_THRESHOLD)
+        self._publish()
         listening = self._listen()
         self._open_core(listening)
         runtime, mine = self._runtime, self._config.mine
@@ -170,6 +174,22 @@ class Running:
         return prepare(reply, self._config.params, self._runtime.peek())
 
     # --- starting ------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        """Have ZeroMQ subscribers told, where that is wanted; before anything is there to tell."""
+        addresses = self._config.zmq
+        if not addresses:
+            return
+        try:
+            zmqpub = import_module(ZMQ_PUBLISHER)
+        except ImportError as error:
+            raise ConfigError(f"--zmq needs pyzmq (pip install 'groat[zmq]'): {error}") from None
+        try:
+            publisher = zmqpub.Publisher(addresses)
+        except zmqpub.Unusable as error:
+            raise ConfigError(f"--zmq: {error}") from None
+        publisher.start(self._runtime)
+        log.info("notifications at %s", ", ".join(addresses))
 
     def _listen(self) -> Endpoint:
         """From here on there are answers, if only to come again later. Returns where peers come in."""

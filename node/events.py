@@ -70,6 +70,8 @@ class TxAdded:
     """Satoshis."""
     vsize: int
     """Virtual bytes."""
+    sequence: int
+    """Which change of the mempool this is: its first is 1."""
 
     def fields(self) -> dict[str, Any]:
         """As followers are told; the rate in satoshis per virtual byte."""
@@ -84,6 +86,8 @@ class TxRemoved:
     txid: Txid
     reason: str
     """A `Removal`."""
+    sequence: int
+    """Which change of the mempool this is."""
 
     def fields(self) -> dict[str, Any]:
         """As followers are told."""

@@ -139,6 +139,7 @@ class Mempool:
         graph.insert(entry, staged.ancestors)
         if entry.time < self._oldest:
             self._oldest = entry.time
+        graph.view.changes += len(removed) + 1
         self._publish_floor(now)
         return Added(entry, tuple(removed))
 
@@ -147,6 +148,7 @@ class Mempool:
     def expire(self, now: float) -> tuple[Removed, ...]:
         """Take out what has waited too long, with what depends on it."""
         removed = self._expire(now)
+        self._graph.view.changes += len(removed)
         self._publish_floor(now)
         return tuple(removed)
 
@@ -184,6 +186,7 @@ class Mempool:
         removed += self._expire(now) + self._trim()
         self._publish_floor(now)
         back = tuple(here for entry in returned if (here := graph.entries.get(entry.tx.txid)))
+        graph.view.changes += sum(len(mined.entries) for mined in confirmed) + len(removed) + len(back)
         return TipChange(tuple(confirmed), tuple(removed), back)
 
     def dump(self) -> bytes:

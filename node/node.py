@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain.block import HEADER_SIZE, Block
+from chain.block import Block
 from chain.check import MAX_WEIGHT, check_tx
-from chain.codec import read_varint
 from chain.coins import CoinLookup
 from chain.connect import Context, context_after
 from chain.errors import Invalid, Reject
@@ -26,18 +25,6 @@ from node.admission import Admission, Offer, Verdict, VerifiedCache
 from node.assembly import select_for_block
 from node.chainstate import Chainstate, Examined, TipChange
 from node.counts import TX
-from node.events import (
-    BLOCK,
-    MEMPOOL_ADD,
-    MEMPOOL_REMOVE,
-    REORG,
-    TIP,
-    BlockPlaced,
-    Reorganised,
-    TipMoved,
-    TxAdded,
-    TxRemoved,
-)
 from node.fees import FeeEstimator
 from node.mempool import Mempool
 from node.peers.find.discoveries import Finding
@@ -54,6 +41,7 @@ from node.pool.inputs import MissingInputs
 from node.pool.orphans import Orphans
 from node.pool.tipchange import coins_at_new_tip
 from node.ports import Answer, Computed, Effect, Endpoint, Park, PeerId, Publish, Resume, Step, Store, Verified, Verify
+from node.telling import Teller
 from node.view import View
 
 VERDICT_WAIT_S = 60.0
@@ -124,6 +112,7 @@ class Node:
         self._chain = Chainstate(params, store, token, verified)
         self.counts = self._chain.counts
         """What has happened so far."""
+        self._tell = Teller(self._chain.tree, store)
         self._mempool = Mempool()
         self._orphans = Orphans()
         self._fees = FeeEstimator()
@@ -382,7 +371,7 @@ class Node:
                 if peer is not None:
                     self._network.credit_tx(peer, tx, now)
                 effects += self._removed(verdict.added.removed)
-                effects.append(_added(verdict.added.entry))
+                effects.append(self._tell.added(verdict.added.entry))
                 arrived.append(tx.txid)
             elif isinstance(verdict.error, MissingInputs) and verdict.error.parents and peer is not None:
                 self._network.on_not_kept(tx)
@@ -408,7 +397,7 @@ class Node:
         for gone in removed:
             self._fees.left(gone.entry)
             self._network.on_not_kept(gone.entry.tx)
-            effects.append(_removed(gone.entry, gone.reason))
+            effects.append(self._tell.removed(gone.entry, gone.reason))
         return effects
 
     # --- blocks ------------------------------------------------------------------------------------------------
@@ -417,7 +406,7 @@ class Node:
         """Stage what can be staged, and send out its signatures."""
         effects, self._left = self._left, []
         if self._chain.stored:
-            effects += [Publish(BLOCK, BlockPlaced(entry, False)) for entry in self._chain.stored]
+            effects += map(self._tell.stored, self._chain.stored)
             self._chain.stored.clear()
         while (staged := self._chain.advance()) is not None:
             effects.append(Verify(staged.token, staged.checks))
@@ -455,34 +444,14 @@ class Node:
             self._network.on_accepted(entry.tx)
         self.view_version += 1
         mined = [tx.wtxid for block in blocks for tx in block.txs]
-        removed = self._removed(pool.removed)
-        effects = self._network.on_tip(mined, not change.disconnected, now)
-        effects += self._placed(change)
+        told = self._tell.moved(change)
         for confirmed in pool.confirmed:
-            effects += [_removed(entry, Removal.CONFIRMED) for entry in confirmed.entries]
-        effects += removed + [_added(entry) for entry in pool.returned]
-        effects.append(Publish(TIP, TipMoved(change.new, self._tx_count(change), len(self._mempool)), change))
-        effects.append(Publish(CHAIN_TOPIC))
+            told += [self._tell.removed(entry, Removal.CONFIRMED) for entry in confirmed.entries]
+        told += self._removed(pool.removed)
+        told += map(self._tell.added, pool.returned)
+        told += [self._tell.tip(change, len(self._mempool)), Publish(CHAIN_TOPIC)]
+        effects = self._network.on_tip(mined, not change.disconnected, now) + told
         return effects + self._retry_orphans((tx.txid for block in blocks for tx in block.txs), now)
-
-    def _placed(self, change: TipChange) -> list[Effect]:
-        """What a change of the tip did to blocks: those that left, tip first, then those that joined."""
-        effects: list[Effect] = []
-        if change.disconnected:
-            depth = len(change.disconnected)
-            fork = change.old.ancestor(change.old.height - depth)
-            effects.append(Publish(REORG, Reorganised(depth, fork, change.old, change.new), change))
-        moved = [(left.block.hash, False) for left in change.disconnected]
-        moved += [(joined.block.hash, True) for joined in change.connected]
-        tree = self._chain.tree.entries
-        return effects + [Publish(BLOCK, BlockPlaced(tree[block_hash], joined)) for block_hash, joined in moved]
-
-    def _tx_count(self, change: TipChange) -> int:
-        """Transactions of the block at the new tip."""
-        if change.connected:
-            return len(change.connected[-1].block.txs)
-        raw = self.raw_block(change.new.hash)
-        return 1 if raw is None else read_varint(raw, HEADER_SIZE)[0]  # only genesis is not stored
 
     def _context(self) -> Context:
         """Where the next block's transactions will be connected."""
@@ -499,11 +468,3 @@ def assemble(
 
 def _tx_topic(tx: Tx) -> str:
     return f"tx:{tx.wtxid.hex()}"
-
-
-def _added(entry: PoolEntry) -> Effect:
-    return Publish(MEMPOOL_ADD, TxAdded(entry.tx.txid, entry.fee, entry.vsize), entry.tx)
-
-
-def _removed(entry: PoolEntry, reason: Removal) -> Effect:
-    return Publish(MEMPOOL_REMOVE, TxRemoved(entry.tx.txid, reason), entry.tx)

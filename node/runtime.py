@@ -96,6 +96,7 @@ class Runtime:
         self._over = threading.Event()
         self._parking = Parking()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._taps: list[Callable[[Publish], None]] = []
         self._events = Events()
         self._verify_jobs: queue.SimpleQueue[Verify | None] = queue.SimpleQueue()
         self._solving = threading.Lock()
@@ -261,6 +262,10 @@ class Runtime:
         """Call `listener` at each Publish on a topic: under the lock, so it must only ring a bell."""
         self._listeners.setdefault(topic, []).append(listener)
 
+    def tap(self, take: Callable[[Publish], None]) -> None:
+        """Give `take` all that is published and has an event: under the lock, so that it must only take note."""
+        self._taps.append(take)
+
     def notify(self, after: int, ringer: Ringer) -> None:
         """Ring once: when there is an event after that number, or the node begins to stop.
 
@@ -345,6 +350,8 @@ class Runtime:
         for listener in self._listeners.get(happened.topic, ()):
             listener()
         if happened.event is not None:
+            for tap in self._taps:
+                tap(happened)
             self._events.publish(happened.topic, happened.event)
 
     def _settle(self, errands: deque[_Errand]) -> None:

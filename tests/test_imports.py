@@ -35,6 +35,7 @@ OWNERS = {
     "markupsafe": ("node/api/docspage.py", "node/api/explorer/words.py"),
     "werkzeug": ("node/api/explorer/site.py",),
     "segno": ("node/api/explorer/script.py", "wallet/cli.py"),
+    "zmq": ("node/zmqpub.py",),
     "requests": ("node/client.py", "wallet/client.py"),
     "urllib3": ("node/client.py", "wallet/client.py"),
     "threading": ("node/runtime.py", "node/verifying.py", "node/api/*"),

@@ -33,6 +33,7 @@ ESTIMATE_MODES = ("unset", "economical", "conservative")
 def getrawmempool(call: Call, verbose: bool, mempool_sequence: bool) -> Any:
     """Ids of all unconfirmed transactions, or all about them."""
     pool = call.view.pool
+    sequence = pool.changes + 1  # of the next one, as Core counts; read before the rest
     if verbose:
         if mempool_sequence:
             raise RpcError(BAD_VALUE, "Verbose results cannot contain mempool sequence values.")
@@ -41,7 +42,7 @@ def getrawmempool(call: Call, verbose: bool, mempool_sequence: bool) -> Any:
     txids = [to_hex(entry.txid) for entry in entries]
     if not mempool_sequence:
         return txids
-    return {"txids": txids, "mempool_sequence": 1 + max((entry.sequence for entry in entries), default=0)}
+    return {"txids": txids, "mempool_sequence": sequence}
 
 
 def getmempoolentry(call: Call, txid: Txid) -> Shape:

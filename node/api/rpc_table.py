@@ -15,6 +15,7 @@ from node.api import (
     rpc_scan,
     rpc_scripts,
     rpc_stats,
+    rpc_zmq,
 )
 from node.api.rpc_method import Method
 
@@ -34,6 +35,7 @@ METHODS: tuple[Method, ...] = rpc_control.with_help(
         *rpc_scan.METHODS,
         *rpc_scripts.METHODS,
         *rpc_stats.METHODS,
+        *rpc_zmq.METHODS,
     )
 )
 """By topic; names are unique."""

@@ -59,6 +59,7 @@ class MempoolView:
         "__weakref__",
         "_entries",
         "_spenders",
+        "changes",
         "floor_sat_kvb",
         "past",
         "scripts",
@@ -89,11 +90,15 @@ class MempoolView:
         """About how many bytes of memory the entries take."""
         self.floor_sat_kvb: float = MIN_RELAY_FEE_SAT_KVB
         """The fee rate that the next transaction has to pay, as of the last change."""
+        self.changes = 0
+        """How many have entered or left so far, together. Grows after the change itself: whoever reads
+        it first and then what is here may be told some of it again, and misses nothing."""
 
     def followed(self) -> "MempoolView":
         """The view of the next tip, the same so far. From now on this one has a past."""
         later = MempoolView(self._entries, self._spenders, self.scripts, self.wtxids)
         later.totals, later.usage, later.floor_sat_kvb = self.totals, self.usage, self.floor_sat_kvb
+        later.changes = self.changes
         self.past = Past(later)
         return later
 

@@ -115,8 +115,8 @@ def test_a_payment_is_verified_once_and_mined(driver: Driver, lab: Lab) -> None:
     told = [(p.topic, p.event, p.about) for p in driver.published if p.topic.startswith("mempool")]
     vsize = (payment.weight + 3) // 4
     assert told == [
-        ("mempool_add", TxAdded(payment.txid, 1000, vsize), payment),
-        ("mempool_remove", TxRemoved(payment.txid, "block"), payment),
+        ("mempool_add", TxAdded(payment.txid, 1000, vsize, 1), payment),
+        ("mempool_remove", TxRemoved(payment.txid, "block", 2), None),
     ]
 
 

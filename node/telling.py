@@ -1,0 +1,68 @@
+"""What has happened, as effects: for followers and subscribers, see events.py."""
+
+from chain.block import HEADER_SIZE
+from chain.codec import read_varint
+from chain.tree import BlockTree, Entry
+from node.chainstate import TipChange
+from node.events import (
+    BLOCK,
+    MEMPOOL_ADD,
+    MEMPOOL_REMOVE,
+    REORG,
+    TIP,
+    BlockPlaced,
+    Reorganised,
+    TipMoved,
+    TxAdded,
+    TxRemoved,
+)
+from node.pool.entry import Entry as PoolEntry
+from node.pool.entry import Removal
+from node.ports import Effect, Publish, Reader
+
+
+class Teller:
+    """Tells in the order of calls, and counts what happens in the mempool."""
+
+    def __init__(self, tree: BlockTree, store: Reader) -> None:
+        self._tree = tree
+        self._store = store
+        self._changes = 0
+        """Of the mempool; in the end the same as `MempoolView.changes`."""
+
+    def added(self, entry: PoolEntry) -> Effect:
+        """A transaction is in the mempool."""
+        self._changes += 1
+        event = TxAdded(entry.tx.txid, entry.fee, entry.vsize, self._changes)
+        return Publish(MEMPOOL_ADD, event, entry.tx)
+
+    def removed(self, entry: PoolEntry, reason: Removal) -> Effect:
+        """A transaction is no longer in the mempool."""
+        self._changes += 1
+        return Publish(MEMPOOL_REMOVE, TxRemoved(entry.tx.txid, reason, self._changes))
+
+    def stored(self, block: Entry) -> Effect:
+        """A block's body is new here."""
+        return Publish(BLOCK, BlockPlaced(block, False))
+
+    def moved(self, change: TipChange) -> list[Effect]:
+        """Blocks have left the best chain, tip first, and others joined it; the new tip is told of later."""
+        effects: list[Effect] = []
+        if change.disconnected:
+            depth = len(change.disconnected)
+            fork = change.old.ancestor(change.old.height - depth)
+            effects.append(Publish(REORG, Reorganised(depth, fork, change.old, change.new), change))
+        placed = [(left.block.hash, False) for left in change.disconnected]
+        placed += [(joined.block.hash, True) for joined in change.connected]
+        entries = self._tree.entries
+        return effects + [Publish(BLOCK, BlockPlaced(entries[block], is_best)) for block, is_best in placed]
+
+    def tip(self, change: TipChange, mempool_count: int) -> Effect:
+        """Everything has followed the best chain to its new tip."""
+        return Publish(TIP, TipMoved(change.new, self._tx_count(change), mempool_count), change)
+
+    def _tx_count(self, change: TipChange) -> int:
+        if change.connected:
+            return len(change.connected[-1].block.txs)
+        raw = self._store.block(change.new.height, change.new.hash)
+        return 1 if raw is None else read_varint(raw, HEADER_SIZE)[0]  # only genesis is not stored
