@@ -98,8 +98,10 @@ def up(context: click.Context, attach: bool, **plan: Any) -> None:
     shared = context.ensure_object(Shared)
     if attach and shared.as_json:
         raise click.UsageError("--attach shows logs: it does not go with --json")
-    # A terminated `up` takes its half-made network with it, as an interrupted one does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A terminated `up` takes its half-made network with it, as an interrupted one does; and that one also
+    # where a script has started it in the background, for which shells have it ignore interrupts.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     chosen = {name for name in plan if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     devnet = launch.up(shared.folder, launch.Plan(**plan), chosen, shared.screen)
     if shared.as_json:
