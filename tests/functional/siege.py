@@ -146,6 +146,14 @@ def requests_of(kind: str, port: int, network_id: bytes) -> list[bytes]:
         return [http(GetBlocks((NO_ID,)), "blocks")]
     if kind == "api":
         return [b"GET /blocks/tip/height HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+    if kind == "blocks":
+        return [b"GET /api/blocks HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+    if kind == "nothing":
+        return [
+            b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+            b"POST /tx HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n0000",
+        ]
     return [
         http(GetBlocks((NO_ID,)), "blocks"),
         b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -1,5 +1,5 @@
-"""Floods at twice what a node can answer, from peers, from strangers and from who only greets: blocks
-of honest peers come in as ever, and memory stays where it is.
+"""Floods at twice what a node can answer, from peers, from strangers and from who only greets, and of the
+API: blocks of honest peers come in as ever, and memory stays where it is.
 
 GROAT_SIEGE=1 for two minutes; without it, ten seconds.
 """
@@ -7,6 +7,7 @@ GROAT_SIEGE=1 for two minutes; without it, ten seconds.
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,15 +46,31 @@ def sea(start_cluster: StartCluster, tmp_path: Path) -> Cluster:
 
 
 def test_blocks_come_in_through_a_flood(sea: Cluster, start_cluster: StartCluster) -> None:
-    rate = 2 * capacity(start_cluster)
+    rate = 2 * capacity(start_cluster, "plain")
+    victim = sea.nodes[0]
+    blocks = blocks_in_flood(sea, victim.p2p_port, rate, ("session", "hello", "junk"))
+    log = victim.log.read_text()
+    assert "it sent more than it may" in log  # the flooding peer is gone
+    assert log.count("\n") < 100 + 3 * blocks, "a flood fills the log"
+    assert len(sea.rpc(0, "getpeerinfo")) == 1
+
+
+def test_blocks_come_in_while_the_api_is_flooded(sea: Cluster, start_cluster: StartCluster) -> None:
+    """From the peer, and told of by the very listener that is flooded."""
+    rate = 2 * capacity(start_cluster, "api")
+    victim = sea.nodes[0]
+    blocks = blocks_in_flood(sea, victim.api_port, rate, ("api", "blocks", "nothing"))
+    assert victim.log.read_text().count("\n") < 100 + 3 * blocks, "a flood fills the log"
+    assert len(sea.rpc(0, "getpeerinfo")) == 1
+
+
+def blocks_in_flood(sea: Cluster, port: int, rate: float, kinds: Sequence[str]) -> int:
+    """A block each second while one of the first node's listeners is flooded; how many there were."""
     victim = sea.nodes[0]
     assert victim.process
     network_id = OPEN_SEA.network_id.hex()
-    kinds = ("session", "hello", "junk")
     with ExitStack() as stack:
-        attacks = [
-            stack.enter_context(Attack("flood", victim.p2p_port, rate / len(kinds), kind, network_id)) for kind in kinds
-        ]
+        attacks = [stack.enter_context(Attack("flood", port, rate / len(kinds), kind, network_id)) for kind in kinds]
         before, most = resident_bytes(victim.process.pid), 0
         times, ends = [], time.monotonic() + FLOOD_S
         while time.monotonic() < ends:
@@ -69,16 +86,15 @@ def test_blocks_come_in_through_a_flood(sea: Cluster, start_cluster: StartCluste
     print(f"slowest {max(times):.3f} s, memory up {most / 2**20:.1f} MB", *(attack.figures for attack in attacks))
     assert max(times) < ACCEPTED_MAX_S
     assert most < GROWTH_MAX_BYTES
-    log = victim.log.read_text()
-    assert "it sent more than it may" in log  # the flooding peer is gone
-    assert log.count("\n") < 100 + 3 * len(times), "a flood fills the log"
-    assert len(sea.rpc(0, "getpeerinfo")) == 1
+    return len(times)
 
 
-def capacity(start_cluster: StartCluster) -> float:
-    """Requests a second that a node answers to whom it does not limit, if it has nothing else to do."""
+def capacity(start_cluster: StartCluster, kind: str) -> float:
+    """Requests of a kind a second that a node answers to whom it does not limit, if it has nothing else to do."""
     cluster: Cluster = start_cluster(1, links=())
-    with Attack("flood", cluster.nodes[0].p2p_port, 20_000, "plain", REGTEST.network_id.hex()) as attack:
+    [node] = cluster.nodes
+    port = node.api_port if kind == "api" else node.p2p_port
+    with Attack("flood", port, 20_000, kind, REGTEST.network_id.hex()) as attack:
         time.sleep(CAPACITY_S)
     cluster.close()
     return attack.figures["answers"] / CAPACITY_S
