@@ -32,11 +32,24 @@ def build_block(
     coinbase = build_coinbase(height, subsidy(height, params) + fees, script, txs, extra_nonce)
     everything = (coinbase, *txs)
     root = merkle_root([tx.txid for tx in everything])[0]
+    header = make_header(VERSION, parent.hash, root, time_after(parent, now), bits_after(parent, params), 0)
+    return make_block(header, everything)
+
+
+def time_after(parent: Entry, now: int) -> int:
+    """The time of a block made `now` on top of `parent`: later only where the rules demand it.
+
+    Raises ValueError at the end of time.
+    """
     time = max(min(now, TIME_MAX), parent.median_time + 1)
     if time > TIME_MAX:
         raise ValueError("no header can be later than the blocks before")
-    bits = next_bits(parent.height, parent.elapsed_s, params)
-    return make_block(make_header(VERSION, parent.hash, root, time, bits, 0), everything)
+    return time
+
+
+def bits_after(parent: Entry, params: Params) -> int:
+    """The bits that a block on top of `parent` must have."""
+    return next_bits(parent.height, parent.elapsed_s, params)
 
 
 def build_coinbase(height: int, amount: int, script: bytes, txs: Sequence[Tx], extra_nonce: int) -> Tx:
@@ -48,11 +61,16 @@ def build_coinbase(height: int, amount: int, script: bytes, txs: Sequence[Tx], e
         SEQUENCE_FINAL,
         (reserved,),
     )
-    # The coinbase itself counts as zero in the witness tree, so any stand-in will do.
-    blank = make_tx(2, (spent,), (), 0)
-    commitment = commitment_hash((blank, *txs), reserved)
-    outputs = (TxOut(amount, script), TxOut(0, COMMITMENT_PREFIX + commitment))
+    outputs = (TxOut(amount, script), TxOut(0, commitment_script(txs, reserved)))
     return make_tx(2, (spent,), outputs, 0)
+
+
+def commitment_script(txs: Sequence[Tx], reserved: bytes) -> bytes:
+    """The scriptPubKey with which a coinbase commits to the witnesses of all that follow it; `reserved`
+    is the one item of its own witness (BIP141)."""
+    # The coinbase itself counts as zero in the witness tree, so any stand-in will do.
+    blank = make_tx(2, (TxIn(NULL_OUTPOINT, b"", SEQUENCE_FINAL, (reserved,)),), (), 0)
+    return COMMITMENT_PREFIX + commitment_hash((blank, *txs), reserved)
 
 
 def with_nonce(header: Header, nonce: int) -> Header:

@@ -19,7 +19,7 @@ LOCATOR_DENSE = 10
 
 
 class Entry:
-    """A header in its place. Fixed at construction, but for the last five: youngest to sequence.
+    """A header in its place. Fixed at construction, but for the last six: elder to sequence.
 
     There is one for every block for as long as the node runs, so it keeps the 80 bytes and no
     more of their fields than what comes later asks for: some 500 bytes in all.
@@ -62,7 +62,7 @@ class Entry:
         """This branch's block where the difficulty's schedule starts; None below it."""
         self.idle_s: Final[int] = self._sum_idle(params)
         """Seconds since the anchor that do not count (see Asert.gap_cap_s)."""
-        self.elder: Final[Entry | None] = parent.youngest if parent else None
+        self.elder: Entry | None = parent.youngest if parent else None
         """The parent's child that came before this one."""
         self.youngest: Entry | None = None
         """The last of this block's children to come."""
@@ -174,6 +174,25 @@ class BlockTree:
             self.best_header = entry
         return entry
 
+    def remove(self, entry: Entry) -> None:
+        """Forget a header with none on top of it, that is neither genesis nor the best.
+
+        Who holds the entry can still go from it to its ancestors.
+        """
+        parent = entry.parent
+        assert parent is not None
+        assert entry.youngest is None
+        assert entry is not self.best_header
+        del self.entries[entry.hash]
+        if parent.youngest is entry:
+            parent.youngest = entry.elder
+            return
+        younger = parent.youngest
+        while younger is not None and younger.elder is not entry:
+            younger = younger.elder
+        assert younger is not None
+        younger.elder = entry.elder
+
     def branch(self, root: Entry) -> list[Entry]:
         """`root` and all that stands on it, parents first."""
         found = [root]
@@ -188,6 +207,11 @@ class BlockTree:
         if not invalid or self.best_header.invalid:
             valid = (entry for entry in self.entries.values() if not entry.invalid)
             self.best_header = max(valid, key=attrgetter("chainwork"))
+
+
+def is_on(entry: Entry, branch: Entry) -> bool:
+    """True if `entry` is `branch` or one of its ancestors."""
+    return entry.height <= branch.height and branch.ancestor(entry.height) is entry
 
 
 def fork_point(one: Entry, other: Entry) -> Entry:

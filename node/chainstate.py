@@ -20,11 +20,13 @@ from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
 from chain.pow import check_pow
-from chain.tree import BlockTree, Entry, path
+from chain.tree import BlockTree, Entry, is_on, path
+from node.chaintime import ChainTime
 from node.counts import BLOCK, Counts
 from node.moves import SLICE_BLOCKS_MAX, Fault, Move, Slice
 from node.ports import Change, Store, StoreError
 from node.recent import RecentBlocks
+from node.siblings import Siblings
 
 log = logging.getLogger("groat.chain")
 
@@ -32,6 +34,10 @@ AHEAD_MAX = 2
 """Slices, and moves, connected ahead of their signatures' verdict."""
 FAILURES_MAX = 1_000
 """Reasons kept for blocks found invalid; beyond, the oldest is forgotten (the mark is not)."""
+
+FIRST_SEEN = -1
+"""Sequence of the tip that a start finds; those of blocks that come later are positive, those of blocks that
+the operator prefers below."""
 
 INVALID_MARK, OPERATOR_MARK = "invalid", "operator"
 
@@ -80,6 +86,8 @@ class Chainstate:
     ) -> None:
         """`known` holds witness txids whose signatures the mempool has verified."""
         self.params = params
+        self.time = ChainTime()
+        """What headers are held against."""
         self.tree = BlockTree(params)
         self._store = store
         self._next_token = next_token
@@ -89,22 +97,31 @@ class Chainstate:
         self._slices: dict[int, Slice] = {}
         """Those of the moves that wait for their verdict, by token."""
         self.recent = RecentBlocks()
+        self._siblings = Siblings(self._is_needed)
+        self._ruled_out: set[BlockHash] = set()
+        """What the operator has marked."""
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
         self.stored: list[Entry] = []
         """Blocks whose bodies are new here, until somebody takes note of them and empties the list."""
+        self._precious = FIRST_SEEN
+        """Sequence of the block that was preferred last: each comes before those of earlier calls."""
         self.ruled_out = 0
         """How often a block was ruled out so far: tells who waits for a verdict that there is one."""
         self.counts = Counts()
         self.tip = self.best = self.tree.genesis
         self.tip = self._load()
         self.best = self._find_best()
+        for entry in self.tree.entries.values():
+            if not self._is_needed(entry):
+                self._siblings.add(entry)
 
     # --- start -------------------------------------------------------------------------
 
     def _load(self) -> Entry:
         """The tree as the stored bodies make it; returns the ledger's tip in it."""
         tree, marks = self.tree, self._store.marks()
+        self._ruled_out.update(block_hash for block_hash, mark in marks.items() if mark == OPERATOR_MARK)
         for _, raw in self._store.headers():
             header = decode_header(raw)
             if header.prev_hash in tree.entries:
@@ -113,7 +130,7 @@ class Chainstate:
         tip = tree.get(self._store.tip().hash)
         if tip is None:
             raise StoreError("the ledger's tip has no stored block: run groatd reindex")
-        tip.sequence = -1  # what was followed before the stop is still first seen
+        tip.sequence = FIRST_SEEN  # what was followed before the stop is still first seen
         return tip
 
     @property
@@ -129,7 +146,7 @@ class Chainstate:
     # --- what comes in --------------------------------------------------------------------
 
     def submit_header(self, header: Header, now: int) -> Entry:
-        """Find the header's place in the tree, adding it if it is new. Raises Rejected."""
+        """Find the header's place in the tree, adding it if it is new. `now` is the clock's. Raises Rejected."""
         entry = self.tree.get(header.hash)
         if entry is not None:
             if entry.invalid:
@@ -138,7 +155,7 @@ class Chainstate:
             return entry
         try:
             check_pow(header, self.params)
-            connect_header(header, self.tree.get(header.prev_hash), now, self.params)
+            connect_header(header, self.tree.get(header.prev_hash), int(self.time.at(now)), self.params)
         except Rejected as fault:
             self.counts.rejected(BLOCK, fault.code)
             raise
@@ -156,11 +173,39 @@ class Chainstate:
             self._mark_invalid(entry, examined.fault)
             raise examined.fault
         if not entry.has_body:
+            # What is not followed need not be safe yet: the block that makes it so is written behind it.
+            sync = sync and entry.chainwork > self.best.chainwork
             self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
             self.recent.add(block)
             self.stored.append(entry)
             self._admit(entry)
+            if entry.chainwork <= self.tip.chainwork:
+                self._siblings.add(entry)
+                self._limit_siblings()
         return entry
+
+    def _limit_siblings(self) -> None:
+        """Forget the oldest blocks beside the best chain where there are too many."""
+        for entry in self._siblings.surplus():
+            self.tree.remove(entry)
+            entry.has_body = entry.ready = False
+            self.recent.take(entry.hash)
+            self._store.drop_block(entry.height, entry.hash)
+
+    def _is_needed(self, entry: Entry) -> bool:
+        """It must stay: it may be followed, or something stands on it."""
+        return (
+            entry.youngest is not None
+            or entry.parent is None
+            or not is_on(entry.parent, self.tip)
+            or is_on(entry, self.tip)
+            or (entry.chainwork > self.tip.chainwork and not entry.invalid)
+            or entry is self.best
+            or entry is self.tree.best_header
+            or entry.hash in self._ruled_out
+            or any(move.target is entry for move in self._moves)
+            or self._store.undo(entry.height, entry.hash) is not None
+        )
 
     def failure(self, block_hash: BlockHash) -> Rejected | None:
         """Why a block was found invalid, if that is still known."""
@@ -279,11 +324,20 @@ class Chainstate:
             self.recent.connected(change)
         return TipChange(old, new, tuple(move.left), tuple(move.entered))
 
+    def prefer(self, entry: Entry) -> None:
+        """Follow this block rather than others with as much work, as if it had come before them."""
+        if not entry.ready or entry.invalid or entry.chainwork < self.best.chainwork:
+            return
+        self._precious -= 1
+        entry.sequence = self._precious
+        self.best = entry
+
     # --- ruling blocks out, and in again ------------------------------------------------------
 
     def invalidate(self, entry: Entry) -> None:
         """The operator's word that neither this block nor any on top of it is to be followed."""
         self._store.set_mark(entry.hash, OPERATOR_MARK)
+        self._ruled_out.add(entry.hash)
         self._rule_out(entry)
 
     def reconsider(self, entry: Entry) -> None:
@@ -300,6 +354,7 @@ class Chainstate:
             if (above or member.hash in line) and member.hash in marks:
                 self._store.set_mark(member.hash, None)
                 self._failures.pop(member.hash, None)
+                self._ruled_out.discard(member.hash)
                 del marks[member.hash]
         self.tree.set_invalid(root, False)
         for block_hash in marks:
@@ -315,12 +370,15 @@ class Chainstate:
             self._failures.popitem(last=False)
         self._store.set_mark(entry.hash, INVALID_MARK)
         self._rule_out(entry)
+        self._siblings.add(entry)
+        self._limit_siblings()
 
     def _rule_out(self, entry: Entry) -> None:
         self.ruled_out += 1
         self.tree.set_invalid(entry, True)
         self._drop_moves_to(entry)
-        self.best = self._find_best()
+        if self.best.invalid:
+            self.best = self._find_best()
 
     def _drop_moves_to(self, entry: Entry) -> None:
         """Forget the first move whose target stands on `entry`, and all after it."""
@@ -342,12 +400,16 @@ class Chainstate:
         self.best = self._find_best()
 
     def _find_best(self) -> Entry:
-        """Most work among what is ready and valid; the tip, then the first seen, of equals."""
+        """The block to follow, among what is ready and valid."""
         least = self.tip.chainwork if self.tip.ready and not self.tip.invalid else 0  # passes over nearly all
         return max(
             (e for e in self.tree.entries.values() if e.chainwork >= least and e.ready and not e.invalid),
-            key=lambda entry: (entry.chainwork, entry is self.tip, -entry.sequence),
+            key=self._rank,
         )
+
+    def _rank(self, entry: Entry) -> tuple[int, int, bool, int]:
+        """The highest is followed: most work, then the operator's last preference, the tip, the first seen."""
+        return entry.chainwork, max(0, FIRST_SEEN - entry.sequence), entry is self.tip, -entry.sequence
 
 
 class _BodyLost(Exception):

@@ -248,7 +248,7 @@ class Supervisor:
         assert block
         header: Header | None = None
         while not self._runtime.over and state == self._state():
-            newest = at_time(block.header, int(self._runtime.now()))
+            newest = at_time(block.header, int(self._runtime.view.time.at(self._runtime.now())))
             if header is None or header.raw != newest.raw:
                 header = newest
                 self._pool.assign(header)

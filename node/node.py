@@ -7,7 +7,7 @@ peers, `Verified` for signatures.
 
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,8 @@ class Node:
         self.counts = self._chain.counts
         """What has happened so far."""
         self._tell = Teller(self._chain.tree, store)
+        self.time = self._chain.time
+        """What time it is for rules, policy and mining."""
         self._mempool = Mempool()
         self._orphans = Orphans()
         self._fees = FeeEstimator()
@@ -153,7 +155,7 @@ class Node:
         if not 0 < self._expire_at - now <= EXPIRE_EVERY_S:  # the clock may have been set back
             self._expire_at = now + EXPIRE_EVERY_S
             self._orphans.expire(now)
-            effects += self._removed(self._mempool.expire(now))
+            effects += self._removed(self._mempool.expire(self.time.at(now)))
         return Step(None, tuple(effects + self._pump()))
 
     def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]:
@@ -190,6 +192,7 @@ class Node:
             self._chain.recent,
             self._network.standing.service,
             self.counts,
+            self.time,
         )
 
     # --- local calls: transactions ----------------------------------------------------------------
@@ -207,12 +210,12 @@ class Node:
     def test_accept(self, tx: Tx, now: float, *, max_fee_rate: float | None = None) -> Step[Accepted]:
         """What the mempool would say. Raises Rejected."""
         check_tx(tx)
-        staged = self._mempool.stage(tx, self._store.coin, self._context(), now)
+        staged = self._mempool.stage(tx, self._store.coin, self._context(), self.time.at(now))
         accepted = Accepted(tx.txid, tx.wtxid, staged.fee, staged.vsize)
         return self._offer(Offer(tx, None, False, max_fee_rate), accepted, now)
 
     def _offer(self, offer: Offer, reply: Any, now: float) -> Step[Any]:
-        [verdict], verify = self._admission.offer([offer], now)
+        [verdict], verify = self._admission.offer([offer], self.time.at(now))
         if verdict.error:
             if offer.add:
                 self.counts.rejected(TX, verdict.error.code)
@@ -261,7 +264,19 @@ class Node:
         """An unsolved block on the tip with the best-paid transactions, that pays to `script`."""
         room = MAX_WEIGHT - WITNESS_SCALE * len(script)
         chosen = select_for_block(self._mempool.view(), room)
-        return Step(assemble(self._chain.tip, chosen, script, int(now), self.params, self._rng.getrandbits(64)))
+        time = int(self.time.at(now))
+        return Step(assemble(self._chain.tip, chosen, script, time, self.params, self._rng.getrandbits(64)))
+
+    def set_time(self, time: int | None, now: float) -> Step[None]:
+        """Let it be that time for rules, policy and mining; None: the clock's again. What has waited
+        too long by then leaves the mempool."""
+        self.time.set(time)
+        return Step(None, tuple(self._removed(self._mempool.expire(self.time.at(now)))))
+
+    def await_tip(self, is_wanted: Callable[[Entry], bool], deadline: float, now: float) -> Step[Entry]:
+        """The tip, as soon as it is wanted."""
+        tip = self._chain.tip
+        return Step(tip if is_wanted(tip) else Park(TIP, deadline))
 
     def invalidate(self, block_hash: BlockHash, now: float) -> Step[None]:
         """Rule out a block and all on top of it. Raises LookupError for one that is not known,
@@ -271,6 +286,11 @@ class Node:
             raise ValueError("the genesis block cannot be invalidated")
         if not entry.invalid:
             self._chain.invalidate(entry)
+        return self._settled(now)
+
+    def prefer(self, block_hash: BlockHash, now: float) -> Step[None]:
+        """Follow a block rather than others with as much work. Raises LookupError for one that is not known."""
+        self._chain.prefer(self._entry(block_hash))
         return self._settled(now)
 
     def reconsider(self, block_hash: BlockHash, now: float) -> Step[None]:
@@ -356,7 +376,7 @@ class Node:
                     self._network.blame_tx(offer.source, now)
                 continue
             sound.append(offer)
-        verdicts, verify = self._admission.offer(sound, now)
+        verdicts, verify = self._admission.offer(sound, self.time.at(now))
         return self._judged(verdicts, now) + ([verify] if verify else [])
 
     def _judged(self, verdicts: Iterable[Verdict], now: float) -> list[Effect]:
@@ -421,7 +441,7 @@ class Node:
 
     def _on_verified(self, verified: Verified, now: float) -> list[Effect]:
         if self._admission.owns(verified.token):
-            verdicts, verify = self._admission.settle(verified.token, verified.failure, now)
+            verdicts, verify = self._admission.settle(verified.token, verified.failure, self.time.at(now))
             effects = self._judged(verdicts, now) + ([verify] if verify else [])
             known = [verdict.offer.tx for verdict in verdicts if verdict.offer.tx.wtxid in self._awaited]
             self._awaited.difference_update([tx.wtxid for tx in known])
@@ -437,7 +457,7 @@ class Node:
         lookup: CoinLookup = self._store.coin
         if undone:
             lookup = coins_at_new_tip(lookup, change.disconnected, change.connected)
-        pool = self._mempool.on_tip_change(undone, blocks, lookup, context_after(change.new), now)
+        pool = self._mempool.on_tip_change(undone, blocks, lookup, context_after(change.new), self.time.at(now))
         for confirmed in pool.confirmed:
             self._fees.connected(confirmed.height, confirmed.entries)
         for entry in pool.returned:

@@ -42,7 +42,7 @@ class RecentBlocks:
             self._waiting_bytes -= self._waiting.popitem(last=False)[1].size
 
     def take(self, block_hash: BlockHash) -> Block | None:
-        """The block, to be connected now, if it is still here."""
+        """The block, to be connected now or forgotten, if it is still here."""
         block = self._waiting.pop(block_hash, None)
         if block is not None:
             self._waiting_bytes -= block.size

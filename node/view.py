@@ -11,6 +11,7 @@ from chain.hashes import BlockHash
 from chain.params import Params
 from chain.tree import BlockTree, Entry
 from chain.tx import OutPoint, Tx
+from node.chaintime import ChainTime
 from node.counts import Counts
 from node.fees import FeeView
 from node.mempool import MempoolView
@@ -38,6 +39,8 @@ class View:
     """What blocks are given to whom; live."""
     counts: Counts = field(default_factory=Counts)
     """What has happened so far; live."""
+    time: ChainTime = field(default_factory=ChainTime)
+    """What time it is for rules, policy and mining; live."""
 
     def tx_spending(self, point: OutPoint) -> Tx | None:
         """A transaction of the pool or of a recent block of the best chain whose first input may be

@@ -34,6 +34,8 @@ class Request:
     """The address it came from."""
     body: Callable[[], bytes]
     """Reads the body; once."""
+    is_gone: Callable[[], bool] = lambda: False
+    """True if the client has hung up: nobody reads the answer any more."""
 
     def header(self, name: str) -> str:
         """A header by its name in upper case with underscores; empty if it is not there."""

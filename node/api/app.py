@@ -19,6 +19,7 @@ from node.api import (
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
 from node.api.coin_search import CoinSearch
+from node.api.commands import Commands
 from node.api.dispatch import Dispatcher, View, raw_path
 from node.api.feed import Feed
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
@@ -29,6 +30,7 @@ from node.api.rpc import RPC_BODY_MAX, RpcServer
 from node.api.rpc_coins import ScanTurn
 from node.api.rpc_table import METHODS
 from node.api.tallies import Tallies
+from node.api.templates import Templates
 from node.config import Config
 from node.ports import Endpoint
 from node.runtime import Runtime
@@ -69,7 +71,8 @@ class ApiApp(Dispatcher):
         self._feed = Feed(runtime)
         self._coin_search = CoinSearch()
         self._explorer = Explorer()
-        self._rpc = RpcServer(METHODS, Credentials.of(config))
+        self._templates, self._commands = Templates(), Commands()
+        self._rpc = RpcServer(METHODS, Credentials.of(config), self._commands)
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
             self.add(route.method, path, self._view(route))
@@ -125,6 +128,8 @@ class ApiApp(Dispatcher):
             self._tallies,
             request,
             self._feed,
+            self._templates,
+            self._commands,
         )
 
     def _view(self, route: Route) -> View:

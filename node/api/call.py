@@ -7,9 +7,11 @@ from typing import TypeVar
 from chain.value import value
 from node.api.answers import Problem, Request
 from node.api.coin_search import CoinSearch
+from node.api.commands import Commands
 from node.api.feed import Feed
 from node.api.lookup import BlockMeasures
 from node.api.tallies import Tallies
+from node.api.templates import Templates
 from node.config import Config
 from node.node import Node
 from node.ports import Park, Step
@@ -42,6 +44,10 @@ class Call:
     request: Request
     feed: Feed
     """The events that can be followed."""
+    templates: Templates
+    """What external miners work on."""
+    commands: Commands
+    """JSON-RPC's calls under way."""
 
     def change(self, ask: Callable[[Node, float], Step[R]]) -> R:
         """Have the core do something: `ask(node, now)` under the lock, its effects, its reply.

@@ -66,7 +66,7 @@ class Task:
     def service(self) -> None:
         """Called by waitress in a worker thread, or in the listener's own."""
         channel, request = self.channel, self.request
-        answer = channel.server.app(request.request(channel.addr[0]))
+        answer = channel.server.app(request.request(channel.addr[0], channel.is_gone))
         if answer.stream is not None:
             self._begin(answer, answer.stream)
             return
@@ -322,6 +322,15 @@ class Channel(HTTPChannel):
         self.close_when_flushed = True
 
     # --- answers -----------------------------------------------------------------------------------
+
+    def is_gone(self) -> bool:
+        """True if the client has hung up. While it is answered nothing is read, so we look. From any thread."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def write_soon(self, piece: Any) -> int:
         """Send a piece of an answer, or queue what the client does not take at once."""

@@ -32,6 +32,12 @@ class Coins(int):
     __slots__ = ()
 
 
+class Rendered(str):
+    """JSON already, printed as it is: for what is said many times."""
+
+    __slots__ = ()
+
+
 class BadJson(ValueError):
     """Not JSON, or more of it than anybody needs."""
 
@@ -73,6 +79,8 @@ def _emit(answer: Any, parts: list[str]) -> None:
         parts.append(str(answer))
     elif kind is Coins:
         parts.append(coins_text(answer))
+    elif kind is Rendered:
+        parts.append(answer)
     elif answer is None or kind is bool:
         parts.append({None: "null", True: "true", False: "false"}[answer])
     elif kind is dict:

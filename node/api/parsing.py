@@ -151,10 +151,10 @@ class RequestParser(HTTPRequestParser):
             return len(chunk)
         return taken
 
-    def request(self, client: str) -> Request:
+    def request(self, client: str, is_gone: Callable[[], bool]) -> Request:
         """What is asked, for whoever answers it; it came from the address `client`."""
         path = self.path if self.path.isascii() else self.path.encode("latin-1").decode("utf-8", "replace")
-        return Request(self.command, path, self.request_uri, self.query, self.headers, client, self._body)
+        return Request(self.command, path, self.request_uri, self.query, self.headers, client, self._body, is_gone)
 
     def _body(self) -> bytes:
         body: bytes = b"" if self.body_rcv is None else self.body_rcv.getbuf().get()

@@ -9,6 +9,7 @@ from typing import Any
 
 from node.api.answers import JSON, Answer, Problem
 from node.api.call import Call
+from node.api.commands import Commands
 from node.api.guard import Credentials
 from node.api.jsontext import BadJson, emit, parse
 from node.api.lookup import NoIndex
@@ -38,7 +39,9 @@ _OTHER_STATUS = 500
 class RpcServer:
     """Answers JSON-RPC requests by a table of methods."""
 
-    def __init__(self, methods: Sequence[Method], credentials: Credentials) -> None:
+    def __init__(self, methods: Sequence[Method], credentials: Credentials, commands: Commands | None = None) -> None:
+        """`commands` is told what is under way."""
+        self._commands = commands or Commands()
         self._methods = {method.name: method for method in methods}
         self.credentials = credentials
 
@@ -93,7 +96,8 @@ class RpcServer:
             method = self._methods.get(name)
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, "Method not found")
-            return method.answer(asked, *method.bind(request.get("params")))
+            with self._commands.running(name):
+                return method.answer(asked, *method.bind(request.get("params")))
         except NotReady:
             raise RpcError(WARMING_UP, "The node is starting") from None
         except Busy:

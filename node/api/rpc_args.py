@@ -76,6 +76,11 @@ def hex_bytes(name: str, called: str = "") -> Arg:
     return Arg(name, lambda name, content: hex_in(called or name, content), "string")
 
 
+def mapping(name: str, default: Any = REQUIRED) -> Arg:
+    """An object; what is in it the method looks at itself."""
+    return Arg(name, _mapping, "object", default)
+
+
 def ignored(name: str) -> Arg:
     """Anything; it makes no difference."""
     return Arg(name, lambda _, content: content, "any", None)
@@ -149,6 +154,12 @@ def amount_in(content: Any) -> int:
     if not 0 <= satoshis <= MAX_MONEY:
         raise RpcError(TYPE, "Amount out of range")
     return int(satoshis)
+
+
+def _mapping(_: str, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise wrong_type(content, "object")
+    return content
 
 
 def _array(_: str, content: Any) -> list[Any]:

@@ -133,6 +133,12 @@ def reconsiderblock(call: Call, block_hash: BlockHash) -> None:
     call.change(lambda node, now: node.reconsider(block_hash, now))
 
 
+def preciousblock(call: Call, block_hash: BlockHash) -> None:
+    """Follow a block rather than others with as much work, as if it had come first."""
+    known_block(call.view, block_hash)
+    call.change(lambda node, now: node.prefer(block_hash, now))
+
+
 def known_block(view: View, block_hash: BlockHash) -> Entry:
     """The block of this hash, on any branch. Raises RpcError(-5)."""
     entry = view.get(block_hash)
@@ -190,5 +196,6 @@ METHODS = topic(
     (getchaintips,),
     (invalidateblock, _HASH),
     (reconsiderblock, _HASH),
+    (preciousblock, _HASH),
 )
 """About blocks and chains."""

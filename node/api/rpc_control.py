@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 
 from chain.address import AddressError, decode_address, encode_address, witness_program
+from chain.params import REGTEST
 from node.api.call import Call
-from node.api.rpc_args import ignored, string
-from node.api.rpc_method import MISC, Method, RpcError, shown, topic
+from node.api.rpc_args import ignored, integer, string
+from node.api.rpc_method import BAD_VALUE, MISC, Method, RpcError, shown, topic
 from node.api.shapes import Shape
+
+MICROSECONDS = 1_000_000
+INT64_MAX = 2**63 - 1
+MOCKTIME_MAX = INT64_MAX // 10**9
+"""Seconds that Core's clock can count in nanoseconds."""
 
 
 def uptime(call: Call) -> int:
@@ -23,7 +29,20 @@ def stop(call: Call, wait: object) -> str:
 def getrpcinfo(call: Call) -> Shape:
     """The calls under way and the log's place."""
     log = call.config.log_file
-    return {"active_commands": [{"method": "getrpcinfo", "duration": 0}], "logpath": str(log) if log else ""}
+    running = [
+        {"method": method, "duration": int(duration_s * MICROSECONDS)}
+        for method, duration_s in call.commands.under_way()
+    ]
+    return {"active_commands": running, "logpath": str(log) if log else ""}
+
+
+def setmocktime(call: Call, time: int) -> None:
+    """Let it be that Unix time (0: the clock's again) for rules, mempool and mining, on regtest only."""
+    if call.view.params.name != REGTEST.name:
+        raise RpcError(MISC, "setmocktime is for regression testing (-regtest mode) only")
+    if not 0 <= time <= MOCKTIME_MAX:
+        raise RpcError(BAD_VALUE, f"Mocktime must be in the range [0, {MOCKTIME_MAX}], not {time}.")
+    call.change(lambda node, now: node.set_time(time or None, now))
 
 
 def validateaddress(call: Call, address: str) -> Shape:
@@ -70,7 +89,13 @@ def _overview(methods: Sequence[Method]) -> str:
 
 
 METHODS = (
-    *topic("Control", (uptime,), (stop, ignored("wait")), (getrpcinfo,)),
+    *topic(
+        "Control",
+        (uptime,),
+        (stop, ignored("wait")),
+        (getrpcinfo,),
+        (setmocktime, integer("timestamp", least=-INT64_MAX, most=INT64_MAX)),
+    ),
     *topic("Util", (validateaddress, string("address"))),
 )
 """About the process."""

@@ -6,6 +6,7 @@ from node.api import (
     rpc_control,
     rpc_create,
     rpc_descriptors,
+    rpc_generate,
     rpc_indexes,
     rpc_mempool,
     rpc_mining,
@@ -15,6 +16,8 @@ from node.api import (
     rpc_scan,
     rpc_scripts,
     rpc_stats,
+    rpc_template,
+    rpc_waiting,
     rpc_zmq,
 )
 from node.api.rpc_method import Method
@@ -27,6 +30,7 @@ METHODS: tuple[Method, ...] = rpc_control.with_help(
         *rpc_create.METHODS,
         *rpc_descriptors.METHODS,
         *rpc_indexes.METHODS,
+        *rpc_generate.METHODS,
         *rpc_mempool.METHODS,
         *rpc_mining.METHODS,
         *rpc_network.METHODS,
@@ -36,6 +40,8 @@ METHODS: tuple[Method, ...] = rpc_control.with_help(
         *rpc_scripts.METHODS,
         *rpc_stats.METHODS,
         *rpc_zmq.METHODS,
+        *rpc_template.METHODS,
+        *rpc_waiting.METHODS,
     )
 )
 """By topic; names are unique."""

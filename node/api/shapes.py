@@ -40,7 +40,12 @@ _TYPES = MappingProxyType(
 
 def difficulty(header: Header) -> float:
     """How many times harder than Bitcoin's first target."""
-    return _DIFFICULTY_1 / target_from_bits(header.bits)
+    return bits_difficulty(header.bits)
+
+
+def bits_difficulty(bits: int) -> float:
+    """The same of compact bits."""
+    return _DIFFICULTY_1 / target_from_bits(bits)
 
 
 def status_shape(entry: Entry | None) -> Shape:

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
-from chain.tree import Entry
+from chain.tree import Entry, is_on
 from chain.tx import Tx
 from node.chainstate import Chainstate, Examined
 from node.mempool import Mempool
-from node.peers.blocks.branches import is_on
 from node.peers.blocks.compactrelay import CompactRelay
 from node.peers.blocks.deliveries import Deliveries
 from node.peers.blocks.sync import Sync

@@ -17,7 +17,7 @@ from node.store.coincache import CoinCache
 from node.store.headers import StoredHeaders
 from node.store.indexes import Index
 from node.store.kv import Kv, OnDamage, scan_prefix
-from node.store.parts import in_parts
+from node.store.parts import in_parts, read_parts
 from node.store.reader import LedgerReader
 from node.store.schema import (
     BODY,
@@ -94,6 +94,16 @@ class Ledger(LedgerReader):
         batch.put(block_key(HEADER, height, block_hash), raw[:HEADER_SIZE])
         for key, part in in_parts(block_key(BODY, height, block_hash), raw):
             batch.put(key, part)
+        batch.write()
+
+    def drop_block(self, height: int, block_hash: BlockHash) -> None:
+        """Forget a stored body that was never connected, its header and its mark."""
+        self._headers = None
+        batch = self._blocks_kv.batch(sync=False)
+        batch.delete(MARK + block_hash)
+        batch.delete(block_key(HEADER, height, block_hash))
+        for key, _ in read_parts(self._blocks_kv, block_key(BODY, height, block_hash)):
+            batch.delete(key)
         batch.write()
 
     # --- the ledger --------------------------------------------------------------------

@@ -3,11 +3,6 @@
 from chain.tree import Entry
 
 
-def is_on(entry: Entry, branch: Entry) -> bool:
-    """True if `entry` is `branch` or one of its ancestors."""
-    return entry.height <= branch.height and branch.ancestor(entry.height) is entry
-
-
 def between(base: Entry, top: Entry) -> list[Entry]:
     """The blocks above `base` up to `top`, lowest first. `base` is an ancestor of `top`."""
     found = []

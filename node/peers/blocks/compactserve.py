@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from chain.block import Block
 from chain.hashes import BlockHash
-from chain.tree import Entry
+from chain.tree import Entry, is_on
 from node.chainstate import Chainstate
-from node.peers.blocks.branches import is_on
 from node.peers.blocks.compact import shorten
 from node.peers.wire.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Ok
 from node.ports import PeerId

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash, to_hex
-from chain.tree import Entry, fork_point
+from chain.tree import Entry, fork_point, is_on
 from node.chainstate import Chainstate, Examined
 from node.peers.blocks.bodies import Bodies
-from node.peers.blocks.branches import between, is_on
+from node.peers.blocks.branches import between
 from node.peers.blocks.sources import Asked, Source, ration
 from node.peers.requests import Requests
 from node.peers.standing.reputation import Deed

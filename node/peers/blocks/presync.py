@@ -25,6 +25,7 @@ from chain.params import Params
 from chain.pow import check_pow
 from chain.tree import MEDIAN_SPAN, Entry, locator
 from node.chainstate import Chainstate
+from node.chaintime import ChainTime
 from node.ports import PeerId
 
 NEAR_TIP_BLOCKS = 144
@@ -100,13 +101,15 @@ class GivenUp(Exception):
 class Walk:
     """One peer's branch, in both passes."""
 
-    def __init__(self, base: Entry, least_work: int, salt: bytes, params: Params, now: float) -> None:
-        """From `base`, which is in the tree, up to a header with `least_work`. `salt` is secret."""
+    def __init__(self, base: Entry, least_work: int, salt: bytes, params: Params, now: float, time: ChainTime) -> None:
+        """From `base`, which is in the tree, up to a header with `least_work`. `salt` is secret, `time` what
+        headers are held against."""
         self._base = base
         self._least_work = least_work
         self._salt = salt
         self._params = params
         self._over_at = now + WALK_S
+        self._time = time
         self._trail = Trail(base, params)
         self._offset = salt[0] % PERIOD
         self._bits = bytearray()
@@ -132,11 +135,11 @@ class Walk:
         if now > self._over_at:
             raise GivenUp("it takes too long")
         if not self.is_second:
-            self._pass_by(headers, int(now))
+            self._pass_by(headers, int(self._time.at(now)))
             if not is_full and not self.is_second:
                 raise GivenUp("too little work")
             return []
-        proved = self._again(headers, int(now))
+        proved = self._again(headers, int(self._time.at(now)))
         if not is_full and not self.is_over:
             raise GivenUp("not the headers of before")
         return proved
@@ -221,7 +224,7 @@ class Gate:
             return None
         trail = Trail(base, self._chain.params)
         for header in headers[fresh:]:
-            trail.follow(header, int(now))
+            trail.follow(header, int(self._chain.time.at(now)))
             if trail.chainwork >= least_work:
                 return None
         return LowWork(base, headers[fresh:])
@@ -238,7 +241,7 @@ class Gate:
             return None
         self._begun += 1
         salt = sha256(self._secret + self._begun.to_bytes(8, "little"))
-        self._walks[peer] = Walk(low.base, self.least_work, salt, self._chain.params, now)
+        self._walks[peer] = Walk(low.base, self.least_work, salt, self._chain.params, now, self._chain.time)
         return self._walks[peer]
 
     def end(self, peer: PeerId) -> None:

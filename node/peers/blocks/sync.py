@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from chain.block import Header
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash
-from chain.tree import Entry, fork_point, locator
+from chain.tree import Entry, fork_point, is_on, locator
 from node.chainstate import Chainstate
-from node.peers.blocks.branches import between, is_on
+from node.peers.blocks.branches import between
 from node.peers.blocks.download import CHOKED_REST_S, Accept, Download, Punish
 from node.peers.blocks.presync import Gate, GivenUp, LowWork
 from node.peers.requests import Requests
