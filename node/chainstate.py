@@ -131,6 +131,8 @@ class Chainstate:
         if tip is None:
             raise StoreError("the ledger's tip has no stored block: run groatd reindex")
         tip.sequence = FIRST_SEEN  # what was followed before the stop is still first seen
+        if tip.chainwork == tree.best_header.chainwork and not tip.invalid:
+            tree.best_header = tip
         return tip
 
     @property

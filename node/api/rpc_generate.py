@@ -44,7 +44,7 @@ def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) 
 
 def _mine_here(call: Call, script: bytes, tries: int) -> tuple[Block | None, int]:
     """A block on the tip, solved in this thread within so many hashes, and how many are left."""
-    candidate = call.change(lambda node, now: node.template(script, now))
+    candidate = _candidate(call, script)
     header = solve(candidate.header, tries)
     if header is None:
         return None, 0
@@ -55,7 +55,7 @@ def _mine_for_real(call: Call, script: bytes) -> Block | None:
     """A block on the tip, solved by the miner processes; begun again whenever others are faster."""
     deadline = call.runtime.now() + WORK_S
     while call.runtime.now() < deadline:
-        candidate = call.change(lambda node, now: node.template(script, now))
+        candidate = _candidate(call, script)
         header = call.runtime.solve(candidate.header, deadline)
         if header is not None:
             return make_block(header, candidate.txs)
@@ -64,13 +64,24 @@ def _mine_for_real(call: Call, script: bytes) -> Block | None:
     return None
 
 
+def _candidate(call: Call, script: bytes) -> Block:
+    """An unsolved block on the tip. Raises RpcError(-1) at the end of time."""
+    try:
+        return call.change(lambda node, now: node.template(script, now))
+    except ValueError as error:
+        raise RpcError(MISC, str(error)) from None
+
+
 def generateblock(call: Call, output: str, transactions: list[str], submit: bool) -> Shape:
     """Make a block of exactly these transactions (ids or hex) that pays to an address or descriptor."""
     script = output_script(output)
     txs = [_named_tx(call, given) for given in transactions]
     view = call.view
     now = int(view.time.at(call.runtime.now()))
-    candidate = build_block(view.tip, txs, 0, script, now, view.params)
+    try:
+        candidate = build_block(view.tip, txs, 0, script, now, view.params)
+    except ValueError as error:
+        raise RpcError(MISC, str(error)) from None
     _check_candidate(view, candidate, now)
     if view.params.asert is None:
         header = solve(candidate.header, TRIES_DEFAULT)

@@ -10,7 +10,7 @@ from chain.template import VERSION, bits_after, time_after
 from node.api.call import Call
 from node.api.proposal import check_on_tip
 from node.api.rpc_args import mapping, wrong_type
-from node.api.rpc_method import BAD_VALUE, TYPE, RpcError, shown, topic
+from node.api.rpc_method import BAD_VALUE, MISC, TYPE, RpcError, shown, topic
 from node.api.rpc_mining import read_block
 from node.api.rpc_shapes import bits_hex, target_hex
 from node.api.rpc_waiting import await_tip
@@ -59,6 +59,10 @@ def _client_rules(request: Mapping[str, Any]) -> set[str]:
 
 def _template_shape(call: Call, view: View, template: Template) -> Shape:
     parent = template.parent
+    try:
+        time = time_after(parent, _time(call, view))
+    except ValueError as error:
+        raise RpcError(MISC, str(error)) from None
     bits = bits_after(parent, view.params)
     return {
         "capabilities": ["proposal"],
@@ -78,7 +82,7 @@ def _template_shape(call: Call, view: View, template: Template) -> Shape:
         "sigoplimit": MAX_SIGOPS_COST,
         "sizelimit": MAX_WEIGHT,
         "weightlimit": MAX_WEIGHT,
-        "curtime": time_after(parent, _time(call, view)),
+        "curtime": time,
         "bits": bits_hex(bits),
         "height": parent.height + 1,
         "default_witness_commitment": template.commitment.hex(),

@@ -1,6 +1,7 @@
 """Desks for the API's tests: one that many tests read, and fresh ones to change."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tests.chainlab import Lab, funded
 from tests.node.api.desk import Desk
+from tests.node.api.parked import Ask, held, wait_for
 from tests.node.api.stage import Stage
 
 MakeDesk = Callable[..., Desk]
@@ -68,3 +70,17 @@ def make_stage() -> Iterator[Callable[..., Stage]]:
 def stage(make_stage: Callable[..., Stage]) -> Stage:
     """One with its defaults."""
     return make_stage()
+
+
+@pytest.fixture
+def ask(desk: Desk) -> Iterator[Ask]:
+    """Calls of `desk` that wait."""
+    with ThreadPoolExecutor(4) as pool:
+
+        def start(method: str, *params: Any) -> "Future[Any]":
+            before = len(held(desk))
+            asked = pool.submit(desk.rpc, method, *params)
+            wait_for(lambda: asked.done() or len(held(desk)) > before)
+            return asked
+
+        yield start

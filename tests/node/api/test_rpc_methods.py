@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from chain.address import MAIN_ADDRESSES, encode_address
-from chain.block import Block, decode_block, make_block
-from chain.connect import subsidy
+from chain.block import Block, decode_block
 from chain.hashes import to_hex
-from chain.params import COINBASE_MATURITY, GENESIS, REGTEST, Params, devnet
+from chain.params import COINBASE_MATURITY, GENESIS
 from chain.script import LockKind
 from chain.tx import COIN, Tx, TxOut, outpoint
 from node.api.asm import core_asm, descriptor
-from node.mining import MinerPool
-from node.runtime import monotonic
-from tests.chainlab import FEE, Lab, Owned, lock, made_by, pay, reblock, with_coinbase, with_input, with_output
+from tests.chainlab import FEE, Lab, Owned, lock, made_by, pay, with_input
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk
 
@@ -357,137 +354,6 @@ def test_estimatesmartfee(shared: Desk) -> None:
     assert shared.rpc_error("estimatesmartfee", 6, "thrifty")[0] == -8
     for wrong in (0, 1009, -1):
         assert shared.rpc_error("estimatesmartfee", wrong) == (-8, "Invalid conf_target, must be between 1 and 1008")
-
-
-# --- making blocks -----------------------------------------------------------------------------
-
-
-def test_generatetoaddress(make_desk: MakeDesk) -> None:
-    desk = make_desk()
-    hashes = desk.rpc("generatetoaddress", 3, ADDRESS)
-    assert [desk.rpc("getblockhash", height) for height in (1, 2, 3)] == hashes
-    assert desk.get(f"/address/{ADDRESS}").json()["chain_stats"]["funded_txo_sum"] == 150 * COIN
-    assert desk.rpc("generatetoaddress", 0, ADDRESS) == []
-    assert desk.rpc("generatetoaddress", 1, ADDRESS, 0) == []
-    assert desk.rpc("getblockcount") == 3
-    assert len(desk.rpc("generatetoaddress", nblocks=2, address=ADDRESS, maxtries=10_000)) == 2
-    assert len(desk.rpc("generatetoaddress", 100, ADDRESS, 40)) < 100  # about two tries a block
-    for wrong in ("x", FOREIGN, ""):
-        assert desk.rpc_error("generatetoaddress", 1, wrong) == (-5, "Error: Invalid address")
-    for wrong in (-1, 10_001):
-        assert desk.rpc_error("generatetoaddress", wrong, ADDRESS)[0] == -1
-
-
-def test_generatetoaddress_takes_the_mempool_along(desk: Desk, lab: Lab) -> None:
-    tx = pay(lab.take())
-    desk.pool(tx)
-    [block_hash] = desk.rpc("generatetoaddress", 1, ADDRESS)
-    assert desk.rpc("getblock", block_hash)["tx"][1:] == [to_hex(tx.txid)]
-    assert desk.rpc("getrawmempool") == []
-    coinbase = exact(desk, "getblock", block_hash, 2)["tx"][0]
-    assert sum(out["value"] for out in coinbase["vout"]) == Decimal(50 * COIN + FEE) / COIN
-
-
-def devnet_params() -> Params:
-    """A network with difficulty that costs some thousand hashes a block."""
-    return devnet(spacing_s=1)
-
-
-def test_real_work_goes_to_the_miner_processes(make_desk: MakeDesk) -> None:
-    solver = MinerPool(1, 100, monotonic)
-    try:
-        desk = make_desk(params=devnet_params(), solver=solver)
-        assert len(desk.rpc("generatetoaddress", 2, ADDRESS)) == 2
-        assert solver.pids
-        assert len(desk.rpc("generatetoaddress", 1, ADDRESS, 2_000_000)) == 1  # counted tries are made here
-        assert desk.rpc("generateblock", ADDRESS, [])["hash"] == desk.rpc("getbestblockhash")
-        assert desk.rpc("getmininginfo")["chain"] == "devnet"
-    finally:
-        solver.stop()
-
-
-def test_without_miner_processes_there_is_no_real_work(make_desk: MakeDesk) -> None:
-    desk = make_desk(params=devnet_params())
-    assert desk.rpc("generatetoaddress", 2, ADDRESS) == []
-    assert desk.rpc_error("generateblock", ADDRESS, [])[0] == -1
-
-
-def test_generateblock(desk: Desk, lab: Lab) -> None:
-    waiting, other = pay(lab.take()), pay(lab.take())
-    desk.pool(waiting)
-    script = lock(number=3)
-    made = desk.rpc("generateblock", ADDRESS, [to_hex(waiting.txid), other.raw.hex()], False)
-    assert desk.rpc("getblockcount") == 112
-    assert desk.rpc("submitblock", made["hex"]) is None
-    assert desk.rpc("getbestblockhash") == made["hash"]
-    assert desk.rpc("getblock", made["hash"])["tx"][1:] == [to_hex(waiting.txid), to_hex(other.txid)]
-    for output in (ADDRESS, f"addr({ADDRESS})", descriptor(script), f"raw({script.hex()})"):
-        block = desk.rpc("generateblock", output, [])
-        assert len(desk.rpc("getblock", block["hash"])["tx"]) == 1
-    for wrong in ("x", f"addr({ADDRESS})#aaaaaaaa", "raw(zz)", "wpkh(x)", f"addr({FOREIGN})", "#", "raw(é)#x"):
-        assert desk.rpc_error("generateblock", wrong, []) == (-5, "Error: Invalid address or descriptor")
-    assert desk.rpc_error("generateblock", ADDRESS, [NOWHERE]) == (-5, f"Transaction {NOWHERE} not in mempool.")
-    assert desk.rpc_error("generateblock", ADDRESS, ["00"])[0] == -22
-    code, message = desk.rpc_error("generateblock", ADDRESS, [other.raw.hex()])
-    assert (code, message.partition(",")[0]) == (-25, "TestBlockValidity failed: bad-txns-inputs-missingorspent")
-    genuine = pay(lab.take())
-    signature, key = genuine.inputs[0].witness
-    forged = with_input(genuine, witness=(signature[:-2] + bytes((signature[-2] ^ 1,)) + signature[-1:], key))
-    assert desk.rpc_error("generateblock", ADDRESS, [forged.raw.hex()]) == (
-        -25,
-        "TestBlockValidity failed: wrong signature",
-    )
-
-
-def test_submitblock(desk: Desk, lab: Lab) -> None:
-    block = lab.candidate()
-    rival = lab.candidate(extra_nonce=7)
-    assert desk.rpc("submitblock", block.raw.hex()) is None
-    assert desk.rpc("submitblock", hexdata=block.raw.hex(), dummy="x") == "duplicate"
-    assert desk.rpc("submitblock", rival.raw.hex()) == "inconclusive"
-    assert desk.rpc("submitblock", rival.raw.hex()) == "duplicate-inconclusive"
-    lab.accept(block)
-    orphan = reblock(block, prev_hash=bytes(32))
-    assert desk.rpc("submitblock", orphan.raw.hex()) == "prev-blk-not-found"
-    good = lab.candidate()
-    verdicts = {
-        "bad-txnmrklroot": make_block(reblock(good, merkle_root=bytes(32)).header, good.txs),
-        "time-too-old": reblock(good, time=lab.tip.median_time),
-        "time-too-new": reblock(good, time=2**32 - 1),
-        "bad-diffbits": reblock(good, bits=0x207FFFFE),
-        "bad-version": reblock(good, version=3),
-        "bad-cb-amount": with_coinbase(good, lambda tx: with_output(tx, value=subsidy(lab.height + 1, REGTEST) + 1)),
-    }
-    for code, wrong in verdicts.items():
-        assert desk.rpc("submitblock", wrong.raw.hex()) == code
-    assert desk.rpc("submitblock", verdicts["bad-cb-amount"].raw.hex()) == "duplicate-invalid"
-    for wrong in ("", "zz", good.raw.hex()[:-2], good.raw.hex() + "00", good.raw.hex()[:160], "é"):
-        assert desk.rpc_error("submitblock", wrong)[0] == -22
-    without = make_block(good.header, (pay(lab.take()),))
-    assert desk.rpc_error("submitblock", without.raw.hex()) == (-22, "Block does not start with a coinbase")
-    assert desk.rpc("submitblock", good.raw.hex()) is None
-
-
-def test_submitblock_adds_the_coinbase_witness(desk: Desk, lab: Lab) -> None:
-    block = lab.candidate([pay(lab.take())])
-    bare = make_block(block.header, (with_input(block.txs[0], witness=()), *block.txs[1:]))
-    assert bare.txs[0].txid == block.txs[0].txid
-    assert not bare.txs[0].has_witness
-    assert desk.rpc("submitblock", bare.raw.hex()) is None
-    assert desk.get(f"/block/{to_hex(block.hash)}/raw").body == block.raw
-
-
-def test_getmininginfo(shared: Desk, lab: Lab) -> None:
-    assert shared.rpc("getmininginfo") == {
-        "blocks": 112,
-        "bits": "207fffff",
-        "difficulty": DIFFICULTY,
-        "target": "7fffff" + "00" * 29,
-        "networkhashps": pytest.approx(2 * 112 / (lab.tip.header.time - GENESIS.header.time)),
-        "pooledtx": 0,
-        "chain": "regtest",
-        "warnings": [],
-    }
 
 
 # --- peers and the process -------------------------------------------------------------------------

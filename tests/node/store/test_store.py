@@ -294,6 +294,20 @@ def test_a_body_that_is_not_its_hash_is_no_body(store: Ledger) -> None:
     assert list(store.headers()) == []
 
 
+def test_a_body_that_was_never_connected_can_be_dropped(opener: Opener) -> None:
+    store, raw = opener(True), GENESIS.raw[:80] + bytes(100_000)
+    hashes = [BlockHash(sha256(bytes((number,)))) for number in range(2)]
+    for block_hash in hashes:
+        store.put_block(1, block_hash, raw, sync=True)
+        store.set_mark(block_hash, "invalid")
+    store.drop_block(1, hashes[0])
+    store.drop_block(1, BlockHash(sha256(b"unknown")))
+    assert store.marks() == {hashes[1]: "invalid"}
+    rows = store._blocks_kv.scan(b"", b"\xff" * 8)
+    assert not any(hashes[0] in key for key, _ in rows)
+    assert sum(hashes[1] in key for key, _ in store._blocks_kv.scan(b"", b"\xff" * 8)) == 6
+
+
 def test_marks_are_kept_and_taken_back(opener: Opener) -> None:
     store = opener(True)
     one, two = BlockHash(b"\x01" * 32), BlockHash(b"\xff" * 32)
