@@ -25,6 +25,7 @@ from node.admission import Admission, Offer, Verdict, VerifiedCache
 from node.assembly import select_for_block
 from node.chainstate import Chainstate, Examined, TipChange
 from node.counts import TX
+from node.events import TIP
 from node.fees import FeeEstimator
 from node.mempool import Mempool
 from node.peers.find.discoveries import Finding
