@@ -87,7 +87,8 @@ def has_valid_operators(script: bytes) -> bool:
 
 def esplora_asm(script: bytes) -> str:
     """As rust-bitcoin writes it: `OP_PUSHBYTES_20 d0c4…`, `OP_PUSHNUM_1`, `OP_0`."""
-    words, end = [], 0
+    words: list[str] = []
+    end = 0
     for step in instructions(script):
         if step is None:
             return _cut_short(words, script[end:])
