@@ -13,6 +13,7 @@ from node.api.app import ROUTES
 from node.api.rpc_table import METHODS
 from node.cli import ENVIRONMENT, groatd
 from node.peers.wire.protocol import ROUTES as PEER_ROUTES
+from tests.functional.api_examples import missing
 from wallet.cli import cli as wallet
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +142,11 @@ def test_every_example_is_of_its_route_or_method() -> None:
         assert (method == "POST") == ("--data" in example), example
     for name, example in re.findall(r"^\| `([a-z]+)[^`]*` \| .* \| `(rpc .*)` \|$", API, re.MULTILINE):
         assert example.split()[1] == name
+
+
+def test_every_example_has_its_answer() -> None:
+    """`python -m tests.api_doc` writes them."""
+    assert list(missing(API)) == []
 
 
 def test_every_route_between_nodes_is_documented() -> None:

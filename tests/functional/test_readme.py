@@ -5,38 +5,23 @@ ports and the places of programs and data differ. Output has to have the shape s
 lines, but for numbers, hashes, addresses and the spaces between columns.
 """
 
-import json
-import os
-import pty
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 
+from tests.functional.api_examples import answers_of, fits, shown_answers
+from tests.functional.shell import ROOT, SHOWN_DATA, Shell, at_home
 from tests.node.processes import eventually
-from tests.ports import free_ports
 
-ROOT = Path(__file__).parents[2]
 DOCS = [(ROOT / name).read_text() for name in ("README.md", "docs/commands.md")]
 API_DOC = (ROOT / "docs" / "api.md").read_text()
-SHOWN_HOME, SHOWN_DATA = "/home/you", ".local/share/groat"
-SHOWN_PORT = 18443
-PORTS = 8
-"""Of the devnet, then of the single node."""
-COMMAND_S = 120.0
-SEPARATOR = "-- end of answer "
-PROGRAMS = {
-    "devnet": "from devnet.cli import main",
-    "wallet": "from wallet.cli import main",
-    "groatd": "from node.__main__ import main",
-}
+SHOWN_HOME = "/home/you"
 
 
 def tours() -> dict[str, list[tuple[str, list[str]]]]:
@@ -53,76 +38,6 @@ def tours() -> dict[str, list[tuple[str, list[str]]]]:
     return found
 
 
-@dataclass
-class Shell:
-    """A person at a terminal: what was exported stays, what is shown is what the terminal gets."""
-
-    home: Path
-    base: int
-    """The first port; README's are counted from SHOWN_PORT."""
-    data: str
-    """The data folder of this system, as it would stand behind `~/`."""
-    exports: list[str] = field(default_factory=list)
-    single: int = 6
-    """Where among the ports those of a groatd are that is told of none."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(("GROAT_", "PYTHON", "XDG_"))}
-        return {
-            **kept,
-            "HOME": str(self.home),
-            "PYTHONPATH": str(ROOT),
-            "TERM": "dumb",
-            "COLUMNS": "400",
-            "LINES": "50",
-            "GROAT_DEVNET_API_PORT": str(self.base),
-            "GROAT_DEVNET_SPACING": "2",
-            "GROAT_NODE": f"http://127.0.0.1:{self.base}",
-            "GROAT_API": f"127.0.0.1:{self.base + self.single}",
-            "GROAT_P2P": f"127.0.0.1:{self.base + self.single + 1}",
-        }
-
-    def line(self, command: str, shift: int = 0) -> str:
-        """The command with our programs, ports and folders in it."""
-        command = re.sub(r"(?:scripts|\.venv/bin)/(devnet|wallet|groatd|python)\b", rf"{self.home}/bin/\1", command)
-        command = re.sub(r"\b1844[3-8]\b", lambda port: str(int(port[0]) - SHOWN_PORT + self.base + shift), command)
-        return command.replace(f"~/{SHOWN_DATA}", f"{self.home}/{self.data}".replace(" ", "\\ "))
-
-    def run(self, command: str, shift: int = 0) -> list[str]:
-        """What the terminal shows on standard output, line by line."""
-        if command.startswith("export "):
-            self.exports.append(self.line(command))
-            return []
-        script = "\n".join([*self.exports, self.line(command, shift)])
-        leader, terminal = pty.openpty()
-        with (self.home / "stderr").open("w+") as errors:
-            process = subprocess.Popen(
-                ["bash", "-c", script], cwd=ROOT, env=self.environment, stdin=terminal, stdout=terminal, stderr=errors
-            )
-            os.close(terminal)
-            shown = read_all(leader)
-            status = process.wait(COMMAND_S)
-            errors.seek(0)
-            assert status == 0, f"{command}\n{shown}{errors.read()}"
-        return [line.rstrip() for line in shown.splitlines()]
-
-
-def read_all(leader: int) -> str:
-    """What is written to a terminal until nobody holds it any more."""
-    content = b""
-    with os.fdopen(leader, "rb", buffering=0) as stream:
-        while True:
-            try:
-                piece = stream.read(65536)
-            except OSError:  # Linux's way of saying end of file
-                break
-            if not piece:
-                break
-            content += piece
-    return content.decode()
-
-
 def shape(line: str, home: str, data: str) -> str:
     """A line without what differs from run to run."""
     line = line.replace(home, SHOWN_HOME).replace(f"{SHOWN_HOME}/{data}", f"{SHOWN_HOME}/{SHOWN_DATA}")
@@ -135,29 +50,8 @@ def shape(line: str, home: str, data: str) -> str:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    home = tmp_path_factory.mktemp("home")
-    (home / "bin").mkdir()
-    for name, entry in PROGRAMS.items():
-        program = home / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{entry}; main()" "$@"\n')
-        program.chmod(0o755)
-    (home / "bin" / "python").symlink_to(sys.executable)
-    place = subprocess.run(
-        [sys.executable, "-c", "import platformdirs; print(platformdirs.user_data_dir('groat', appauthor=False))"],
-        env={"HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    shell = Shell(home, free_ports(PORTS), str(Path(place.stdout.strip()).relative_to(home)))
-    try:
+    with at_home(tmp_path_factory.mktemp("home")) as shell:
         yield shell
-    finally:
-        listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
-        for row in listing.stdout.splitlines():
-            pid, _, command = row.strip().partition(" ")
-            if str(home) in command:
-                os.kill(int(pid), signal.SIGKILL)
 
 
 def follow(shell: Shell, name: str, shift: int = 0) -> None:
@@ -184,25 +78,12 @@ def test_the_tour_of_a_devnet(shell: Shell) -> None:
 
 
 def check_every_api_example(shell: Shell) -> None:
-    """The set-up of docs/api.md and then each example, at node 1: without node 0 no block comes in between."""
-    shell.run("scripts/devnet stop 0")
-    setup = re.search(r"```\n(.*?)```", API_DOC, re.DOTALL)
-    assert setup
-    examples = re.findall(r"\| `((?:curl|rpc) .*?)` \|$", API_DOC, re.MULTILINE)
-    assert len(examples) > 50
-    # The wallet locks payments to the tip's height, so below it they go; blocks take them; `stop` ends the node asked.
-    last = ("rpc invalidate", "rpc reconsider", "rpc generate", "rpc stop")
-    examples.sort(key=lambda example: next((rank for rank, word in enumerate(last, 1) if example.startswith(word)), 0))
-    script = [setup[1].replace("/node0/", "/node1/")]
-    for example in examples:
-        script += [example.replace("curl ", "curl --fail ", 1), f'echo "{SEPARATOR}$?"']
-    shown = "\n".join(shell.run("\n".join(script), shift=2))
-    answers = re.findall(rf"(.*?){SEPARATOR}(\d+)", shown, re.DOTALL)
-    assert len(answers) == len(examples)
-    for example, (answer, status) in zip(examples, answers, strict=True):
-        assert status == "0", f"{example}\n{answer}"
-        if example.startswith("rpc "):
-            assert json.loads(answer)["error"] is None, f"{example}\n{answer}"
+    """Each example of docs/api.md: its status, its type, and the shape of what it shows."""
+    shown = shown_answers(API_DOC)
+    for answer in answers_of(shell, API_DOC):
+        wanted = shown[answer.example]
+        assert answer.label == wanted.label, answer
+        assert fits(wanted.output, answer.output), f"{wanted}\n{answer}"
 
 
 @contextmanager
