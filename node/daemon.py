@@ -25,6 +25,8 @@ from node.api.serve import API_THREADS, P2P_THREADS, Listener, Site, connections
 from node.api.tallies import Tallies
 from node.config import Config, ConfigError, make_folder
 from node.courier import Courier
+from node.filters.index import FilterIndex
+from node.filters.keeper import FilterKeeper
 from node.mining import MinerPool, Supervisor
 from node.node import Node
 from node.peers.blocks.bodies import prepare
@@ -35,6 +37,7 @@ from node.pool.dump import load_dump
 from node.ports import Endpoint, Step
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
+from node.store.filters import open_filters
 from node.store.opening import open_store
 from node.verifying import VerifierPool, verifier_processes
 
@@ -121,6 +124,8 @@ class Running:
             self._runtime.now,
             partial(self._runtime.traffic.note, ours=True),
         )
+        folder, network_id = config.folder, config.params.network_id
+        self._filters = FilterIndex(lambda: open_filters(folder, network_id)) if config.index else None
         self.listeners: list[Listener] = []
         self._saved: object = None
         self._loaded = False
@@ -145,6 +150,9 @@ class Running:
         gc.freeze()
         runtime.spawn("mempool", self._keep_mempool)
         runtime.spawn("book", self._keep_book)
+        if self._filters:
+            self._stack.callback(self._filters.close)
+            runtime.spawn("filters", FilterKeeper(runtime, self._filters, monotonic).run)
         if mine and self._miners:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
 
@@ -195,7 +203,7 @@ class Running:
         """From here on there are answers, if only to come again later. Returns where peers come in."""
         runtime, config = self._runtime, self._config
         tallies = Tallies()
-        app = ApiApp(runtime, config, tallies=tallies)
+        app = ApiApp(runtime, config, tallies=tallies, filters=self._filters)
         site = Site("api", tallies.api.timed(app), app.body_cap, API_THREADS, app.quick)
         api = self._serve("--api", site, config.api)
         door = P2pDoor(runtime, config.params.allow_local, tallies.refusals)

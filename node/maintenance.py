@@ -17,6 +17,7 @@ from chain.tree import BlockTree, Entry
 from chain.tx import OutPoint
 from node.chainstate import Chainstate
 from node.ports import Reader, Store, Tip
+from node.store.filters import discard_filters
 from node.store.kv import Damaged
 from node.store.opening import open_store
 from node.store.schema import coins_digest
@@ -62,9 +63,11 @@ def verify_ledger(
 def reindex_ledger(
     folder: Path, params: Params, verifiers: VerifierPool, *, index: bool, progress: Progress
 ) -> LedgerFacts:
-    """Throw the ledger away and build it from the stored blocks. Raises StoreError."""
+    """Throw the ledger away and build it from the stored blocks; the filters of blocks, which the
+    node makes when it runs, go as well. Raises StoreError."""
     store = open_store(folder, params.network_id, index=index, reindex=True)
     try:
+        discard_filters(folder)
         chain = Chainstate(params, store, itertools.count(1).__next__)
         while (staged := chain.advance()) is not None:
             chain.verified(staged.token, verifiers.first_failure(staged.checks))

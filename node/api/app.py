@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from node.api import (
     description,
     esplora_blocks,
+    esplora_filters,
     esplora_mempool,
     esplora_peers,
     esplora_scripts,
@@ -32,6 +33,7 @@ from node.api.rpc_table import METHODS
 from node.api.tallies import Tallies
 from node.api.templates import Templates
 from node.config import Config
+from node.filters.index import FilterIndex
 from node.ports import Endpoint
 from node.runtime import Runtime
 
@@ -40,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *esplora_txs.ROUTES,
     *esplora_scripts.ROUTES,
     *esplora_mempool.ROUTES,
+    *esplora_filters.ROUTES,
     *esplora_peers.ROUTES,
     *events.ROUTES,
     *metrics.ROUTES,
@@ -60,12 +63,16 @@ class ApiApp(Dispatcher):
         config: Config,
         listening: tuple[Endpoint, ...] = (),
         tallies: Tallies | None = None,
+        filters: FilterIndex | None = None,
     ) -> None:
         """`listening` is where it is served, if not where `config` says; `tallies` is what the
-        listeners count. Raises OSError, ValueError where there are no credentials."""
+        listeners count; `filters` are those of blocks, if they are made.
+
+        Raises OSError, ValueError where there are no credentials."""
         super().__init__(runtime)
         self._config = config
         self._tallies = tallies or Tallies()
+        self._filters = filters
         self._hosts = HostList(config.allow_hosts, listening or config.api)
         self._measures, self._scan_turn, self._started = BlockMeasures(), ScanTurn(), runtime.now()
         self._feed = Feed(runtime)
@@ -130,6 +137,7 @@ class ApiApp(Dispatcher):
             self._feed,
             self._templates,
             self._commands,
+            self._filters,
         )
 
     def _view(self, route: Route) -> View:

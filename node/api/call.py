@@ -13,6 +13,7 @@ from node.api.lookup import BlockMeasures
 from node.api.tallies import Tallies
 from node.api.templates import Templates
 from node.config import Config
+from node.filters.index import FilterIndex
 from node.node import Node
 from node.ports import Park, Step
 from node.runtime import Runtime
@@ -48,6 +49,8 @@ class Call:
     """What external miners work on."""
     commands: Commands
     """JSON-RPC's calls under way."""
+    filters: FilterIndex | None = None
+    """The filters of blocks; None where none are made (--no-index)."""
 
     def change(self, ask: Callable[[Node, float], Step[R]]) -> R:
         """Have the core do something: `ask(node, now)` under the lock, its effects, its reply.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from node.api.esplora_blocks import BLOCKS_LISTED, TXS_PER_PAGE
+from node.api.esplora_filters import HEADERS_LISTED
 from node.api.esplora_mempool import RECENT_TXS, RECOMMENDED_TARGETS
 from node.api.esplora_scripts import UNCONFIRMED_MAX
 from node.api.peers import SERVICE_NAMES
@@ -177,6 +178,14 @@ SCHEMAS: Mapping[str, Schema] = {
         },
     ),
     "Blocks": {**array(ref("Block"), BLOCKS_LISTED), "minItems": 1},
+    "BlockFilter": closed(
+        "A block's basic filter (BIP158).",
+        {
+            "filter": _hex("The filter, in the order of its bytes."),
+            "header": described(HASH, "Its filter header (BIP157), reversed."),
+        },
+    ),
+    "FilterHeaders": array(HASH, HEADERS_LISTED),
     "BlockStatus": {
         "description": "Where a block stands.",
         "oneOf": [

@@ -90,16 +90,21 @@ class Directory:
 
     def discard_ledger(self) -> None:
         """Throw `ledger/` away, all or nothing: half a database could open as an older one."""
-        rubbish = self.path / f"{LEDGER}.discarded"
         try:
-            if rubbish.exists():
-                shutil.rmtree(rubbish)
-            if self.ledger.exists():
-                self.ledger.rename(rubbish)
-                shutil.rmtree(rubbish)
+            discard(self.ledger)
             self.repaired(LEDGER)
         except OSError as error:
             raise explain(self.path, str(error)) from error
 
     def _note(self, part: str) -> Path:
         return self.path / f"{part}.damaged"
+
+
+def discard(folder: Path) -> None:
+    """Throw a folder away wholly, also what an earlier try has left. Raises OSError."""
+    rubbish = folder.with_name(f"{folder.name}.discarded")
+    if rubbish.exists():
+        shutil.rmtree(rubbish)
+    if folder.exists():
+        folder.rename(rubbish)
+        shutil.rmtree(rubbish)

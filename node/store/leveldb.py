@@ -21,7 +21,7 @@ because inserting into the sorted buffer then misses the processor's caches."""
 CACHE_BYTES = 32 * 1024 * 1024
 """Of uncompressed table blocks."""
 FILES_MAX = 256
-"""Tables kept open, for each of the two databases."""
+"""Tables kept open, for each database."""
 
 # What the operating system says, and what the operator can do about it. The first that fits counts.
 _ADVICE = (
@@ -162,7 +162,15 @@ class _LevelBatch:
 class LevelDb(_LevelReads):
     """A LevelDB database as a `Kv`. Close it only when nobody reads any more."""
 
-    def __init__(self, path: Path, on_damage: OnDamage, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_damage: OnDamage,
+        *,
+        create: bool = True,
+        write_buffer_bytes: int = WRITE_BUFFER_BYTES,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
         """Open, and make if it is not there. Raises StoreError, among them Locked and Damaged."""
         try:
             if is_headless(path):
@@ -173,8 +181,8 @@ class LevelDb(_LevelReads):
                 str(path),
                 create_if_missing=True,
                 paranoid_checks=True,
-                write_buffer_size=WRITE_BUFFER_BYTES,
-                lru_cache_size=CACHE_BYTES,
+                write_buffer_size=write_buffer_bytes,
+                lru_cache_size=cache_bytes,
                 max_open_files=FILES_MAX,
                 compression=None,  # hashes and signatures do not compress
             )

@@ -23,11 +23,13 @@ from node.api.serve import Listener, Site
 from node.api.tallies import Tallies
 from node.chainstate import examine
 from node.config import Config
+from node.filters.index import FilterIndex
 from node.node import Node, Submission
 from node.peers.handshake import Identity
 from node.ports import Dial, Endpoint, Failed, PeerId, Send
 from node.runtime import Runtime, Solver
-from node.store.memory import MemoryDisk
+from node.store.filters import FilterRows
+from node.store.memory import MemoryDisk, MemoryKv
 from node.store.opening import open_memory
 from node.verifying import VerifierPool
 
@@ -96,7 +98,10 @@ class Desk:
         if admit:
             self.runtime.admit()
         tallies = Tallies()
-        app = ApiApp(self.runtime, self.config, tallies=tallies)
+        self.filters = FilterIndex(lambda: FilterRows(MemoryKv(), params.network_id)) if index else None
+        if self.filters and admit:
+            self.filters.open(self.runtime.view)
+        app = ApiApp(self.runtime, self.config, tallies=tallies, filters=self.filters)
         p2p = P2pApp(self.runtime, tallies.refusals)
         self.api = Listener(Site("api", tallies.api.timed(app), app.body_cap, 8, app.quick), [ANYWHERE])
         door = P2pDoor(self.runtime, params.allow_local, tallies.refusals)
@@ -133,6 +138,11 @@ class Desk:
         """Submit transactions and wait for their verdicts."""
         for tx in txs:
             self.runtime.call(lambda node, now, it=tx: node.submit_tx(it, now))
+
+    def make_filters(self) -> None:
+        """What the daemon's keeper does in the background: a filter for every block."""
+        while self.filters and not self.filters.is_level(self.runtime.view):
+            self.filters.make_next(self.runtime.view)
 
     # --- asking it -------------------------------------------------------------------------
 

@@ -114,6 +114,7 @@ def stock(desk: Desk) -> Stocked:
     waiting = [pay(lab.take(kind), [TxOut(20_000 + n, busy)]) for n, kind in enumerate(_kinds(PAYMENTS))]
     waiting_spender = pay([made_by(spender, 0, lab.height)], [TxOut(share - 1000, lock(number=3))])
     desk.pool(*waiting, waiting_spender)
+    desk.make_filters()
     Caller(desk).greet()
     return Stocked(desk, lab, zoo, many, stale, confirmed, waiting, spender, waiting_spender)
 

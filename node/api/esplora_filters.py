@@ -1,0 +1,89 @@
+"""Routes about basic block filters (BIP157, BIP158), for clients that look for their scripts themselves."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from chain.hashes import BlockHash, to_hex
+from node.api.answers import JSON, OCTETS, Answer, Problem, document, octets
+from node.api.call import Call
+from node.api.lookup import NoIndex
+from node.api.routes import Kind, Route
+from node.filters.index import BlockFilter, FilterIndex, FiltersBehind, NoFilter
+
+HEADERS_LISTED = 2_000
+RETRY_S = 1
+BEHIND = "the filters of blocks are still being made"
+NO_FILTER = "Filter not found"
+
+_NO_BLOCK = (404, "Block not found")
+_NO_FILTER = (404, NO_FILTER)
+_BEHIND = (503, BEHIND)
+
+R = TypeVar("R")
+
+
+def block_filter(call: Call, block_hash: BlockHash) -> Answer:
+    """A block's basic filter and filter header."""
+    found = _filter(call, block_hash)
+    return document({"filter": found.encoded.hex(), "header": to_hex(found.header)})
+
+
+def block_filter_raw(call: Call, block_hash: BlockHash) -> Answer:
+    """A block's basic filter, its bytes."""
+    return octets(_filter(call, block_hash).encoded)
+
+
+def filter_headers(call: Call, start_height: int) -> Answer:
+    """2000 filter headers of the best chain, from a height upwards."""
+    if start_height > call.view.tip.height:
+        raise Problem(*_NO_BLOCK)
+    found = _ask(call, lambda index: index.headers(call.view, start_height, HEADERS_LISTED))
+    return document([to_hex(header) for header in found])
+
+
+def _filter(call: Call, block_hash: BlockHash) -> BlockFilter:
+    entry = call.view.get(block_hash)
+    if entry is None:
+        raise Problem(*_NO_BLOCK)
+    return _ask(call, lambda index: index.of(call.view, entry))
+
+
+def _ask(call: Call, question: Callable[[FilterIndex], R]) -> R:
+    if call.filters is None:
+        raise NoIndex
+    try:
+        return question(call.filters)
+    except FiltersBehind:
+        raise Problem(*_BEHIND, [("Retry-After", str(RETRY_S))]) from None
+    except NoFilter as reason:
+        raise Problem(404, f"{NO_FILTER}: {reason}") from None
+
+
+_HASH = {"block_hash": Kind.BLOCK_HASH}
+_ERRORS = (_NO_BLOCK, _NO_FILTER, _BEHIND)
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/filters/:block_hash",
+        block_filter,
+        JSON,
+        "BlockFilter",
+        params=_HASH,
+        errors=_ERRORS,
+        needs_index=True,
+    ),
+    Route(
+        "GET", "/v1/filters/:block_hash/raw", block_filter_raw, OCTETS, params=_HASH, errors=_ERRORS, needs_index=True
+    ),
+    Route(
+        "GET",
+        "/v1/filters/headers/:start_height",
+        filter_headers,
+        JSON,
+        "FilterHeaders",
+        params={"start_height": Kind.NUMBER},
+        errors=_ERRORS,
+        needs_index=True,
+    ),
+)
+"""About filters."""
