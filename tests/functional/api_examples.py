@@ -9,13 +9,14 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.functional.shell import Shell
+from tests.functional.shell import SHOWN_DATA, SHOWN_HOME, Shell
 
-TABLE = re.compile(r"(?:^\|.*\| `(?:curl|rpc) .*` \|\n)+", re.MULTILINE)
-"""Rows with examples, one behind the other."""
-ROW = re.compile(r"^\| `(.*?)` \|.*\| `((?:curl|rpc) .*)` \|$", re.MULTILINE)
+TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+ROW = re.compile(r"^\| `(.*?)` \|.*\| `((?:curl|rpc) .*)`(, on regtest)? \|$", re.MULTILINE)
+"""Name and example, and whether it is of regtest alone."""
 BEGIN, END = "<!-- answers: python -m tests.api_doc -->", "<!-- end of answers -->"
 ANSWER = re.compile(
     r"^\*\*`(?P<name>.*?)`\*\*(?P<label>.*)\n\n```\n\$ (?P<example>.*)\n(?P<output>(?:.*\n)*?)```$", re.M
@@ -58,9 +59,10 @@ class Answered:
         return "\n".join(lines)
 
 
-def rows(text: str) -> list[tuple[str, str]]:
-    """Name and example of each row of the page's tables."""
-    return [(name, example.replace(r"\|", "|")) for name, example in ROW.findall(text)]
+def rows(text: str, *, regtest: bool | None = None) -> list[tuple[str, str]]:
+    """Name and example of each row of the page's tables: of all, or of those on regtest, or of the others."""
+    found = [(name, example.replace(r"\|", "|"), bool(where)) for name, example, where in ROW.findall(text)]
+    return [(name, example) for name, example, where in found if regtest in (None, where)]
 
 
 def shown_answers(text: str) -> dict[str, Answered]:
@@ -71,35 +73,54 @@ def shown_answers(text: str) -> dict[str, Answered]:
     }
 
 
+CURL = "curl() { command curl -w '%{stderr}%{http_code} %{content_type}' \"$@\"; }"
+"""Tells status and type beside the answer."""
+REGTEST = """
+groatd --datadir $HOME/alone --api 127.0.0.1:PORT --p2p 127.0.0.1:P2P 2> $HOME/alone.log &
+until grep -q ready $HOME/alone.log; do sleep 0.05; kill -0 $! || exit 1; done
+rpc() {
+    curl -s --user "$(cat $HOME/alone/regtest/.cookie)" \\
+        --data "{\\"method\\":\\"$1\\",\\"params\\":${2:-[]}}" http://127.0.0.1:PORT/
+}
+"""
+"""A node on regtest beside the devnet."""
+
+
 def answers_of(shell: Shell, text: str) -> list[Answered]:
-    """Run the page's set-up and then each example, at node 1 of the shell's devnet: without node 0 no block comes in
-    between."""
+    """Run the page's set-up and then each example, at node 1 of the shell's devnet (without node 0 no block comes in
+    between) or at a node on regtest."""
     shell.run("scripts/devnet stop 0")
     setup = re.search(r"```\n(.*?)```", text, re.DOTALL)
     assert setup
-    examples = rows(text)
+    examples = rows(text, regtest=False)
     assert len(examples) > 50
-    order = sorted(examples, key=lambda row: next((n for n, word in enumerate(LAST, 1) if row[1].startswith(word)), 0))
-    folder = shell.home / "answers"
-    folder.mkdir()
-    script = [
-        setup[1].replace("/node0/", "/node1/"),
-        "curl() { command curl -w '%{stderr}%{http_code} %{content_type}' \"$@\"; }",
+    examples.sort(key=lambda row: next((n for n, word in enumerate(LAST, 1) if row[1].startswith(word)), 0))
+    (shell.home / "answers").mkdir()
+    answers = _run(shell, [setup[1].replace("/node0/", "/node1/"), CURL], examples, 0)
+    alone = REGTEST.replace("PORT", str(shell.base + shell.single)).replace("P2P", str(shell.base + shell.single + 1))
+    alone = alone.replace("groatd ", f"{shell.home}/bin/groatd ", 1)
+    return answers + _run(shell, [alone, CURL], rows(text, regtest=True), len(answers), "kill $!; wait $!")
+
+
+def _run(shell: Shell, setup: list[str], examples: list[tuple[str, str]], first: int, end: str = "") -> list[Answered]:
+    """Their answers, kept in files that are counted from `first` on."""
+    places = [shell.home / "answers" / str(number) for number in range(first, first + len(examples))]
+    calls = [
+        f"{{ {example}\n}} > {place}.out 2> {place}.err" for place, (_, example) in zip(places, examples, strict=True)
     ]
-    for number, (_, example) in enumerate(order):
-        script.append(f"{{ {example}\n}} > {folder}/{number}.out 2> {folder}/{number}.err")
-    shell.run("\n".join(script), shift=2)
-    return [_answered(name, example, folder / str(number)) for number, (name, example) in enumerate(order)]
+    shell.run("\n".join([*setup, *calls, end]), shift=2)
+    return [_answered(shell, name, example, place) for place, (name, example) in zip(places, examples, strict=True)]
 
 
-def _answered(name: str, example: str, place: Any) -> Answered:
+def _answered(shell: Shell, name: str, example: str, place: Path) -> Answered:
     status, _, content = place.with_suffix(".err").read_text().partition(" ")
     output = place.with_suffix(".out").read_text(errors="replace")
     assert status == "200", f"{example}\n{status} {content}\n{output}"
+    output = shorten(output.replace(f"{shell.home}/{shell.data}", f"{SHOWN_HOME}/{SHOWN_DATA}"))
     if example.startswith("rpc "):
-        assert json.loads(output)["error"] is None, f"{example}\n{output}"
-        return Answered(name, example, "", shorten(output))
-    return Answered(name, example, f": {status}, `{content}`", shorten(output))
+        assert re.search(r'"error": null', output), f"{example}\n{output}"
+        return Answered(name, example, "", output)
+    return Answered(name, example, f": {status}, `{content}`", output)
 
 
 # --- shortening ----------------------------------------------------------------------------------------
@@ -199,6 +220,8 @@ def written(text: str, answers: list[Answered]) -> str:
     text = re.sub(rf"\n{re.escape(BEGIN)}\n.*?{re.escape(END)}\n", "", text, flags=re.DOTALL)
 
     def with_answers(table: re.Match[str]) -> str:
+        if not rows(table[0]):
+            return table[0]
         shown = "\n\n".join(str(by_example[example]) for _, example in rows(table[0]))
         return f"{table[0]}\n{BEGIN}\n\n{shown}\n\n{END}\n"
 

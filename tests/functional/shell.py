@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
-SHOWN_DATA = ".local/share/groat"
+SHOWN_HOME, SHOWN_DATA = "/home/you", ".local/share/groat"
 SHOWN_PORT = 18443
 PORTS = 8
 """Of the devnet, then of the single node."""

@@ -16,12 +16,11 @@ from functools import partial
 import pytest
 
 from tests.functional.api_examples import answers_of, fits, shown_answers
-from tests.functional.shell import ROOT, SHOWN_DATA, Shell, at_home
+from tests.functional.shell import ROOT, SHOWN_DATA, SHOWN_HOME, Shell, at_home
 from tests.node.processes import eventually
 
 DOCS = [(ROOT / name).read_text() for name in ("README.md", "docs/commands.md")]
 API_DOC = (ROOT / "docs" / "api.md").read_text()
-SHOWN_HOME = "/home/you"
 
 
 def tours() -> dict[str, list[tuple[str, list[str]]]]:
