@@ -121,6 +121,14 @@ class Admission:
         """True if its signatures are known to be right."""
         return wtxid in self._verified
 
+    def failure(self, wtxid: Wtxid) -> Rejected | None:
+        """What is wrong with its signatures, if it is known that they are wrong."""
+        return self._guilty.get(wtxid)
+
+    def verified(self, wtxid: Wtxid) -> None:
+        """Its signatures were found right."""
+        self._verified.add(wtxid)
+
     def owns(self, token: int) -> bool:
         """True if a Verify of this token was sent out from here."""
         return token in self._batches
@@ -138,7 +146,7 @@ class Admission:
             start, seen = seen, seen + len(out.checks)
             if failure is not None and failure < seen:
                 error = wrong_signature(failure - start)
-                self._condemn(out.offer.tx.wtxid, error)
+                self.condemn(out.offer.tx.wtxid, error)
                 verdicts.append(Verdict(out.offer, error=error))
                 return verdicts, self._send_out(list(batch[position + 1 :]))
             self._verified.add(out.offer.tx.wtxid)
@@ -187,7 +195,8 @@ class Admission:
         self._out.update((one.offer.tx.wtxid, token) for one in out)
         return Verify(token, [check for one in out for check in one.checks])
 
-    def _condemn(self, wtxid: Wtxid, error: Rejected) -> None:
+    def condemn(self, wtxid: Wtxid, error: Rejected) -> None:
+        """Its signatures were found wrong."""
         self._guilty[wtxid] = error
         if len(self._guilty) > GUILTY_MAX:
             self._guilty.popitem(last=False)

@@ -12,6 +12,7 @@ from chain.block import Block
 from chain.coins import Coin, CoinLookup
 from chain.connect import Context
 from chain.hashes import Txid, Wtxid
+from chain.keys import Check
 from chain.tx import OutPoint, Tx
 from chain.value import value
 from node.policy import EXPIRY_S, check_standard
@@ -19,6 +20,7 @@ from node.pool.dump import encode_dump
 from node.pool.entry import Entry, Removal, Removed
 from node.pool.eviction import Eviction, FeeFloor, make_room
 from node.pool.graph import Graph
+from node.pool.packages import MemberRefused, missing_checks, stage_group, stage_members
 from node.pool.staging import Staged, make_entry, stage, still_stands
 from node.pool.tipchange import Confirmed, TipChange, bring_back, connect_to_pool, remove_with_descendants
 from node.pool.view import MempoolView
@@ -120,6 +122,21 @@ class Mempool:
     def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float) -> Staged:
         return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), self._free_bytes)
 
+    def package_checks(self, txs: Sequence[Tx], lookup: CoinLookup, context: Context) -> list[tuple[Check, ...]]:
+        """The signatures of each of a package; nothing for one that could not enter anyway."""
+        return missing_checks(self._graph, txs, lookup, context)
+
+    def stage_package(
+        self, txs: Sequence[Tx], lookup: CoinLookup, context: Context, now: float, *, together: bool
+    ) -> list[Staged] | MemberRefused:
+        """May these enter one after the other, each paying enough, or `together`, all of them paying
+        enough for all? Or the one that may not. Room is made afterwards: see `trim`. Changes nothing.
+
+        Raises PackageRefused.
+        """
+        stage_all = stage_group if together else stage_members
+        return stage_all(self._graph, txs, lookup, context, self.min_fee_sat_kvb(now))
+
     @property
     def _free_bytes(self) -> int:
         return self.usage_max_bytes - self._graph.view.usage
@@ -144,6 +161,12 @@ class Mempool:
         return Added(entry, tuple(removed))
 
     # --- leaving ---------------------------------------------------------------------------------
+
+    def trim(self, now: float) -> tuple[Removed, ...]:
+        """Make the room that additions of a package have taken without asking."""
+        removed = self._trim()
+        self._publish_floor(now)
+        return tuple(removed)
 
     def expire(self, now: float) -> tuple[Removed, ...]:
         """Take out what has waited too long, with what depends on it."""
@@ -204,7 +227,7 @@ class Mempool:
         return removed
 
     def _trim(self) -> list[Removed]:
-        """What came back out of blocks asked nobody for room: make it now."""
+        """What came back out of blocks, or in a package, asked nobody for room: make it now."""
         view = self._graph.view
         return self._evict(make_room(self._graph, view.usage - self.usage_max_bytes, inf, ()))
 

@@ -28,6 +28,7 @@ from node.counts import TX
 from node.events import TIP
 from node.fees import FeeEstimator
 from node.mempool import Mempool
+from node.packages import Outcome, PackageAdmission
 from node.peers.find.discoveries import Finding
 from node.peers.handshake import Identity
 from node.peers.network import Network
@@ -120,6 +121,7 @@ class Node:
         self._orphans = Orphans()
         self._fees = FeeEstimator()
         self._admission = Admission(self._mempool, verified, store.coin, self._context, token)
+        self._packages = PackageAdmission(self._mempool, self._admission, store.coin, self._context, token)
         self._network = Network(
             self,
             self._chain,
@@ -214,6 +216,24 @@ class Node:
         staged = self._mempool.stage(tx, self._store.coin, self._context(), self.time.at(now))
         accepted = Accepted(tx.txid, tx.wtxid, staged.fee, staged.vsize)
         return self._offer(Offer(tx, None, False, max_fee_rate), accepted, now)
+
+    def submit_package(self, txs: Sequence[Tx], now: float, *, max_fee_rate: float | None = None) -> Step[Outcome]:
+        """Take a child with its parents into the mempool, as far as they may enter."""
+        return self._judge_package(txs, now, lambda: self._packages.take(txs, now, max_fee_rate))
+
+    def test_package(self, txs: Sequence[Tx], now: float) -> Step[Outcome]:
+        """What the mempool would say to these, one after the other."""
+        return self._judge_package(txs, now, lambda: self._packages.try_each(txs, now))
+
+    def _judge_package(self, txs: Sequence[Tx], now: float, judge: Callable[[], Outcome]) -> Step[Outcome]:
+        verify = self._packages.verify(txs)
+        if verify is not None:
+            return Step(Park(_package_topic(verify.token), now + VERDICT_WAIT_S), (verify,))
+        outcome = judge()
+        for verdict in outcome.verdicts:
+            if verdict.error:
+                self.counts.rejected(TX, verdict.error.code)
+        return Step(outcome, tuple(self._judged(outcome.verdicts, now) + self._removed(outcome.removed)))
 
     def _offer(self, offer: Offer, reply: Any, now: float) -> Step[Any]:
         [verdict], verify = self._admission.offer([offer], self.time.at(now))
@@ -447,6 +467,9 @@ class Node:
             known = [verdict.offer.tx for verdict in verdicts if verdict.offer.tx.wtxid in self._awaited]
             self._awaited.difference_update([tx.wtxid for tx in known])
             return effects + [Publish(_tx_topic(tx)) for tx in known]
+        if self._packages.owns(verified.token):
+            self._packages.settle(verified.token, verified.failure)
+            return [Publish(_package_topic(verified.token))]
         changes = self._chain.verified(verified.token, verified.failure)
         return [effect for change in changes for effect in self._on_tip(change, now)] + self._pump()
 
@@ -485,6 +508,10 @@ def assemble(
     """An unsolved block on `parent` with these entries of the mempool, that pays to `script`."""
     fees = sum(entry.fee for entry in chosen)
     return build_block(parent, [entry.tx for entry in chosen], fees, script, now, params, extra_nonce)
+
+
+def _package_topic(token: int) -> str:
+    return f"package:{token}"
 
 
 def _tx_topic(tx: Tx) -> str:

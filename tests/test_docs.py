@@ -124,7 +124,8 @@ def check_call(program: str, words: list[str], every: dict[str, set[str]]) -> No
 def test_every_route_is_documented() -> None:
     documented = re.findall(r"^\| `((?:GET|POST) .*?)` \|", API, re.MULTILINE)
     assert documented == [
-        f"{route.method} {route.path}" + "".join(f"?{name}=" for name in route.query) for route in ROUTES
+        f"{route.method} {route.path}" + ("?" if route.query else "") + "&".join(f"{name}=" for name in route.query)
+        for route in ROUTES
     ]
 
 

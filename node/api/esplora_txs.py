@@ -8,18 +8,24 @@ from chain.tree import Entry
 from chain.tx import outpoint
 from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
 from node.api.call import Call
+from node.api.jsontext import BadJson, parse
 from node.api.lookup import FoundTx, block_txids, find_confirmed, find_spender, find_tx
 from node.api.merkleblock import merkle_block
+from node.api.package import submit_package
 from node.api.routes import Kind, Route
 from node.api.shapes import outspend_shape, status_shape, tx_shape
-from node.api.submission import SubmissionError, submit_hex
+from node.api.submission import DEFAULT_MAX_RATE_SAT_KVB, SubmissionError, submit_hex
 
 TX_BODY_MAX = 1_000_000
 """Bytes of a transaction in hex: policy lets in fewer."""
+PACKAGE_BODY_MAX = 4_000_000
+"""Bytes of a package in hex: policy lets in fewer."""
 
 _NO_TX = (404, "Transaction not found")
 _NO_PROOF = (404, "Transaction not found or is unconfirmed")
 _NO_HEX = (400, "Missing tx")
+_NO_PACKAGE = (400, "Invalid array of transactions")
+_PACKAGE_REFUSED = (400, "submitpackage RPC error")
 _REFUSED = (400, "sendrawtransaction RPC error")
 
 
@@ -83,6 +89,21 @@ def broadcast(call: Call, tx: str | None) -> Answer:
     return _send(call, tx.encode("utf-8", "replace"))
 
 
+def send_package(call: Call, maxfeerate: int | None, maxburnamount: int | None) -> Answer:
+    """Submit a child with its parents, an array of transactions in hex."""
+    try:
+        given = parse(call.body())
+    except BadJson:
+        raise Problem(*_NO_PACKAGE) from None
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise Problem(*_NO_PACKAGE)
+    rate = DEFAULT_MAX_RATE_SAT_KVB if maxfeerate is None else maxfeerate
+    try:
+        return document(submit_package(call, given, rate, maxburnamount or 0))
+    except SubmissionError as error:
+        raise Problem(400, f"submitpackage RPC error {error.code}: {error.reason}") from None
+
+
 def _send(call: Call, given: bytes) -> Answer:
     try:
         return text(to_hex(submit_hex(call, given.decode("ascii", "replace").strip())))
@@ -129,6 +150,18 @@ ROUTES = (
         body_max=TX_BODY_MAX,
         takes="TransactionHex",
         errors=(_REFUSED,),
+        writes=True,
+    ),
+    Route(
+        "POST",
+        "/txs/package",
+        send_package,
+        JSON,
+        "PackageResult",
+        query={"maxfeerate": Kind.COINS, "maxburnamount": Kind.COINS},
+        body_max=PACKAGE_BODY_MAX,
+        takes="PackageHex",
+        errors=(_NO_PACKAGE, _PACKAGE_REFUSED),
         writes=True,
     ),
     Route(

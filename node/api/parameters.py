@@ -59,6 +59,11 @@ PARAMETERS: Mapping[Kind, tuple[Schema, str, str | int]] = {
         "Kinds of events, with commas between them; all if it is left out.",
         ",".join(TOPICS[:2]),
     ),
+    Kind.COINS: (
+        {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,8})?$", "format": "coins"},
+        "Coins, with at most 8 decimals; of a fee rate for 1,000 virtual bytes.",
+        "0.1",
+    ),
     Kind.TX_HEX: (_anything("transaction-hex"), "A transaction in hex.", GENESIS.txs[0].raw.hex()),
 }
 """By kind; the formats are names for people and for test tools, and add no rule but the address's checksum."""

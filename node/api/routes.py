@@ -4,14 +4,17 @@ Requests are routed and checked by tables made of these; the tests of bad input,
 description of the API, are made from the same tables.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from chain.address import AddressError, decode_address
 from chain.hashes import BlockHash, Txid, from_hex, sha256
+from chain.tx import COIN, MAX_MONEY
 from node.api.answers import Answer, Problem
 from node.events import TOPICS
 
@@ -21,6 +24,7 @@ NUMBER_MAX = 2**63 - 1
 """Largest number in a path; more is no number."""
 INDEX_MAX = 2**32 - 1
 """Largest output index."""
+_AMOUNT = re.compile(r"[0-9]{1,8}(\.[0-9]{1,8})?")
 PREFIXES = ("", "/api")
 """Every Esplora route is reachable under each of these."""
 
@@ -39,6 +43,8 @@ class Kind(StrEnum):
     """None unless it is a number."""
     LENIENT_TXID = "lenient txid"
     """A `LastSeen`, of None unless it is a txid."""
+    COINS = "amount in coins"
+    """Given as satoshis."""
     TX_HEX = "transaction in hex"
     """Passed on as it is; the handler decodes."""
     TOPICS = "topics"
@@ -54,6 +60,7 @@ BAD_VALUE = MappingProxyType(
         Kind.INDEX: "Invalid number",
         Kind.ADDRESS: "Invalid Bitcoin address",
         Kind.SCRIPT_HASH: "Invalid scripthash",
+        Kind.COINS: "Invalid amount",
         Kind.TOPICS: "Unknown topic",
     }
 )
@@ -166,6 +173,13 @@ def _script_hash(given: str) -> ScriptName:
         raise Problem(400, BAD_VALUE[Kind.SCRIPT_HASH]) from None
 
 
+def _coins(given: str) -> int:
+    satoshis = Decimal(given) * COIN if _AMOUNT.fullmatch(given) else Decimal(-1)
+    if satoshis != int(satoshis) or not 0 <= satoshis <= MAX_MONEY:
+        raise Problem(400, BAD_VALUE[Kind.COINS])
+    return int(satoshis)
+
+
 def _last_seen(given: str) -> LastSeen:
     try:
         return LastSeen(Txid(from_hex(given)))
@@ -190,6 +204,7 @@ _PARSERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
         Kind.SCRIPT_HASH: _script_hash,
         Kind.LENIENT_NUMBER: whole_number,
         Kind.LENIENT_TXID: _last_seen,
+        Kind.COINS: _coins,
         Kind.TX_HEX: str,
         Kind.TOPICS: _topics,
     }

@@ -1,7 +1,5 @@
 """JSON-RPC about transactions: found, decoded, tried, submitted."""
 
-from typing import Any
-
 from chain.errors import Reject, Rejected
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.params import GENESIS
@@ -9,23 +7,24 @@ from chain.tx import Tx
 from node.api.call import Call
 from node.api.jsontext import Coins
 from node.api.lookup import FoundTx, NoIndex, block_txs, find_block, find_tx
+from node.api.package import submit_package
 from node.api.rpc_args import amount, block_hash, flag, string, strings, txid, verbosity
-from node.api.rpc_method import BAD_VALUE, NOT_FOUND, UNDECODABLE, RpcError, shown, topic
+from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError, topic
 from node.api.rpc_shapes import found_shape, tx_shape
 from node.api.shapes import Shape
 from node.api.submission import (
     DEFAULT_MAX_RATE_SAT_KVB,
-    SubmissionError,
     check_burns,
     decode_hex_tx,
+    decode_hex_txs,
     read_hex_tx,
     reason,
     rule,
+    submission_error,
     submit_hex,
 )
+from node.policy import Policy, fee_at
 
-TESTED_MAX = 25
-"""Transactions of one testmempoolaccept."""
 MAX_RATE_LIMIT_SAT_KVB = 100_000_000
 """A maximal fee rate above this is taken for a mistake itself."""
 
@@ -65,32 +64,66 @@ def sendrawtransaction(call: Call, hexstring: str, max_rate: int, max_burn: int)
 
 
 def testmempoolaccept(call: Call, rawtxs: list[str], max_rate: int) -> list[Shape]:
-    """What the mempool would say to each of up to 25 transactions in hex."""
+    """What the mempool would say to up to 25 transactions in hex, one after the other; none is replaced."""
     rate = _checked_rate(max_rate)
-    if not 1 <= len(rawtxs) <= TESTED_MAX:
-        raise RpcError(BAD_VALUE, f"Array must contain between 1 and {TESTED_MAX} transactions.")
-    txs = []
-    for raw in rawtxs:
-        try:
-            txs.append(decode_hex_tx(raw))
-        except SubmissionError:
-            raise RpcError(
-                UNDECODABLE, f"TX decode failed: {shown(raw)} Make sure the tx has at least one input."
-            ) from None
-    return [_test(call, tx, rate) for tx in txs]
+    txs = decode_hex_txs(rawtxs)
+    return [_test(call, txs[0], rate)] if len(txs) == 1 else _test_together(call, txs, rate)
+
+
+def submitpackage(call: Call, package: list[str], max_rate: int, max_burn: int) -> Shape:
+    """Submit up to 25 transactions in hex: a child, which is the last, and its parents, for which it may pay."""
+    return submit_package(call, package, _checked_rate(max_rate), max_burn)
 
 
 def _test(call: Call, tx: Tx, max_rate: int) -> Shape:
-    shape: dict[str, Any] = {"txid": to_hex(tx.txid), "wtxid": to_hex(tx.wtxid)}
+    shape = _names(tx)
     try:
         accepted = call.change(lambda node, now: node.test_accept(tx, now, max_fee_rate=max_rate or None))
     except Rejected as error:
-        if error.code is Reject.INPUTS_MISSING_OR_SPENT:
-            return {**shape, "allowed": False, "reject-reason": "missing-inputs"}
-        return {**shape, "allowed": False, "reject-reason": rule(error), "reject-details": reason(error)}
-    rate = Coins(-(-accepted.fee * 1000 // accepted.vsize))
-    fees = {"base": Coins(accepted.fee), "effective-feerate": rate, "effective-includes": [shape["wtxid"]]}
-    return {**shape, "allowed": True, "vsize": accepted.vsize, "fees": fees}
+        return {**shape, **_refusal(error)}
+    return {**shape, **_acceptance(tx, accepted.fee, accepted.vsize)}
+
+
+def _test_together(call: Call, txs: list[Tx], max_rate: int) -> list[Shape]:
+    """As Core judges more than one: in order, up to the first that would be refused; of the others no word."""
+    try:
+        outcome = call.change(lambda node, now: node.test_package(txs, now))
+    except Rejected as error:
+        raise submission_error(error) from None
+    shapes = []
+    over = False
+    for tx in txs:
+        shape, member = _names(tx), outcome.members.get(tx.wtxid)
+        if outcome.error is not None:
+            shape["package-error"] = reason(outcome.error)
+        elif member is not None and member.error is not None:
+            shape |= _refusal(member.error)
+        elif member is not None and not over:
+            over = bool(max_rate) and member.fee > fee_at(max_rate, member.vsize)
+            shape |= _TOO_DEAR if over else _acceptance(tx, member.fee, member.vsize)
+        shapes.append(shape)
+    return shapes
+
+
+_TOO_DEAR: Shape = {"allowed": False, "reject-reason": str(Policy.MAX_FEE_EXCEEDED)}
+
+
+def _names(tx: Tx) -> Shape:
+    return {"txid": to_hex(tx.txid), "wtxid": to_hex(tx.wtxid)}
+
+
+def _refusal(error: Rejected) -> Shape:
+    if error.code is Reject.INPUTS_MISSING_OR_SPENT:
+        return {"allowed": False, "reject-reason": "missing-inputs"}
+    if error.code is Policy.MAX_FEE_EXCEEDED:
+        return _TOO_DEAR
+    return {"allowed": False, "reject-reason": rule(error), "reject-details": reason(error)}
+
+
+def _acceptance(tx: Tx, fee: int, vsize: int) -> Shape:
+    rate = Coins(fee * 1000 // vsize)
+    fees = {"base": Coins(fee), "effective-feerate": rate, "effective-includes": [to_hex(tx.wtxid)]}
+    return {"allowed": True, "vsize": vsize, "fees": fees}
 
 
 def _checked_rate(rate_sat_kvb: int) -> int:
@@ -131,5 +164,6 @@ METHODS = topic(
     (decoderawtransaction, string("hexstring"), flag("iswitness", None)),
     (sendrawtransaction, string("hexstring"), _RATE, amount("maxburnamount", 0)),
     (testmempoolaccept, strings("rawtxs"), _RATE),
+    (submitpackage, strings("package"), _RATE, amount("maxburnamount", 0)),
 )
 """About transactions."""

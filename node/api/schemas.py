@@ -15,6 +15,7 @@ from node.api.peers import SERVICE_NAMES
 from node.fees import TARGETS
 from node.peers.standing.reputation import Grade
 from node.peers.standing.roles import Role
+from node.pool.packages import PACKAGE_TXS_MAX
 
 Schema = dict[str, Any]
 
@@ -306,6 +307,42 @@ SCHEMAS: Mapping[str, Schema] = {
         "description": "This document.",
         "required": ["openapi", "info", "servers", "paths", "components"],
     },
+    "PackageHex": {
+        **array({"type": "string", "format": "transaction-hex"}, PACKAGE_TXS_MAX),
+        "minItems": 1,
+        "description": "A child, which is the last, and its parents in hex.",
+    },
+    "PackageResult": closed(
+        "What became of a package, as `submitpackage` says it.",
+        {
+            "package_msg": {"type": "string", "description": "success, or what is wrong with all of it."},
+            "tx-results": {
+                "type": "object",
+                "description": "By witness txid.",
+                "additionalProperties": closed(
+                    "What became of one of it.",
+                    {"txid": HASH},
+                    {
+                        "error": {"type": "string", "description": "Why it is not in the mempool."},
+                        "other-wtxid": described(HASH, "Of the same with other witnesses, which is there."),
+                        "vsize": _integer("Virtual bytes."),
+                        "fees": closed(
+                            "Coins.",
+                            {"base": {"type": "number"}},
+                            {
+                                "effective-feerate": {
+                                    "type": "number",
+                                    "description": "For 1,000 vB, of all that it was judged with.",
+                                },
+                                "effective-includes": described(array(HASH), "These, by witness txid."),
+                            },
+                        ),
+                    },
+                ),
+            },
+            "replaced-transactions": described(array(HASH), "What has left for it."),
+        },
+    ),
     "TransactionHex": {
         "type": "string",
         "format": "transaction-hex",

@@ -1,12 +1,16 @@
 """A transaction's way in from the API: decoded outside the lock, refused in Core's words and codes."""
 
+from collections.abc import Sequence
+
 from chain.coins import is_unspendable
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import Txid
 from chain.tx import Tx, decode_stripped_tx, decode_tx, outpoint
 from node.api.asm import has_valid_operators
 from node.api.call import Call
+from node.api.rpc_method import shown
 from node.policy import Policy
+from node.pool.packages import PACKAGE_TXS_MAX
 from node.view import View
 
 TX_HEX_MAX = 8_000_000
@@ -14,6 +18,7 @@ TX_HEX_MAX = 8_000_000
 DEFAULT_MAX_RATE_SAT_KVB = 10_000_000
 """Fee rate above which a submission is taken for a mistake (0.10 coins per 1,000 vB)."""
 
+BAD_VALUE = -8
 DECODE_FAILED = -22
 MISSING = -25
 REJECTED = -26
@@ -50,6 +55,20 @@ def read_hex_tx(given: str, is_witness: bool | None) -> Tx:
         except (ValueError, Invalid):
             continue
     raise SubmissionError(DECODE_FAILED, "TX decode failed")
+
+
+def decode_hex_txs(given: Sequence[str]) -> list[Tx]:
+    """The transactions that these spell, 1 to 25. Raises SubmissionError(-8, -22)."""
+    if not 1 <= len(given) <= PACKAGE_TXS_MAX:
+        raise SubmissionError(BAD_VALUE, f"Array must contain between 1 and {PACKAGE_TXS_MAX} transactions.")
+    txs = []
+    for one in given:
+        try:
+            txs.append(decode_hex_tx(one))
+        except SubmissionError:
+            words = f"TX decode failed: {shown(one)} Make sure the tx has at least one input."
+            raise SubmissionError(DECODE_FAILED, words) from None
+    return txs
 
 
 def _bytes_of(given: str) -> bytes:

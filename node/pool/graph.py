@@ -11,6 +11,7 @@ from operator import attrgetter
 from chain.hashes import Txid
 from chain.tx import OutPoint, Tx, outpoint
 from node.pool.entry import NOTHING, Entry, Totals
+from node.pool.relations import ancestors_in
 from node.pool.scripts import ScriptIndex
 from node.pool.view import MempoolView, Past
 from node.pool.worst import WorstFirst
@@ -56,15 +57,7 @@ class Graph:
 
     def ancestors_of(self, parents: Iterable[Txid]) -> set[Txid]:
         """`parents`, which are here, and all that have to be mined before them."""
-        entries = self.entries
-        found = set(parents)
-        queue = list(found)
-        while queue:
-            for parent in entries[queue.pop()].parents:
-                if parent not in found:
-                    found.add(parent)
-                    queue.append(parent)
-        return found
+        return ancestors_in(self.entries, parents)
 
     def descendants_of(self, txids: Iterable[Txid]) -> set[Txid]:
         """`txids`, which are here, and all that can be mined only after them."""

@@ -10,7 +10,7 @@ from chain.tx import OutPoint, Tx, describe, outpoint
 from chain.value import value
 from node.policy import Policy, Refused
 from node.pool.entry import pool_coin
-from node.pool.graph import Graph
+from node.pool.relations import Relations
 
 
 class MissingInputs(Unready):
@@ -35,7 +35,7 @@ class Inputs:
     """Transactions of the pool that spend some of them too."""
 
 
-def find_inputs(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> Inputs:
+def find_inputs(graph: Relations, tx: Tx, lookup: CoinLookup, context: Context) -> Inputs:
     """The coins that `tx` spends, of the chain and of the pool. Raises MissingInputs and
     Refused(ALREADY_KNOWN)."""
     entries, spenders = graph.entries, graph.spenders
@@ -59,7 +59,7 @@ def find_inputs(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> I
     return Inputs(tuple(coins), tuple(parents), frozenset(conflicts))
 
 
-def _missing(graph: Graph, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
+def _missing(graph: Relations, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
     if any(lookup(outpoint(tx.txid, index)) is not None for index in range(len(tx.outputs))):
         return Refused(Policy.ALREADY_KNOWN)
     missing = dict.fromkeys(

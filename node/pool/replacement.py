@@ -10,10 +10,10 @@ from chain.hashes import Txid
 from chain.tx import Tx
 from node.policy import INCREMENTAL_FEE_SAT_KVB, MAX_REPLACED, Policy, Refused, fee_at
 from node.pool.entry import Entry
-from node.pool.graph import Graph
+from node.pool.relations import Relations
 
 
-def check_replacement(graph: Graph, tx: Tx, fee: int, vsize: int, conflicts: Collection[Txid]) -> set[Txid]:
+def check_replacement(graph: Relations, tx: Tx, fee: int, vsize: int, conflicts: Collection[Txid]) -> set[Txid]:
     """`tx` may push out `conflicts`, which spend coins that it spends too, and all after them.
 
     Returns everything that goes. Raises Refused(INSUFFICIENT_FEE, TOO_MANY_REPLACEMENTS,
@@ -39,7 +39,7 @@ def _check_rate(fee: int, vsize: int, rivals: list[Entry]) -> None:
             raise Refused(Policy.INSUFFICIENT_FEE, f"rejecting replacement, {detail}")
 
 
-def _check_parents(graph: Graph, tx: Tx, rivals: list[Entry]) -> None:
+def _check_parents(graph: Relations, tx: Tx, rivals: list[Entry]) -> None:
     """Rule 2: a new unconfirmed input could make it less likely to be mined than those it replaces."""
     had = {spent.outpoint[:32] for rival in rivals for spent in rival.tx.inputs}
     for index, spent in enumerate(tx.inputs):

@@ -29,6 +29,7 @@ from node.pool.entry import NOTHING, Entry, Totals, memory_usage
 from node.pool.eviction import Eviction, make_room
 from node.pool.graph import Graph
 from node.pool.inputs import Inputs, check_ready, find_inputs, may_wait
+from node.pool.relations import Relations
 from node.pool.replacement import check_replacement
 
 NOBODY: frozenset[Txid] = frozenset()
@@ -86,12 +87,12 @@ def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_
     are left in the pool. Raises Refused, Unready (inputs missing, premature coinbase, lock times)
     and Invalid.
     """
-    _check_new(graph, tx)
+    check_new(graph, tx)
     inputs = find_inputs(graph, tx, lookup, context)
     fee = check_ready(tx, inputs.coins, context)
     weight, usage = tx.weight, memory_usage(tx)
     vsize = vsize_of(weight)
-    _check_fee(fee, vsize, floor_sat_kvb)
+    check_fee(fee, vsize, floor_sat_kvb)
     ancestors = replaced = NOBODY
     if inputs.parents or inputs.conflicts:
         ancestors, replaced = _find_relatives(graph, tx, fee, vsize, inputs)
@@ -156,7 +157,7 @@ def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, seque
 
 
 def _find_relatives(
-    graph: Graph, tx: Tx, fee: int, vsize: int, inputs: Inputs
+    graph: Relations, tx: Tx, fee: int, vsize: int, inputs: Inputs
 ) -> tuple[frozenset[Txid], frozenset[Txid]]:
     """Who has to be mined before it, and whom it replaces: the limits of both are kept."""
     ancestors = find_ancestors(graph, vsize, inputs.parents)
@@ -165,11 +166,11 @@ def _find_relatives(
     replaced = NOBODY
     if inputs.conflicts:
         replaced = frozenset(check_replacement(graph, tx, fee, vsize, inputs.conflicts))
-    _check_descendants(graph, vsize, ancestors, replaced)
+    check_descendants(graph, vsize, ancestors, replaced)
     return ancestors, replaced
 
 
-def find_ancestors(graph: Graph, vsize: int, parents: tuple[Txid, ...]) -> frozenset[Txid]:
+def find_ancestors(graph: Relations, vsize: int, parents: tuple[Txid, ...]) -> frozenset[Txid]:
     """All of the pool that has to be mined before. Raises Refused(TOO_LONG_CHAIN)."""
     if not parents:
         return NOBODY
@@ -185,7 +186,7 @@ def find_ancestors(graph: Graph, vsize: int, parents: tuple[Txid, ...]) -> froze
     return frozenset(ancestors)
 
 
-def _check_descendants(graph: Graph, vsize: int, ancestors: Collection[Txid], replaced: Collection[Txid]) -> None:
+def check_descendants(graph: Relations, vsize: int, ancestors: Collection[Txid], replaced: Collection[Txid]) -> None:
     """No ancestor gets too many descendants; those about to be replaced do not count."""
     entries = graph.entries
     leaving: dict[Txid, Totals] = {}
@@ -207,14 +208,16 @@ def _too_long(detail: str) -> Refused:
     return Refused(Policy.TOO_LONG_CHAIN, detail)
 
 
-def _check_new(graph: Graph, tx: Tx) -> None:
+def check_new(graph: Relations, tx: Tx) -> None:
+    """Neither this transaction nor the same with other witnesses is here. Raises Refused."""
     known = graph.entries.get(tx.txid)
     if known is not None:
         same = known.tx.wtxid == tx.wtxid
         raise Refused(Policy.ALREADY_IN_MEMPOOL if same else Policy.SAME_NONWITNESS)
 
 
-def _check_fee(fee: int, vsize: int, floor_sat_kvb: float) -> None:
+def check_fee(fee: int, vsize: int, floor_sat_kvb: float) -> None:
+    """The fee is enough for that size at that rate. Raises Refused(MIN_RELAY_FEE, MEMPOOL_MIN_FEE)."""
     wanted = fee_at(floor_sat_kvb, vsize)
     if fee < wanted:
         code = Policy.MEMPOOL_MIN_FEE if floor_sat_kvb > MIN_RELAY_FEE_SAT_KVB else Policy.MIN_RELAY_FEE

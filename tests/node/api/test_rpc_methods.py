@@ -276,8 +276,8 @@ def test_testmempoolaccept(desk: Desk, lab: Lab) -> None:
     good, bad = pay(lab.take()), pay(lab.take(), fee=-1)
     missing = pay([made_by(good)])
     dear = pay(lab.take(), [TxOut(10_000, lock())])
-    found = exact(desk, "testmempoolaccept", [tx.raw.hex() for tx in (good, bad, missing, dear)])
-    rate = Decimal(-(-FEE * 1000 // good.vsize)) / COIN
+    found = [exact(desk, "testmempoolaccept", [tx.raw.hex()])[0] for tx in (good, bad, missing, dear)]
+    rate = Decimal(FEE * 1000 // good.vsize) / COIN
     assert found[0] == {
         "txid": to_hex(good.txid),
         "wtxid": to_hex(good.wtxid),
