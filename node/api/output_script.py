@@ -1,9 +1,11 @@
 """Where somebody wants coins sent: an address, or a descriptor of one script."""
 
+from collections.abc import Sequence
+
 from chain.address import AddressError, decode_address
 from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError
 from node.descriptors.errors import DescriptorError, NotDerivable
-from node.descriptors.parse import parse_descriptor
+from node.descriptors.parse import Descriptor, parse_descriptor
 
 
 def output_script(output: str) -> bytes:
@@ -15,6 +17,19 @@ def output_script(output: str) -> bytes:
             return decode_address(output)
         except AddressError:
             raise RpcError(NOT_FOUND, "Error: Invalid address or descriptor") from None
+    return _script_of(found)
+
+
+def descriptor_script(text: str) -> bytes:
+    """The same of a descriptor alone. Raises RpcError(-5, -8)."""
+    try:
+        found = parse_descriptor(text)
+    except DescriptorError as error:
+        raise RpcError(NOT_FOUND, str(error)) from None
+    return _script_of(found)
+
+
+def _script_of(found: Sequence[Descriptor]) -> bytes:
     if len(found) > 1:
         raise RpcError(BAD_VALUE, "Multipath descriptor not accepted")
     if found[0].is_range:

@@ -75,7 +75,7 @@ def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
         for method in table:
             if method.name == command:
                 return method.help
-        raise RpcError(MISC, f"help: unknown command: {shown(command)}")
+        return f"help: unknown command: {shown(command)}"  # no error, as in Core
 
     table = (*methods, *topic("Control", (help, string("command", None))))
     return table

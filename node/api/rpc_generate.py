@@ -6,7 +6,7 @@ from chain.hashes import Txid, from_hex, to_hex
 from chain.template import build_block, solve
 from chain.tx import Tx
 from node.api.call import Call
-from node.api.output_script import output_script
+from node.api.output_script import descriptor_script, output_script
 from node.api.proposal import check_on_tip
 from node.api.rpc_args import address, flag, integer, string, strings
 from node.api.rpc_method import MISC, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
@@ -40,6 +40,11 @@ def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) 
         _hand_in(call, block)
         hashes.append(to_hex(block.hash))
     return hashes
+
+
+def generatetodescriptor(call: Call, count: int, descriptor: str, tries: int | None) -> list[str]:
+    """The same, paying to a descriptor of one script."""
+    return generatetoaddress(call, count, descriptor_script(descriptor), tries)
 
 
 def _mine_here(call: Call, script: bytes, tries: int) -> tuple[Block | None, int]:
@@ -130,14 +135,11 @@ def _named_tx(call: Call, given: str) -> Tx:
         ) from None
 
 
+_MAXTRIES = integer("maxtries", None, least=0)
 METHODS = topic(
     "Mining",
-    (
-        generatetoaddress,
-        integer("nblocks", least=0, most=GENERATE_MAX),
-        address("address"),
-        integer("maxtries", None, least=0),
-    ),
+    (generatetoaddress, integer("nblocks", least=0, most=GENERATE_MAX), address("address"), _MAXTRIES),
+    (generatetodescriptor, integer("num_blocks", least=0, most=GENERATE_MAX), string("descriptor"), _MAXTRIES),
     (generateblock, string("output"), strings("transactions"), flag("submit", True)),
 )
 """That make blocks."""

@@ -291,4 +291,4 @@ def test_help(fresh: Desk) -> None:
         assert method.summary.endswith(".")
         assert fresh.rpc("help", method.name) == method.help
     assert len({method.name for method in METHODS}) == len(METHODS)
-    assert fresh.rpc_error("help", "nothing") == (-1, "help: unknown command: nothing")
+    assert fresh.rpc("help", "nothing") == "help: unknown command: nothing"

@@ -17,6 +17,9 @@ from tests.node.api.desk import Desk
 
 NOWHERE = "ab" * 32
 ADDRESS = encode_address(lock())
+RANGED_KEY = (
+    "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B"
+)
 FOREIGN = encode_address(lock(), MAIN_ADDRESSES)
 
 
@@ -40,6 +43,24 @@ def test_generatetoaddress(make_desk: MakeDesk) -> None:
         assert desk.rpc_error("generatetoaddress", 1, wrong) == (-5, "Error: Invalid address")
     for wrong in (-1, 10_001):
         assert desk.rpc_error("generatetoaddress", wrong, ADDRESS)[0] == -1
+
+
+def test_generatetodescriptor(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    script = lock(number=3)
+    for count, output in ((1, f"raw({script.hex()})"), (2, descriptor(script)), (0, f"addr({ADDRESS})")):
+        assert len(desk.rpc("generatetodescriptor", count, output)) == count
+    assert len(desk.rpc("generatetodescriptor", num_blocks=1, descriptor=f"addr({ADDRESS})", maxtries=1000)) == 1
+    paid = [
+        desk.rpc("getblock", desk.rpc("getblockhash", height), 2)["tx"][0]["vout"][0]["scriptPubKey"]["hex"]
+        for height in (1, 2, 3, 4)
+    ]
+    assert paid == [script.hex()] * 3 + [lock().hex()]
+    for wrong in (ADDRESS, "x", "raw(zz)", ""):
+        assert desk.rpc_error("generatetodescriptor", 1, wrong)[0] == -5
+    ranged = f"wpkh({RANGED_KEY}/*)"
+    assert desk.rpc_error("generatetodescriptor", 1, ranged)[0] == -8
+    assert desk.rpc("getblockcount") == 4
 
 
 def test_generatetoaddress_takes_the_mempool_along(desk: Desk, lab: Lab) -> None:
