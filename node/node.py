@@ -434,12 +434,12 @@ class Node:
         return self._take_offers([Offer(orphan.tx, next(iter(orphan.peers), None)) for orphan in orphans], now)
 
     def _removed(self, removed: Iterable[Removed]) -> list[Effect]:
-        effects: list[Effect] = []
-        for gone in removed:
+        """They have left the mempool, and not into a block."""
+        left = tuple(removed)
+        for gone in left:
             self._fees.left(gone.entry)
             self._network.on_not_kept(gone.entry.tx)
-            effects.append(self._tell.removed(gone.entry, gone.reason))
-        return effects
+        return self._tell.removed((gone.entry.tx.txid, gone.reason) for gone in left)
 
     # --- blocks ------------------------------------------------------------------------------------------------
 
@@ -490,7 +490,7 @@ class Node:
         mined = [tx.wtxid for block in blocks for tx in block.txs]
         told = self._tell.moved(change)
         for confirmed in pool.confirmed:
-            told += [self._tell.removed(entry, Removal.CONFIRMED) for entry in confirmed.entries]
+            told += self._tell.removed((entry.tx.txid, Removal.CONFIRMED) for entry in confirmed.entries)
         told += self._removed(pool.removed)
         told += map(self._tell.added, pool.returned)
         told += [self._tell.tip(change, len(self._mempool)), Publish(CHAIN_TOPIC)]

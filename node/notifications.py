@@ -36,19 +36,20 @@ def size_of(happened: Publish) -> int:
 
 
 def notifications(happened: Publish) -> Iterator[Notification]:
-    """All that one event comes to."""
+    """All that it comes to."""
     about = happened.about
-    match happened.event:
-        case TxAdded(txid=txid, sequence=sequence):
-            yield from _of_tx(about)
-            yield SEQUENCE, _name(txid) + ADDED + _count(sequence)
-        case TxRemoved(txid=txid, reason=reason, sequence=sequence) if reason != Removal.CONFIRMED:
-            # Of those that are in a block the block's own notifications tell.
-            yield SEQUENCE, _name(txid) + REMOVED + _count(sequence)
-        case Reorganised():
-            yield from _disconnected(about)
-        case TipMoved():
-            yield from _connected(about)
+    for event in happened.events:
+        match event:
+            case TxAdded(txid=txid, sequence=sequence):
+                yield from _of_tx(about)
+                yield SEQUENCE, _name(txid) + ADDED + _count(sequence)
+            case TxRemoved(txid=txid, reason=reason, sequence=sequence) if reason != Removal.CONFIRMED:
+                # Of those that are in a block the block's own notifications tell.
+                yield SEQUENCE, _name(txid) + REMOVED + _count(sequence)
+            case Reorganised():
+                yield from _disconnected(about)
+            case TipMoved():
+                yield from _connected(about)
 
 
 def _disconnected(change: TipChange) -> Iterator[Notification]:

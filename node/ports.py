@@ -13,6 +13,7 @@ from chain.coins import Coin, CoinsDelta
 from chain.hashes import BlockHash, Txid
 from chain.keys import Check
 from chain.tx import OutPoint
+from chain.value import value
 from node.events import Event
 
 PeerId = NewType("PeerId", bytes)
@@ -82,15 +83,15 @@ class Verify:
     checks: Sequence[Check]
 
 
-@dataclass(frozen=True, slots=True)
+@value  # there may be thousands a second
 class Publish:
     """Something happened: wakes whoever is parked on the topic, and feeds live events."""
 
     topic: str
-    event: Event | None = None
-    """What followers are told; None: whoever waits is woken, and there is nothing to tell."""
+    events: Sequence[Event] = ()
+    """What followers are told, one after the other; none: whoever waits is woken, and that is all."""
     about: Any = None
-    """All that the event is about, for listeners in this process; nobody keeps it."""
+    """All that it is about, for listeners in this process; nobody keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

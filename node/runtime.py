@@ -263,7 +263,7 @@ class Runtime:
         self._listeners.setdefault(topic, []).append(listener)
 
     def tap(self, take: Callable[[Publish], None]) -> None:
-        """Give `take` all that is published and has an event: under the lock, so that it must only take note."""
+        """Give `take` all that is published and has events: under the lock, so that it must only take note."""
         self._taps.append(take)
 
     def notify(self, after: int, ringer: Ringer) -> None:
@@ -349,10 +349,10 @@ class Runtime:
         self._parking.ring(happened.topic)
         for listener in self._listeners.get(happened.topic, ()):
             listener()
-        if happened.event is not None:
+        if happened.events:
             for tap in self._taps:
                 tap(happened)
-            self._events.publish(happened.topic, happened.event)
+            self._events.publish(happened.topic, happened.events)
 
     def _settle(self, errands: deque[_Errand]) -> None:
         """Without the lock: verify, feed the verdicts back, and so on until nothing is left."""

@@ -1,7 +1,10 @@
 """What has happened, as effects: for followers and subscribers, see events.py."""
 
+from collections.abc import Iterable
+
 from chain.block import HEADER_SIZE
 from chain.codec import read_varint
+from chain.hashes import Txid
 from chain.tree import BlockTree, Entry
 from node.chainstate import TipChange
 from node.events import (
@@ -17,7 +20,6 @@ from node.events import (
     TxRemoved,
 )
 from node.pool.entry import Entry as PoolEntry
-from node.pool.entry import Removal
 from node.ports import Effect, Publish, Reader
 
 
@@ -33,17 +35,18 @@ class Teller:
     def added(self, entry: PoolEntry) -> Effect:
         """A transaction is in the mempool."""
         self._changes += 1
-        event = TxAdded(entry.tx.txid, entry.fee, entry.vsize, self._changes)
-        return Publish(MEMPOOL_ADD, event, entry.tx)
+        return Publish(MEMPOOL_ADD, (TxAdded(entry.tx.txid, entry.fee, entry.vsize, self._changes),), entry.tx)
 
-    def removed(self, entry: PoolEntry, reason: Removal) -> Effect:
-        """A transaction is no longer in the mempool."""
-        self._changes += 1
-        return Publish(MEMPOOL_REMOVE, TxRemoved(entry.tx.txid, reason, self._changes))
+    def removed(self, removed: Iterable[tuple[Txid, str]]) -> list[Effect]:
+        """Transactions are no longer in the mempool, each for a reason that is a `Removal`."""
+        start = self._changes + 1
+        events = [TxRemoved(txid, reason, number) for number, (txid, reason) in enumerate(removed, start)]
+        self._changes += len(events)
+        return [Publish(MEMPOOL_REMOVE, events)] if events else []
 
     def stored(self, block: Entry) -> Effect:
         """A block's body is new here."""
-        return Publish(BLOCK, BlockPlaced(block, False))
+        return Publish(BLOCK, (BlockPlaced(block, False),))
 
     def moved(self, change: TipChange) -> list[Effect]:
         """Blocks have left the best chain, tip first, and others joined it; the new tip is told of later."""
@@ -51,15 +54,15 @@ class Teller:
         if change.disconnected:
             depth = len(change.disconnected)
             fork = change.old.ancestor(change.old.height - depth)
-            effects.append(Publish(REORG, Reorganised(depth, fork, change.old, change.new), change))
-        placed = [(left.block.hash, False) for left in change.disconnected]
-        placed += [(joined.block.hash, True) for joined in change.connected]
+            effects.append(Publish(REORG, (Reorganised(depth, fork, change.old, change.new),), change))
         entries = self._tree.entries
-        return effects + [Publish(BLOCK, BlockPlaced(entries[block], is_best)) for block, is_best in placed]
+        placed = [BlockPlaced(entries[left.block.hash], False) for left in change.disconnected]
+        placed += [BlockPlaced(entries[joined.block.hash], True) for joined in change.connected]
+        return [*effects, Publish(BLOCK, placed)]
 
     def tip(self, change: TipChange, mempool_count: int) -> Effect:
         """Everything has followed the best chain to its new tip."""
-        return Publish(TIP, TipMoved(change.new, self._tx_count(change), mempool_count), change)
+        return Publish(TIP, (TipMoved(change.new, self._tx_count(change), mempool_count),), change)
 
     def _tx_count(self, change: TipChange) -> int:
         if change.connected:

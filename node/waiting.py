@@ -7,6 +7,7 @@ under that lock, and followers that need none.
 import contextlib
 import queue
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from node.events import Event
@@ -116,10 +117,10 @@ class Events:
         self.last = 0
         """The newest event's number."""
 
-    def publish(self, topic: str, event: Event) -> None:
-        """Append an event. One writer at a time."""
-        self._ring.append(Happened(self.last + 1, topic, event))
-        self.last += 1
+    def publish(self, topic: str, events: Sequence[Event]) -> None:
+        """Append them. One writer at a time."""
+        self._ring.extend([Happened(number, topic, event) for number, event in enumerate(events, self.last + 1)])
+        self.last += len(events)
         if not self._followers.empty():
             self.wake()
 

@@ -112,11 +112,11 @@ def test_a_payment_is_verified_once_and_mined(driver: Driver, lab: Lab) -> None:
     assert [tx.txid for tx in block.txs[1:]] == [payment.txid]
     assert driver.verified == before + 1
     assert driver.pool == set()
-    told = [(p.topic, p.event, p.about) for p in driver.published if p.topic.startswith("mempool")]
+    told = [(p.topic, list(p.events), p.about) for p in driver.published if p.topic.startswith("mempool")]
     vsize = (payment.weight + 3) // 4
     assert told == [
-        ("mempool_add", TxAdded(payment.txid, 1000, vsize, 1), payment),
-        ("mempool_remove", TxRemoved(payment.txid, "block", 2), None),
+        ("mempool_add", [TxAdded(payment.txid, 1000, vsize, 1)], payment),
+        ("mempool_remove", [TxRemoved(payment.txid, "block", 2)], None),
     ]
 
 

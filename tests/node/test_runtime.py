@@ -380,7 +380,7 @@ def test_a_core_that_wants_to_go_on_first_has_its_effects_carried_out(world: Wor
 
 def bump(core: Any, now: float) -> Step[None]:
     core.view_version += 1
-    return Step(None, (Publish(TIP, {}),))
+    return Step(None, (Publish(TIP),))
 
 
 def test_a_view_is_published_when_its_version_changes(world: World) -> None:
@@ -436,9 +436,9 @@ def test_a_parked_call_is_asked_again_when_its_topic_is_published(world: World) 
     poll = LongPoll()
     thread, outcome = world.in_thread(lambda: world.runtime.call(poll))
     eventually(lambda: poll.asked == 1, "it waits")
-    world.runtime.call(step(None, Publish("another", {})))
+    world.runtime.call(step(None, Publish("another")))
     poll.reply = "news"
-    world.runtime.call(step(None, Publish("topic", {})))
+    world.runtime.call(step(None, Publish("topic")))
     thread.join(10)
     assert (outcome, poll.asked) == (["news"], 2)
 
@@ -448,7 +448,7 @@ def test_a_publish_in_the_same_step_is_not_missed(world: World) -> None:
 
     def fn(core: Any, now: float) -> Step[Any]:
         asked.append(now)
-        return Step(Park("topic", now + 10), (Publish("topic", {}),)) if len(asked) == 1 else Step("reply")
+        return Step(Park("topic", now + 10), (Publish("topic"),)) if len(asked) == 1 else Step("reply")
 
     start = time.monotonic()
     assert world.runtime.call(fn) == "reply"
@@ -456,7 +456,7 @@ def test_a_publish_in_the_same_step_is_not_missed(world: World) -> None:
 
 
 def test_a_verdict_wakes_who_waits_for_it_in_the_same_call(world: World) -> None:
-    world.core.on[Verified] = lambda message: Step(None, (Publish("tx", {}),))
+    world.core.on[Verified] = lambda message: Step(None, (Publish("tx"),))
     asked = []
 
     def fn(core: Any, now: float) -> Step[Any]:
@@ -473,7 +473,7 @@ def test_the_deadline_is_that_of_the_first_answer(world: World) -> None:
     thread, outcome = world.in_thread(lambda: world.runtime.call(poll))
     start = time.monotonic()
     while thread.is_alive() and time.monotonic() < start + 10:
-        world.runtime.call(step(None, Publish("topic", {})))
+        world.runtime.call(step(None, Publish("topic")))
         time.sleep(0.01)
     assert outcome == [None]
     assert time.monotonic() - start < 5
@@ -507,7 +507,7 @@ def test_only_so_many_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not peers[1]
     for poll in polls:
         poll.reply = "news"
-    world.runtime.call(step(None, Publish("topic", {})))
+    world.runtime.call(step(None, Publish("topic")))
     for thread, outcome in (*api, peers, own):
         thread.join(10)
         assert outcome == ["news"]
@@ -527,16 +527,20 @@ def test_nothing_is_left_of_who_waited(world: World) -> None:
 
 def test_events_by_cursor(world: World) -> None:
     assert world.runtime.events(None, 0) == []
-    world.runtime.call(step(None, Publish("a", {"n": 1}), Publish("b", {"n": 2})))
+    world.runtime.call(step(None, Publish("a", ({"n": 1}, {"n": 2})), Publish("b", ({"n": 3},)), Publish("c")))
     happened = world.runtime.events(0, 0)
-    assert [(event.number, event.topic, event.event) for event in happened] == [(1, "a", {"n": 1}), (2, "b", {"n": 2})]
+    assert [(event.number, event.topic, event.event) for event in happened] == [
+        (1, "a", {"n": 1}),
+        (2, "a", {"n": 2}),
+        (3, "b", {"n": 3}),
+    ]
     assert world.runtime.events(1, 0) == happened[1:]
-    assert world.runtime.events(2, 0) == []
+    assert world.runtime.events(3, 0) == []
 
 
 def test_followers_wait_for_the_next_event(world: World) -> None:
     thread, outcome = world.in_thread(lambda: world.runtime.events(0, 10))
-    world.runtime.call(step(None, Publish("a", {})))
+    world.runtime.call(step(None, Publish("a", ({},))))
     thread.join(10)
     assert [event.topic for event in outcome[0]] == ["a"]
 
@@ -545,7 +549,7 @@ def test_the_ring_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "EVENTS_MAX", 3)
     world = World()
     world.open()
-    world.runtime.call(step(None, *(Publish("a", {}) for _ in range(10))))
+    world.runtime.call(step(None, *(Publish("a", ({},)) for _ in range(10))))
     assert [event.number for event in world.runtime.events(0, 0)] == [8, 9, 10]
     world.runtime.close()
     world.runtime.join(10)

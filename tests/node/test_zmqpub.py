@@ -39,7 +39,7 @@ class Stage:
 
     def tell(self, topic: str, event: Any, about: Any = None) -> None:
         for tap in self.taps:
-            tap(Publish(topic, event, about))
+            tap(Publish(topic, (event,), about))
 
 
 @pytest.fixture
