@@ -1,6 +1,7 @@
 """What the examples of docs/api.md answer: `python -m tests.api_doc` runs them on a fresh devnet and writes it there.
 
-Answers that the page has already stay as they are, so that two changes do not meet there; `--all` writes all anew.
+Answers of the page that still have the right shape stay as they are, so that two changes do not meet there; `--all`
+writes all anew.
 tests/test_docs.py fails as long as an example has no answer; tests/functional/test_readme.py runs all of them again.
 """
 
@@ -8,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.functional.api_examples import answers_of, shown_answers, written
+from tests.functional.api_examples import answers_of, fits, shown_answers, written
 from tests.functional.shell import ROOT, at_home
 
 PAGE = ROOT / "docs" / "api.md"
@@ -24,7 +25,7 @@ def main() -> None:
     kept = {} if "--all" in sys.argv else shown_answers(text)
     for place, answer in enumerate(answers):
         old = kept.get(answer.example)
-        if old and old.name == answer.name:
+        if old and (old.name, old.label) == (answer.name, answer.label) and fits(old.output, answer.output):
             answers[place] = old
     PAGE.write_text(written(text, answers))
 
