@@ -156,7 +156,15 @@ def test_every_route_between_nodes_is_documented() -> None:
 
 
 def test_every_link_to_a_file_leads_to_one() -> None:
-    pages = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md", "docs/network.md")
+    pages = (
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/commands.md",
+        "docs/api.md",
+        "docs/network.md",
+        "docs/bitcoin-tools.md",
+    )
     for path in pages:
         for target in re.findall(r"\]\(([^):#]+)\)", (ROOT / path).read_text()):
             assert ((ROOT / path).parent / target).exists(), f"{path}: {target}"
