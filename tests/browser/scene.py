@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import to_hex
-from chain.params import Params, devnet
+from chain.params import REGTEST, Params, devnet
 from chain.script import LockKind
 from chain.tx import Tx, TxOut
 from tests.chainlab import KINDS, Lab, Owned, coinbase_input, lock, made_by, pay, reblock, with_output
 
-PARAMS = devnet(0x1F03FFFF, spacing_s=10)
+PICTURED = devnet(0x1F020000)
+"""The network of the pictures: difficulty moves. On regtest the same takes a second instead of a minute."""
 BLOCKS = 190
 MATURE = 106
 """The height from which on there are payments."""
@@ -46,6 +48,13 @@ class Scene:
     at: float
     """Unix time of the next block."""
 
+    @property
+    def address(self) -> str:
+        """The address of `common`."""
+        address = encode_address(self.common)
+        assert address
+        return address
+
     def next_block(self, txs: list[Tx] | None = None) -> Block:
         """One more on the tip, ten seconds after it."""
         self.at += 10
@@ -55,8 +64,12 @@ class Scene:
         """One more payment, not yet anywhere."""
         return _simple(self.lab, rate, to or lock(LockKind.P2WPKH, 5), value)
 
+    def conflicting(self, coins: list[Owned], rate: int) -> Tx:
+        """A payment with these coins; others with them are in conflict with it."""
+        return _paid(coins, rate, lock(LockKind.P2WPKH, 6), coins[0].coin.value // 4)
 
-def make_scene(end: float, params: Params = PARAMS) -> Scene:
+
+def make_scene(end: float, params: Params = REGTEST) -> Scene:
     """A chain that ends at about that time."""
     rng = random.Random(11)
     lab = Lab(params, int(end) + 60)

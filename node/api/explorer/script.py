@@ -51,6 +51,7 @@ class ScriptPage:
     """There is nothing behind `after`, which is no (longer) part of the history."""
     coins: list[CoinRow]
     coins_count: int
+    """Of all unspent outputs, those of the mempool among them."""
     qr_path: str
     qr_size: int
 
@@ -70,7 +71,7 @@ def script_page(call: Call, name: str, script: bytes | None, script_hash: bytes,
     view, pool = call.view, call.view.pool
     if not view.reader.has_index:
         raise NoIndex
-    confirmed = view.reader.stats(script_hash)
+    confirmed, pending = view.reader.stats(script_hash), pool.script_stats(script_hash)
     found = script_history(view, script_hash, after, TXS_PER_PAGE + 1)
     rows = [found_row(one, _change(one, script_hash)) for one in found[:TXS_PER_PAGE]]
     waiting = [] if after else [in_pool(one) for one in pool.script_entries(script_hash, UNCONFIRMED_MAX)]
@@ -82,14 +83,14 @@ def script_page(call: Call, name: str, script: bytes | None, script_hash: bytes,
         script_hash=script_hash.hex(),
         script=script.hex() if script is not None else None,
         confirmed=confirmed,
-        pending=pool.script_stats(script_hash),
+        pending=pending,
         unconfirmed=[found_row(one, _change(one, script_hash)) for one in waiting],
         history=rows,
         older=rows[-1].txid if len(found) > TXS_PER_PAGE else None,
         after=to_hex(after) if after else None,
         is_lost=after is not None and not rows and not _is_in(call, script_hash, after),
         coins=[] if after else _coins(call, script_hash),
-        coins_count=confirmed.funded_count - confirmed.spent_count,
+        coins_count=confirmed.funded_count + pending.funded_count - confirmed.spent_count - pending.spent_count,
         qr_path=path,
         qr_size=size,
     )

@@ -164,13 +164,13 @@ def test_a_stale_block_says_so_and_keeps_its_transactions(desk: Desk, lab: Lab) 
     text = words(html)
     assert "not part of the chain" in text
     assert "left the best chain at block 112" in text
-    assert f"In its place stands {block_hash(lab, 113)[:8]}" in text
+    assert f"In its place: {block_hash(lab, 113)[:8]}" in text
     assert "Confirmations none" in text
     link = re.search(rf'href="(/explorer/(tx/{to_hex(tx.txid)}\?block=[0-9a-f]{{64}}))"', html)
     assert link
     assert "in a stale block" in words(page(desk, link[2]))
     # Back in the mempool, as the best chain does not have it.
-    assert "waits" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
+    assert "waiting" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
 
 
 def test_a_transaction_shows_where_coins_come_from_and_go(desk: Desk, lab: Lab) -> None:
@@ -421,7 +421,7 @@ def test_without_index_pages_say_what_is_missing(make_desk: MakeDesk, lab: Lab) 
     desk.pool(tx)
     for path in (f"address/{encode_address(lock())}", f"script/{'ab' * 32}", f"tx/{UNKNOWN}"):
         assert "--no-index" in words(page(desk, path, 400))
-    assert "waits" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
+    assert "waiting" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
     listed = to_hex(lab.blocks[111].txs[1].txid)
     assert "confirmation" in words(page(desk, f"tx/{listed}?block={block_hash(lab, 112)}"))
     assert "--no-index" in words(page(desk, f"search?q={UNKNOWN}", 404))

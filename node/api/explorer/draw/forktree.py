@@ -82,29 +82,40 @@ def draw_tree(nodes: list[Node], low: int, high: int) -> Drawing:
 
 
 def _lanes(nodes: list[Node]) -> dict[bytes, int]:
-    """Which lane each block is in: its parent's, or a free one to the right."""
+    """Which lane each block is in: 0 for the best chain, for other branches the first that is free."""
     lanes: dict[bytes, int] = {}
     taken: list[set[int]] = [set() for _ in range(LANES_MAX)]
     """Heights by lane."""
-    continued: set[bytes] = set()
-    """Blocks that another one stands on in their own lane."""
-    for node in nodes:
-        entry = node.entry
-        parent = entry.parent.hash if entry.parent else b""
-        mine = lanes.get(parent, 0 if node.standing == "best" else None)
-        needed = {entry.height}
-        if mine is None or parent in continued or (mine == 0 and node.standing != "best"):
-            # A new lane has to be free beside the parent too, where its line turns.
-            needed = {entry.height, entry.height - 1}
-            first = 1 if mine is None else mine + 1
-            mine = next((lane for lane in range(first, LANES_MAX) if not taken[lane] & needed), None)
-            if mine is None:
-                continue
-        else:
-            continued.add(parent)
-        lanes[entry.hash] = mine
-        taken[mine] |= needed
+    for run in _runs(nodes):
+        root = run[0].entry
+        parent = root.parent.hash if root.parent else b""
+        # A lane has to be free beside the parent too: there its line turns.
+        needed = {root.height - 1, *(node.entry.height for node in run)}
+        least = 0 if run[0].standing == "best" else lanes.get(parent, 0) + 1
+        lane = next((lane for lane in range(least, LANES_MAX) if not taken[lane] & needed), None)
+        if lane is None or (lane and root.height > nodes[0].entry.height and parent not in lanes):
+            continue  # no room, or what it stands on found none
+        lanes.update((node.entry.hash, lane) for node in run)
+        taken[lane] |= needed
     return lanes
+
+
+def _runs(nodes: list[Node]) -> list[list[Node]]:
+    """The blocks in straight lines: each goes on with the first block that stands on its last one."""
+    runs: dict[bytes, list[Node]] = {}
+    """By the hash of their last block."""
+    found = []
+    for node in nodes:
+        parent = node.entry.parent.hash if node.entry.parent else b""
+        run = runs.get(parent)
+        if run is None or (run[0].standing == "best") != (node.standing == "best"):
+            run = []
+            found.append(run)
+        else:
+            del runs[parent]
+        run.append(node)
+        runs[node.entry.hash] = run
+    return found
 
 
 def _place(lane: int, height: int, high: int) -> tuple[float, float]:

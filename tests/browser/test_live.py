@@ -1,0 +1,152 @@
+"""What a page does while it is open: it follows the node, by its stream or by asking, without being loaded again."""
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from chain.hashes import to_hex
+from chain.script import LockKind
+from tests.browser.conftest import Open, Site, Watched
+from tests.chainlab import lock
+
+STREAM = "**/api/v1/events*"
+
+
+def refuse(route: Route) -> None:
+    """As the node does when it has no place left for another follower."""
+    route.fulfill(status=503, headers={"Retry-After": "5"}, body="too many follow")
+
+
+def follow(window: Watched, how: str) -> None:
+    """Have the page follow by `stream`, or refuse it that."""
+    if how == "polling":
+        window.page.route(STREAM, refuse)
+
+
+def await_state(page: Page, how: str) -> None:
+    expect(page.locator("#state")).to_have_attribute("data-state", {"stream": "live", "polling": "polls"}[how])
+
+
+def settle(window: Watched, how: str) -> None:
+    """Only the refusals of the stream were complained about."""
+    if how == "polling":
+        window.complaints[:] = [line for line in window.complaints if "503" not in line]
+
+
+@pytest.mark.parametrize("how", ["stream", "polling"])
+def test_a_new_block_appears_by_itself(site: Site, opened: Open, how: str) -> None:
+    window = opened(site)
+    follow(window, how)
+    page = window.open(site)
+    await_state(page, how)
+    block = site.scene.next_block()
+    site.rpc("submitblock", block.raw.hex())
+    expect(page.locator(".tip .huge")).to_have_text(str(site.scene.lab.height))
+    expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(block.hash))
+    expect(page.locator("#spoken")).to_contain_text(f"Height {site.scene.lab.height}")
+    expect(page.locator("[data-height]")).to_have_text(f"Height {site.scene.lab.height}")
+    assert window.reloads == 1
+    settle(window, how)
+
+
+def test_a_payment_is_followed_from_the_mempool_into_a_block(site: Site, opened: Open) -> None:
+    window = opened(site)
+    page = window.open(site, "mempool")
+    await_state(page, "stream")
+    tx = site.scene.payment(to=lock(LockKind.P2WPKH, 8))
+    txid = to_hex(tx.txid)
+    assert page.locator(f'tr[data-key="{txid}"]').count() == 0
+    site.rpc("sendrawtransaction", tx.raw.hex())
+    row = page.locator(f'tr[data-key="{txid}"]')
+    expect(row).to_be_visible()
+    row.get_by_role("link").first.click()
+    badge = page.locator("h1 .badge")
+    expect(badge).to_have_text("waiting")
+    await_state(page, "stream")
+    loaded = window.reloads
+    page.get_by_text("Scripts and witnesses").click()
+    site.rpc("submitblock", site.scene.next_block([tx]).raw.hex())
+    expect(badge).to_have_text("1 confirmation")
+    site.rpc("submitblock", site.scene.next_block().raw.hex())
+    expect(badge).to_have_text("2 confirmations")
+    # What was opened stays open.
+    expect(page.locator("details.more").first).to_have_attribute("open", "")
+    assert window.reloads == loaded
+
+
+def test_a_payment_appears_at_its_address(site: Site, opened: Open) -> None:
+    window = opened(site)
+    page = window.open(site, f"address/{site.scene.address}")
+    await_state(page, "stream")
+    before = page.locator("h2", has_text="Unconfirmed").inner_text()
+    tx = site.scene.payment(to=site.scene.common)
+    site.rpc("sendrawtransaction", tx.raw.hex())
+    expect(page.locator(f'tr[data-key="{to_hex(tx.txid)}"]').first).to_be_visible()
+    assert before
+    assert window.reloads == 1
+
+
+@pytest.mark.parametrize("how", ["stream", "polling"])
+def test_a_reorganisation_appears_in_the_tree(site: Site, opened: Open, how: str) -> None:
+    window = opened(site)
+    follow(window, how)
+    page = window.open(site, "forks")
+    await_state(page, how)
+    scene = site.scene
+    other = scene.lab.copy()
+    left = scene.next_block()
+    site.rpc("submitblock", left.raw.hex())
+    expect(page.locator(f'.node.best[data-key="{to_hex(left.hash)}"]')).to_be_visible()
+    came = [other.mine(time=int(scene.at) + 1, extra_nonce=5), other.mine(time=int(scene.at) + 2)]
+    site.rpc("submitblock", came[0].raw.hex())
+    # A branch of the same work is drawn, and not followed.
+    expect(page.locator(f'.node.stale[data-key="{to_hex(came[0].hash)}"]')).to_be_visible()
+    site.rpc("submitblock", came[1].raw.hex())
+    expect(page.locator(f'.node.best[data-key="{to_hex(came[1].hash)}"]')).to_be_visible()
+    expect(page.locator(f'.node.stale[data-key="{to_hex(left.hash)}"]')).to_be_visible()
+    notice = page.locator("#notices .notice")
+    expect(notice).to_contain_text("Reorganisation, 1 block deep")
+    expect(notice).to_contain_text("left 1 block for 2 others")
+    notice.get_by_text("Which ones").click()
+    expect(notice.get_by_role("link").first).to_have_attribute("title", to_hex(left.hash))
+    expect(page.locator("#reorgs .notice")).to_have_count(1)
+    notice.get_by_role("button", name="Close this notice").click()
+    expect(notice).to_have_count(0)
+    assert window.reloads == 1
+    settle(window, how)
+
+
+def test_a_replaced_payment_says_so(site: Site, opened: Open) -> None:
+    window = opened(site)
+    scene = site.scene
+    coins = scene.lab.take(LockKind.P2WPKH)
+    first, second = scene.conflicting(coins, 2), scene.conflicting(coins, 30)
+    site.rpc("sendrawtransaction", first.raw.hex())
+    page = window.open(site, f"tx/{to_hex(first.txid)}")
+    await_state(page, "stream")
+    site.rpc("sendrawtransaction", second.raw.hex())
+    expect(page.get_by_role("heading", level=1)).to_have_text("No such transaction")
+    expect(page.locator("main")).to_contain_text("replaced by one that pays more")
+    window.complaints[:] = [line for line in window.complaints if "404" not in line]
+
+
+def test_a_page_says_when_the_node_is_gone_and_finds_it_again(site: Site, opened: Open) -> None:
+    window = opened(site)
+    page = window.open(site)
+    await_state(page, "stream")
+    site.cluster.stop(0)
+    expect(page.locator("#state")).to_have_attribute("data-state", "lost")
+    site.cluster.start(0)
+    block = site.scene.next_block()
+    site.rpc("submitblock", block.raw.hex())
+    expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(block.hash))
+    assert window.reloads == 1
+    window.complaints.clear()  # of what was asked in vain
+
+
+def test_a_hidden_page_follows_nothing(site: Site, opened: Open) -> None:
+    """Browsers have six connections for all pages of a host: seven tabs must not wait for each other."""
+    window = opened(site)
+    pages = [window.page, *(window.context.new_page() for _ in range(7))]
+    for page in pages:
+        page.goto(site.url("mempool"))
+        expect(page.get_by_role("heading", level=1)).to_have_text("Mempool")
