@@ -1,51 +1,45 @@
 """What a page does while it is open: it follows the node, by its stream or by asking, without being loaded again."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from chain.hashes import to_hex
 from chain.script import LockKind
-from tests.browser.conftest import Open, Site, Watched
+from node.api.feed import HOST_FOLLOWERS_MAX
+from tests.browser.conftest import Open, Site
 from tests.chainlab import lock
-
-STREAM = "**/api/v1/events*"
-
-
-def refuse(route: Route) -> None:
-    """As the node does when it has no place left for another follower."""
-    route.fulfill(status=503, headers={"Retry-After": "5"}, body="too many follow")
+from tests.sse import Follower
 
 
-def follow(window: Watched, how: str) -> None:
-    """Have the page follow by `stream`, or refuse it that."""
-    if how == "polling":
-        window.page.route(STREAM, refuse)
+@contextmanager
+def following(site: Site, how: str) -> Iterator[None]:
+    """`stream`: as it is; `polling`: others have taken all streams of this address, so that a page gets none."""
+    with ExitStack() as stack:
+        for _ in range(HOST_FOLLOWERS_MAX if how == "polling" else 0):
+            stack.enter_context(closing(Follower(site.cluster.nodes[0].api_port)))
+        yield
 
 
 def await_state(page: Page, how: str) -> None:
     expect(page.locator("#state")).to_have_attribute("data-state", {"stream": "live", "polling": "polls"}[how])
 
 
-def settle(window: Watched, how: str) -> None:
-    """Only the refusals of the stream were complained about."""
-    if how == "polling":
-        window.complaints[:] = [line for line in window.complaints if "503" not in line]
-
-
 @pytest.mark.parametrize("how", ["stream", "polling"])
 def test_a_new_block_appears_by_itself(site: Site, opened: Open, how: str) -> None:
     window = opened(site)
-    follow(window, how)
-    page = window.open(site)
-    await_state(page, how)
-    block = site.scene.next_block()
-    site.rpc("submitblock", block.raw.hex())
-    expect(page.locator(".tip .huge")).to_have_text(str(site.scene.lab.height))
-    expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(block.hash))
-    expect(page.locator("#spoken")).to_contain_text(f"Height {site.scene.lab.height}")
-    expect(page.locator("[data-height]")).to_have_text(f"Height {site.scene.lab.height}")
+    with following(site, how):
+        page = window.open(site)
+        await_state(page, how)
+        block = site.scene.next_block()
+        site.rpc("submitblock", block.raw.hex())
+        expect(page.locator(".tip .huge")).to_have_text(str(site.scene.lab.height))
+        expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(block.hash))
+        expect(page.locator("#spoken")).to_contain_text(f"Height {site.scene.lab.height}")
+        expect(page.locator("[data-height]")).to_have_text(f"Height {site.scene.lab.height}")
     assert window.reloads == 1
-    settle(window, how)
 
 
 def test_a_payment_is_followed_from_the_mempool_into_a_block(site: Site, opened: Open) -> None:
@@ -88,31 +82,30 @@ def test_a_payment_appears_at_its_address(site: Site, opened: Open) -> None:
 @pytest.mark.parametrize("how", ["stream", "polling"])
 def test_a_reorganisation_appears_in_the_tree(site: Site, opened: Open, how: str) -> None:
     window = opened(site)
-    follow(window, how)
-    page = window.open(site, "forks")
-    await_state(page, how)
-    scene = site.scene
-    other = scene.lab.copy()
-    left = scene.next_block()
-    site.rpc("submitblock", left.raw.hex())
-    expect(page.locator(f'.node.best[data-key="{to_hex(left.hash)}"]')).to_be_visible()
-    came = [other.mine(time=int(scene.at) + 1, extra_nonce=5), other.mine(time=int(scene.at) + 2)]
-    site.rpc("submitblock", came[0].raw.hex())
-    # A branch of the same work is drawn, and not followed.
-    expect(page.locator(f'.node.stale[data-key="{to_hex(came[0].hash)}"]')).to_be_visible()
-    site.rpc("submitblock", came[1].raw.hex())
-    expect(page.locator(f'.node.best[data-key="{to_hex(came[1].hash)}"]')).to_be_visible()
-    expect(page.locator(f'.node.stale[data-key="{to_hex(left.hash)}"]')).to_be_visible()
-    notice = page.locator("#notices .notice")
-    expect(notice).to_contain_text("Reorganisation, 1 block deep")
-    expect(notice).to_contain_text("left 1 block for 2 others")
-    notice.get_by_text("Which ones").click()
-    expect(notice.get_by_role("link").first).to_have_attribute("title", to_hex(left.hash))
-    expect(page.locator("#reorgs .notice")).to_have_count(1)
-    notice.get_by_role("button", name="Close this notice").click()
-    expect(notice).to_have_count(0)
-    assert window.reloads == 1
-    settle(window, how)
+    with following(site, how):
+        page = window.open(site, "forks")
+        await_state(page, how)
+        scene = site.scene
+        other = scene.lab.copy()
+        left = scene.next_block()
+        site.rpc("submitblock", left.raw.hex())
+        expect(page.locator(f'.node.best[data-key="{to_hex(left.hash)}"]')).to_be_visible()
+        came = [other.mine(time=int(scene.at) + 1, extra_nonce=5), other.mine(time=int(scene.at) + 2)]
+        site.rpc("submitblock", came[0].raw.hex())
+        # A branch of the same work is drawn, and not followed.
+        expect(page.locator(f'.node.stale[data-key="{to_hex(came[0].hash)}"]')).to_be_visible()
+        site.rpc("submitblock", came[1].raw.hex())
+        expect(page.locator(f'.node.best[data-key="{to_hex(came[1].hash)}"]')).to_be_visible()
+        expect(page.locator(f'.node.stale[data-key="{to_hex(left.hash)}"]')).to_be_visible()
+        notice = page.locator("#notices .notice")
+        expect(notice).to_contain_text("Reorganisation, 1 block deep")
+        expect(notice).to_contain_text("left 1 block for 2 others")
+        notice.get_by_text("Which ones").click()
+        expect(notice.get_by_role("link").first).to_have_attribute("title", to_hex(left.hash))
+        expect(page.locator("#reorgs .notice")).to_have_count(1)
+        notice.get_by_role("button", name="Close this notice").click()
+        expect(notice).to_have_count(0)
+        assert window.reloads == 1
 
 
 def test_a_replaced_payment_says_so(site: Site, opened: Open) -> None:
@@ -143,10 +136,15 @@ def test_a_page_says_when_the_node_is_gone_and_finds_it_again(site: Site, opened
     window.complaints.clear()  # of what was asked in vain
 
 
-def test_a_hidden_page_follows_nothing(site: Site, opened: Open) -> None:
-    """Browsers have six connections for all pages of a host: seven tabs must not wait for each other."""
+def test_ten_pages_share_one_stream(site: Site, opened: Open) -> None:
+    """A browser has six connections to a host: with a stream each, the seventh page would never come."""
     window = opened(site)
-    pages = [window.page, *(window.context.new_page() for _ in range(7))]
+    pages = [window.page, *(window.context.new_page() for _ in range(9))]
     for page in pages:
         page.goto(site.url("mempool"))
-        expect(page.get_by_role("heading", level=1)).to_have_text("Mempool")
+    for page in pages:
+        await_state(page, "stream")
+    tx = site.scene.payment()
+    site.rpc("sendrawtransaction", tx.raw.hex())
+    for page in pages:
+        expect(page.locator(f'tr[data-key="{to_hex(tx.txid)}"]')).to_be_visible()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from chain.hashes import to_hex
 from tests.browser.conftest import NARROW, Open, Site, paths_of
 
-SKIPPED, BRAND = "Skip to the content", "groat explorer: overview"
+SKIPPED = "Skip to the content"
 
 
 def test_search_from_any_page(shared: Site, opened: Open) -> None:

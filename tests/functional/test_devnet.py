@@ -313,6 +313,8 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
         assert all(node["height"] >= FIRST_BLOCKS for node in facts["nodes"])
         explorer = NodeClient(facts["nodes"][0]["api"].removeprefix("http://"), Path(facts["nodes"][0]["cookie"]))
         assert int(explorer.get("/blocks/tip/height")) >= FIRST_BLOCKS
+        assert "Latest block" in explorer.get("/explorer/")
+        assert "--accent" in explorer.get("/explorer/static/explorer.css")
         for script in ("groatd", "wallet"):
             helped = subprocess.run([programs / script, "--help"], capture_output=True, check=False)
             assert helped.returncode == 0
