@@ -84,7 +84,8 @@ class TxTotals:
         """
         way: list[tuple[Entry, int]] = []
         at: Entry | None = entry
-        while at is not None and at.hash not in self._known:
+        total = None  # other threads may forget what is known meanwhile, so it is looked up once
+        while at is not None and (total := self._known.get(at.hash)) is None:
             if len(way) % TOTALS_STEP == 0:
                 check()
             raw = raw_block(view, at)
@@ -92,7 +93,7 @@ class TxTotals:
                 return None
             way.append((at, read_varint(raw, HEADER_SIZE)[0]))
             at = at.parent
-        total = self._known[at.hash] if at is not None else 0
+        total = total or 0
         for at, count in reversed(way):
             total += count
             if at.height % TOTALS_STEP == 0 or at is entry:

@@ -1,6 +1,5 @@
 """JSON-RPC's search of the coin set for what descriptors stand for, on a snapshot, outside the lock."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from chain.hashes import to_hex
@@ -13,7 +12,7 @@ from node.api.rpc_args import array, string, wrong_type
 from node.api.rpc_descriptors import DERIVED_MAX, check_cost, outputs, read_descriptor, read_range
 from node.api.rpc_method import BAD_VALUE, MISC, RpcError, shown, topic
 from node.api.shapes import Shape
-from node.descriptors.parse import Descriptor
+from node.descriptors.parse import Descriptor, Output
 from node.runtime import NotReady
 
 DEFAULT_RANGE = range(1_001)
@@ -44,23 +43,18 @@ def scantxoutset(call: Call, action: str, scanobjects: list[Any] | None) -> Any:
     return _found_shape(call, found, scripts)
 
 
-def _wanted(call: Call, scanobjects: list[Any]) -> dict[bytes, str]:
-    """Scripts to search for, each with its descriptor. Raises RpcError."""
-    scripts: dict[bytes, str] = {}
+def _wanted(call: Call, scanobjects: list[Any]) -> dict[bytes, Output]:
+    """Scripts to search for, each with what is known of it. Raises RpcError."""
+    scripts: dict[bytes, Output] = {}
     objects = [_read_object(given) for given in scanobjects]
     if sum(check_cost(found, indexes) for found, indexes in objects) > DERIVED_MAX:
         raise RpcError(BAD_VALUE, "Range is too large")
     for found, indexes in objects:
         for one in found:
-            for script, text in _scripts(call, one, indexes):
-                scripts.setdefault(script, text)
+            for found_at in outputs(call, one, indexes):
+                for output in found_at:
+                    scripts.setdefault(output.script, output)
     return scripts
-
-
-def _scripts(call: Call, one: Descriptor, indexes: range) -> Iterator[tuple[bytes, str]]:
-    for found in outputs(call, one, indexes):
-        for output in found:
-            yield output.script, output.descriptor or descriptor(output.script)
 
 
 def _read_object(given: Any) -> tuple[tuple[Descriptor, ...], range]:
@@ -86,7 +80,7 @@ def _check_ready(call: Call) -> None:
         raise NotReady  # storage is about to be closed
 
 
-def _found_shape(call: Call, found: Found, scripts: dict[bytes, str]) -> Shape:
+def _found_shape(call: Call, found: Found, scripts: dict[bytes, Output]) -> Shape:
     tip = call.view.tip
     return {
         "success": found.whole,
@@ -98,7 +92,7 @@ def _found_shape(call: Call, found: Found, scripts: dict[bytes, str]) -> Shape:
                 "txid": to_hex(outpoint_txid(point)),
                 "vout": outpoint_index(point),
                 "scriptPubKey": coin.script.hex(),
-                "desc": scripts[coin.script],
+                "desc": scripts[coin.script].descriptor or descriptor(coin.script),
                 "amount": Coins(coin.value),
                 "coinbase": coin.is_coinbase,
                 "height": coin.height,

@@ -30,8 +30,13 @@ class Output:
 
     script: bytes
     """The scriptPubKey."""
-    descriptor: str | None
-    """What is known of it, with the public key and its origin; None: no more than the script says."""
+    expression: Expression
+    """With definite keys."""
+
+    @property
+    def descriptor(self) -> str | None:
+        """What is known of it, with the public key and its origin; None: no more than the script says."""
+        return with_checksum(str(self.expression)) if self.expression.is_solvable else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,7 @@ class Descriptor:
 
     def at(self, index: int) -> list[Output]:
         """What it stands for at an index. Raises NotDerivable."""
-        return [
-            Output(one.script(), with_checksum(str(one)) if one.is_solvable else None)
-            for one in self.expression.at(index)
-        ]
+        return [Output(one.script(), one) for one in self.expression.at(index)]
 
 
 def parse_descriptor(

@@ -39,7 +39,11 @@ TAKES = {
     "boolean": {"boolean"},
     "numeric or boolean": {"number", "boolean"},
     "numeric or string": {"number", "string"},
+    "string or numeric": {"number", "string"},
+    "numeric or array": {"number", "array"},
+    "array or object": {"array", "object"},
     "array": {"array"},
+    "object": {"object"},
     "any": {"string", "number", "boolean", "array", "object"},
 }
 """JSON types that a kind of parameter takes."""
@@ -49,7 +53,11 @@ GOOD_ARGS: dict[str, Any] = {
     "boolean": False,
     "numeric or boolean": 0,
     "numeric or string": 0,
+    "string or numeric": 0,
+    "numeric or array": 0,
+    "array or object": {},
     "array": [],
+    "object": {},
     "any": None,
 }
 

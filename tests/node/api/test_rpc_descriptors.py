@@ -26,6 +26,10 @@ TPRV, TPUB = MASTER.get_xpriv(), MASTER.get_xpub()
 FINGERPRINT = MASTER.get_fingerprint().hex()
 RANGED = f"wpkh([d34db33f/84h]{TPUB}/0/*)"
 KEY = key(0).public
+LONG = bytes.fromhex(
+    "04a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd"
+    "5b8dec5235a0fa8722476c7709c02559e3aa73aa03918ba2d492eea75abea235"
+)
 
 
 def child(*path: int) -> bytes:
@@ -139,6 +143,27 @@ def test_deriveaddresses_refuses(shared: Desk, monkeypatch: pytest.MonkeyPatch) 
     multi = with_checksum(f"wsh(multi(1,{TPUB}/0/*,{TPUB}/1/*))")
     assert len(shared.rpc("deriveaddresses", multi, 1)) == 2
     assert shared.rpc_error("deriveaddresses", multi, 2) == too_large
+
+
+def test_generateblock_takes_any_descriptor_of_one_script(desk: Desk) -> None:
+    hashed = hash160(KEY)
+    for output, script in (
+        (f"wpkh({KEY.hex()})", p2wpkh_script(hashed)),
+        (with_checksum(f"pkh({TPUB}/0/7)"), p2pkh_script(hash160(child(0, 7)))),
+        (f"tr({KEY.hex()})", lock(LockKind.P2TR)),
+        (f"combo({KEY.hex()})", p2wpkh_script(hashed)),
+        (f"combo({LONG.hex()})", p2pkh_script(hash160(LONG))),
+    ):
+        made = desk.rpc("generateblock", output, [])
+        coinbase = desk.rpc("getblock", made["hash"], 2)["tx"][0]
+        assert coinbase["vout"][0]["scriptPubKey"]["hex"] == script.hex()
+    for output, error in (
+        (RANGED, (-8, "Ranged descriptor not accepted. Maybe pass through deriveaddresses first?")),
+        (f"wpkh({TPUB}/<0;1>)", (-8, "Multipath descriptor not accepted")),
+        (f"wpkh({TPUB}/0h)", (-5, "Cannot derive script without private keys")),
+        ("wpkh(x)", (-5, "Error: Invalid address or descriptor")),
+    ):
+        assert desk.rpc_error("generateblock", output, []) == error
 
 
 # --- searches ------------------------------------------------------------------------------------
@@ -327,10 +352,6 @@ def scripthash(inner: bytes, desc: str | None = None) -> dict[str, Any]:
 
 
 HEX, HASH = KEY.hex(), hash160(KEY)
-LONG = bytes.fromhex(
-    "04a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd"
-    "5b8dec5235a0fa8722476c7709c02559e3aa73aa03918ba2d492eea75abea235"
-)
 P2PK = b"\x21" + KEY + b"\xac"
 LONG_P2PK = b"\x41" + LONG + b"\xac"
 MULTISIG = b"\x51\x21" + KEY + b"\x21" + KEY + b"\x52\xae"

@@ -71,7 +71,8 @@ def test_what_is_known_of_a_script(given: str, known: str) -> None:
     [output] = parse(given).at(0)
     assert output.descriptor is not None
     assert body(output.descriptor) == known
-    assert parse(output.descriptor).at(0) == [output]
+    [again] = parse(output.descriptor).at(0)
+    assert (again.script, again.descriptor) == (output.script, output.descriptor)
 
 
 def test_the_path_to_a_derived_key() -> None:
