@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,9 +21,15 @@ class Told(NamedTuple):
 class Follower:
     """One open stream. Whoever opens it closes it."""
 
-    def __init__(self, port: int, path: str = "/v1/events", **headers: str) -> None:
-        """Raises AssertionError where the answer is no stream."""
+    def __init__(self, port: int, path: str = "/v1/events", receive_buffer: int | None = None, **headers: str) -> None:
+        """`receive_buffer`: bytes that the system takes in for it while it does not read. Raises
+        AssertionError where the answer is no stream."""
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+        if receive_buffer:
+            self.connection.sock = socket.socket()
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.connection.sock.settimeout(WAIT_S)
+            self.connection.sock.connect(("127.0.0.1", port))
         self.connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
         self.reply = self.connection.getresponse()
         assert self.reply.status == 200, (self.reply.status, self.reply.read())

@@ -358,6 +358,30 @@ def test_the_reader_that_does_not_read(monkeypatch: pytest.MonkeyPatch, desk: De
         assert quick.next().data["height"] == lab.height
 
 
+def test_who_reads_too_slowly_learns_what_was_missed(
+    monkeypatch: pytest.MonkeyPatch, make_desk: Callable[..., Desk], lab: Lab
+) -> None:
+    """It gets whole events all the same, in order, and one `missed` in place of each run that is gone."""
+    monkeypatch.setattr("node.api.connection.BUFFER_BYTES", 4096)
+    monkeypatch.setattr("node.waiting.EVENTS_MAX", 20)
+    monkeypatch.setattr(feed, "EVENTS_MAX", 20)
+    monkeypatch.setattr(feed, "PIECE_EVENTS_MAX", 5)
+    desk = make_desk()
+    slow = Follower(desk.port, receive_buffer=4096)
+    [channel] = desk.api._channels()
+    desk.give(lab.blocks)
+    wait_until(lambda: channel.total_outbufs_len, "its buffers to be full")
+    desk.give([lab.mine() for _ in range(10)])
+    told = slow.until(lambda event: event.topic == "tip" and event.data["height"] == lab.height)
+    missed = {event.id: event.data["count"] for event in told if event.topic == "missed"}
+    assert missed
+    before = told[0].id - missed.get(told[0].id, 1)
+    for event in told:
+        assert event.id - before == missed.get(event.id, 1)
+        before = event.id
+    slow.close()
+
+
 def test_who_leaves_is_forgotten_at_once(desk: Desk) -> None:
     for leave in ("close", "half", "reset"):
         follower = Follower(desk.port)
