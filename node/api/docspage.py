@@ -15,6 +15,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from node.api.answers import JSON, OCTETS, TEXT
+from node.api.mount import EXPLORER
 from node.api.openapi import EVERYWHERE, document
 from node.api.rpc_method import Method
 from node.api.rpc_table import METHODS
@@ -45,6 +47,7 @@ def page() -> tuple[bytes, str]:
         everywhere=EVERYWHERE,
         methods=METHODS,
         rpc_curl=rpc_curl,
+        explorer=EXPLORER,
         name_of=lambda ref: ref.rpartition("/")[2],
         style=Markup(style),
         script=Markup(script),
@@ -84,20 +87,24 @@ def operations() -> dict[str, list[dict[str, Any]]]:
 
 def curl(method: str, path: str, operation: dict[str, Any]) -> str:
     """A line that asks it."""
-    query = []
+    query, headers = [], []
     for parameter in operation.get("parameters", ()):
-        example = str(parameter["example"])
+        name, example = parameter["name"], str(parameter["example"])
         if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", quote(example, safe=""))
+            path = path.replace(f"{{{name}}}", quote(example, safe=""))
+        elif parameter["in"] == "header":
+            headers.append(f"--header '{name}: {example}'")
         else:
-            query.append(f"{parameter['name']}={example if len(example) <= EXAMPLE_MAX else '$hex'}")
+            query.append(f"{name}={example if len(example) <= EXAMPLE_MAX else '$hex'}")
     base = SITE if "servers" in operation else f"{SITE}/api"
     url = f"{base}{path}" + ("?" + "&".join(query) if query else "")
     if "security" in operation:
         return rpc_curl(METHODS[0], url)
-    raw = "application/octet-stream" in operation["responses"].get("200", {}).get("content", {})
-    parts = ["curl -s", *(['--data "$hex"'] if method == "post" else []), f'"{url}"' if query else url]
-    return " ".join([*parts, *(["--output answer.bin"] if raw else [])])
+    answer = operation["responses"].get("200", {}).get("content", {})
+    program = "curl -sN" if "text/event-stream" in answer else "curl -s"
+    body = [_BODIES[media] for media in operation.get("requestBody", {}).get("content", {})]
+    end = ["--output answer.bin"] if OCTETS in answer else []
+    return " ".join([program, *headers, *body, f'"{url}"' if query else url, *end])
 
 
 def rpc_curl(method: Method, url: str = f"{SITE}/") -> str:
@@ -107,5 +114,7 @@ def rpc_curl(method: Method, url: str = f"{SITE}/") -> str:
     return f"curl -s --user {COOKIE} --data {shlex.quote(json.dumps(body, ensure_ascii=False))} {url}"
 
 
+_BODIES = {TEXT: '--data "$hex"', JSON: "--data '[\"'$hex'\"]'"}
+"""What a POST sends, by its type: a transaction, or an array of such."""
 _SAMPLES: dict[str, Any] = {"numeric": 1, "boolean": True, "array": ["…"], "object": {}}
 """By the first word of `Arg.kind`."""

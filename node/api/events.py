@@ -33,6 +33,7 @@ ROUTES = (
         events,
         CONTENT,
         query={"topics": Kind.TOPICS},
+        headers={"Last-Event-ID": "The id of the last event that was received: what came after it is sent first."},
         errors=((400, BAD_ID), _TOO_MANY),
         quick=True,
     ),

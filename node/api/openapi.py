@@ -14,9 +14,10 @@ from apispec import APISpec
 
 from node.api import openapi_rpc
 from node.api.answers import JSON, TEXT
-from node.api.app import EXPLORER, ROUTES
+from node.api.app import ROUTES
 from node.api.dispatch import NO_INDEX
 from node.api.jsontext import emit
+from node.api.mount import EXPLORER
 from node.api.parameters import PARAMETERS
 from node.api.routes import BAD_VALUE, OTHER_NETWORK, PREFIXES, Kind, Route
 from node.api.schemas import SCHEMAS, Schema, described, ref
@@ -103,7 +104,8 @@ def operation(route: Route) -> dict[str, Any]:
         "tags": [tag_of(route)],
         "summary": route.summary,
         "parameters": [_parameter(name, kind, "path") for name, kind in route.params.items()]
-        + [_parameter(name, kind, "query") for name, kind in route.query.items()],
+        + [_parameter(name, kind, "query") for name, kind in route.query.items()]
+        + [_header(name, words) for name, words in route.headers.items()],
         "responses": _responses(route),
     }
     if route.takes:
@@ -126,6 +128,11 @@ def _parameter(name: str, kind: Kind, place: str) -> dict[str, Any]:
         "schema": schema,
         "example": example,
     }
+
+
+def _header(name: str, words: str) -> dict[str, Any]:
+    schema, _, example = PARAMETERS[Kind.NUMBER]
+    return {"name": name, "in": "header", "description": words, "schema": schema, "example": example}
 
 
 def _responses(route: Route) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Route:
     params: Mapping[str, Kind] = field(default_factory=dict)
     query: Mapping[str, Kind] = field(default_factory=dict)
     """Optional parameters behind the question mark; None where absent."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Optional request headers that it heeds: a number each, and what it says."""
     body_max: int = NO_BODY_MAX
     """Bytes; a larger body gets 413 before it is read."""
     takes: str = ""
