@@ -4,6 +4,7 @@ Choosing transactions and printing them takes time that grows with the mempool, 
 kept as long as it is the best one; while a large mempool moves all the time, for a few seconds.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from threading import Lock
 
@@ -12,7 +13,7 @@ from chain.hashes import to_hex
 from chain.template import commitment_script
 from chain.tree import Entry
 from chain.value import value
-from node.api.jsontext import Rendered, emit
+from node.api.jsontext import Rendered
 from node.api.shapes import Shape
 from node.assembly import RESERVED_WEIGHT, select_for_block
 from node.pool.entry import Entry as PoolEntry
@@ -99,7 +100,8 @@ def make_template(view: View, made_at: float) -> Template:
         RESERVED_WEIGHT + sum(entry.weight for entry in chosen),
         subsidy(view.tip.height + 1, view.params) + sum(entry.fee for entry in chosen),
         commitment_script([entry.tx for entry in chosen], bytes(32)),
-        Rendered(emit(tx_shapes(chosen))),
+        # There are no amounts in coins here, so that Python's own module will do, which is much quicker.
+        Rendered(json.dumps(tx_shapes(chosen), separators=(",", ":"))),
         made_at,
     )
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
 from node.siblings import SIBLINGS_MAX
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster
@@ -49,6 +51,22 @@ def test_a_miner_with_long_polls(start_cluster: StartCluster) -> None:
     coinbase = cluster.rpc(1, "getblock", cluster.rpc(1, "getbestblockhash"), 2)["tx"][0]
     assert coinbase["vin"][0]["txinwitness"] == ["00" * 32]
     assert coinbase["vout"][0]["scriptPubKey"]["address"] == ADDRESS
+
+
+def test_a_miner_where_difficulty_moves(start_cluster: StartCluster, tmp_path: Path) -> None:
+    """Bits, target and time of every template are those that the next block must have."""
+    # A target of 2^9 hashes at first; far ahead of a block every two seconds it gets harder with each.
+    asert = Asert(spacing_s=2, half_life_s=20, anchor_height=5, first_bits=0x1F7FFFFF, gap_cap_s=30)
+    params = replace(devnet(spacing_s=2), pow_limit_bits=REGTEST_LIMIT_BITS, asert=asert)
+    network = tmp_path / "network.toml"
+    network.write_text("".join(f"{key} = {json.dumps(setting)}\n" for key, setting in params.to_mapping().items()))
+    cluster = start_cluster(1, network=str(network))
+    assert mine(cluster, "--blocks", "30")["accepted"] == 30
+    headers = [cluster.rpc(0, "getblockheader", cluster.rpc(0, "getblockhash", height)) for height in range(1, 31)]
+    targets = [int(header["target"], 16) for header in headers]
+    assert len({*targets[:4]}) == 1
+    assert len({*targets[4:]}) > 15
+    assert targets[-1] < targets[4]
 
 
 def memory_kb(cluster: Cluster) -> int:
