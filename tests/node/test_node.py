@@ -271,3 +271,16 @@ def test_a_coinbase_is_no_payment(driver: Driver, lab: Lab) -> None:
     assert isinstance(refusal(lambda: driver.submit_tx(hollow)), Rejected)
     with pytest.raises(Invalid):
         driver.submit_tx(Tx(2, (), (), 0, hollow.txid, hollow.wtxid, b"", 0, b""))
+
+
+def test_what_waits_expires_by_the_time_that_was_set(driver: Driver, lab: Lab) -> None:
+    """The clock goes on for ever, and the mempool does not see it."""
+    payment = pay(lab.take(), fee=1000)
+    driver.call(lambda node, now: node.set_time(NOW, now))
+    driver.submit_tx(payment)
+    for years in (1, 2):
+        driver._carry_out(driver.node.tick(LATER + years * 31_536_000))
+    assert driver.pool == {payment.txid}
+    driver.call(lambda node, now: node.set_time(None, now))
+    driver._carry_out(driver.node.tick(LATER + 3 * 31_536_000))
+    assert driver.pool == set()

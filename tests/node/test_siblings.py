@@ -178,6 +178,17 @@ def test_a_preferred_block_stays(desk: Desk, lab: Lab) -> None:
     assert desk.is_whole()
 
 
+def test_the_operator_s_preference_outlives_another_look_for_the_best(desk: Desk, lab: Lab) -> None:
+    """Also one that comes before the preferred block is the tip."""
+    [chosen] = rivals(lab, 1)
+    desk.give(lab.mine(), chosen)
+    tree = desk.chain.tree
+    desk.chain.prefer(tree.entries[chosen.hash])
+    desk.chain.reconsider(tree.entries[lab.blocks[3].hash])
+    desk.settle()
+    assert desk.tip == chosen.hash
+
+
 def test_after_a_restart_the_bound_holds(desk: Desk, lab: Lab) -> None:
     others = rivals(lab, 5)
     desk.give(lab.mine(), *others)
