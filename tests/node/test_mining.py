@@ -14,6 +14,7 @@ from chain.errors import Invalid, Reject
 from chain.keys import default_engine
 from chain.params import REGTEST, Params, devnet
 from node import mining
+from node.chaintime import ChainTime
 from node.config import Mine
 from node.mining import MinerPool, Solved, Supervisor, UsedUp, at_time
 from node.node import Node
@@ -111,6 +112,7 @@ class Script:
         self.tip = SimpleNamespace(hash=b"tip", height=10)
         self.best_height = 10
         self.totals = 0
+        self.time = ChainTime()
         self.clock = 0.0
         self.log: list[Any] = []
         self.outcomes: list[Any] = []
@@ -128,6 +130,7 @@ class Script:
             params=REGTEST,
             pool=SimpleNamespace(totals=self.totals),
             best_header=SimpleNamespace(height=self.best_height),
+            time=self.time,
         )
 
     def now(self) -> float:
@@ -204,6 +207,13 @@ def test_time_moves_on_while_the_template_stays(script: Script) -> None:
     script.outcomes = [script.passes(1.0), script.passes(1.0), None]
     script.supervisor.run()
     assert script.log == ["template", ("assign", 1000), ("assign", 1001), ("assign", 1002)]
+
+
+def test_a_time_that_was_set_stands_still(script: Script) -> None:
+    script.time.set(700)
+    script.outcomes = [script.passes(1.0), script.passes(1.0), None]
+    script.supervisor.run()
+    assert script.log == ["template", ("assign", 700)]
 
 
 def test_work_is_not_begun_again_for_nothing(script: Script) -> None:
