@@ -7,6 +7,7 @@ succession; otherwise it works one part of the time and rests four.
 import logging
 from collections.abc import Callable
 
+from chain.tree import Entry
 from node.filters.index import FilterIndex, NoFilter
 from node.ports import StoreError
 from node.runtime import Runtime
@@ -37,6 +38,10 @@ class FilterKeeper:
         self._index = index
         self._monotonic = monotonic
         self._made = 0
+        self._tip: Entry | None = None
+        """At the last look."""
+        self._moved = self._worked = 0.0
+        """When the tip was first seen where it is, and the last work ended."""
 
     def run(self) -> None:
         """Until the node stops, or there is nothing to be made for good. Raises NotReady."""
@@ -54,17 +59,21 @@ class FilterKeeper:
             log.error("no more block filters are made: %s", reason)
 
     def _keep(self) -> None:
-        tip, moved, worked = self._runtime.view.tip, self._monotonic(), self._monotonic()
-        while not self._runtime.pause(LOOK_S):
-            view, now = self._runtime.view, self._monotonic()
-            if view.tip is not tip:
-                tip, moved = view.tip, now
-            stalled = now - moved >= STALLED_S
-            starved = not _is_catching_up(view) and now - worked >= STALLED_S
-            quiet = not _is_catching_up(view) and moved != now
-            if stalled or starved or quiet:
-                self._work(view)
-                worked = self._monotonic()
+        self._tip = self._runtime.view.tip
+        self._moved = self._worked = self._monotonic()
+        while not self._runtime.pause(LOOK_S):  # no view is held meanwhile: old ones cost memory
+            self._look(self._runtime.view, self._monotonic())
+
+    def _look(self, view: View, now: float) -> None:
+        """Work if this is a good time for it."""
+        quiet = view.tip is self._tip
+        if not quiet:
+            self._tip, self._moved = view.tip, now
+        stalled = now - self._moved >= STALLED_S
+        starved = now - self._worked >= STALLED_S
+        if stalled or ((quiet or starved) and not _is_catching_up(view)):
+            self._work(view)
+            self._worked = self._monotonic()
 
     def _work(self, view: View) -> None:
         """Make filters until there is one for every block, or the tip moves."""
