@@ -113,12 +113,18 @@ def purse(node: FreshNode) -> Purse:
     return Purse(node, address)
 
 
-@pytest.fixture(scope="session")
-def run_js() -> Callable[..., Any]:
-    """Runs a script of tests/js/clients with Node.js: `run_js("name.mjs", {arguments})`, the JSON that it prints."""
+def nodejs() -> str:
+    """The program that runs what needs npm's packages; skips the test where there is no such thing."""
     node = shutil.which("node")
     if node is None or not (JS / "node_modules" / ".groat-stamp").exists():
         pytest.skip("clients: no Node.js, or npm's packages are not installed (scripts/test does)")
+    return node
+
+
+@pytest.fixture(scope="session")
+def run_js() -> Callable[..., Any]:
+    """Runs a script of tests/js/clients with Node.js: `run_js("name.mjs", {arguments})`, the JSON that it prints."""
+    node = nodejs()
 
     def run(script: str, arguments: dict[str, Any]) -> Any:
         command = [node, str(SCRIPTS / script), json.dumps(arguments)]

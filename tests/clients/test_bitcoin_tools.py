@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients.conftest import JS, FreshNode
+from tests.clients.conftest import JS, FreshNode, nodejs
 from tests.functional.shell import ROOT, SHOWN_DATA, SHOWN_PORT
 
 PAGE = (ROOT / "docs" / "bitcoin-tools.md").read_text()
@@ -40,16 +39,6 @@ def home(tmp_path: Path, node: FreshNode) -> Path:
     return home
 
 
-def command_for(name: str) -> str:
-    """What runs it; skips where there is no such thing here."""
-    if not name.endswith(".mjs"):
-        return sys.executable
-    node = shutil.which("node")
-    if node is None or not (JS / "node_modules" / ".groat-stamp").exists():
-        pytest.skip("clients: no Node.js, or npm's packages are not installed (scripts/test does)")
-    return node
-
-
 def test_every_program_on_the_page_is_a_recipe() -> None:
     assert {recipe.name for recipe in RECIPES} == {"bdk.py", "psbt.mjs", "spend.py", "rpc.py", "miner.py"}
     assert len(re.findall(r"^```(?:python|js)$", PAGE, re.MULTILINE)) == len(RECIPES)
@@ -61,7 +50,7 @@ def test_a_recipe(node: FreshNode, home: Path, recipe: Recipe) -> None:
     assert f":{SHOWN_PORT}" in recipe.program
     program.write_text(recipe.program.replace(f":{SHOWN_PORT}", f":{node.port}"))
     outcome = subprocess.run(
-        [command_for(recipe.name), str(program)],
+        [nodejs() if recipe.name.endswith(".mjs") else sys.executable, str(program)],
         cwd=home,
         env={"HOME": str(home), "PATH": os.environ["PATH"]},
         capture_output=True,
