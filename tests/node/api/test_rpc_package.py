@@ -9,7 +9,7 @@ import pytest
 
 from chain.hashes import to_hex
 from chain.tx import COIN, Tx, TxOut
-from tests.chainlab import FEE, Lab, data_output, lock, made_by, pay, remade, with_input
+from tests.chainlab import FEE, Lab, data_output, key, lock, made_by, pay, remade, with_input
 from tests.node.api.desk import WAIT_S, Desk, Reply
 
 TOPOLOGY = (-25, "package topology disallowed. not child-with-parents or parents depend on each other.")
@@ -169,6 +169,24 @@ def test_a_wrong_signature_keeps_the_rest_apart(desk: Desk, lab: Lab) -> None:
         [(poor, {"error": f"min relay fee not met, 0 < {poor.vsize}"}), (forged, {"error": WRONG})],
     )
     assert desk.rpc("getrawmempool") == [to_hex(good.txid)]
+
+
+def test_what_no_signature_could_open_stays_out(desk: Desk, lab: Lab) -> None:
+    """The child's key is another's: nothing was sent out to be verified, for nothing could have been right."""
+    [coin] = lab.take()
+    parent = pay([coin], [TxOut(coin.coin.value, lock(number=1))])
+    child = pay([made_by(parent)], fee=5_000)
+    signature, _ = child.inputs[0].witness
+    stolen = with_input(child, witness=(signature, key(2).public))
+    found = submit(desk, parent, stolen)
+    assert found["package_msg"] == "transaction failed"
+    error = "mempool-script-verify-flag-failed (input 0: the key does not hash to the coin's)"
+    assert found["tx-results"][to_hex(stolen.wtxid)] == {"txid": to_hex(child.txid), "error": error}
+    assert desk.rpc("getrawmempool") == []
+    good = pay(lab.take())
+    taken = with_input(pay([made_by(good)]), witness=(signature, key(2).public))
+    assert tried(desk, good, taken)[1]["reject-reason"] == error
+    assert submit(desk, parent, child)["package_msg"] == "success"
 
 
 def test_every_wrong_signature_is_found(desk: Desk, lab: Lab) -> None:
