@@ -1,6 +1,7 @@
 """The `devnet` command's subcommands. Command lines are read here, and nowhere else the environment."""
 
 import signal
+import webbrowser
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ Examples:
   devnet up --nodes 5 --miners 2 --spacing 5
   devnet status --json
   devnet fund bcrt1q... 1.5
+  devnet open
   devnet down --wipe
 
 \b
@@ -266,6 +268,27 @@ def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
         click.echo(line)
     if follow:
         logs.follow([log], lambda _, line: click.echo(line), lambda: True)
+
+
+@cli.command("open")
+@setting("--node", type=int, metavar="I", help="Whose pages.  [default: the first that runs]")
+@setting("--no-browser", is_flag=True, help="Print the address, and open nothing.")
+@everywhere()
+@click.pass_obj
+def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
+    """Open a node's explorer in a browser, and print its address."""
+    devnet = load_existing(shared.folder)
+    index = _any_running(devnet) if node is None else devnet.check_index(node)
+    if not network.is_running(devnet, index):
+        raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
+    url = f"{devnet.api_url(index)}/explorer/"
+    opened = not no_browser and webbrowser.open(url)
+    if shared.as_json:
+        write_json({"node": index, "url": url, "opened": opened})
+        return
+    click.echo(url)
+    if not opened and not no_browser:
+        click.echo("no browser was found here: open this address in one", err=True)
 
 
 @cli.command()

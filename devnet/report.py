@@ -72,9 +72,10 @@ def show_status(devnet: Devnet) -> None:
 
 
 def show_next_steps(devnet: Devnet) -> None:
-    """Three commands that work as they stand."""
+    """Where to look, and three commands that work as they stand."""
     folder = [] if devnet.folder == default_folder() else ["--dir", str(devnet.folder)]
     pay = [command("wallet"), "--wallet", str(devnet.wallet_file), "--node", devnet.api_url(0)]
+    click.echo(f"explorer {devnet.api_url(0)}/explorer/")
     click.echo()
     click.echo("Try next:")
     click.echo("  " + shlex.join([command("devnet"), "status", *folder]))

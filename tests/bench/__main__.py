@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tests.bench.rows import Bench, Row
 
-TOPICS = ("connect", "stages", "mempool", "sync", "relay", "start", "growth", "http", "reorg", "mining")
+TOPICS = ("connect", "stages", "mempool", "sync", "relay", "start", "growth", "http", "pages", "reorg", "mining")
 """Modules of this package, each with a `measure`."""
 
 

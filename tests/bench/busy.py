@@ -44,14 +44,14 @@ class BusyChain:
     """That the address has at the end."""
 
 
-def busy_chain(folder: Path, txs: int) -> BusyChain:
+def busy_chain(folder: Path, txs: int, per_block: int = PER_BLOCK) -> BusyChain:
     """Store a chain with so many transactions of the address, and those of the sparse blocks."""
     maker = _Maker(folder)
     moving = deque(maker.add([maker.fan(RESTING + MOVING, BUSY)])[RESTING:])
     others = deque(maker.add([maker.fan(PER_BLOCK, _someone(0))]))
     txids = []
-    for start in range(0, txs, PER_BLOCK):
-        payments = [_pay(moving, BUSY, _someone(start + i)) for i in range(min(PER_BLOCK, txs - start))]
+    for start in range(0, txs, per_block):
+        payments = [_pay(moving, BUSY, _someone(start + i)) for i in range(min(per_block, txs - start))]
         maker.add(payments)
         txids += [to_hex(tx.txid) for tx in payments]
     for number in range(SPARSE_BLOCKS):

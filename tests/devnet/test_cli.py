@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import webbrowser
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def test_a_bad_value_is_one_line_and_exits_1(
 
 
 @pytest.mark.parametrize(
-    "line", ["status", "status --json", "stop 0", "start 0", "kill 0", "logs 0", "down", "mine 1", "fund bcrt1 1"]
+    "line",
+    ["status", "status --json", "stop 0", "start 0", "kill 0", "logs 0", "down", "open", "mine 1", "fund bcrt1 1"],
 )
 def test_without_a_devnet_nothing_works_and_nothing_is_made(
     line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -163,6 +165,38 @@ def test_status_json_is_exact_wherever_the_options_stand(
     }
     assert [node["pid"] for node in facts["nodes"]] == [4711, 4712, None]
     assert [{key: node[key] for key in STATUS["nodes"][0]} for node in facts["nodes"]] == STATUS["nodes"]  # type: ignore[index]
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, *, works: bool = True) -> list[str]:
+    """What is opened in a browser from here on."""
+    urls: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: urls.append(url) or works)
+    return urls
+
+
+def test_open_shows_the_explorer_of_a_node_that_runs(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls, here = opened(monkeypatch), ("--dir", str(standing.folder))
+    first, second = (f"{standing.api_url(index)}/explorer/" for index in (0, 1))
+    assert call(monkeypatch, "open", *here) == 0
+    assert (urls, capsys.readouterr()) == ([first], (f"{first}\n", ""))
+    assert call(monkeypatch, "open", "--node", "1", "--json", *here) == 0
+    assert (urls, json.loads(capsys.readouterr().out)) == ([first, second], {"node": 1, "url": second, "opened": True})
+    assert call(monkeypatch, "open", "--no-browser", *here) == 0
+    assert (len(urls), capsys.readouterr()) == (2, (f"{first}\n", ""))
+    assert call(monkeypatch, "open", "--node", "2", *here) == 1
+    assert capsys.readouterr().err == "Error: node 2 is not running: `devnet start 2` starts it\n"
+    assert call(monkeypatch, "open", "--node", "3", *here) == 1
+
+
+def test_open_without_a_browser_says_what_to_do(
+    standing: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(monkeypatch, works=False)
+    assert call(monkeypatch, "open", "--dir", str(standing.folder)) == 0
+    url = f"{standing.api_url(0)}/explorer/"
+    assert capsys.readouterr() == (f"{url}\n", "no browser was found here: open this address in one\n")
 
 
 def test_the_environment_sets_what_the_command_line_does_not(

@@ -3,17 +3,18 @@
 from enum import StrEnum
 
 from chain.address import encode_address
-from chain.block import Header
+from chain.block import HEADER_SIZE, Header
+from chain.codec import read_varint
 from chain.compact import work_from_bits
 from chain.connect import subsidy
 from chain.hashes import to_hex
 from chain.tree import Entry, fork_point
-from chain.tx import Tx
+from chain.tx import Tx, read_tx
 from chain.value import value
 from node.api.call import Call
 from node.api.explorer.rows import BlockRow, TxRow, block_row, found_row
 from node.api.explorer.words import letters
-from node.api.lookup import FoundTx, block_txs
+from node.api.lookup import FoundTx, block_txs, raw_block
 from node.api.shapes import difficulty
 from node.view import View
 
@@ -100,7 +101,7 @@ def block_page(call: Call, entry: Entry, first: int) -> BlockPage:
     view, row = call.view, block_row(call, entry)
     facts = call.measures.of(view, entry)
     place, best = standing(view, entry), view.entry_at(entry.height)
-    coinbase = block_txs(view, entry, 0, 1)
+    coinbase = _coinbase(view, entry)
     found = block_txs(view, entry, first, TXS_PER_PAGE)
     is_best = place is Standing.BEST
     return BlockPage(
@@ -113,7 +114,7 @@ def block_page(call: Call, entry: Entry, first: int) -> BlockPage:
         difficulty=difficulty(entry.header),
         work=work_from_bits(entry.header.bits),
         chainwork=entry.chainwork,
-        reward=_reward(call, entry, coinbase[0].tx) if coinbase else None,
+        reward=_reward(call, entry, coinbase) if coinbase else None,
         previous=_neighbour(view, entry.parent) if entry.parent else None,
         following=_children(view, entry, None),
         rivals=_children(view, entry.parent, entry) if entry.parent else [],
@@ -122,6 +123,12 @@ def block_page(call: Call, entry: Entry, first: int) -> BlockPage:
         txs=[found_row(one) for one in found],
         first=first,
     )
+
+
+def _coinbase(view: View, entry: Entry) -> Tx | None:
+    """A block's first transaction, without a look at the others; None where only the header is here."""
+    raw = raw_block(view, entry)
+    return None if raw is None else read_tx(raw, read_varint(raw, HEADER_SIZE)[1])[0]
 
 
 def _neighbour(view: View, entry: Entry) -> Neighbour:

@@ -1,5 +1,7 @@
 """What the page of an address or a script hash shows: the balance, the history, the coins."""
 
+from functools import lru_cache
+
 import segno
 
 from chain.address import decode_address
@@ -16,6 +18,8 @@ UNCONFIRMED_MAX = 25
 """Unconfirmed transactions that are listed, the newest."""
 COINS_MAX = 25
 """Unspent outputs that are listed; more are at the API's route."""
+CODES_KEPT = 64
+"""QR codes that are not drawn again, 5 kB each; beyond, the one that was not asked for longest goes."""
 
 
 @value
@@ -75,8 +79,7 @@ def script_page(call: Call, name: str, script: bytes | None, script_hash: bytes,
     found = script_history(view, script_hash, after, TXS_PER_PAGE + 1)
     rows = [found_row(one, _change(one, script_hash)) for one in found[:TXS_PER_PAGE]]
     waiting = [] if after else [in_pool(one) for one in pool.script_entries(script_hash, UNCONFIRMED_MAX)]
-    code = segno.make(name.upper() if name.startswith("bcrt1") else name, micro=False)
-    path, size = _qr(code)
+    path, size = _qr(name.upper() if name.startswith("bcrt1") else name)
     return ScriptPage(
         name=name,
         is_address=script is not None,
@@ -145,8 +148,10 @@ def _coins(call: Call, script_hash: bytes) -> list[CoinRow]:
     return rows
 
 
-def _qr(code: segno.QRCode) -> tuple[str, int]:
-    """A code as one SVG path of squares, and how many modules wide it is, without a margin."""
+@lru_cache(CODES_KEPT)
+def _qr(text: str) -> tuple[str, int]:
+    """A text's code as one SVG path of squares, and how many modules wide it is, without a margin."""
+    code = segno.make(text, micro=False)
     parts = []
     for y, line in enumerate(code.matrix):
         x = 0
