@@ -91,7 +91,9 @@ def test_what_scripts_and_tests_read_from_the_environment_is_documented() -> Non
     assert set(re.findall(r"^\| `(GROAT_\w+)` \|", section, re.MULTILINE)) == read
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md", "docs/network.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "CONTRIBUTING.md", "docs/commands.md", "docs/api.md", "docs/network.md", "docs/explorer.md"]
+)
 def test_every_command_option_and_variable_named_exists(path: str) -> None:
     """Command lines in code blocks and in code spans."""
     text = (ROOT / path).read_text()
@@ -163,6 +165,7 @@ def test_every_link_to_a_file_leads_to_one() -> None:
         "docs/commands.md",
         "docs/api.md",
         "docs/network.md",
+        "docs/explorer.md",
         "docs/bitcoin-tools.md",
     )
     for path in pages:

@@ -101,7 +101,8 @@ def _lanes(nodes: list[Node]) -> dict[bytes, int]:
 
 
 def _runs(nodes: list[Node]) -> list[list[Node]]:
-    """The blocks in straight lines: each goes on with the first block that stands on its last one."""
+    """The blocks in straight lines: each goes on with the first block that stands on its last one.
+    The best chain first, the others as they begin, so that what a run stands on comes before it."""
     runs: dict[bytes, list[Node]] = {}
     """By the hash of their last block."""
     found = []
@@ -115,7 +116,7 @@ def _runs(nodes: list[Node]) -> list[list[Node]]:
             del runs[parent]
         run.append(node)
         runs[node.entry.hash] = run
-    return found
+    return sorted(found, key=lambda run: (run[0].standing != "best", run[0].entry.height))
 
 
 def _place(lane: int, height: int, high: int) -> tuple[float, float]:
