@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chain.address import AddressError, decode_address
 from node.api.rpc_method import BAD_VALUE, NOT_FOUND, RpcError
 from node.descriptors.errors import DescriptorError, NotDerivable
-from node.descriptors.parse import Descriptor, parse_descriptor
+from node.descriptors.reading import Descriptor, parse_descriptor
 
 
 def output_script(output: str) -> bytes:

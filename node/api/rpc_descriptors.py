@@ -11,7 +11,7 @@ from node.api.rpc_method import BAD_VALUE, NOT_FOUND, Arg, RpcError, topic
 from node.api.shapes import Shape
 from node.descriptors.checksum import descriptor_checksum
 from node.descriptors.errors import DescriptorError, NotDerivable
-from node.descriptors.parse import Descriptor, Output, parse_descriptor
+from node.descriptors.reading import Descriptor, Output, parse_descriptor
 from node.runtime import NotReady
 
 RANGE_MAX = 1_000_000

@@ -12,7 +12,7 @@ from node.api.rpc_args import array, string, wrong_type
 from node.api.rpc_descriptors import DERIVED_MAX, check_cost, outputs, read_descriptor, read_range
 from node.api.rpc_method import BAD_VALUE, MISC, RpcError, shown, topic
 from node.api.shapes import Shape
-from node.descriptors.parse import Descriptor, Output
+from node.descriptors.reading import Descriptor, Output
 from node.runtime import NotReady
 
 DEFAULT_RANGE = range(1_001)

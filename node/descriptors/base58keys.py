@@ -1,7 +1,6 @@
 """Keys in Base58: extended keys (BIP32), private keys (WIF).
 
-The only module of the node that knows the bip32 package. It is imported with the first descriptor
-that may hold such a key.
+The only module of the node that knows the bip32 package.
 """
 
 from collections.abc import Sequence

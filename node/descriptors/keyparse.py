@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from enum import Enum
-from importlib import import_module
 
+from node.descriptors.base58keys import parse_extended, parse_wif
 from node.descriptors.errors import DescriptorError
 from node.descriptors.keys import HARDENED, DerivedKey, FixedKey, Key, Origin
 from node.descriptors.networks import KeyNetwork
 from node.descriptors.points import COMPRESSED, is_public_key
 
-BASE58 = "node.descriptors.base58keys"
-"""Imported with the first key that is not plain hex: see there."""
 STEPS_MAX = 255
 """Steps of a path: a key's depth is one byte (BIP32)."""
 ALTERNATIVES_MAX = 100
@@ -70,13 +68,13 @@ def _parse_rest(text: str, origin: Origin | None, marks: list[str], context: Con
     taproot = context is Context.P2TR
     if not steps:
         fixed = _parse_hex(given, taproot) if is_hex(given) else None
-        private = None if fixed else import_module(BASE58).parse_wif(given, network)
+        private = None if fixed else parse_wif(given, network)
         public, x_only = fixed or (private, taproot)
         if public is not None:
             if len(public) != COMPRESSED and context not in (Context.TOP, Context.P2SH):
                 raise DescriptorError("Uncompressed keys are not allowed")
             return [FixedKey(public, origin, _mark(marks), taproot, x_only, private is not None)]
-    extended = import_module(BASE58).parse_extended(given, network)
+    extended = parse_extended(given, network)
     wildcard = None
     if steps and steps[-1] in ("*", "*'", "*h"):
         last = steps.pop()
