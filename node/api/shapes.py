@@ -5,6 +5,7 @@ spends, of which no block here has any.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,10 @@ from node.ports import ScriptStats
 
 Shape = dict[str, Any]
 
+SCRIPTS_KEPT = 4_096
+"""Scripts of which what is told is remembered, in some 3 MB at most; beyond, the least used is made again."""
+SCRIPT_BYTES_KEPT = 40
+"""Longer ones, that have no address, are not remembered."""
 UNCONFIRMED: Mapping[str, Any] = MappingProxyType({"confirmed": False})
 _DIFFICULTY_1 = target_from_bits(0x1D00FFFF)
 _TYPES = MappingProxyType(
@@ -99,16 +104,23 @@ def tx_shape(found: FoundTx, *, confirmed: bool = True) -> Shape:
 
 def output_shape(script: bytes, amount: int) -> Shape:
     """An output, or the coin that an input spends."""
-    shape: Shape = {
+    words = _known_words(script) if len(script) <= SCRIPT_BYTES_KEPT else _script_words(script)
+    return {**words, "value": amount}
+
+
+def _script_words(script: bytes) -> Mapping[str, str]:
+    """What is told of a script."""
+    words = {
         "scriptpubkey": script.hex(),
         "scriptpubkey_asm": esplora_asm(script),
         "scriptpubkey_type": _TYPES.get(classify(script), "unknown") if script else "empty",
     }
     address = encode_address(script)
-    if address is not None:
-        shape["scriptpubkey_address"] = address
-    shape["value"] = amount
-    return shape
+    return words if address is None else {**words, "scriptpubkey_address": address}
+
+
+_known_words = lru_cache(SCRIPTS_KEPT)(_script_words)
+"""The same few scripts are told of again and again: in a history, and where one payment has many payees."""
 
 
 def outspend_shape(spender: SpentBy | None) -> Shape:

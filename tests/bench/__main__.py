@@ -17,7 +17,9 @@ from rich.table import Table
 
 from tests.bench.rows import Bench, Row
 
-TOPICS = ("connect", "stages", "mempool", "sync", "relay", "start", "growth", "http", "pages", "reorg", "mining")
+TOPICS = (
+    "connect", "stages", "mempool", "sync", "relay", "start", "growth", "http", "answers", "pages", "reorg", "mining",
+)  # fmt: skip
 """Modules of this package, each with a `measure`."""
 
 
