@@ -4,17 +4,20 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from chain.hashes import to_hex
 from tests.browser.scene import Scene, make_scene, submit
 from tests.functional.cluster import Cluster, make_cluster
+from tests.functional.conftest import start_cluster
+
+__all__ = ["start_cluster"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -35,6 +38,7 @@ def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("browser: no Chromium here (on Debian: apt-get install chromium)")
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield started
@@ -55,7 +59,6 @@ class Site:
 
     cluster: Cluster
     scene: Scene
-    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -68,8 +71,8 @@ class Site:
         return self.cluster.rpc(0, method, *params)
 
 
-def start_site(folder: Path, scene: Scene, *options: str) -> Site:
-    cluster = make_cluster(folder, 1, (), [options], "regtest")
+def start_site(folder: Path, scene: Scene, nodes: int = 1) -> Site:
+    cluster = make_cluster(folder, nodes, None, (), "regtest")
     cluster.start()
     site = Site(cluster, scene)
     submit(site.rpc, scene)
@@ -84,8 +87,8 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Iterator[Site]:
-    """A node whose chain no test changes."""
-    site = start_site(tmp_path_factory.mktemp("shared") / "cluster", scene)
+    """A node with a peer, whose chain no test changes."""
+    site = start_site(tmp_path_factory.mktemp("shared") / "cluster", scene, 2)
     yield site
     site.cluster.close()
 
@@ -154,14 +157,8 @@ def opened(browser: Browser) -> Iterator[Open]:
     assert [window.complaints for window in windows if window.complaints] == []
 
 
-@pytest.fixture
-def places(shared: Site) -> dict[str, str]:
-    """Paths of pages of every kind, by a name."""
-    return paths_of(shared.scene)
-
-
 def paths_of(scene: Scene) -> dict[str, str]:
-    """The same of a scene."""
+    """Paths of pages of every kind, by a name."""
     return {
         "overview": "",
         "mempool": "mempool",

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NARROW, PAGES, WIDE, Open, Site, paths_of
+from tests.browser.scene import Scene
+from tests.functional.conftest import StartCluster
 
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """axe-core's names for the levels A and AA of WCAG 2.2."""
@@ -36,3 +38,42 @@ def test_a_page(shared: Site, opened: Open, axe: str, name: str) -> None:
     for summary in page.locator("summary").all():
         summary.click()
     assert violations(page, axe) == {}
+
+
+def test_a_fresh_chain_without_an_index(start_cluster: StartCluster, scene: Scene, opened: Open, axe: str) -> None:
+    """The pages that have nothing to show yet, and those that say what is missing."""
+    site = Site(start_cluster(1, options=[["--no-index"]]), scene)
+    window = opened(site)
+    for path, says in {
+        "": "A fresh chain",
+        "mempool": "Nothing waits",
+        "forks": "None at these heights",
+        "charts": "too little to draw yet",
+        "peers": "Linked with nobody yet",
+        "block/0": "Block 0",
+        f"address/{scene.address}": "This node keeps no index",
+        f"tx/{'ab' * 32}": "This node keeps no index",
+    }.items():
+        page = window.open(site, path)
+        expect(page.locator("main")).to_contain_text(says)
+        assert violations(page, axe) == {}, path
+    # What is mined appears where nothing was.
+    page = window.open(site)
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    site.rpc("generatetoaddress", 1, scene.address)
+    expect(page.locator(".tip .huge")).to_have_text("1")
+    expect(page.get_by_text("A fresh chain")).to_have_count(0)
+
+
+def test_what_a_stranger_could_bring_in_does_not_run(shared: Site, opened: Open) -> None:
+    """The policy is in force, and the watch of these tests sees what breaks it."""
+    window = opened(shared)
+    page = window.open(shared)
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = true\">')")
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), { text: 'window.ran = true' }))"
+    )
+    page.wait_for_function("performance.now() > 0")
+    assert page.evaluate("window.ran") is None
+    assert [line for line in window.complaints if "policy: script-src" in line]
+    window.complaints.clear()

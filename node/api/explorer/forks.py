@@ -10,6 +10,8 @@ from node.view import View
 
 HEIGHTS_SHOWN = 24
 """Rows of the drawing."""
+AHEAD_SHOWN = 8
+"""Rows above the tip, where headers or other branches are ahead of it."""
 ROOTS_SEARCHED = 500
 """Blocks of the best chain below the drawing where branches that reach into it may begin."""
 NODES_MAX = 400
@@ -73,7 +75,7 @@ def forks_page(call: Call, top: int | None) -> ForksPage:
     view = call.view
     side = _side_blocks(view, view.tip.height if top is None else min(top, view.tip.height))
     reach = max((entry.height for entry in side), default=0)
-    highest = max(view.tip.height, reach) if top is None else top
+    highest = max(view.tip.height, min(reach, view.tip.height + AHEAD_SHOWN)) if top is None else top
     low = max(0, highest - HEIGHTS_SHOWN + 1)
     shown = [entry for entry in side if low <= entry.height <= highest]
     best = [view.tip.ancestor(height) for height in range(low, min(view.tip.height, highest) + 1)]

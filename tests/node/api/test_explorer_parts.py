@@ -197,6 +197,8 @@ TREES = [
     ("a b:a c:b d:c x:a y:x z:c", "d", {"a": 0, "b": 0, "c": 0, "d": 0, "x": 1, "y": 1, "z": 2}),
     # Branches one above the other share a lane.
     ("a b:a c:b d:c e:d x:a z:d", "e", {"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "x": 1, "z": 1}),
+    # Headers on top of the tip.
+    ("a b:a x:b y:x", "b", {"a": 0, "b": 0, "x": 0, "y": 0}),
     # A longer branch than the best chain (headers alone) goes on above it.
     ("a b:a x:a y:x z:y", "b", {"a": 0, "b": 0, "x": 1, "y": 1, "z": 1}),
 ]

@@ -105,11 +105,14 @@ def _runs(nodes: list[Node]) -> list[list[Node]]:
     The best chain first, the others as they begin, so that what a run stands on comes before it."""
     runs: dict[bytes, list[Node]] = {}
     """By the hash of their last block."""
+    tip = max((node.entry.height for node in nodes if node.standing == "best"), default=-1)
     found = []
     for node in nodes:
         parent = node.entry.parent.hash if node.entry.parent else b""
         run = runs.get(parent)
-        if run is None or (run[0].standing == "best") != (node.standing == "best"):
+        leaves_best = run is not None and run[-1].standing == "best" and node.standing != "best"
+        # What comes on top of the tip goes on where the best chain may.
+        if run is None or (leaves_best and node.entry.height <= tip):
             run = []
             found.append(run)
         else:
