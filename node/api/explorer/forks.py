@@ -1,7 +1,7 @@
 """What the page of branches shows: the latest blocks of all branches, and reorganisations."""
 
-from chain.hashes import to_hex
-from chain.tree import Entry, path
+from chain.hashes import BlockHash, to_hex
+from chain.tree import Entry, fork_point
 from chain.value import value
 from node.api.call import Call
 from node.api.explorer.block import Standing, standing
@@ -84,7 +84,7 @@ def forks_page(call: Call, top: int | None) -> ForksPage:
     counts = view.counts
     return ForksPage(
         drawing,
-        _branches(view, shown),
+        _branches(view, side, low, highest),
         low,
         highest,
         top is None,
@@ -126,33 +126,33 @@ def _branch(root: Entry, most: int) -> list[Entry]:
     return found
 
 
-def _branches(view: View, side: list[Entry]) -> list[Branch]:
-    """Each branch by its last block, the newest first."""
+def _branches(view: View, side: list[Entry], low: int, high: int) -> list[Branch]:
+    """Each branch that ends between these heights, by its last block, the newest first."""
     parents = {entry.parent.hash for entry in side if entry.parent}
+    forks: dict[BlockHash, int] = {}
+    """The height of the best chain's block that each stands on; parents come first."""
     branches = []
     for entry in side:
-        if entry.hash in parents:
-            continue
-        root = entry
-        while root.parent is not None and not view.in_best_chain(root.parent):
-            root = root.parent
-        fork_height = root.height - 1
-        branches.append(Branch(fork_height, to_hex(entry.hash), entry.height, entry.time, standing(view, entry)))
+        assert entry.parent is not None
+        fork = forks[entry.hash] = forks.get(entry.parent.hash, entry.parent.height)
+        if entry.hash not in parents and low <= entry.height <= high:
+            branches.append(Branch(fork, to_hex(entry.hash), entry.height, entry.time, standing(view, entry)))
     return sorted(branches, key=lambda branch: -branch.tip_height)
 
 
 def reorg_between(old: Entry, new: Entry) -> Reorg | None:
     """What happened on the way from one tip to another; None where no block was left."""
-    left, came = path(old, new)
-    if not left:
+    fork = fork_point(old, new)
+    if fork is old:
         return None
-    fork = left[-1].parent
-    assert fork is not None
+    # By their heights, however far it is: only what is named is walked to.
+    left = range(old.height, max(fork.height, old.height - LISTED_MAX), -1)
+    came = range(fork.height + 1, min(new.height, fork.height + LISTED_MAX) + 1)
     return Reorg(
-        len(left),
+        old.height - fork.height,
         fork,
-        [to_hex(entry.hash) for entry in left[:LISTED_MAX]],
-        [to_hex(entry.hash) for entry in came[:LISTED_MAX]],
-        len(came),
+        [to_hex(old.ancestor(height).hash) for height in left],
+        [to_hex(new.ancestor(height).hash) for height in came],
+        new.height - fork.height,
         new.height,
     )
