@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from chain.hashes import to_hex
-from node.api.answers import JSON
+from node.api.answers import JSON, TEXT
 from node.api.app import ROUTES
 from node.api.docspage import digest
 from node.api.openapi import document, path_of
@@ -30,8 +30,9 @@ from tests.node.api.stocked import STREAM, ZOO, Stocked, stock
 
 ROOT = Path(__file__).parents[3]
 NAMES = [f"{route.method} {route.path}" for route in ROUTES]
-EXAMPLES = int(os.environ.get("GROAT_SCHEMATHESIS") or 5)
-"""Of each operation in each phase. Named in the environment it makes the long form, with JSON-RPC in both places."""
+EXAMPLES = int(os.environ.get("GROAT_SCHEMATHESIS") or 20)
+"""Of each operation. Named in the environment it makes the long form, with JSON-RPC in both places and each parameter
+of its methods by itself, which takes longer than all the rest."""
 CONFIG = """
 hooks = "tests.node.api.schemathesis_hooks"
 # Unknown methods get Esplora's 404: test_esplora.py.
@@ -49,6 +50,8 @@ include-path-regex = "^/(wallet/.*)?$"
 checks.not_a_server_error.enabled = false
 checks.negative_data_rejection.enabled = false
 """
+SHORT = "phases.coverage.enabled = false\n"
+"""For JSON-RPC, whose own tests have it all."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,7 @@ def known(stocked: Stocked) -> dict[str, list[str]]:
         "txid": [to_hex(tx.txid) for tx in txs],
         "script-hash": [stocked.script_hash],
         "bitcoin-address": [stocked.address, *(address for *_, address in ZOO.values() if address)],
+        "coins": ["0.1"],
         "number": ["0", "25", "50", "113"],
         "transaction-hex": [stocked.waiting[0].raw.hex(), stocked.spender.raw.hex()],
     }
@@ -114,17 +118,24 @@ def validator(name: str) -> Draft202012Validator:
     return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document()["components"]})
 
 
+def values_of(route: Route, stocked: Stocked) -> dict[str, list[str]]:
+    """For each parameter what the node knows."""
+    kinds = {**route.params, **route.query}
+    return {name: known(stocked)[PARAMETERS[kind][0].get("format", "number")] for name, kind in kinds.items()}
+
+
+def path_with(route: Route, values: Mapping[str, str]) -> str:
+    """The path with these in it."""
+    path = re.sub(r":(\w+)", lambda name: quote(values[name[1]], safe="%"), route.path)
+    query = [f"{name}={values[name]}" for name in route.query]
+    return path + ("?" + "&".join(query) if query else "")
+
+
 def paths_of(route: Route, stocked: Stocked) -> Iterator[str]:
     """The route with each value that the node knows for its parameters, one after the other."""
-    formats = [PARAMETERS[kind][0].get("format", "number") for kind in (*route.params.values(), *route.query.values())]
-    values = [known(stocked)[name] for name in formats]
-    for turn in range(max(map(len, values), default=1)):
-        chosen = [some[turn % len(some)] for some in values]
-        path = route.path
-        for name, text in zip(route.params, chosen, strict=False):
-            path = path.replace(f":{name}", quote(text))
-        query = [f"{name}={text}" for name, text in zip(route.query, chosen[len(route.params) :], strict=True)]
-        yield path + ("?" + "&".join(query) if query else "")
+    values = values_of(route, stocked)
+    for turn in range(max(map(len, values.values()), default=1)):
+        yield path_with(route, {name: some[turn % len(some)] for name, some in values.items()})
 
 
 @pytest.mark.parametrize(
@@ -143,6 +154,28 @@ def test_real_answers_are_as_described(stocked: Stocked, route: Route) -> None:
             # A float where an integer belongs is none, even if it is whole.
             validator(route.schema).validate(json.loads(reply.body, parse_float=Decimal))
     assert good, "no real value was answered with 200"
+
+
+WRONG = ("ab" * 32, "x", "-1", str(2**63), "%20", "9" * 20, "%C3%A9")
+"""Values of parameters that nothing has, or that are none."""
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.params or route.query], ids=lambda r: f"{r.method} {r.path}"
+)
+def test_errors_are_as_described(stocked: Stocked, route: Route) -> None:
+    """Status and line of whatever a bad value in the place of each parameter gets."""
+    responses = document()["paths"][path_of(route)][route.method.lower()]["responses"]
+    good = {name: some[0] for name, some in values_of(route, stocked).items()}
+    body = stocked.waiting[0].raw.hex() if route.takes else None
+    for name in good:
+        for wrong in WRONG:
+            path = path_with(route, {**good, name: wrong})
+            reply = stocked.desk.request(route.method, path, body)
+            assert str(reply.status) in responses, path
+            if reply.status in (400, 404):
+                lines = [one["value"] for one in responses[str(reply.status)]["content"][TEXT]["examples"].values()]
+                assert any(map(reply.text.startswith, lines)), (path, reply.text)
 
 
 def test_lists_are_not_empty(stocked: Stocked) -> None:
@@ -237,7 +270,7 @@ def test_schemathesis_finds_nothing(stocked: Stocked, tmp_path: Path) -> None:
     """Unknown, malformed, missing, doubled: everything is answered as described, and the node lives on."""
     desk = stocked.desk
     config, described = tmp_path / "schemathesis.toml", tmp_path / "openapi.json"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG if os.environ.get("GROAT_SCHEMATHESIS") else CONFIG + SHORT)
     described.write_bytes(desk.get("/openapi.json").body)  # of a document under a URL it leaves out that URL
     url = f"http://127.0.0.1:{desk.port}"
     command = [Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run", described]
