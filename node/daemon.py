@@ -19,10 +19,10 @@ from chain.hashes import Txid
 from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
 from chain.tx import Tx
 from node.api.app import ApiApp
-from node.api.door import P2pDoor
+from node.api.http.door import P2pDoor
+from node.api.http.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
+from node.api.http.tallies import Tallies
 from node.api.p2p import P2pApp, p2p_body_cap
-from node.api.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
-from node.api.tallies import Tallies
 from node.config import Config, ConfigError, make_folder
 from node.courier import Courier
 from node.filters.index import FilterIndex

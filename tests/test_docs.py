@@ -10,7 +10,7 @@ import pytest
 from chain.params import devnet as devnet_params
 from devnet.cli import cli as devnet
 from node.api.app import ROUTES
-from node.api.rpc_table import METHODS
+from node.api.rpc.table import METHODS
 from node.cli import ENVIRONMENT, groatd
 from node.peers.wire.protocol import ROUTES as PEER_ROUTES
 from tests.functional.api_examples import missing

@@ -6,44 +6,35 @@ Puts tables, guards and the core together; everything that decides stands in the
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from node.api import (
-    description,
-    esplora_blocks,
-    esplora_filters,
-    esplora_mempool,
-    esplora_peers,
-    esplora_scripts,
-    esplora_txs,
-    events,
-    metrics,
-)
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
-from node.api.coin_search import CoinSearch
-from node.api.commands import Commands
 from node.api.dispatch import Dispatcher, View, raw_path
-from node.api.feed import Feed
+from node.api.docs import description
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
+from node.api.http.tallies import Tallies
 from node.api.lookup import BlockMeasures, NoIndex
 from node.api.mount import EXPLORER, Explorer
+from node.api.rest import blocks, events, filters, mempool, metrics, peers, scripts, txs
+from node.api.rest.feed import Feed
 from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
-from node.api.rpc import RPC_BODY_MAX, RpcServer
-from node.api.rpc_coins import ScanTurn
-from node.api.rpc_table import METHODS
-from node.api.tallies import Tallies
-from node.api.templates import Templates
+from node.api.rpc.coin_search import CoinSearch
+from node.api.rpc.coins import ScanTurn
+from node.api.rpc.commands import Commands
+from node.api.rpc.server import RPC_BODY_MAX, RpcServer
+from node.api.rpc.table import METHODS
+from node.api.rpc.templates import Templates
 from node.config import Config
 from node.filters.index import FilterIndex
 from node.ports import Endpoint
 from node.runtime import Runtime
 
 ROUTES: tuple[Route, ...] = (
-    *esplora_blocks.ROUTES,
-    *esplora_txs.ROUTES,
-    *esplora_scripts.ROUTES,
-    *esplora_mempool.ROUTES,
-    *esplora_filters.ROUTES,
-    *esplora_peers.ROUTES,
+    *blocks.ROUTES,
+    *txs.ROUTES,
+    *scripts.ROUTES,
+    *mempool.ROUTES,
+    *filters.ROUTES,
+    *peers.ROUTES,
     *events.ROUTES,
     *metrics.ROUTES,
     *description.ROUTES,

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 from chain.value import value
 from node.api.answers import Problem, Request
-from node.api.coin_search import CoinSearch
-from node.api.commands import Commands
-from node.api.feed import Feed
+from node.api.http.tallies import Tallies
 from node.api.lookup import BlockMeasures
-from node.api.tallies import Tallies
-from node.api.templates import Templates
+from node.api.rest.feed import Feed
+from node.api.rpc.coin_search import CoinSearch
+from node.api.rpc.commands import Commands
+from node.api.rpc.templates import Templates
 from node.config import Config
 from node.filters.index import FilterIndex
 from node.node import Node

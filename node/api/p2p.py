@@ -14,11 +14,11 @@ from chain.errors import Invalid
 from chain.hashes import BlockHash, from_hex
 from node.api.answers import OCTETS, Answer, Problem, Request, octets
 from node.api.dispatch import Dispatcher
-from node.api.door import PREFIX, token_of
+from node.api.http.door import PREFIX, token_of
+from node.api.http.ranges import immutable
+from node.api.http.tallies import Refusals
 from node.api.lookup import raw_block
-from node.api.ranges import immutable
 from node.api.routes import NO_BODY_MAX
-from node.api.tallies import Refusals
 from node.peers.wire.messages import GetBlocks, Hello, Message, Reason, Refusal
 from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_request, encode
 from node.ports import PeerId

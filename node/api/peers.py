@@ -1,4 +1,4 @@
-"""A peer as the API tells of it; what JSON-RPC adds in Core's words is in rpc_network.py."""
+"""A peer as the API tells of it; what JSON-RPC adds in Core's words is in rpc/network.py."""
 
 from node.api.call import Call
 from node.api.shapes import Shape

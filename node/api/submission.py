@@ -8,7 +8,7 @@ from chain.hashes import Txid
 from chain.tx import Tx, decode_stripped_tx, decode_tx, outpoint
 from node.api.asm import has_valid_operators
 from node.api.call import Call
-from node.api.rpc_method import shown
+from node.api.rpc.method import shown
 from node.policy import Policy
 from node.pool.packages import PACKAGE_TXS_MAX
 from node.view import View

@@ -24,7 +24,7 @@ from chain.block import Block, decode_block
 from chain.hashes import sha256, to_hex
 from node.api.app import ROUTES
 from node.api.routes import Kind, Route
-from node.api.rpc_table import METHODS
+from node.api.rpc.table import METHODS
 from node.descriptors.checksum import descriptor_checksum
 from node.store.schema import BLOCKS_SCHEMA, LEDGER_SCHEMA
 from tests.bench.connect import LocalNode

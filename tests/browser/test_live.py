@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from chain.hashes import to_hex
 from chain.script import LockKind
-from node.api.feed import HOST_FOLLOWERS_MAX
+from node.api.rest.feed import HOST_FOLLOWERS_MAX
 from tests.browser.conftest import Open, Site
 from tests.chainlab import lock
 from tests.sse import Follower

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from node.api.app import UNAUTHORIZED_BODY_MAX
-from node.api.rpc import BATCH_MAX, RPC_BODY_MAX
-from node.api.rpc_method import Arg, Method
+from node.api.rpc.method import Arg, Method
+from node.api.rpc.server import BATCH_MAX, RPC_BODY_MAX
 from tests.functional.bad_inputs import HEX, Case, Ground, case, request
 
 RPC_STATUS = {-32601: 404, -32600: 400}

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from node.api.app import ROUTES as API_ROUTES
-from node.api.esplora_txs import TX_BODY_MAX
-from node.api.parsing import HEADER_BYTES_MAX
+from node.api.http.parsing import HEADER_BYTES_MAX
+from node.api.rest.txs import TX_BODY_MAX
 from node.api.routes import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, Kind, Route
 from node.peers.standing.limits import OPEN
 from node.peers.wire.protocol import ROUTES as P2P_ROUTES

@@ -10,7 +10,7 @@ import pytest
 from chain.hashes import BlockHash
 from node.api.answers import Answer as HttpAnswer
 from node.api.answers import Request
-from node.api.serve import Listener, Site
+from node.api.http.serve import Listener, Site
 from node.courier import BLOCKS_LANE_MAX, BLOCKS_THREADS, BULK_MAX, DIALS_MAX, POLLS_LANE_MAX, URGENT_MAX, Courier
 from node.peers.wire.messages import (
     Announce,

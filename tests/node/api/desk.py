@@ -17,10 +17,10 @@ from chain.keys import default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
 from node.api.app import ApiApp
-from node.api.door import P2pDoor
+from node.api.http.door import P2pDoor
+from node.api.http.serve import Listener, Site
+from node.api.http.tallies import Tallies
 from node.api.p2p import P2pApp, p2p_body_cap
-from node.api.serve import Listener, Site
-from node.api.tallies import Tallies
 from node.chainstate import examine
 from node.config import Config
 from node.filters.index import FilterIndex

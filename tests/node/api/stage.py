@@ -8,7 +8,7 @@ from threading import Event, Thread, current_thread
 from typing import Any
 
 from node.api.answers import TEXT, Answer, Request
-from node.api.serve import Listener, Site
+from node.api.http.serve import Listener, Site
 from node.ports import Endpoint
 
 BODY_MAX = 1000

@@ -3,7 +3,7 @@
 import pytest
 
 from node.api.asm import core_asm, descriptor, esplora_asm
-from node.api.rpc_shapes import script_type
+from node.api.rpc.shapes import script_type
 from node.descriptors.checksum import descriptor_checksum
 
 KEY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"

@@ -11,7 +11,7 @@ from node.peers.wire.messages import Addresses, Announce, AnnounceAddress, Ok
 from node.peers.wire.protocol import encode
 from node.ports import Answer, Dial, Endpoint, Failed, Step
 from tests.node.api.desk import Desk, NoCarrier
-from tests.node.api.test_door import OPEN_SEA
+from tests.node.api.http.test_door import OPEN_SEA
 from tests.node.api.test_p2p import ask, greet
 from tests.node.processes import eventually
 from tests.node.test_courier import FakePeer, World, bob, world

@@ -1,0 +1,120 @@
+"""`GET /docs`: the OpenAPI document as a page to read. It loads nothing, from here or elsewhere.
+
+The only module beside the explorer that knows Jinja. description.py imports it with the first request.
+"""
+
+import base64
+import hashlib
+import json
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from node.api.answers import JSON, OCTETS, TEXT
+from node.api.docs.openapi import EVERYWHERE, document
+from node.api.mount import EXPLORER
+from node.api.rpc.method import Method
+from node.api.rpc.table import METHODS
+
+HERE = Path(__file__).parent
+SITE = "http://127.0.0.1:18443"
+"""What examples ask, until the page's script knows where it came from."""
+COOKIE = '"$(cat ~/.local/share/groat/regtest/.cookie)"'
+EXAMPLE_MAX = 100
+"""Characters of an example value that a curl line shows; a longer one is a transaction, and named instead."""
+STYLE, SCRIPT = "docs.css", "docs.js"
+
+
+@cache
+def page() -> tuple[bytes, str]:
+    """The page, and the Content-Security-Policy that lets it use what it holds and nothing else."""
+    style, script = ((HERE / "static" / name).read_text("utf-8") for name in (STYLE, SCRIPT))
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    body = environment.get_template("docs.html").render(
+        spec=document(),
+        operations=operations(),
+        everywhere=EVERYWHERE,
+        methods=METHODS,
+        rpc_curl=rpc_curl,
+        explorer=EXPLORER,
+        name_of=lambda ref: ref.rpartition("/")[2],
+        style=Markup(style),
+        script=Markup(script),
+    )
+    return body.encode(), policy(style, script)
+
+
+def policy(style: str, script: str) -> str:
+    """Nothing from anywhere but these two."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {digest(style)}",
+            f"script-src {digest(script)}",
+            "img-src data:",  # an empty icon, so that no browser asks for one
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def digest(content: str) -> str:
+    """As Content-Security-Policy names an inline element."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def operations() -> dict[str, list[dict[str, Any]]]:
+    """What can be asked, by topic: the document's operations, with method, path and a curl line."""
+    topics: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            row = {**operation, "method": method.upper(), "path": path, "curl": curl(method, path, operation)}
+            topics.setdefault(operation["tags"][0], []).append(row)
+    return topics
+
+
+def curl(method: str, path: str, operation: dict[str, Any]) -> str:
+    """A line that asks it."""
+    query, headers = [], []
+    for parameter in operation.get("parameters", ()):
+        name, example = parameter["name"], str(parameter["example"])
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{name}}}", quote(example, safe=""))
+        elif parameter["in"] == "header":
+            headers.append(f"--header '{name}: {example}'")
+        else:
+            query.append(f"{name}={example if len(example) <= EXAMPLE_MAX else '$hex'}")
+    base = SITE if "servers" in operation else f"{SITE}/api"
+    url = f"{base}{path}" + ("?" + "&".join(query) if query else "")
+    if "security" in operation:
+        return rpc_curl(METHODS[0], url)
+    answer = operation["responses"].get("200", {}).get("content", {})
+    program = "curl -sN" if "text/event-stream" in answer else "curl -s"
+    body = [_BODIES[media] for media in operation.get("requestBody", {}).get("content", {})]
+    end = ["--output answer.bin"] if OCTETS in answer else []
+    return " ".join([program, *headers, *body, f'"{url}"' if query else url, *end])
+
+
+def rpc_curl(method: Method, url: str = f"{SITE}/") -> str:
+    """A line that calls it, its required parameters by name."""
+    params = {arg.name: _SAMPLES.get(arg.kind.split(" or ")[0], "…") for arg in method.args if arg.required}
+    body = {"method": method.name, **({"params": params} if params else {}), "id": 1}
+    return f"curl -s --user {COOKIE} --data {shlex.quote(json.dumps(body, ensure_ascii=False))} {url}"
+
+
+_BODIES = {TEXT: '--data "$hex"', JSON: "--data '[\"'$hex'\"]'"}
+"""What a POST sends, by its type: a transaction, or an array of such."""
+_SAMPLES: dict[str, Any] = {"numeric": 1, "boolean": True, "array": ["…"], "object": {}}
+"""By the first word of `Arg.kind`."""

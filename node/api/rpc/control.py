@@ -1,0 +1,101 @@
+"""JSON-RPC about the process, and small tools."""
+
+from collections.abc import Sequence
+
+from chain.address import AddressError, decode_address, encode_address, witness_program
+from chain.params import REGTEST
+from node.api.call import Call
+from node.api.rpc.args import ignored, integer, string
+from node.api.rpc.method import BAD_VALUE, MISC, Method, RpcError, shown, topic
+from node.api.shapes import Shape
+
+MICROSECONDS = 1_000_000
+INT64_MAX = 2**63 - 1
+MOCKTIME_MAX = INT64_MAX // 10**9
+"""Seconds that Core's clock can count in nanoseconds."""
+
+
+def uptime(call: Call) -> int:
+    """Seconds since the start."""
+    return max(0, int(call.runtime.now() - call.started))
+
+
+def stop(call: Call, wait: object) -> str:
+    """End the node."""
+    call.runtime.stop()
+    return "groatd stopping"
+
+
+def getrpcinfo(call: Call) -> Shape:
+    """The calls under way and the log's place."""
+    log = call.config.log_file
+    running = [
+        {"method": method, "duration": int(duration_s * MICROSECONDS)}
+        for method, duration_s in call.commands.under_way()
+    ]
+    return {"active_commands": running, "logpath": str(log) if log else ""}
+
+
+def setmocktime(call: Call, time: int) -> None:
+    """Let it be that Unix time (0: the clock's again) for rules, mempool and mining, on regtest only."""
+    if call.view.params.name != REGTEST.name:
+        raise RpcError(MISC, "setmocktime is for regression testing (-regtest mode) only")
+    if not 0 <= time <= MOCKTIME_MAX:
+        raise RpcError(BAD_VALUE, f"Mocktime must be in the range [0, {MOCKTIME_MAX}], not {time}.")
+    call.change(lambda node, now: node.set_time(time or None, now))
+
+
+def validateaddress(call: Call, address: str) -> Shape:
+    """What an address says, if it is one."""
+    try:
+        script = decode_address(address)
+    except AddressError as error:
+        return {"isvalid": False, "error_locations": [], "error": str(error)}
+    program = witness_program(script)
+    shape: Shape = {
+        "isvalid": True,
+        "address": encode_address(script),
+        "scriptPubKey": script.hex(),
+        # Core counts what a script can be behind: P2SH, P2WSH and P2TR.
+        "isscript": script[:1] == b"\xa9" or (program is not None and program[0] <= 1 and len(program[1]) == 32),
+        "iswitness": program is not None,
+    }
+    if program is not None:
+        shape |= {"witness_version": program[0], "witness_program": program[1].hex()}
+    return shape
+
+
+def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
+    """The methods and `help`, which knows them all."""
+
+    def help(call: Call, command: str | None) -> str:
+        """All methods, or how to call one."""
+        if command is None:
+            return _overview(table)
+        for method in table:
+            if method.name == command:
+                return method.help
+        return f"help: unknown command: {shown(command)}"  # no error, as in Core
+
+    table = (*methods, *topic("Control", (help, string("command", None))))
+    return table
+
+
+def _overview(methods: Sequence[Method]) -> str:
+    lines = []
+    for category in sorted({method.category for method in methods}):
+        lines += [f"== {category} ==", *sorted(m.usage for m in methods if m.category == category), ""]
+    return "\n".join(lines[:-1])
+
+
+METHODS = (
+    *topic(
+        "Control",
+        (uptime,),
+        (stop, ignored("wait")),
+        (getrpcinfo,),
+        (setmocktime, integer("timestamp", least=-INT64_MAX, most=INT64_MAX)),
+    ),
+    *topic("Util", (validateaddress, string("address"))),
+)
+"""About the process."""

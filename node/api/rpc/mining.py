@@ -1,0 +1,112 @@
+"""JSON-RPC for miners outside the node: what they hand in, and what they want to know."""
+
+from chain.block import Block, decode_block, make_block, witness_commitment
+from chain.errors import Invalid, Rejected
+from chain.params import Params
+from chain.template import bits_after
+from chain.tree import Entry
+from chain.tx import TxIn, make_tx
+from node.api.call import Call
+from node.api.rpc.args import ignored, integer, string
+from node.api.rpc.method import BAD_VALUE, UNDECODABLE, RpcError, topic
+from node.api.rpc.shapes import bits_hex, target_hex
+from node.api.shapes import Shape, bits_difficulty
+from node.chainstate import examine
+from node.node import Submission
+
+HASHRATE_BLOCKS = 120
+"""Blocks over which the network's hash rate is estimated, unless the caller names another number."""
+RETARGET_BLOCKS = 144
+"""Blocks for which Core's regtest would keep its difficulty: what nblocks -1 counts back to."""
+BLOCK_HEX_MAX = 8_000_000
+"""Hex digits of the largest block."""
+
+
+def submitblock(call: Call, hexdata: str, dummy: object) -> str | None:
+    """Submit a block in hex; null if it is valid, else why it is not. A coinbase's missing witness is added."""
+    block = with_coinbase_witness(read_block(call, hexdata))
+    try:
+        submission = Submission(examine(block, call.config.params, call.view.pool.wtxids))
+        return call.change(lambda node, now: node.submit_block(submission, now))
+    except Rejected as error:
+        return str(error.code)
+
+
+def read_block(call: Call, hexdata: str) -> Block:
+    """The block that the hex spells. Raises RpcError(-22)."""
+    try:
+        # fromhex would pass over spaces.
+        if len(hexdata) > BLOCK_HEX_MAX or not hexdata.isalnum():
+            raise ValueError
+        return decode_block(bytes.fromhex(hexdata), call.view.tx_spending)
+    except (ValueError, Invalid):
+        raise RpcError(UNDECODABLE, "Block decode failed") from None
+
+
+def with_coinbase_witness(block: Block) -> Block:
+    """The block with the coinbase witness that its commitment needs, where a miner left it out (Core)."""
+    coinbase = block.txs[0] if block.txs else None
+    if coinbase is None or not coinbase.is_coinbase or coinbase.has_witness or witness_commitment(coinbase) is None:
+        return block
+    spent = coinbase.inputs[0]
+    filled = TxIn(spent.outpoint, spent.script_sig, spent.sequence, (bytes(32),))
+    return make_block(
+        block.header, (make_tx(coinbase.version, (filled,), coinbase.outputs, coinbase.lock_time), *block.txs[1:])
+    )
+
+
+def getmininginfo(call: Call) -> Shape:
+    """What a miner wants to know."""
+    view = call.view
+    tip, template = view.tip, call.templates.last
+    shape: Shape = {"blocks": tip.height}
+    if template is not None:
+        shape |= {"currentblockweight": template.weight, "currentblocktx": template.tx_count}
+    return shape | {
+        **_work_shape(tip.header.bits),
+        "networkhashps": hash_rate(tip, HASHRATE_BLOCKS),
+        "pooledtx": view.pool.totals.count,
+        "chain": view.params.name,
+        "next": {"height": tip.height + 1, **_work_shape(bits_after(tip, view.params))},
+        "warnings": [],
+    }
+
+
+def _work_shape(bits: int) -> Shape:
+    return {"bits": bits_hex(bits), "difficulty": bits_difficulty(bits), "target": target_hex(bits)}
+
+
+def getnetworkhashps(call: Call, count: int, height: int) -> float:
+    """Hashes a second that the last nblocks blocks up to a height took (-1: since the difficulty last changed; up to
+    the tip)."""
+    view = call.view
+    if count < -1 or count == 0:
+        raise RpcError(BAD_VALUE, "Invalid nblocks. Must be a positive number or -1.")
+    last = view.tip if height == -1 else view.entry_at(height)
+    if last is None:
+        raise RpcError(BAD_VALUE, "Block does not exist at specified height")
+    return hash_rate(last, _since_retarget(last, view.params) if count == -1 else count)
+
+
+def _since_retarget(last: Entry, params: Params) -> int:
+    return last.height % RETARGET_BLOCKS + 1 if params.asert is None else 1
+
+
+def hash_rate(last: Entry, count: int) -> float:
+    """Hashes a second that the `count` blocks up to `last` took, by their claimed times (Core)."""
+    first, times = last, [last.time]
+    for _ in range(min(count, last.height)):
+        assert first.parent is not None
+        first = first.parent
+        times.append(first.time)
+    elapsed_s = max(times) - min(times)
+    return (last.chainwork - first.chainwork) / elapsed_s if elapsed_s else 0.0
+
+
+METHODS = topic(
+    "Mining",
+    (submitblock, string("hexdata"), ignored("dummy")),
+    (getmininginfo,),
+    (getnetworkhashps, integer("nblocks", HASHRATE_BLOCKS), integer("height", -1)),
+)
+"""For miners."""

@@ -1,0 +1,138 @@
+"""Threads for what takes time: few at work where few are enough, more where some wait."""
+
+import logging
+from collections.abc import Callable, Iterator
+from threading import Event, Thread, current_thread
+
+import pytest
+
+from node.api.http import workers as module
+from node.api.http.workers import Workers
+from tests.node.processes import eventually
+
+WAIT_S = 10.0
+
+
+class Job:
+    """Something to do, which notes who did it."""
+
+    def __init__(self, work: Callable[[], object] = lambda: None) -> None:
+        self.work = work
+        self.done = Event()
+        self.by = ""
+
+    def service(self) -> None:
+        self.by = current_thread().name
+        try:
+            self.work()
+        finally:
+            self.done.set()
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    workers = Workers(4)
+    eventually(lambda: workers._awake == 0, "all asleep")
+    yield workers
+    workers.stop(WAIT_S)
+
+
+def keep_looking(workers: Workers, until: Callable[[], bool]) -> None:
+    """What the listener's thread does."""
+    eventually(lambda: workers.look() is None and until(), "it is done")
+
+
+def test_everything_is_done_in_order(workers: Workers) -> None:
+    seen: list[int] = []
+    jobs = [Job(lambda number=number: seen.append(number)) for number in range(50)]  # type: ignore[misc]
+    for job in jobs:
+        workers.add_task(job)
+    keep_looking(workers, lambda: all(job.done.is_set() for job in jobs))
+    assert sorted(seen) == list(range(50))
+
+
+def test_what_is_quickly_done_wakes_one_thread(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+    jobs = [Job() for _ in range(20)]
+    for job in jobs:
+        workers.add_task(job)
+    for job in jobs:
+        assert job.done.wait(WAIT_S)
+    eventually(lambda: workers._awake == 0, "asleep again")
+    last = Job()
+    workers.add_task(last)
+    assert last.done.wait(WAIT_S)
+
+
+def test_what_waits_too_long_wakes_another(workers: Workers) -> None:
+    gate = Event()
+    blocked = Job(lambda: gate.wait(WAIT_S))
+    workers.add_task(blocked)
+    eventually(lambda: bool(blocked.by), "it is being done")
+    others = [Job() for _ in range(3)]
+    for job in others:
+        workers.add_task(job)
+    keep_looking(workers, lambda: all(job.done.is_set() for job in others))
+    assert not blocked.done.is_set()
+    assert blocked.by not in {job.by for job in others}
+    gate.set()
+    assert blocked.done.wait(WAIT_S)
+
+
+def test_what_is_looked_for_says_when_to_look_again(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+    assert workers.look() is None
+    gate = Event()
+    blocked = Job(lambda: gate.wait(WAIT_S))
+    workers.add_task(blocked)
+    eventually(lambda: bool(blocked.by), "it is being done")
+    other = Job()
+    workers.add_task(other)
+    left_s = workers.look()
+    assert left_s is not None
+    assert 50.0 < left_s <= 60.0
+    assert workers._awake == 1
+    gate.set()
+    assert other.done.wait(WAIT_S)
+    assert other.by == blocked.by
+
+
+def test_with_all_threads_held_up_the_rest_waits(workers: Workers) -> None:
+    gate = Event()
+    held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(4)]
+    for job in held:
+        workers.add_task(job)
+    keep_looking(workers, lambda: all(job.by for job in held))
+    assert len({job.by for job in held}) == 4
+    last = Job()
+    workers.add_task(last)
+    assert workers.look() is None
+    assert not last.done.is_set()
+    gate.set()
+    assert last.done.wait(WAIT_S)
+
+
+def test_a_bug_is_logged_and_costs_no_thread(workers: Workers, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("oh")
+
+    with caplog.at_level(logging.ERROR):
+        for _ in range(8):
+            workers.add_task(Job(fail))
+        last = Job()
+        workers.add_task(last)
+        keep_looking(workers, last.done.is_set)
+    assert caplog.text.count("RuntimeError: oh") == 8
+
+
+def test_the_end() -> None:
+    workers = Workers(3)
+    jobs = [Job() for _ in range(5)]
+    for job in jobs:
+        workers.add_task(job)
+    stopping = Thread(target=workers.stop, args=(WAIT_S,))
+    stopping.start()
+    stopping.join(WAIT_S)
+    assert not stopping.is_alive()
+    assert all(job.done.is_set() for job in jobs)
+    assert not any(thread.is_alive() for thread in workers._threads)
