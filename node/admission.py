@@ -58,6 +58,11 @@ class Offer:
     time: float | None = None
     """When it first entered, if that was earlier (a pool that was saved)."""
 
+    @property
+    def was_here(self) -> bool:
+        """True if it comes out of a pool that was saved."""
+        return self.time is not None
+
 
 @value
 class Verdict:
@@ -151,7 +156,7 @@ class Admission:
                 return verdicts, self._send_out(list(batch[position + 1 :]))
             self._verified.add(out.offer.tx.wtxid)
             try:
-                staged = self._mempool.restage(out.staged, self._lookup, context, now)
+                staged = self._mempool.restage(out.staged, self._lookup, context, now, was_here=out.offer.was_here)
                 verdicts.append(self._take(out.offer, staged, now))
             except Rejected as rejected:
                 verdicts.append(Verdict(out.offer, error=rejected))
@@ -161,7 +166,7 @@ class Admission:
         """Stage the offer, and add it if its signatures are known to be right. Raises Rejected."""
         if (guilty := self._guilty.get(offer.tx.wtxid)) is not None:
             raise guilty
-        staged = self._mempool.stage(offer.tx, self._lookup, context, now)
+        staged = self._mempool.stage(offer.tx, self._lookup, context, now, was_here=offer.was_here)
         check_max_fee(staged.fee, staged.vsize, offer.max_rate_sat_kvb)
         if offer.tx.wtxid not in self._verified:
             return Verdict(offer, staged)

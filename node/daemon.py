@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 from chain.errors import Invalid, Rejected
-from chain.hashes import Txid
 from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
 from chain.tx import Tx
 from node.api.app import ApiApp
@@ -33,8 +32,9 @@ from node.peers.blocks.bodies import prepare
 from node.peers.find.addresses import advertised
 from node.peers.handshake import Identity
 from node.peers.wire.messages import Reply
+from node.policy import Policy, Refused
 from node.pool.dump import load_dump
-from node.ports import Endpoint, Step
+from node.ports import Endpoint
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
 from node.store.filters import open_filters
@@ -54,6 +54,8 @@ ZMQ_PUBLISHER = "node.zmqpub"
 """Imported where it is asked for: its library is an extra."""
 MEMPOOL_SAVE_S = 60.0
 """Between two saves of the mempool."""
+BUSY_PAUSE_S = 0.1
+"""Before a saved transaction is offered again, for which there was no time to look at it."""
 BOOK_SAVE_S = 180.0
 """Between two saves of the address book."""
 JOIN_S = 3.0
@@ -294,11 +296,22 @@ class Running:
         taken = 0
         for tx, entered in saved:
             with contextlib.suppress(Rejected):
-                self._runtime.call(partial(_take_back, tx, entered), None)
+                self._take_back(tx, entered)
                 taken += 1
         self._loaded = True
         if saved:
             log.info("mempool: %d of %d saved transactions are back", taken, len(saved))
+
+    def _take_back(self, tx: Tx, entered: float) -> None:
+        """Raises Rejected, but not because peers send more than can be looked at."""
+        while True:
+            try:
+                self._runtime.call(lambda node, now: node.submit_tx(tx, now, time=entered), None)
+            except Refused as error:
+                if error.code is not Policy.BUSY or self._runtime.pause(BUSY_PAUSE_S):
+                    raise
+            else:
+                return
 
     def _save_mempool(self) -> None:
         view = self._runtime.view
@@ -312,10 +325,6 @@ class Running:
             log.error("cannot save the mempool to %s: %s", self._config.mempool, error.strerror)
         else:
             self._saved = state
-
-
-def _take_back(tx: Tx, entered: float, node: Node, now: float) -> Step[Txid]:
-    return node.submit_tx(tx, now, time=entered)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

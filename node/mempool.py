@@ -101,25 +101,31 @@ class Mempool:
 
     # --- entering --------------------------------------------------------------------------------
 
-    def stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float) -> Staged:
+    def stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False) -> Staged:
         """May `tx`, which has passed `check_tx`, enter? Changes nothing.
 
-        `lookup` sees the coins of the tip, `context` is the next block's. Raises Refused (policy),
-        Unready (MissingInputs, coinbase not mature, lock time not over) and Invalid.
+        `lookup` sees the coins of the tip, `context` is the next block's. One that `was_here` before a
+        stop is not asked for its fee: its child may have paid for it, and comes behind it. Room for it
+        is made afterwards: see `expire`. Raises Refused (policy), Unready (MissingInputs, coinbase not
+        mature, lock time not over) and Invalid.
         """
         check_standard(tx)
-        return self._stage(tx, lookup, context, now)
+        return self._stage(tx, lookup, context, now, was_here)
 
-    def restage(self, staged: Staged, lookup: CoinLookup, context: Context, now: float) -> Staged:
+    def restage(
+        self, staged: Staged, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False
+    ) -> Staged:
         """The same again, after the signatures were verified: pool and tip may have changed.
 
         The checks need no second look: a coin's script and value never change.
         """
         if still_stands(self._graph, staged, self.min_fee_sat_kvb(now), self._free_bytes):
             return staged
-        return self._stage(staged.tx, lookup, context, now)
+        return self._stage(staged.tx, lookup, context, now, was_here)
 
-    def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float) -> Staged:
+    def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, was_here: bool) -> Staged:
+        if was_here:
+            return stage(self._graph, tx, lookup, context, 0.0, self.usage_max_bytes)
         return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), self._free_bytes)
 
     def package_checks(self, txs: Sequence[Tx], lookup: CoinLookup, context: Context) -> list[tuple[Check, ...]]:
@@ -169,8 +175,8 @@ class Mempool:
         return tuple(removed)
 
     def expire(self, now: float) -> tuple[Removed, ...]:
-        """Take out what has waited too long, with what depends on it."""
-        removed = self._expire(now)
+        """Take out what has waited too long, with what depends on it, and whoever is one too many."""
+        removed = self._expire(now) + self._trim()
         self._graph.view.changes += len(removed)
         self._publish_floor(now)
         return tuple(removed)

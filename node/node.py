@@ -204,7 +204,7 @@ class Node:
         self, tx: Tx, now: float, *, max_fee_rate: float | None = None, time: float | None = None
     ) -> Step[Txid]:
         """Take a transaction into the mempool. `max_fee_rate` is in sat/kvB; `time` is when it
-        first entered, if it was saved. Raises Rejected."""
+        first entered, if it was saved: then its fee is no question. Raises Rejected."""
         check_tx(tx)
         if self._mempool.by_wtxid(tx.wtxid) is not None:
             return Step(tx.txid)
@@ -219,17 +219,17 @@ class Node:
 
     def submit_package(self, txs: Sequence[Tx], now: float, *, max_fee_rate: float | None = None) -> Step[Outcome]:
         """Take a child with its parents into the mempool, as far as they may enter."""
-        return self._judge_package(txs, now, lambda: self._packages.take(txs, now, max_fee_rate))
+        return self._judge_package(txs, now, lambda time: self._packages.take(txs, time, max_fee_rate))
 
     def test_package(self, txs: Sequence[Tx], now: float) -> Step[Outcome]:
         """What the mempool would say to these, one after the other."""
-        return self._judge_package(txs, now, lambda: self._packages.try_each(txs, now))
+        return self._judge_package(txs, now, lambda time: self._packages.try_each(txs, time))
 
-    def _judge_package(self, txs: Sequence[Tx], now: float, judge: Callable[[], Outcome]) -> Step[Outcome]:
+    def _judge_package(self, txs: Sequence[Tx], now: float, judge: Callable[[float], Outcome]) -> Step[Outcome]:
         verify = self._packages.verify(txs)
         if verify is not None:
             return Step(Park(_package_topic(verify.token), now + VERDICT_WAIT_S), (verify,))
-        outcome = judge()
+        outcome = judge(self.time.at(now))
         for verdict in outcome.verdicts:
             if verdict.error:
                 self.counts.rejected(TX, verdict.error.code)

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
+from chain.hashes import to_hex
 from chain.params import REGTEST, devnet
 from devnet.processes import environment
 from node import daemon
 from node.config import Config
 from node.ports import Endpoint, StoreError
 from node.store.opening import open_store
-from tests.chainlab import funded, pay
+from tests.chainlab import funded, made_by, pay
 from tests.functional.cluster import Cluster, RealNode
 from tests.functional.conftest import StartCluster
 from tests.functional.test_partition import feed
@@ -200,6 +201,20 @@ def test_the_mempool_survives_a_clean_stop(start_cluster: StartCluster) -> None:
     cluster.wait_for(lambda: len(cluster.rpc(0, "getrawmempool")) == 2, "the mempool")
     after = cluster.rpc(0, "getrawmempool", True)
     assert {txid: entry["time"] for txid, entry in after.items()} == {txid: e["time"] for txid, e in before.items()}
+
+
+def test_a_parent_whose_child_pays_for_it_survives_a_clean_stop(start_cluster: StartCluster) -> None:
+    lab = funded()
+    cluster = start_cluster(1)
+    feed(cluster, 0, lab)
+    parent = pay([lab.take()[0]], fee=0)
+    child = pay([made_by(parent)], fee=3_000)
+    answer = cluster.rpc(0, "submitpackage", [parent.raw.hex(), child.raw.hex()])
+    assert answer["package_msg"] == "success"
+    cluster.stop(0)
+    cluster.start(0)
+    names = {to_hex(parent.txid), to_hex(child.txid)}
+    cluster.wait_for(lambda: set(cluster.rpc(0, "getrawmempool")) == names, "both of them")
 
 
 def test_a_damaged_mempool_file_is_not_used(start_cluster: StartCluster) -> None:

@@ -175,6 +175,10 @@ class PoolLab:
         """As the node would."""
         return self.pool.stage(tx, self.coins.get, self.context, self.now)
 
+    def stage_saved(self, tx: Tx) -> Staged:
+        """As the node would, of a pool that was saved."""
+        return self.pool.stage(tx, self.coins.get, self.context, self.now, was_here=True)
+
     def add(self, tx: Tx) -> Added:
         """Stage, stage again, add: as the node would. Raises Rejected."""
         staged = self.pool.restage(self.stage(tx), self.coins.get, self.context, self.now)

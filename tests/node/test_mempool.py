@@ -415,6 +415,24 @@ def test_a_saved_pool_comes_back() -> None:
     assert lab.pool.dump() == saved
 
 
+def test_what_was_here_is_not_asked_for_its_fee_and_shares_the_room_with_who_came_first() -> None:
+    lab = PoolLab()
+    parent = lab.pay(lab.fund(), fee=0)
+    child = lab.pay(made(parent), fee=9_000)
+    poor = lab.pay(lab.fund(), fee=200)
+    usage = sum(lab.stage_saved(tx).usage for tx in (parent, poor))
+    lab.pool = Mempool(usage_max_bytes=usage)
+    lab.add(poor)
+    with pytest.raises(Rejected) as refused:
+        lab.stage(parent)
+    assert refused.value.code == "min relay fee not met"
+    for tx in (parent, child):
+        lab.pool.add(lab.stage_saved(tx), lab.now)
+    assert [(one.entry.txid, one.reason) for one in lab.pool.expire(lab.now)] == [(poor.txid, Removal.EVICTED)]
+    lab.check()
+    assert list(lab.pool.view().entries) == [parent.txid, child.txid]
+
+
 def test_an_empty_pool_has_a_dump() -> None:
     assert Mempool().dump() == b"\x01" + bytes(4)
     assert load_dump(Mempool().dump()) == []

@@ -9,7 +9,7 @@ from chain.address import encode_address
 from chain.hashes import to_hex
 from chain.params import REGTEST, devnet
 from node.policy import EXPIRY_S
-from tests.chainlab import FEE, Lab, lock, pay
+from tests.chainlab import FEE, Lab, lock, made_by, pay
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk
 from tests.node.api.parked import Ask
@@ -51,6 +51,17 @@ def test_a_time_that_stands_still_is_passed_by_the_median(desk: Desk, start: int
     assert times[0] == start
     assert times[-1] > start
     assert times == sorted(times)
+
+
+def test_a_package_enters_at_that_time(desk: Desk, lab: Lab, start: int) -> None:
+    desk.rpc("setmocktime", start)
+    parent = pay(lab.take(), fee=0)
+    child = pay([made_by(parent)], fee=3_000)
+    assert desk.rpc("submitpackage", [parent.raw.hex(), child.raw.hex()])["package_msg"] == "success"
+    entries = desk.rpc("getrawmempool", True)
+    assert {txid: entry["time"] for txid, entry in entries.items()} == dict.fromkeys(
+        (to_hex(parent.txid), to_hex(child.txid)), start
+    )
 
 
 def test_headers_are_held_against_that_time(desk: Desk, lab: Lab, start: int) -> None:
