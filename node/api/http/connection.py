@@ -325,8 +325,11 @@ class Channel(HTTPChannel):
 
     def is_gone(self) -> bool:
         """True if the client has hung up. While it is answered nothing is read, so we look. From any thread."""
+        open_socket = self.socket  # the listener's thread may close it meanwhile, and sets this to None
+        if open_socket is None:
+            return True
         try:
-            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return not open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:

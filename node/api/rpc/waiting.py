@@ -45,7 +45,8 @@ def waitforblockheight(call: Call, height: int, timeout: int) -> Shape:
 
 
 def await_tip(call: Call, is_wanted: Callable[[Entry], bool], timeout_s: float) -> Entry:
-    """The tip, as soon as it is wanted; as it is when the time is over or the client has gone.
+    """The tip, as soon as it is wanted; as it is when the time is over or the client has gone, for whom
+    nothing waits: neither this call nor the rest of its batch.
 
     `is_wanted` is asked under the lock. Raises Busy where too many wait.
     """
@@ -53,6 +54,8 @@ def await_tip(call: Call, is_wanted: Callable[[Entry], bool], timeout_s: float) 
     deadline = runtime.now() + timeout_s
     has_waited = False
     while True:
+        if call.request.is_gone():
+            return runtime.view.tip
         until = min(deadline, runtime.now() + LOOK_S)
         try:
             tip = runtime.call(partial(_ask, is_wanted, until))
@@ -62,7 +65,7 @@ def await_tip(call: Call, is_wanted: Callable[[Entry], bool], timeout_s: float) 
             return runtime.view.tip  # others took the seat between two looks
         if tip is not None:
             return tip
-        if runtime.now() >= deadline or call.request.is_gone():
+        if runtime.now() >= deadline:
             return runtime.view.tip
         has_waited = True
 

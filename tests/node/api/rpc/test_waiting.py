@@ -1,6 +1,11 @@
 """waitfornewblock, waitforblock and waitforblockheight: what ends them, and what they tell then."""
 
+import base64
+import json
+import socket
+import struct
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -8,9 +13,10 @@ import pytest
 from chain.hashes import to_hex
 from chain.tree import Entry
 from node.api.rpc import waiting as rpc_waiting
+from node.api.rpc.server import BATCH_MAX
 from tests.chainlab import Lab, pay
-from tests.node.api.desk import Desk
-from tests.node.api.parked import Ask, held
+from tests.node.api.desk import PASSWORD, USER, Desk
+from tests.node.api.parked import Ask, held, wait_for
 
 SOON_S = 5.0
 NOWHERE = "ab" * 32
@@ -85,6 +91,22 @@ def test_time_is_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_waiting, "WAIT_MAX_S", 0.2)
     for timeout in (0, 60_000):
         assert desk.rpc("waitfornewblock", timeout) == tip
+
+
+@pytest.mark.parametrize("linger", [(0, 0), (1, 0)], ids=["hung up", "reset"])
+def test_for_who_has_gone_no_call_of_a_batch_waits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, linger: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(rpc_waiting, "LOOK_S", 0.2)
+    calls = json.dumps([{"method": "waitfornewblock", "params": [0], "id": n} for n in range(BATCH_MAX)]).encode()
+    credentials = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    head = f"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {credentials}\r\n"
+    with closing(socket.create_connection(("127.0.0.1", desk.port))) as client:
+        client.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(calls) + calls)
+        wait_for(lambda: held(desk) == ["waitfornewblock"])
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
+    wait_for(lambda: held(desk) == [])
+    assert caplog.records == []
 
 
 def test_wrong_parameters(shared: Desk) -> None:
