@@ -42,6 +42,7 @@ LINES_MAX = 10_000
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @everywhere(setting)
+@click.version_option(package_name="groat", message="%(prog)s, groat %(version)s", help="Show the version.")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A network of real proof-of-work nodes on this machine, and a funded wallet.
@@ -166,7 +167,7 @@ def fund(shared: Shared, address: str, amount: str) -> None:
         click.echo(payment["txid"])
 
 
-@cli.command()
+@cli.command(short_help="Mine BLOCKS blocks now.")
 @click.argument("blocks", type=click.IntRange(1, BLOCKS_MAX))
 @setting("--node", type=int, metavar="I", help="Which node mines.  [default: the first that runs]")
 @setting("--to", metavar="ADDRESS", help="Whom the blocks pay.  [default: the devnet's wallet]")

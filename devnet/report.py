@@ -69,13 +69,15 @@ def show_status(devnet: Devnet) -> None:
         balance = f"{format_coins(wallet['balance_sat'])} coins to spend"
     click.echo(f"network {facts['network']} in {facts['dir']}")
     click.echo(f"wallet  {wallet['file']} (password {PASSWORD}): {balance}")
+    running = next((node["api"] for node in facts["nodes"] if node["running"]), None)
+    if running:
+        click.echo(f"explorer {running}/explorer/")
 
 
 def show_next_steps(devnet: Devnet) -> None:
-    """Where to look, and three commands that work as they stand."""
+    """Three commands that work as they stand."""
     folder = [] if devnet.folder == default_folder() else ["--dir", str(devnet.folder)]
     pay = [command("wallet"), "--wallet", str(devnet.wallet_file), "--node", devnet.api_url(0)]
-    click.echo(f"explorer {devnet.api_url(0)}/explorer/")
     click.echo()
     click.echo("Try next:")
     click.echo("  " + shlex.join([command("devnet"), "status", *folder]))

@@ -39,6 +39,20 @@ from node.verifying import VerifierPool, verifier_processes
 ENVIRONMENT = "GROAT"
 """In front of an option's name in the environment: GROAT_MINE_THREADS."""
 ENGINES = ("auto", "libsecp256k1", "python")
+EPILOG = """
+\b
+Examples:
+  groatd                                  regtest, explorer and API at http://127.0.0.1:18443
+  groatd --mine bcrt1q... --mine-interval 5
+  groatd --datadir ~/b --api 127.0.0.1:18445 --p2p 127.0.0.1:18446 --bootstrap 127.0.0.1:18444
+  groatd --network ~/.local/share/groat/devnet/network.toml --datadir ~/c --api 127.0.0.1:18461 \\
+      --p2p 127.0.0.1:18462 --bootstrap 127.0.0.1:18444
+  groatd verify --deep
+
+\b
+Completion for bash (zsh and fish alike):
+  eval "$(_GROATD_COMPLETE=bash_source groatd)"
+"""
 
 
 def main() -> None:
@@ -79,7 +93,7 @@ def _read_toml(context: click.Context, parameter: click.Parameter, name: str | N
     defaults = {}
     for key, setting in settings.items():
         option = options.get(key.replace("-", "_"))
-        if option is None or option is parameter:
+        if option is None or option is parameter or not option.expose_value:
             raise ConfigError(f"--config: {name} has an unknown key {key!r}")
         defaults[key.replace("-", "_")] = _toml_value(option, setting, f"--config: {key} in {name}")
     context.default_map = defaults
@@ -105,6 +119,7 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 
 @click.group(
     invoke_without_command=True,
+    epilog=EPILOG,
     context_settings={
         "auto_envvar_prefix": ENVIRONMENT,
         "help_option_names": ["-h", "--help"],
@@ -225,6 +240,9 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 @click.option(
     "--config", is_eager=True, callback=_read_toml, metavar="FILE", help="TOML file with any of these options as keys."
 )
+@click.version_option(
+    package_name="groat", message="%(prog)s, groat %(version)s", help="Show the version.", allow_from_autoenv=False
+)
 @click.pass_context
 def groatd(context: click.Context, json: bool, **given: Any) -> int | None:
     """A Bitcoin-format proof-of-work node. Without a command it runs.
@@ -333,7 +351,7 @@ def verify(given: dict[str, Any], network: str | None, datadir: str | None, json
     _print_facts(facts, json)
 
 
-@groatd.command()
+@groatd.command(short_help="Build the ledger anew from the stored blocks.")
 @_of_ledger
 def reindex(given: dict[str, Any], network: str | None, datadir: str | None, json: bool) -> None:
     """Build the ledger anew from the stored blocks (with --no-index in front: without indexes)."""

@@ -1,6 +1,7 @@
 """The node put together from its parts: from the first listener opened to the last file closed."""
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -21,6 +22,7 @@ from node.api.app import ApiApp
 from node.api.http.door import P2pDoor
 from node.api.http.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
 from node.api.http.tallies import Tallies
+from node.api.mount import EXPLORER
 from node.api.p2p import P2pApp, p2p_body_cap
 from node.config import Config, ConfigError, make_folder
 from node.courier import Courier
@@ -147,7 +149,12 @@ class Running:
         if runtime.fault:
             raise NotReady
         runtime.admit()
-        log.info("ready at height %d", runtime.view.tip.height)
+        log.info(
+            "ready at height %d, explorer at http://%s%s",
+            runtime.view.tip.height,
+            self.listeners[0].endpoints[0],
+            EXPLORER,
+        )
         gc.collect()
         gc.freeze()
         runtime.spawn("mempool", self._keep_mempool)
@@ -221,7 +228,10 @@ class Running:
             listener = Listener(site, endpoints, connections_allowed(raise_file_limit(), 2))
         except OSError as error:
             where = ", ".join(map(str, endpoints))
-            raise ConfigError(f"{option}: cannot listen on {where}: {error.strerror or error}") from None
+            reason = f"{option}: cannot listen on {where}: {error.strerror or error}"
+            if error.errno == errno.EADDRINUSE:
+                reason += f" (perhaps by another node); {option} HOST:PORT chooses another port"
+            raise ConfigError(reason) from None
         self.listeners.append(listener)
         self._runtime.spawn(site.name, listener.run)
         return listener.endpoints

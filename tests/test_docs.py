@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from chain.params import devnet as devnet_params
 from devnet.cli import cli as devnet
@@ -47,7 +49,7 @@ def options(title: str) -> set[tuple[str, str]]:
         if not isinstance(param, click.Option) or param.name in shared:
             continue
         variable = param.envvar or ""
-        if program == "groatd":
+        if program == "groatd" and param.allow_from_autoenv:
             variable = "_".join((ENVIRONMENT, *rest[:1], param.name or "")).upper()
         found |= {(name, str(variable)) for name in (*param.opts, *param.secondary_opts)}
     return found
@@ -65,6 +67,15 @@ def documented(title: str) -> set[tuple[str, str]]:
 def test_every_option_is_documented_with_its_variable(title: str) -> None:
     assert f"### `{title}`\n" in COMMANDS
     assert documented(title) == options(title)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_tells_its_version_and_shows_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROAT_VERSION", "1")  # not an option that the environment sets
+    told = CliRunner().invoke(PROGRAMS[name], ["--version"], prog_name=name)
+    assert (told.exit_code, told.output) == (0, f"{name}, groat {version('groat')}\n")
+    shown = CliRunner().invoke(PROGRAMS[name], ["--help"], prog_name=name).output
+    assert len(re.findall(rf"^ +{name} ", shown, re.MULTILINE)) >= 4, shown
 
 
 def test_no_command_is_documented_that_is_not_there() -> None:

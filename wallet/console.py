@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,17 +96,6 @@ def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
     setattr(settings, param.name or "", given)
 
 
-def _show_version(context: click.Context, _: click.Parameter, given: bool) -> None:
-    if not given:
-        return
-    try:
-        version = metadata.version("groat")
-    except metadata.PackageNotFoundError:
-        version = "(not installed)"
-    click.echo(f"wallet, groat {version}")
-    context.exit()
-
-
 def global_options(*, environment: bool) -> list[click.Parameter]:
     """The options that every command takes. Only the outermost reads the environment, so that what
     stands on the command line wins."""
@@ -184,16 +172,6 @@ class Group(_Usage, click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += global_options(environment=True)
-        self.params.append(
-            click.Option(
-                ["--version"],
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=_show_version,
-                help="Show the version.",
-            )
-        )
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run, and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""

@@ -322,7 +322,7 @@ def test_help_documents_every_option_with_its_variable() -> None:
             assert option.help, f"{command.name} {option.name}"
             long = next(name for name in option.opts if name.startswith("--"))
             assert long in text
-            shared = option.name in ("folder", "as_json") and command is not cli
+            shared = option.name == "version" or (option.name in ("folder", "as_json") and command is not cli)
             variable = "GROAT_DEVNET_" + long.removeprefix("--").replace("-", "_").upper()
             assert option.envvar == (None if shared else variable)
             assert shared or variable in " ".join(text.split()).replace("env var: ", "")

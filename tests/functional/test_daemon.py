@@ -163,7 +163,8 @@ def test_a_port_in_use_is_one_line(start_cluster: StartCluster, tmp_path: Path, 
     ran = groatd(cluster, "--datadir", str(tmp_path / "other"), option, taken, other, "127.0.0.1:0")
     assert ran.returncode == 1
     lines = [line for line in ran.stderr.splitlines() if " INFO " not in line]
-    assert lines == [f"groatd: {option}: cannot listen on {taken}: Address already in use"]
+    hint = f"(perhaps by another node); {option} HOST:PORT chooses another port"
+    assert lines == [f"groatd: {option}: cannot listen on {taken}: Address already in use {hint}"]
     assert not (tmp_path / "other" / "regtest" / ".cookie").exists()
 
 

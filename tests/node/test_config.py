@@ -122,11 +122,18 @@ def test_options_in_a_file(started: Started, option: str, separator: str, tmp_pa
     assert getattr(started("--config", str(file)), field) == expected
 
 
+def test_a_file_cannot_ask_for_what_only_the_command_line_can(tmp_path: Path) -> None:
+    file = tmp_path / "groat.toml"
+    file.write_text("version = true\n")
+    with pytest.raises(ConfigError, match="unknown key 'version'"):
+        command_line.groatd.main(["--config", str(file)], standalone_mode=False)
+
+
 def test_every_option_is_tested() -> None:
     options = {option.name for option in command_line.groatd.params if isinstance(option, click.Option)}
     elsewhere = {
         "network", "config", "log_file", "rpc_user", "rpc_password", "mine_threads", "mine_duty", "mine_interval",
-        "json", "bulk_budget", "minimum_work"
+        "json", "bulk_budget", "minimum_work", "version"
     }  # fmt: skip
     assert options == {name.replace("-", "_") for name in EVERY_OPTION} | elsewhere
 

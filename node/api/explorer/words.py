@@ -41,7 +41,7 @@ def significant(amount: float, digits: int = 3) -> str:
     """A positive number with so many digits that count; very large and small ones as powers of ten."""
     if amount == 0:
         return "0"
-    if 0.001 <= amount < 1e7:
+    if 1e-4 <= amount < 1e7:
         exponent = int(f"{amount:e}".partition("e")[2])
         return f"{amount:,.{max(0, digits - 1 - exponent)}f}"
     mantissa, _, power = f"{amount:.{digits - 1}e}".partition("e")

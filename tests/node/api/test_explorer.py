@@ -77,6 +77,11 @@ def test_each_page_has_landmarks_and_one_heading(shared: Desk, path: str) -> Non
     assert len(re.findall("<h1", html)) == 1
 
 
+def test_pages_and_the_api_lead_to_each_other(shared: Desk) -> None:
+    assert '<a href="/docs">API</a>' in page(shared, "")
+    assert '<a href="/explorer/">the explorer</a>' in shared.get("/docs").text
+
+
 def test_head_is_get_without_a_body(shared: Desk) -> None:
     head, whole = shared.request("HEAD", "/explorer/mempool"), shared.get("/explorer/mempool")
     assert (head.status, head.body) == (200, b"")
