@@ -9,7 +9,7 @@ from markupsafe import Markup
 from chain.tree import BlockTree, Entry
 from node.api.explorer import words
 from node.api.explorer.draw.flow import BROAD, ROW, THIN, draw_flow
-from node.api.explorer.draw.forktree import LANE, LANES_MAX, LEFT, Drawing, Node, draw_tree
+from node.api.explorer.draw.forktree import BOX_HEIGHT, LANE, LANES_MAX, LEFT, Drawing, Node, draw_tree
 from node.api.explorer.draw.plot import HEIGHT, WIDTH, draw_bars, draw_line
 from node.api.explorer.forks import reorg_between
 from tests.chainlab import START_TIME, Lab
@@ -194,7 +194,7 @@ TREES = [
     ("a b:a c:b d:c x:a y:x", "d", {"a": 0, "b": 0, "c": 0, "d": 0, "x": 1, "y": 1}),
     # Two branches from one block, and one from a branch.
     ("a b:a c:b d:c x:a y:a z:x", "d", {"a": 0, "b": 0, "c": 0, "d": 0, "x": 1, "y": 2, "z": 1}),
-    # The line from z to c would run through y, which lies beside c.
+    # Above y, which lies beside c, z would seem to stand on it.
     ("a b:a c:b d:c x:a y:x z:c", "d", {"a": 0, "b": 0, "c": 0, "d": 0, "x": 1, "y": 1, "z": 2}),
     # Branches one above the other share a lane.
     ("a b:a c:b d:c e:d x:a z:d", "e", {"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "x": 1, "z": 1}),
@@ -221,6 +221,16 @@ def test_blocks_of_too_many_branches_are_left_out_with_what_stands_on_them() -> 
         if name.startswith("y") and entry.hash[::-1].hex() in hashes:
             assert entry.parent
             assert entry.parent.hash[::-1].hex() in hashes
+
+
+def test_lines_of_branches_pass_behind_no_block() -> None:
+    crossings = 0
+    for text, best, _ in TREES:
+        drawing = family(text, best).drawn()
+        for y in (float(y) for edge in drawing.edges for y in re.findall(r" ([\d.]+)H", edge.path)):
+            crossings += 1
+            assert all(abs(box.y - y) > BOX_HEIGHT / 2 for box in drawing.nodes)
+    assert crossings == 9
 
 
 def test_no_two_boxes_lie_on_each_other() -> None:

@@ -7,8 +7,8 @@ from chain.value import value
 ROW, LANE = 50, 148
 """Distance of rows and of lanes, in CSS pixels: the drawing is not stretched."""
 BOX_WIDTH, BOX_HEIGHT = 128, 34
-BEND = 14
-"""Radius where the line of a branch turns."""
+BEND = 8
+"""Radius where the line of a branch turns: half the gap between two rows of blocks."""
 LEFT = 64
 """Room for the heights."""
 LANES_MAX = 8
@@ -89,7 +89,7 @@ def _lanes(nodes: list[Node]) -> dict[bytes, int]:
     for run in _runs(nodes):
         root = run[0].entry
         parent = root.parent.hash if root.parent else b""
-        # A lane has to be free beside the parent too: there its line turns.
+        # Free beside the parent too: a block right above another would seem to stand on it.
         needed = {root.height - 1, *(node.entry.height for node in run)}
         least = 0 if run[0].standing == "best" else lanes.get(parent, 0) + 1
         lane = next((lane for lane in range(least, LANES_MAX) if not taken[lane] & needed), None)
@@ -135,5 +135,7 @@ def _edge(entry: Entry, lanes: dict[bytes, int], high: int) -> str:
     to_x, to_y = _place(lane, entry.height - 1, high)
     if to_x == x:
         return f"M{x:g} {y:g}V{to_y:g}"
-    # Down from the block, round the corner, and into its parent's side.
-    return f"M{x:g} {y:g}V{to_y - BEND:g}Q{x:g} {to_y:g} {x - BEND:g} {to_y:g}H{to_x:g}"
+    # Across in the gap between the rows, so that it passes behind no other block, and down into its parent.
+    gap_y, turn = to_y - ROW / 2, BEND if x > to_x else -BEND
+    across = f"Q{x:g} {gap_y:g} {x - turn:g} {gap_y:g}H{to_x + turn:g}Q{to_x:g} {gap_y:g} {to_x:g} {gap_y + BEND:g}"
+    return f"M{x:g} {y:g}V{gap_y - BEND:g}{across}V{to_y:g}"
