@@ -22,7 +22,7 @@ from node.api.rpc.coins import ScanTurn
 from node.api.rpc.commands import Commands
 from node.api.rpc.server import RPC_BODY_MAX, RpcServer
 from node.api.rpc.table import METHODS
-from node.api.rpc.templates import Templates
+from node.api.rpc.template_cache import Templates
 from node.config import Config
 from node.filters.index import FilterIndex
 from node.ports import Endpoint

@@ -11,7 +11,7 @@ from node.api.lookup import BlockMeasures
 from node.api.rest.feed import Feed
 from node.api.rpc.coin_search import CoinSearch
 from node.api.rpc.commands import Commands
-from node.api.rpc.templates import Templates
+from node.api.rpc.template_cache import Templates
 from node.config import Config
 from node.filters.index import FilterIndex
 from node.node import Node

@@ -13,7 +13,7 @@ from node.api.rpc.method import BAD_VALUE, MISC, TYPE, RpcError, shown, topic
 from node.api.rpc.mining import read_block
 from node.api.rpc.proposal import check_on_tip
 from node.api.rpc.shapes import bits_hex, target_hex
-from node.api.rpc.templates import Template
+from node.api.rpc.template_cache import Template
 from node.api.rpc.waiting import await_tip
 from node.api.shapes import Shape
 from node.runtime import Busy

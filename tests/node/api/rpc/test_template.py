@@ -18,9 +18,9 @@ from chain.template import commitment_script
 from chain.tx import TxOut
 from node import waiting
 from node.api.rpc import template as rpc_template
-from node.api.rpc import templates
+from node.api.rpc import template_cache
 from node.api.rpc import waiting as rpc_waiting
-from node.api.rpc.templates import Templates
+from node.api.rpc.template_cache import Templates
 from tests.chainlab import FEE, Lab, lock, made_by, pay, unsolved
 from tests.functional.external_miner import Work, coinbase
 from tests.node.api.conftest import MakeDesk
@@ -187,9 +187,9 @@ def test_a_template_is_kept_as_long_as_it_is_the_best(desk: Desk, lab: Lab, monk
     desk.pool(pay(lab.take()))
     second = kept.current(desk.runtime.view)
     assert (second.tx_count, second.longpollid) == (1, to_hex(lab.tip.hash) + "1")
-    monkeypatch.setattr(templates, "SMALL_POOL_TXS", 1)  # from here on the mempool is a large one
+    monkeypatch.setattr(template_cache, "SMALL_POOL_TXS", 1)  # from here on the mempool is a large one
     desk.pool(pay(lab.take()))
-    now += templates.LIFE_S - 0.1
+    now += template_cache.LIFE_S - 0.1
     assert kept.current(desk.runtime.view) is second
     assert kept.due_in_s(desk.runtime.view) == pytest.approx(0.1)
     now += 0.2
