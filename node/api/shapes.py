@@ -53,6 +53,17 @@ def bits_difficulty(bits: int) -> float:
     return _DIFFICULTY_1 / target_from_bits(bits)
 
 
+def hash_rate(last: Entry, count: int) -> float:
+    """Hashes a second that the `count` blocks up to `last` took, by their claimed times (Core); 0 if none went by."""
+    first, times = last, [last.time]
+    for _ in range(min(count, last.height)):
+        assert first.parent is not None
+        first = first.parent
+        times.append(first.time)
+    elapsed_s = max(times) - min(times)
+    return (last.chainwork - first.chainwork) / elapsed_s if elapsed_s else 0.0
+
+
 def status_shape(entry: Entry | None) -> Shape:
     """Where a transaction stands; None: in the mempool, or nowhere."""
     if entry is None:

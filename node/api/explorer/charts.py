@@ -6,8 +6,7 @@ from chain.tree import Entry
 from chain.value import value
 from node.api.call import Call
 from node.api.explorer.draw.plot import Plot, draw_bars, draw_line
-from node.api.explorer.rows import hash_rate
-from node.api.shapes import difficulty
+from node.api.shapes import difficulty, hash_rate
 
 RANGES = (50, 200, 1000)
 """How many of the latest blocks can be looked at."""
@@ -28,7 +27,7 @@ class Point:
     """Mean seconds from each one's parent to it, by the headers."""
     difficulty: float
     """Of the last one."""
-    hash_rate: float | None
+    hash_rate: float
     """Hashes a second."""
 
     @property
@@ -57,7 +56,7 @@ def charts_page(call: Call, count: int) -> ChartsPage:
     """The charts of the latest `count` blocks; genesis, which is years older than the next, is left out."""
     view = call.view
     entries = _latest(view.tip, count)
-    points = _points(call, entries)
+    points = _points(entries)
     spacing = view.params.asert.spacing_s if view.params.asert else None
     return ChartsPage(
         count,
@@ -67,7 +66,7 @@ def charts_page(call: Call, count: int) -> ChartsPage:
         sum(point.interval_s * (point.last - point.first + 1) for point in points) / max(1, len(entries)),
         draw_bars([max(0.0, point.interval_s) for point in points], spacing),
         draw_line([point.difficulty for point in points]),
-        draw_line([point.hash_rate or 0.0 for point in points]),
+        draw_line([point.hash_rate for point in points]),
     )
 
 
@@ -81,7 +80,7 @@ def _latest(tip: Entry, count: int) -> list[Entry]:
     return found[::-1]
 
 
-def _points(call: Call, entries: Sequence[Entry]) -> list[Point]:
+def _points(entries: Sequence[Entry]) -> list[Point]:
     step = -(-len(entries) // POINTS) or 1
     # Whole groups at the tip's end; what is left over is the first one.
     starts = range(-(-len(entries) % step), len(entries), step)
@@ -96,7 +95,7 @@ def _points(call: Call, entries: Sequence[Entry]) -> list[Point]:
                 last.height,
                 (last.time - first.parent.time) / len(group),
                 difficulty(last.header),
-                hash_rate(call.view, last, min(max(len(group), RATE_BLOCKS), last.height - 1)),
+                hash_rate(last, min(max(len(group), RATE_BLOCKS), last.height - 1)),
             )
         )
     return points

@@ -46,7 +46,6 @@ class ForksPage:
     low: int
     """The lowest height that is drawn."""
     high: int
-    is_latest: bool
     older: int | None
     """The height that the page before this one ends with; None: there is nothing before."""
     newer: int | None
@@ -87,7 +86,6 @@ def forks_page(call: Call, top: int | None) -> ForksPage:
         _branches(view, side, low, highest),
         low,
         highest,
-        top is None,
         low - 1 if low else None,
         None if top is None else (highest + HEIGHTS_SHOWN if highest + HEIGHTS_SHOWN < view.tip.height else -1),
         len(nodes) - len(drawing.nodes),

@@ -7,9 +7,9 @@ from chain.hashes import to_hex
 from chain.value import value
 from node.api.call import Call
 from node.api.explorer.fees import FeeBand, fee_bands
-from node.api.explorer.rows import BlockRow, TxRow, found_row, hash_rate, latest_blocks, pool_rows
+from node.api.explorer.rows import BlockRow, TxRow, found_row, latest_blocks, pool_rows
 from node.api.lookup import block_txs
-from node.api.shapes import difficulty
+from node.api.shapes import difficulty, hash_rate
 
 BLOCKS_SHOWN = 8
 TXS_SHOWN = 8
@@ -58,7 +58,7 @@ def home(call: Call) -> Home:
         tip.time,
         difficulty(tip.header),
         work_from_bits(tip.header.bits),
-        hash_rate(view, tip, counted) if first else None,
+        hash_rate(tip, counted) if first else None,
         view.params.asert.spacing_s if view.params.asert else None,
         (tip.max_time - first.max_time) / counted if first else None,
         latest_blocks(call, BLOCKS_SHOWN),

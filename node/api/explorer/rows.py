@@ -8,7 +8,6 @@ from chain.value import value
 from node.api.call import Call
 from node.api.lookup import FoundTx
 from node.pool.entry import Entry as PoolEntry
-from node.view import View
 
 WEIGHT_MAX = 4_000_000
 """Weight units of a full block (BIP141)."""
@@ -104,13 +103,3 @@ def in_pool(entry: PoolEntry) -> FoundTx:
 def pool_rows(entries: Iterable[PoolEntry]) -> list[TxRow]:
     """The lines of transactions of the mempool."""
     return [found_row(in_pool(entry)) for entry in entries]
-
-
-def hash_rate(view: View, tip: Entry, blocks: int) -> float | None:
-    """Hashes a second over the last `blocks` up to `tip`, by their work and times; None if no time went by."""
-    count = min(blocks, tip.height)
-    if count == 0:
-        return None
-    first = tip.ancestor(tip.height - count)
-    seconds = tip.max_time - first.max_time
-    return (tip.chainwork - first.chainwork) / seconds if seconds > 0 else None

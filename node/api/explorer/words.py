@@ -24,8 +24,7 @@ def number(count: int) -> str:
 def coins(satoshis: int, *, signed: bool = False) -> Markup:
     """An amount in coins with 8 decimals; zeros at the end are marked up to be faint."""
     sign = "−" if satoshis < 0 else "+" if signed and satoshis else ""
-    whole, rest = divmod(abs(satoshis), COIN)
-    text = f"{whole:,}.{rest:08d}"
+    text = plain_coins(abs(satoshis))
     strong = text.rstrip("0") + ("00" if text.endswith("00000000") else "")
     faint = text[len(strong) :]
     return Markup('<span class="amount">{}{}<span class="faint">{}</span></span>').format(sign, strong, faint)

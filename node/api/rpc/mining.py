@@ -10,7 +10,7 @@ from node.api.call import Call
 from node.api.rpc.args import ignored, integer, string
 from node.api.rpc.method import BAD_VALUE, UNDECODABLE, RpcError, topic
 from node.api.rpc.shapes import bits_hex, target_hex
-from node.api.shapes import Shape, bits_difficulty
+from node.api.shapes import Shape, bits_difficulty, hash_rate
 from node.chainstate import examine
 from node.node import Submission
 
@@ -90,17 +90,6 @@ def getnetworkhashps(call: Call, count: int, height: int) -> float:
 
 def _since_retarget(last: Entry, params: Params) -> int:
     return last.height % RETARGET_BLOCKS + 1 if params.asert is None else 1
-
-
-def hash_rate(last: Entry, count: int) -> float:
-    """Hashes a second that the `count` blocks up to `last` took, by their claimed times (Core)."""
-    first, times = last, [last.time]
-    for _ in range(min(count, last.height)):
-        assert first.parent is not None
-        first = first.parent
-        times.append(first.time)
-    elapsed_s = max(times) - min(times)
-    return (last.chainwork - first.chainwork) / elapsed_s if elapsed_s else 0.0
 
 
 METHODS = topic(
