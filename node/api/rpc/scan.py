@@ -82,6 +82,10 @@ def _check_ready(call: Call) -> None:
 
 def _found_shape(call: Call, found: Found, scripts: dict[bytes, Output]) -> Shape:
     tip = call.view.tip
+    # Once a script: many coins may have the same, and its descriptor's checksum takes long.
+    told = {
+        script: scripts[script].descriptor or descriptor(script) for script in {coin.script for _, coin in found.coins}
+    }
     return {
         "success": found.whole,
         "txouts": found.seen,
@@ -92,7 +96,7 @@ def _found_shape(call: Call, found: Found, scripts: dict[bytes, Output]) -> Shap
                 "txid": to_hex(outpoint_txid(point)),
                 "vout": outpoint_index(point),
                 "scriptPubKey": coin.script.hex(),
-                "desc": scripts[coin.script].descriptor or descriptor(coin.script),
+                "desc": told[coin.script],
                 "amount": Coins(coin.value),
                 "coinbase": coin.is_coinbase,
                 "height": coin.height,

@@ -1,5 +1,7 @@
 """Bitcoin Core's JSON shapes. Amounts are `Coins`: printed with 8 decimals from whole satoshis."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from chain.address import encode_address
@@ -13,7 +15,7 @@ from chain.tx import Tx, TxIn, TxOut, outpoint_index
 from node.api.asm import core_asm, descriptor, is_key_form, multisig
 from node.api.jsontext import Coins
 from node.api.lookup import FoundTx
-from node.api.shapes import Shape, difficulty
+from node.api.shapes import SCRIPT_BYTES_KEPT, SCRIPTS_KEPT, Shape, difficulty
 from node.pool.entry import Entry as PoolEntry
 from node.pool.view import MempoolView
 from node.view import View
@@ -104,12 +106,20 @@ def found_shape(found: FoundTx, *, fee: bool, prevouts: bool) -> Shape:
 
 def script_shape(script: bytes) -> Shape:
     """A scriptPubKey."""
-    shape: Shape = {"asm": core_asm(script), "desc": descriptor(script), "hex": script.hex()}
+    return dict(_known_words(script) if len(script) <= SCRIPT_BYTES_KEPT else _script_words(script))
+
+
+def _script_words(script: bytes) -> Mapping[str, str]:
+    shape = {"asm": core_asm(script), "desc": descriptor(script), "hex": script.hex()}
     address = encode_address(script)
     if address is not None:
         shape["address"] = address
     shape["type"] = script_type(script)
     return shape
+
+
+_known_words = lru_cache(SCRIPTS_KEPT)(_script_words)
+"""As for Esplora; of these, the checksums take long."""
 
 
 def script_type(script: bytes) -> str:
