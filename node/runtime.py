@@ -222,6 +222,10 @@ class Runtime:
             if not self._wait(reply.topic, bell, deadline, seats):
                 return None
 
+    def parked(self, seats: str) -> int:
+        """How many calls with such `seats` wait now."""
+        return self._parking.taken(seats)
+
     def deliver(self, peer: PeerId | None, answer: Answer) -> None:
         """Give the core what a request to a peer brought; nobody waits for a reply."""
         self._perform(lambda core, now: core.handle(peer, answer, now))

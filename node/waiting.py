@@ -60,7 +60,8 @@ class Parking:
 
     def __init__(self) -> None:
         self._bells: dict[str, list[Bell]] = {}
-        self._free = {"api": API_SEATS, "p2p": P2P_SEATS}
+        self._most = {"api": API_SEATS, "p2p": P2P_SEATS}
+        self._taken = dict.fromkeys(self._most, 0)
 
     def park(self, topic: str) -> Bell:
         """A bell that rings when something is published on the topic from now on."""
@@ -90,14 +91,18 @@ class Parking:
         """Take one of these seats; None is the node's own business, and not counted. Raises Busy."""
         if seats is None:
             return
-        if not self._free[seats]:
+        if self._taken[seats] >= self._most[seats]:
             raise Busy
-        self._free[seats] -= 1
+        self._taken[seats] += 1
 
     def rise(self, seats: str | None) -> None:
         """Give the seat back."""
         if seats is not None:
-            self._free[seats] += 1
+            self._taken[seats] -= 1
+
+    def taken(self, seats: str) -> int:
+        """How many of these seats are taken. Needs no lock."""
+        return self._taken[seats]
 
 
 class Happened(NamedTuple):

@@ -70,6 +70,8 @@ class Site:
     thread has it answered, without waking another."""
     door: Door = field(default_factory=ApiDoor)
     """Who is let in, and heard."""
+    parked: Callable[[], int] = lambda: 0
+    """How many threads wait in `app` for something to happen."""
 
 
 class Listener:
@@ -107,7 +109,7 @@ class Listener:
         adjustments.door = site.door
         self._map: dict[int, Any] = {}
         self._nap = _Nap()
-        self._workers = Workers(site.threads)
+        self._workers = Workers(site.threads, site.parked)
         self._followers = Followers()
         parts = self._map, self._workers, self._nap, self._followers, adjustments
         self._servers = [_Server(site, bound, *parts, connections_max // len(sockets)) for bound in sockets]

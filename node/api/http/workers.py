@@ -1,13 +1,15 @@
 """Threads that answer what may take time: one request each at a time, any number waiting.
 
 Python runs one thread at a time, so that waking a thread for each request makes them all slower:
-they wait for each other at every step. Here a request waits a moment for a thread that is awake
-anyway, and one more is woken only if none comes: then those that are awake wait for something, or
-have much to do.
+they wait for each other at every step, and so do the core's. Here a request waits a moment for a
+thread that is awake anyway, and one more is woken only if none comes: then those that are awake wait
+for something, or have much to do. The more of them there are, the longer that moment: else a flood
+wakes all.
 """
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Protocol
@@ -17,7 +19,7 @@ from node.runtime import monotonic
 log = logging.getLogger("groat.http")
 
 PATIENCE_S = 0.002
-"""How long a request waits for a thread that is awake before another is woken."""
+"""How long a request waits for each thread that is awake before another is woken."""
 
 
 class Task(Protocol):
@@ -29,8 +31,10 @@ class Task(Protocol):
 class Workers:
     """So many threads, and what waits for one of them."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, parked: Callable[[], int] = lambda: 0) -> None:
+        """`parked` tells how many of them sleep over a task that has to wait."""
         self._count = count
+        self._parked = parked
         self._lock = Lock()
         self._tasks: deque[Task] = deque()
         self._awake = count
@@ -53,12 +57,13 @@ class Workers:
             if not self._tasks or self._awake == self._count:
                 return None
             now = monotonic()
-            if self._awake and now < self._moved_at + PATIENCE_S:
-                return self._moved_at + PATIENCE_S - now
+            patience_s = PATIENCE_S * max(0, self._awake - self._parked())
+            if now < self._moved_at + patience_s:
+                return self._moved_at + patience_s - now
             self._awake += 1
             self._moved_at = now
         self._calls.put(True)
-        return PATIENCE_S
+        return patience_s + PATIENCE_S
 
     def stop(self, within_s: float) -> None:
         """End the threads once nothing waits; those that take longer end with the process."""

@@ -97,6 +97,26 @@ def test_what_is_looked_for_says_when_to_look_again(workers: Workers, monkeypatc
     assert other.by == blocked.by
 
 
+def test_patience_grows_with_the_threads_that_are_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But those that are parked do not count: with nobody else awake, one is woken at once."""
+    monkeypatch.setattr(module, "PATIENCE_S", 20.0)
+    parked: list[None] = [None] * 3
+    workers = Workers(8, lambda: len(parked))
+    eventually(lambda: workers._awake == 0, "all asleep")
+    gate = Event()
+    held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(3)]
+    for job in held:
+        workers.add_task(job)
+        eventually(lambda job=job: bool(job.by), "it is being done")  # type: ignore[misc]
+    parked.clear()
+    workers.add_task(Job())
+    left_s = workers.look()
+    assert left_s is not None
+    assert 50.0 < left_s <= 60.0
+    gate.set()
+    workers.stop(WAIT_S)
+
+
 def test_with_all_threads_held_up_the_rest_waits(workers: Workers) -> None:
     gate = Event()
     held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(4)]
