@@ -136,7 +136,13 @@ def _attend(devnet: Devnet, screen: Screen) -> None:
 @everywhere()
 @click.pass_obj
 def status(shared: Shared) -> None:
-    """What every node is doing, and what the wallet holds."""
+    """What every node is doing, and what the wallet holds.
+
+    \b
+    Examples:
+      devnet status
+      devnet status --json
+    """
     devnet = load_existing(shared.folder)
     if shared.as_json:
         write_json(status_document(devnet))
@@ -174,7 +180,13 @@ def fund(shared: Shared, address: str, amount: str) -> None:
 @everywhere()
 @click.pass_obj
 def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
-    """Mine BLOCKS blocks now, by real work where the network asks for it."""
+    """Mine BLOCKS blocks now, by real work where the network asks for it.
+
+    \b
+    Examples:
+      devnet mine 6
+      devnet mine 1 --node 2 --to bcrt1q...
+    """
     devnet, screen = load_existing(shared.folder), shared.screen
     index = _any_running(devnet) if node is None else devnet.check_index(node)
     payee = to or devnet.address
@@ -209,7 +221,12 @@ def _any_running(devnet: Devnet) -> int:
 @everywhere()
 @click.pass_obj
 def stop(shared: Shared, index: int) -> None:
-    """Stop node INDEX cleanly."""
+    """Stop node INDEX cleanly.
+
+    \b
+    Example:
+      devnet stop 1
+    """
     _change(shared, index, "stopping", lambda devnet, say: network.stop(devnet, [index], say))
 
 
@@ -218,7 +235,12 @@ def stop(shared: Shared, index: int) -> None:
 @everywhere()
 @click.pass_obj
 def start(shared: Shared, index: int) -> None:
-    """Start node INDEX again, with the same command line as before."""
+    """Start node INDEX again, with the same command line as before.
+
+    \b
+    Example:
+      devnet start 1
+    """
     _change(shared, index, "starting", lambda devnet, say: network.start(devnet, [index], say))
 
 
@@ -227,7 +249,12 @@ def start(shared: Shared, index: int) -> None:
 @everywhere()
 @click.pass_obj
 def kill(shared: Shared, index: int) -> None:
-    """End node INDEX without warning (SIGKILL), as a crash would."""
+    """End node INDEX without warning (SIGKILL), as a crash would.
+
+    \b
+    Example:
+      devnet kill 2
+    """
     _change(shared, index, "killing", lambda devnet, say: network.kill(devnet, index))
 
 
@@ -256,7 +283,13 @@ def _change(shared: Shared, index: int, verb: str, change: Callable[[Devnet, net
 @everywhere()
 @click.pass_obj
 def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
-    """The end of node INDEX's log."""
+    """The end of node INDEX's log.
+
+    \b
+    Examples:
+      devnet logs 0 -n 50
+      devnet logs 0 --follow
+    """
     devnet = load_existing(shared.folder)
     log = devnet.log(devnet.check_index(index))
     if shared.as_json and follow:
@@ -277,7 +310,13 @@ def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
 @everywhere()
 @click.pass_obj
 def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
-    """Open a node's explorer in a browser, and print its address."""
+    """Open a node's explorer in a browser, and print its address.
+
+    \b
+    Examples:
+      devnet open
+      devnet open --node 1 --no-browser
+    """
     devnet = load_existing(shared.folder)
     index = _any_running(devnet) if node is None else devnet.check_index(node)
     if not network.is_running(devnet, index):
@@ -297,7 +336,13 @@ def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
 @everywhere()
 @click.pass_obj
 def down(shared: Shared, wipe: bool) -> None:
-    """Stop all nodes. `devnet up` resumes them, unless they were wiped."""
+    """Stop all nodes. `devnet up` resumes them, unless they were wiped.
+
+    \b
+    Examples:
+      devnet down
+      devnet down --wipe
+    """
     if not load(shared.folder):
         raise DevnetError(f"there is no devnet in {shared.folder}")
     with locked(shared.folder), shared.screen.step("stopping the nodes") as say:

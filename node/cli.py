@@ -336,11 +336,17 @@ def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.pass_obj(network(datadir(json(command))))
 
 
-@groatd.command()
+@groatd.command(short_help="Check the ledger against its digest.")
 @click.option("--deep", is_flag=True, help="Connect every block again, signatures included.")
 @_of_ledger
 def verify(given: dict[str, Any], network: str | None, datadir: str | None, json: bool, deep: bool) -> None:
-    """Check the ledger against its digest; print height, tip and digest."""
+    """Check the ledger against its digest; print height, tip and digest.
+
+    \b
+    Examples:
+      groatd verify
+      groatd verify --deep --json
+    """
     config = _config_of(given, network, datadir)
     verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
     try:
@@ -354,7 +360,13 @@ def verify(given: dict[str, Any], network: str | None, datadir: str | None, json
 @groatd.command(short_help="Build the ledger anew from the stored blocks.")
 @_of_ledger
 def reindex(given: dict[str, Any], network: str | None, datadir: str | None, json: bool) -> None:
-    """Build the ledger anew from the stored blocks (with --no-index in front: without indexes)."""
+    """Build the ledger anew from the stored blocks (with --no-index in front: without indexes).
+
+    \b
+    Examples:
+      groatd reindex
+      groatd --no-index reindex
+    """
     config = _config_of(given, network, datadir)
     if not config.folder.is_dir():
         raise ConfigError(f"{config.folder} does not exist: check --datadir and --network")

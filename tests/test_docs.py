@@ -78,6 +78,13 @@ def test_every_program_tells_its_version_and_shows_examples(name: str, monkeypat
     assert len(re.findall(rf"^ +{name} ", shown, re.MULTILINE)) >= 4, shown
 
 
+@pytest.mark.parametrize("title", [title for title in TITLES if " " in title])
+def test_every_command_shows_an_example(title: str) -> None:
+    program, command = title.split()[:2]
+    shown = CliRunner().invoke(PROGRAMS[program], [command, "--help"], prog_name=program).output
+    assert re.search(rf"Examples?:\n +{program} .*{command}", shown), shown
+
+
 def test_no_command_is_documented_that_is_not_there() -> None:
     assert set(re.findall(r"^### `(.*)`$", COMMANDS, re.MULTILINE)) == set(TITLES)
 
