@@ -42,6 +42,68 @@ def test_a_new_block_appears_by_itself(site: Site, opened: Open, how: str) -> No
     assert window.reloads == 1
 
 
+HEAR = """() => {
+    window.heard = [];
+    const spoken = document.getElementById('spoken');
+    new MutationObserver(() => spoken.textContent && heard.push(spoken.textContent)).observe(spoken, {childList: true});
+}"""
+"""Keeps what a screen reader is given to say."""
+
+
+def test_blocks_that_come_fast_do_not_chatter(site: Site, opened: Open) -> None:
+    window = opened(site)
+    window.page.clock.install()
+    page = window.open(site)
+    await_state(page, "stream")
+    page.evaluate(HEAR)
+    page.clock.pause_at(page.evaluate("Date.now() / 1000 + 60"))
+    heights = []
+    for _ in range(5):
+        block = site.scene.next_block()
+        site.rpc("submitblock", block.raw.hex())
+        heights.append(f"Height {site.scene.lab.height}")
+        expect(page.locator("[data-height]")).to_have_text(heights[-1])
+    first, last = f"New block. {heights[0]}", f"New block. {heights[-1]}"
+    page.clock.run_for(9_000)
+    assert page.evaluate("heard") == [first]
+    page.clock.run_for(2_000)
+    assert page.evaluate("heard") == [first, last]
+    page.clock.run_for(20_000)
+    assert page.evaluate("heard") == [first, last]
+
+
+def test_who_reads_with_the_keyboard_keeps_the_place(site: Site, opened: Open) -> None:
+    """The focus stays with its block while others come, and goes to the block beside it when it leaves the list."""
+    page = opened(site).open(site)
+    await_state(page, "stream")
+    strip = page.locator(".strip li")
+    last = strip.last.get_by_role("link")
+    second = strip.nth(strip.count() - 2).get_attribute("data-key")
+    last.focus()
+    block = site.scene.next_block()
+    site.rpc("submitblock", block.raw.hex())
+    expect(strip.first).to_have_attribute("data-key", to_hex(block.hash))
+    expect(page.locator(f'.strip li[data-key="{second}"] a')).to_be_focused()
+
+
+def test_a_row_keeps_the_focus_when_one_before_it_goes(site: Site, opened: Open) -> None:
+    scene = site.scene
+    stays, coins = scene.payment(), scene.lab.take(LockKind.P2WPKH)
+    goes, comes = scene.conflicting(coins, 2), scene.conflicting(coins, 30)
+    site.rpc("sendrawtransaction", stays.raw.hex())
+    site.rpc("sendrawtransaction", goes.raw.hex())
+    page = opened(site).open(site, "mempool")
+    await_state(page, "stream")
+    stayed = page.locator(f'tr[data-key="{to_hex(stays.txid)}"]').get_by_role("link").first
+    stayed.focus()
+    page.evaluate("document.activeElement.addEventListener('blur', () => { window.blurred = true })")
+    site.rpc("sendrawtransaction", comes.raw.hex())
+    expect(page.locator(f'tr[data-key="{to_hex(comes.txid)}"]')).to_be_visible()
+    expect(page.locator(f'tr[data-key="{to_hex(goes.txid)}"]')).to_have_count(0)
+    expect(stayed).to_be_focused()
+    assert page.evaluate("window.blurred") is None
+
+
 def test_a_payment_is_followed_from_the_mempool_into_a_block(site: Site, opened: Open) -> None:
     window = opened(site)
     page = window.open(site, "mempool")

@@ -1,5 +1,6 @@
 """Every page in both schemes and at both widths: accessible, within its width, without a complaint."""
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.functional.conftest import StartCluster
 
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """axe-core's names for the levels A and AA of WCAG 2.2."""
+AGO = re.compile(r"\S+ \w+ ago|just now")
+"""What goes on by itself: "3 minutes ago"."""
 RUN = """async (levels) => {
     const found = await axe.run(document, { runOnly: levels });
     return found.violations.map(({ id, nodes }) => [id, nodes.map((node) => [node.target, node.failureSummary])]);
@@ -38,6 +41,23 @@ def test_a_page(shared: Site, opened: Open, axe: str, name: str) -> None:
     for summary in page.locator("summary").all():
         summary.click()
     assert violations(page, axe) == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_scripts_a_page_has_its_words_and_no_dead_button(shared: Site, opened: Open, name: str) -> None:
+    path = paths_of(shared.scene)[name]
+    page = opened(shared, java_script_enabled=False).open(shared, path)
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert [button.get_attribute("aria-label") for button in page.locator("button:visible").all()] == ["Search"]
+    words = page.locator("main").inner_text()
+    if name == "peers":  # whose numbers are others a moment later
+        assert "Nodes that this one exchanges blocks and transactions with" in words
+        return
+    scripted = opened(shared).open(shared, path)
+    for summary in scripted.locator("summary").all():
+        summary.click()
+    assert AGO.sub("", words).split() == AGO.sub("", scripted.locator("main").inner_text()).split()
 
 
 def test_a_fresh_chain_without_an_index(start_cluster: StartCluster, scene: Scene, opened: Open, axe: str) -> None:

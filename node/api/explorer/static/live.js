@@ -1,7 +1,7 @@
 // Keeps the live part of the page up to date: told by the node's event stream, else by asking now and then.
 import { morph } from "./morph.js";
 import { notify, say } from "./notices.js";
-import { speak } from "./speak.js";
+import { speakNews } from "./speak.js";
 import { listen } from "./stream.js";
 
 const THROTTLE_MS = 1000; // between two refreshes of the part
@@ -100,7 +100,7 @@ async function moved(hash, height) {
   tip = hash;
   const words = `Height ${height.toLocaleString("en")}`;
   document.querySelector("[data-height]").textContent = words;
-  speak(`New block. ${words}`);
+  speakNews(`New block. ${words}`);
   const reply = await fetch(`${root}/reorg?from=${old}&to=${hash}`);
   if (reply.status === 200) notify(await reply.text());
 }

@@ -1,5 +1,6 @@
-// Runs before anything is drawn: the scheme that was chosen last, if it was.
+// Runs before anything is drawn: the scheme that was chosen last, if it was; and what needs scripts is shown.
 (() => {
+  document.documentElement.dataset.scripts = "";
   let chosen = null;
   try {
     chosen = localStorage.getItem("theme");
