@@ -233,7 +233,8 @@ class Node:
         for verdict in outcome.verdicts:
             if verdict.error:
                 self.counts.rejected(TX, verdict.error.code)
-        return Step(outcome, tuple(self._judged(outcome.verdicts, now) + self._removed(outcome.removed)))
+        effects = [*self._judged(outcome.verdicts, now), *self._removed(outcome.removed), *outcome.out]
+        return Step(outcome, tuple(effects))
 
     def _offer(self, offer: Offer, reply: Any, now: float) -> Step[Any]:
         [verdict], verify = self._admission.offer([offer], self.time.at(now))

@@ -68,6 +68,9 @@ class Outcome:
     """What the pool has done."""
     removed: list[Removed] = field(default_factory=list)
     """Who has left it because it was full, in the end."""
+    out: list[Verify] = field(default_factory=list)
+    """Signatures of those that were here when the package came and left for another of it: they are to be
+    verified, and whoever has right ones enters by itself."""
 
 
 class PackageAdmission:
@@ -187,7 +190,9 @@ class PackageAdmission:
         except Invalid as error:
             outcome.members[tx.wtxid] = Member(tx, error)
             return error
-        [verdict], _ = self._admission.offer([Offer(tx, None, True, max_rate_sat_kvb)], now)
+        [verdict], verify = self._admission.offer([Offer(tx, None, True, max_rate_sat_kvb)], now)
+        if verify is not None:
+            outcome.out.append(verify)
         outcome.verdicts.append(verdict)
         if verdict.added is None:
             refusal = verdict.error or Refused(Policy.BUSY)
