@@ -32,9 +32,13 @@ WAIT_MS = 20_000
 WATCH_POLICY = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window, with a profile of its own that is gone afterwards."""
+    """Chromium without a window, with a profile of its own that is gone afterwards.
+
+    A module's, and no session's: while Playwright runs, an event loop runs in this thread, and tests that need
+    one of their own would find it.
+    """
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("browser: no Chromium here (on Debian: apt-get install chromium)")
