@@ -42,7 +42,7 @@ LINES_MAX = 10_000
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @everywhere(setting)
-@click.version_option(package_name="groat", message="%(prog)s, groat %(version)s", help="Show the version.")
+@click.version_option(package_name="groat", message="devnet, groat %(version)s", help="Show the version.")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A network of real proof-of-work nodes on this machine, and a funded wallet.

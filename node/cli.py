@@ -241,7 +241,7 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     "--config", is_eager=True, callback=_read_toml, metavar="FILE", help="TOML file with any of these options as keys."
 )
 @click.version_option(
-    package_name="groat", message="%(prog)s, groat %(version)s", help="Show the version.", allow_from_autoenv=False
+    package_name="groat", message="groatd, groat %(version)s", help="Show the version.", allow_from_autoenv=False
 )
 @click.pass_context
 def groatd(context: click.Context, json: bool, **given: Any) -> int | None:

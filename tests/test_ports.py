@@ -26,6 +26,7 @@ def test_no_port_is_given_to_two_processes_or_twice() -> None:
         for other in others:
             assert other.stdout
             given += [int(port) for port in other.stdout.readline().strip("[]\n").split(",")]
-            other.communicate("\n")
+        for other in others:
+            other.communicate("\n")  # until then each keeps what it has
     assert len(given) == len(set(given)) == 3 * CALLS
     assert all(port % STRIDE == 0 for port in given)

@@ -35,7 +35,7 @@ TARGET_MAX = 1_008
 @click.group(
     cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="groat", message="%(prog)s, groat %(version)s", help="Show the version.")
+@click.version_option(package_name="groat", message="wallet, groat %(version)s", help="Show the version.")
 def cli() -> None:
     """A wallet for the coins of groat networks and Bitcoin's regtest.
 
