@@ -123,6 +123,11 @@ class Scene:
         peers = self.rpc(OURS, "getpeerinfo")
         return [peer["addr"].split(":")[0] for peer in peers if peer["connection_type"] == "outbound-full-relay"]
 
+    def is_dialled_back(self, host: str) -> bool:
+        """True once this host can send to our node, which a node that was dialled begins a moment later."""
+        peers = self.rpc(host, "getpeerinfo")
+        return any(peer["addr"].split(":")[0] == OURS and "pingtime" in peer for peer in peers)
+
     def block_s(self) -> float:
         """How long a block of the near group's takes to our node."""
         [found] = self.rpc(NEAR_GROUP[1], "generatetoaddress", 1, ADDRESS)
@@ -197,6 +202,7 @@ def settle(netns: Scene, is_settled: Callable[[list[str]], object]) -> None:
         return bool(is_settled(chosen))
 
     netns.wait_for(settled, "our node's choice", READY_S)
+    netns.wait_for(lambda: all(map(netns.is_dialled_back, netns.chosen())), "links in both directions", SETTLE_S)
     tip = netns.rpc(NEAR_GROUP[1], "getbestblockhash")
     netns.wait_for(lambda: netns.rpc(OURS, "getbestblockhash") == tip, "our node to be in step", SETTLE_S)
 
