@@ -61,7 +61,7 @@ BAD_VALUE = MappingProxyType(
         Kind.ADDRESS: "Invalid Bitcoin address",
         Kind.SCRIPT_HASH: "Invalid scripthash",
         Kind.COINS: "Invalid amount",
-        Kind.TOPICS: "Unknown topic",
+        Kind.TOPICS: f"Unknown topic; there are {', '.join(TOPICS)}",
     }
 )
 """The line that a malformed value gets, with status 400."""
