@@ -40,14 +40,19 @@ def mine(cluster: Cluster, finder: int, *watchers: int) -> float:
 
 
 def test_blocks_come_and_go_in_time(cluster: Cluster) -> None:
-    assert max(mine(cluster, 1, BEHIND) for _ in range(BLOCKS)) < PROMISED_S
-    assert max(mine(cluster, BEHIND, 0, 1) for _ in range(BLOCKS)) < PROMISED_S
+    comes = [mine(cluster, 1, BEHIND) for _ in range(BLOCKS)]
+    goes = [mine(cluster, BEHIND, 0, 1) for _ in range(BLOCKS)]
+    print(f"others' blocks come after {max(comes):.3f} s at most, its own are everywhere after {max(goes):.3f} s")
+    assert max(comes) < PROMISED_S
+    assert max(goes) < PROMISED_S
 
 
 def test_payments_come_and_go(cluster: Cluster, lab: Lab) -> None:
     txids = [cluster.rpc(finder, "sendrawtransaction", pay(lab.take()).raw.hex()) for finder in (BEHIND, 1)]
+    start = time.monotonic()
     for index in range(3):
         cluster.wait_for(lambda i=index: set(txids) <= set(cluster.rpc(i, "getrawmempool")), "both to spread", 10)
+    print(f"payments of both sides are everywhere after {time.monotonic() - start:.3f} s")
 
 
 def test_nobody_dials_it(cluster: Cluster) -> None:

@@ -145,7 +145,9 @@ def test_free_riders_are_choked_within_a_minute_and_a_newcomer_is_not_starved(lo
     for giver in givers:
         giver.give()
     haggle(world, givers + takers, 120)
-    assert max(taker.first(False) for taker in takers) - start < 60
+    choked = sorted(taker.first(False) - start for taker in takers)
+    print(f"free riders choked after {choked[0]:.1f} to {choked[-1]:.1f} s,")
+    assert choked[-1] < 60
     settled = start + 2 * ROUND_S
     assert min(giver.share_since(settled) for giver in givers) == 1.0
     assert max(taker.share_since(settled) for taker in takers) < 0.3
@@ -161,6 +163,7 @@ def test_free_riders_are_choked_within_a_minute_and_a_newcomer_is_not_starved(lo
 
     newcomer, comes = Client(world, server, 99), world.now
     haggle(world, [*givers, *takers, newcomer], 120)
+    print(f"a newcomer served after {newcomer.first(True) - comes:.1f} s")
     assert newcomer.first(True) - comes <= 2 * ROUND_S + ASK_EVERY_S
     newcomer.gifts, earns = payments, world.now
     newcomer.give()
