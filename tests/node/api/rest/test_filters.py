@@ -1,5 +1,7 @@
 """Routes and JSON-RPC about block filters on a real node over HTTP."""
 
+import pytest
+
 from chain.hashes import to_hex
 from chain.params import GENESIS
 from node.filters.gcs import NO_HEADER, basic_filter, filter_header
@@ -32,7 +34,7 @@ def test_lists_of_filter_headers(desk: Desk, lab: Lab) -> None:
     assert (past.status, past.text) == (404, "Block not found")
 
 
-def test_no_more_than_two_thousand(desk: Desk, lab: Lab, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_no_more_than_two_thousand(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.make_filters()
     monkeypatch.setattr("node.api.rest.filters.HEADERS_LISTED", 20)
     assert len(desk.get("/v1/filters/headers/5").json()) == 20
