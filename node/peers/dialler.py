@@ -14,6 +14,7 @@ from enum import Enum
 
 from node.peers.find.book import AddressBook
 from node.peers.find.bookfile import ANCHORS_MAX
+from node.peers.greeter import ANOTHER
 from node.ports import Endpoint, PeerId
 
 OUTBOUND_MAX = 8
@@ -133,19 +134,37 @@ class Dialler:
         del self._targets[endpoint]
         return True
 
-    def back(self, endpoint: Endpoint, peer: PeerId) -> None:
-        """Dial a peer that greeted us, at the endpoint it told."""
-        if endpoint not in self._targets and len(self._targets) < TARGETS_MAX:
-            self._targets[endpoint] = Target(endpoint, Kind.BACK, peer)
+    def back(self, endpoint: Endpoint, peer: PeerId, now: float) -> Target | None:
+        """Have a peer that greeted us dialled at the endpoint it told. If another is linked there, only
+        a greeting can show who is right: then what is to be dialled at once, beside the list."""
+        there = self._targets.get(endpoint)
+        if there is None or there.kind is Kind.FEELER:
+            if there or len(self._targets) < TARGETS_MAX:
+                self._targets[endpoint] = Target(endpoint, Kind.BACK, peer)
+        elif there.linked:
+            return Target(endpoint, Kind.BACK, peer)
+        elif there.kind is Kind.STATIC:
+            there.next_dial = now  # it is up: what is left of a wait is in vain
+        elif there.kind is Kind.BACK and there.peer != peer:
+            there.peer, there.failures, there.next_dial = peer, 0, now
+        return None
 
     def once(self, endpoint: Endpoint) -> None:
         """Dial an endpoint as if the book had offered it, if no peer of ours is in its group."""
         if endpoint not in self._targets and self._book.group(endpoint) not in self._groups():
             self._targets[endpoint] = Target(endpoint, Kind.LEARNED, place=Place.RANDOM, named=True)
 
-    def has(self, endpoint: Endpoint) -> bool:
-        """True if an endpoint is on the list."""
-        return endpoint in self._targets
+    def is_about_to_greet(self, endpoint: Endpoint, peer: PeerId) -> bool:
+        """True if an endpoint where this peer says it is will be greeted without a further word."""
+        target = self._targets.get(endpoint)
+        if target is None or target.linked:
+            return False
+        return {
+            Kind.STATIC: target.dialling,
+            Kind.LEARNED: True,
+            Kind.BACK: target.peer == peer,
+            Kind.FEELER: False,
+        }[target.kind]
 
     # --- choosing --------------------------------------------------------------------------------
 
@@ -264,6 +283,8 @@ class Dialler:
     ) -> PeerId | None:
         """The greeting worked out; who is to make room, if anybody. If the peer was `known`, this
         is a second way to it, and the place is still free."""
+        if target.kind is Kind.BACK:
+            target = self._targets.setdefault(target.endpoint, target)
         target.linked, target.peer, target.failures, target.trouble = True, peer, 0, ""
         target.round_trip_s = round_trip_s
         self._book.proved(target.endpoint, now, round_trip_s, chosen=target.kind is not Kind.BACK)
@@ -287,7 +308,8 @@ class Dialler:
         delay = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(target.failures, 16))
         target.failures += 1
         target.next_dial = now + delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
-        self._book.failed(target.endpoint, now, counts=any(other.linked for other in self._targets.values()))
+        if trouble != ANOTHER:  # else whoever names an honest node's address as its own would spoil its record
+            self._book.failed(target.endpoint, now, counts=any(other.linked for other in self._targets.values()))
         given_up = target.kind in (Kind.LEARNED, Kind.FEELER) or (
             target.kind is Kind.BACK and target.failures >= DIAL_BACK_TRIES
         )

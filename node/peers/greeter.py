@@ -29,6 +29,8 @@ GREETINGS_MAX = 256
 """Welcomes that were not confirmed; beyond, the oldest is void."""
 HANDSHAKE_S = 10.0
 """Time for each half of the handshake."""
+ANOTHER = "another node answers there"
+"""Why a greeting has failed that was meant for a certain node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class Greeter:
             return outcome(Refusal(reason), now)
         them = peer_id(facts.public_key)
         if expected not in (None, them):
-            return outcome(Failed("another node answers there"), now)
+            return outcome(Failed(ANOTHER), now)
         ids, challenges = (self._identity.id, them), (challenge, reply.challenge)
         ours, theirs = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
         if not self._identity.is_proof(facts.public_key, reply.proof, theirs):

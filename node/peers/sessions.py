@@ -201,16 +201,19 @@ class Sessions:
             del self._by_token[token]
         peer.tokens = (confirm.token, *peer.tokens[: TOKENS_MAX - 1])
         self._by_token[confirm.token] = peer.id
-        self._dial_back(peer, now)
-        return Ok(), evicted + effects + self._dial_due(now)
+        return Ok(), evicted + effects + self._dial_back(peer, now) + self._dial_due(now)
 
-    def _dial_back(self, peer: Peer, now: float) -> None:
+    def _dial_back(self, peer: Peer, now: float) -> list[Effect]:
         """Dial who greeted us, unless somebody has us dial others too often."""
         endpoint = peer.endpoint
-        if peer.link or not endpoint or self._dialler.has(endpoint) or not is_dialable(endpoint, self._allow_local):
-            return
-        if self._dial_backs.spend(peer.host, endpoint.host, now):
-            self._dialler.back(endpoint, peer.id)
+        if peer.link or not endpoint or not is_dialable(endpoint, self._allow_local):
+            return []
+        if self._dialler.is_about_to_greet(endpoint, peer.id):
+            return []
+        if not self._dial_backs.spend(peer.host, endpoint.host, now):
+            return []
+        disputed = self._dialler.back(endpoint, peer.id, now)
+        return [self._dial(disputed, now)] if disputed else []
 
     def _no_room(self, facts: Facts, host: str, now: float) -> Reason | None:
         them = peer_id(facts.public_key)
@@ -354,6 +357,7 @@ class Sessions:
             return [*self._fail(target, Refusal(Reason.NOT_SERVED), now), *self._hang_up(link.peer)]
         known = link.peer in self._peers
         peer, effects = self._meet(facts, target.endpoint.host, target.kind is not Kind.BACK, now)
+        effects += self._drop_others(link, now)
         peer.link, peer.failures = link, 0
         if not known:
             peer.blocks_only = target.place is Place.BLOCKS_ONLY
@@ -362,6 +366,13 @@ class Sessions:
         self._troubles.pop(target.endpoint, None)
         log.info("linked with %s at %s, height %d", peer.id.hex(), link.endpoint, facts.height)
         return effects + self._events.linked(peer.id, now)
+
+    def _drop_others(self, link: Link, now: float) -> list[Effect]:
+        """Drop whom we took to be at an endpoint where another has proved to be: its place may have
+        been taken by a node with a new identity, which does not know its tokens."""
+        there = [p.id for p in self._peers.values() if p.link and p.link.endpoint == link.endpoint]
+        others = [peer for peer in there if peer != link.peer]
+        return [effect for peer in others for effect in self.drop(peer, "another node is at its address", now)]
 
     def _hang_up(self, peer: PeerId) -> list[Effect]:
         """Close the connections of a handshake that made no peer: ids cost nothing, and each holds threads."""

@@ -124,9 +124,9 @@ class Scene:
         return [peer["addr"].split(":")[0] for peer in peers if peer["connection_type"] == "outbound-full-relay"]
 
     def is_dialled_back(self, host: str) -> bool:
-        """True once this host can send to our node, which a node that was dialled begins a moment later."""
+        """True once this host can send to our node, and knows that those before it are gone."""
         peers = self.rpc(host, "getpeerinfo")
-        return any(peer["addr"].split(":")[0] == OURS and "pingtime" in peer for peer in peers)
+        return ["pingtime" in peer for peer in peers if peer["addr"].split(":")[0] == OURS] == [True]
 
     def block_s(self) -> float:
         """How long a block of the near group's takes to our node."""

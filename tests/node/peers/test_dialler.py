@@ -254,13 +254,13 @@ def test_a_second_way_to_a_peer_takes_no_place() -> None:
     desk.run(10)
     assert len(desk.at(Place.NEAR, Place.RANDOM)) == OUTBOUND_MAX
     desk.dialler.lost(PeerId(b"somebody"), desk.now)
-    assert not desk.dialler.has(first.endpoint)
+    assert first not in desk.dialler.targets()
 
 
 def test_who_greets_us_cannot_use_up_our_list() -> None:
     desk = Desk()
     for number, endpoint in enumerate(some(TARGETS_MAX + 50)):
-        desk.dialler.back(endpoint, PeerId(b"%d" % number))
+        desk.dialler.back(endpoint, PeerId(b"%d" % number), desk.now)
     assert len(list(desk.dialler.targets())) == TARGETS_MAX
     desk.book.add(apart(30), None, desk.now)
     desk.run(5)
@@ -270,10 +270,32 @@ def test_who_greets_us_cannot_use_up_our_list() -> None:
 def test_who_is_dialled_back_is_no_tried_one() -> None:
     desk = Desk()
     [endpoint] = some(1)
-    desk.dialler.back(endpoint, PeerId(b"x"))
+    desk.dialler.back(endpoint, PeerId(b"x"), desk.now)
     desk.run(1)
     assert endpoint in desk.book
     assert not desk.book.is_tried(endpoint)
+
+
+def test_who_greets_us_while_its_address_is_felt_is_dialled_back_all_the_same() -> None:
+    desk = Desk()
+    [endpoint] = some(1)
+    feeler = Target(endpoint, Kind.FEELER)
+    desk.dialler._targets[endpoint] = feeler
+    desk.dialler.back(endpoint, PeerId(b"x"), desk.now)
+    desk.dialler.felt(feeler, desk.now, 0.1)
+    assert [(target.kind, target.peer) for target in desk.dialler.targets()] == [(Kind.BACK, PeerId(b"x"))]
+
+
+def test_another_at_the_address_of_one_that_does_not_answer_is_dialled_in_its_place() -> None:
+    desk = Desk()
+    [endpoint] = some(1)
+    desk.dialler.back(endpoint, PeerId(b"old"), desk.now)
+    [target] = desk.dialler.due(desk.now, NOBODY)
+    desk.dialler.failed(target, "refused the connection", desk.now)
+    assert not desk.dialler.is_about_to_greet(endpoint, PeerId(b"new"))
+    desk.dialler.back(endpoint, PeerId(b"new"), desk.now)
+    assert desk.dialler.is_about_to_greet(endpoint, PeerId(b"new"))
+    assert [(target.peer, target.failures) for target in desk.dialler.due(desk.now, NOBODY)] == [(b"new", 0)]
 
 
 def test_what_the_operator_wants_kept_stays_when_its_feeler_is_back() -> None:

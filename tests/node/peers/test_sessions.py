@@ -319,6 +319,88 @@ def test_a_restarted_greeter_voids_what_was(net: Net) -> None:
     assert [reason for _, reason in a.closed] == ["it was restarted"]
 
 
+def test_a_node_with_a_new_identity_takes_the_place_of_the_old_one_at_its_address(net: Net) -> None:
+    """a is linked with b; where b was there is c now, which greets a: a need not hear from b to know."""
+    a, b = both(net)
+    b.keep(a)
+    net.run(1)
+    assert a.is_linked(b)
+    c = End(net, 3)
+    c.endpoint = b.endpoint
+    net.ends[b.endpoint] = c
+    c.keep(a)
+    net.run(1)
+    assert a.is_linked(c)
+    assert c.is_linked(a)
+    assert [peer.id for peer in a.sessions.peers()] == [c.id]
+    assert a.closed == [(b.id, "another node is at its address")]
+    assert [reason for _, reason in b.closed] == []
+    net.run(60)
+    assert a.is_linked(c)
+
+
+def test_so_it_does_where_the_operator_named_the_address(net: Net) -> None:
+    a, b = both(net)
+    a.keep(b)
+    net.run(1)
+    c = End(net, 3)
+    c.endpoint = b.endpoint
+    net.ends[b.endpoint] = c
+    c.keep(a)
+    net.run(1)
+    [peer] = a.sessions.peers()
+    assert peer.id == c.id
+    assert a.sessions.is_static(peer)
+    assert a.is_linked(c)
+
+
+def test_who_claims_the_address_of_a_peer_takes_nothing_from_it(net: Net) -> None:
+    a, b = both(net)
+    a.book.add([b.endpoint], None, net.now)
+    a.keep(b)
+    net.run(1)
+    liar = End(net, 3, host=b.endpoint.host)
+    liar.endpoint = Endpoint(b.endpoint.host, 1)
+    del net.ends[b.endpoint]
+    net.ends |= {b.endpoint: b, liar.endpoint: liar}
+    failures = a.book.dump()
+    for _ in range(3):
+        liar.keep(a)
+        liar.perform(liar.sessions.release(a.endpoint, net.now)[1])
+        net.run(1)
+    assert a.is_linked(b)
+    assert not a.closed
+    assert a.sessions.get(liar.id) is not None
+    assert not a.sessions.link(liar.id)
+    assert a.book.dump() == failures
+
+
+def test_a_kept_peer_that_greets_us_is_not_waited_for(net: Net) -> None:
+    """b was away so long that a tries again only now and then. Then b greets a."""
+    a, b = both(net)
+    b.up = False
+    a.keep(b)
+    net.run(200)
+    b.up = True
+    b.keep(a)
+    net.run(0.5)
+    assert a.is_linked(b)
+
+
+def test_a_dial_back_that_waits_is_asked_for_once(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that greets us again and again uses up nothing of what its address may ask for."""
+    a, b = both(net)
+    a.change(listen=Endpoint("10.9.9.9", 1))  # nobody is there
+    spent: list[str] = []
+    monkeypatch.setattr(b.sessions._dial_backs, "spend", lambda *who: spent.append(who[0]) or True)
+    for _ in range(5):
+        a.keep(b)
+        net.run(0.3)
+        a.perform(a.sessions.release(b.endpoint, net.now)[1])
+    assert b.sessions.get(a.id) is not None
+    assert spent == [a.endpoint.host]
+
+
 def test_a_peer_that_does_not_answer_is_dropped_and_greeted_again(net: Net) -> None:
     a, b = both(net)
     a.keep(b)
