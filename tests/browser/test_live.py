@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from chain.hashes import to_hex
 from chain.script import LockKind
 from node.api.rest.feed import HOST_FOLLOWERS_MAX
-from tests.browser.conftest import Open, Site
+from tests.browser.conftest import WAIT_MS, Open, Site
 from tests.chainlab import lock
 from tests.sse import Follower
 
@@ -40,6 +40,37 @@ def test_a_new_block_appears_by_itself(site: Site, opened: Open, how: str) -> No
         expect(page.locator("#spoken")).to_contain_text(f"Height {site.scene.lab.height}")
         expect(page.locator("[data-height]")).to_have_text(f"Height {site.scene.lab.height}")
     assert window.reloads == 1
+
+
+def test_news_while_the_page_is_being_brought_up_to_date_is_not_lost(site: Site, opened: Open) -> None:
+    """The node has answered for the first block, the answer is on its way, and there is a second one."""
+    page = opened(site).open(site)
+    await_state(page, "stream")
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/fragments/**", lambda route: held.append((route, route.fetch())), times=1)
+    with page.expect_request("**/fragments/**"):
+        site.rpc("submitblock", site.scene.next_block().raw.hex())
+    for _ in range(WAIT_MS):
+        if held:
+            break
+        page.wait_for_timeout(1)  # the handler's turn
+    second = site.scene.next_block()
+    site.rpc("submitblock", second.raw.hex())
+    expect(page.locator("[data-height]")).to_have_text(f"Height {site.scene.lab.height}")
+    [(route, answer)] = held
+    route.fulfill(response=answer)
+    expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(second.hash))
+
+
+def test_a_page_that_could_not_be_brought_up_to_date_is_tried_again(site: Site, opened: Open) -> None:
+    window = opened(site)
+    page = window.open(site)
+    await_state(page, "stream")
+    page.route("**/fragments/**", lambda route: route.fulfill(status=429, body="later"), times=1)
+    block = site.scene.next_block()
+    site.rpc("submitblock", block.raw.hex())
+    expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(block.hash))
+    window.complaints[:] = [line for line in window.complaints if "429" not in line]
 
 
 HEAR = """() => {

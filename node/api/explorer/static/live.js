@@ -16,6 +16,8 @@ let isOpen = false;
 let pollTimer = 0;
 let refreshTimer = 0;
 let refreshedAt = 0;
+let isRefreshing = false;
+let isBehind = false; // there is news that no refresh has begun after
 let lastPulse = null;
 
 export function startLive() {
@@ -72,13 +74,20 @@ async function poll() {
   if (!isOpen && stream) pollTimer = setTimeout(() => (document.hidden ? null : poll()), POLL_MS);
 }
 
-function schedule() {
-  if (refreshTimer || !part) return;
-  refreshTimer = setTimeout(refresh, Math.max(0, refreshedAt + THROTTLE_MS - Date.now()));
+function schedule(waitMs = THROTTLE_MS) {
+  isBehind = true;
+  if (refreshTimer || isRefreshing || !part) return;
+  refreshTimer = setTimeout(refresh, Math.max(0, refreshedAt + waitMs - Date.now()));
 }
 
 async function refresh() {
+  if (isRefreshing) return;
+  clearTimeout(refreshTimer);
+  refreshTimer = 0;
   refreshedAt = Date.now();
+  isRefreshing = true;
+  isBehind = false; // what happens from here on may be too late for this answer
+  let waitMs = THROTTLE_MS;
   try {
     const reply = await fetch(part.dataset.fragment, { cache: "no-store" });
     // What is no more (a payment that was replaced) has a page that says so.
@@ -86,12 +95,14 @@ async function refresh() {
     if (!reply.ok) throw new Error(reply.status);
     const wanted = part.cloneNode(false);
     wanted.append(...new DOMParser().parseFromString(await reply.text(), "text/html").body.childNodes);
-    refreshTimer = 0;
     morph(part, wanted);
   } catch {
-    refreshTimer = 0;
+    isBehind = true;
+    waitMs = POLL_MS;
     poll();
   }
+  isRefreshing = false;
+  if (isBehind) schedule(waitMs);
 }
 
 async function moved(hash, height) {
@@ -101,6 +112,6 @@ async function moved(hash, height) {
   const words = `Height ${height.toLocaleString("en")}`;
   document.querySelector("[data-height]").textContent = words;
   speakNews(`New block. ${words}`);
-  const reply = await fetch(`${root}/reorg?from=${old}&to=${hash}`);
-  if (reply.status === 200) notify(await reply.text());
+  const reply = await fetch(`${root}/reorg?from=${old}&to=${hash}`).catch(() => null); // the node has just gone
+  if (reply?.status === 200) notify(await reply.text());
 }
