@@ -203,7 +203,7 @@ FIGURES: dict[ModuleType, tuple[str, ...]] = {
     sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX"),
     presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
     download: ("WINDOW", "PATIENCE_S"),
-    compactserve: ("DEPTH_MAX", "PUSHED_MAX"),
+    compactserve: ("DEPTH_MAX",),
     pushers: ("PUSHERS_MAX",),
     fetch: ("IN_FLIGHT_MAX", "OFFERS_MAX", "REJECTED_MAX"),
     news: ("HELD_S", "OPEN_MAX"),

@@ -30,7 +30,8 @@ PLACES = 2
 """Outbound peers of our node: few, as there are few hosts."""
 BLOCKS = 8
 """In each measurement."""
-RANDOM_STARTS = 4
+STARTS_LEAST, STARTS_MAX = 4, 20
+"""By chance; more than the first until one of them has found nobody near, which two of three do not."""
 READY_S = 60.0
 SETTLE_S = 30.0
 POLL_S = 0.002
@@ -164,7 +165,7 @@ def test_near_peers_are_preferred_and_blocks_come_sooner(netns: Scene, capsys: p
     everybody = list(ROUND_TRIP_MS)
     random_alone = {"OUTBOUND_MAX": PLACES, "NEAR_MAX": 0, "BLOCKS_ONLY_MAX": 0}
     by_chance: list[tuple[list[str], list[float]]] = []
-    for _ in range(RANDOM_STARTS):
+    while len(by_chance) < STARTS_LEAST or (is_near(by_chance) and len(by_chance) < STARTS_MAX):
         netns.start(OURS, random_alone, knows=everybody)
         settle(netns, lambda chosen: len(chosen) == PLACES)
         chosen = netns.chosen()
@@ -179,15 +180,21 @@ def test_near_peers_are_preferred_and_blocks_come_sooner(netns: Scene, capsys: p
     assert set(chosen) & set(NEAR_GROUP)
     assert len([host for host in chosen if host not in NEAR_GROUP]) >= PLACES / 2
 
-    chance = statistics.mean(statistics.median(times) for _, times in by_chance)
     each = ", ".join(f"{peers}: {1_000 * statistics.median(times):.0f}" for peers, times in by_chance)
     with capsys.disabled():
         print(
             f"\nblocks of the near group reach us in {1_000 * statistics.median(near):.0f} ms (peers {chosen});"
-            f" by chance alone in {1_000 * chance:.0f} ms ({each})"
+            f" by chance alone in {each}"
         )
+    far = [times for peers, times in by_chance if not set(peers) & set(NEAR_GROUP)]
+    assert far
     # The least of each: what the links alone take, whatever else the machine has to do.
-    assert all(min(near) < min(times) for peers, times in by_chance if not set(peers) & set(NEAR_GROUP))
+    assert all(min(near) < min(times) for times in far)
+
+
+def is_near(starts: list[tuple[list[str], list[float]]]) -> bool:
+    """True if all of these have found somebody near."""
+    return all(set(peers) & set(NEAR_GROUP) for peers, _ in starts)
 
 
 def settle(netns: Scene, is_settled: Callable[[list[str]], object]) -> None:

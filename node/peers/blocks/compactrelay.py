@@ -40,7 +40,7 @@ class CompactRelay:
         what it may be asked for."""
         self._chain = chain
         self._sync = sync
-        self._serve = CompactServe(chain, is_outbound, rng)
+        self._serve = CompactServe(chain, rng)
         self._pushers = Pushers(requests, link_of, is_outbound)
         self._fetch = CompactFetch(
             chain,

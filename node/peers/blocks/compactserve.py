@@ -2,7 +2,6 @@
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable
 
 from chain.block import Block
 from chain.hashes import BlockHash
@@ -16,22 +15,18 @@ DEPTH_MAX = 10
 """Blocks below the tip that are served in parts; older ones have to be asked for whole."""
 FORMS_MAX = 4
 """Blocks kept with their forms: connected not long ago, or about to be."""
-PUSHED_MAX = 3
-"""Peers to which we push new blocks, of those that sent us Prefer: first the ones that we chose, then
-those that asked first. The others are told of headers, and ask."""
 
 
 class CompactServe:
     """What peers get of compact blocks."""
 
-    def __init__(self, chain: Chainstate, is_outbound: Callable[[PeerId], bool], rng: random.Random) -> None:
-        """`is_outbound` tells whether we chose a peer."""
+    def __init__(self, chain: Chainstate, rng: random.Random) -> None:
         self._chain = chain
-        self._is_outbound = is_outbound
         self._rng = rng
         self._forms: OrderedDict[BlockHash, tuple[Block, CompactBlock | None]] = OrderedDict()
-        self._wants: dict[PeerId, None] = {}
-        """Who wants blocks pushed, in the order of their asking."""
+        self._wants: set[PeerId] = set()
+        """Who wants blocks pushed: as in BIP152 it is for them to ask no more than a few. A push has the
+        bytes that they would ask for otherwise, a round trip and a half later."""
 
     def salt(self) -> bytes:
         """For the form of one block."""
@@ -42,20 +37,17 @@ class CompactServe:
     def prefer(self, peer: PeerId, pushed: bool) -> None:
         """A peer wants blocks pushed, or no longer."""
         if pushed:
-            self._wants.setdefault(peer)
+            self._wants.add(peer)
         else:
-            self._wants.pop(peer, None)
+            self._wants.discard(peer)
 
     def left(self, peer: PeerId) -> None:
         """A peer is gone."""
-        self._wants.pop(peer, None)
+        self._wants.discard(peer)
 
     def is_pushed_to(self, peer: PeerId) -> bool:
         """True if this peer gets new blocks unasked."""
-        if peer not in self._wants:
-            return False
-        order = sorted(self._wants, key=lambda other: not self._is_outbound(other))
-        return peer in order[:PUSHED_MAX]
+        return peer in self._wants
 
     # --- the forms -----------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from node.peers.blocks import compact as compact_module
 from node.peers.blocks import pushers
 from node.peers.blocks.compact import Materials, Rebuild, short_ids, shorten
 from node.peers.blocks.compactfetch import AHEAD_MAX, BLOCKS_MAX, HOLD_S, PER_BLOCK_MAX, PER_PEER_MAX, REQUEST_S
-from node.peers.blocks.compactserve import DEPTH_MAX, FORMS_MAX, PUSHED_MAX
+from node.peers.blocks.compactserve import DEPTH_MAX, FORMS_MAX
 from node.peers.blocks.pushers import PUSHERS_MAX
 from node.peers.blocks.spare import SPARE_BYTES_MAX, SPARE_MAX, Spare
 from node.peers.standing.reputation import Deed
@@ -658,22 +658,21 @@ def test_a_block_on_one_that_is_not_connected_waits(lab: CompactLab) -> None:
     assert told(eager, two)
 
 
-def test_at_most_three_get_blocks_unasked_and_those_we_chose_first(lab: CompactLab) -> None:
-    peers = [lab.add_with(number=number) for number in range(PUSHED_MAX + 3)]
-    for number, peer in enumerate(peers):
-        peer.outbound = number == len(peers) - 1
+def test_all_who_want_it_get_blocks_unasked(lab: CompactLab) -> None:
+    peers = [lab.add_with(number=number) for number in range(6)]
+    for peer in peers[:5]:
         lab.compact.handle(peer.id, Prefer(True), lab.now)
     block = lab.next_block()
     lab.give(block)
     lab.run(0.5)
-    assert [told(peer, block) for peer in peers] == [True, True, False, False, False, True]
+    assert [told(peer, block) for peer in peers] == [True, True, True, True, True, False]
     lab.compact.handle(peers[0].id, Prefer(False), lab.now)
     lab.leave(peers[1])
     lab.book.accept(block)
     block = lab.next_block()
     lab.give(block)
     lab.run(0.5)
-    assert [told(peer, block) for peer in peers] == [False, False, True, True, False, True]
+    assert [told(peer, block) for peer in peers] == [False, False, True, True, True, False]
 
 
 def test_only_recent_blocks_are_served_in_parts(lab: CompactLab) -> None:
