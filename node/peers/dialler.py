@@ -121,7 +121,7 @@ class Dialler:
         if target and target.kind is Kind.STATIC:
             return False
         if target and target.kind is not Kind.FEELER:
-            target.kind, target.place = Kind.STATIC, None
+            target.kind, target.place, target.replaces = Kind.STATIC, None, None
         else:
             self._targets[endpoint] = Target(endpoint, Kind.STATIC)
         return True
@@ -134,9 +134,10 @@ class Dialler:
         del self._targets[endpoint]
         return True
 
-    def back(self, endpoint: Endpoint, peer: PeerId, now: float) -> Target | None:
-        """Have a peer that greeted us dialled at the endpoint it told. If another is linked there, only
-        a greeting can show who is right: then what is to be dialled at once, beside the list."""
+    def back(self, endpoint: Endpoint, peer: PeerId, now: float, *, is_own: bool = True) -> Target | None:
+        """Have a peer that greeted us dialled at the endpoint it told; `is_own` if it came from that host.
+        If another is linked or waited for there, only a greeting can show who is right: then what
+        is to be dialled at once, beside the list."""
         there = self._targets.get(endpoint)
         if there is None or there.kind is Kind.FEELER:
             if there or len(self._targets) < TARGETS_MAX:
@@ -146,8 +147,19 @@ class Dialler:
         elif there.kind is Kind.STATIC:
             there.next_dial = now  # it is up: what is left of a wait is in vain
         elif there.kind is Kind.BACK and there.peer != peer:
+            if not is_own:
+                return Target(endpoint, Kind.BACK, peer)
             there.peer, there.failures, there.next_dial = peer, 0, now
         return None
+
+    def holder(self, endpoint: Endpoint) -> PeerId | None:
+        """Whom we take to be there, if we are linked with it there."""
+        target = self._targets.get(endpoint)
+        return target.peer if target and target.linked else None
+
+    def holds(self, target: Target) -> bool:
+        """True if a target is on the list."""
+        return self._targets.get(target.endpoint) is target
 
     def once(self, endpoint: Endpoint) -> None:
         """Dial an endpoint as if the book had offered it, if no peer of ours is in its group."""
@@ -294,7 +306,7 @@ class Dialler:
             ours = [t.endpoint for t in self._learned() if t.place is Place.BLOCKS_ONLY and t.linked]
             self._book.anchors = tuple(dict.fromkeys([*ours, *self._book.anchors]))[:ANCHORS_MAX]
         replaced, target.replaces = target.replaces, None
-        return replaced.peer if replaced and self._targets.get(replaced.endpoint) is replaced else None
+        return replaced.peer if replaced and self.holds(replaced) and replaced.peer != peer else None
 
     def felt(self, target: Target, now: float, round_trip_s: float | None) -> None:
         """A feeler was answered as it should be."""
@@ -317,8 +329,11 @@ class Dialler:
             del self._targets[target.endpoint]
 
     def is_self(self, target: Target) -> None:
-        """We listen there ourselves."""
-        self._targets.pop(target.endpoint, None)
+        """We listen there ourselves, says who answered: not to be believed where another has proved to be."""
+        if self.holds(target):
+            del self._targets[target.endpoint]
+        elif self.holder(target.endpoint):
+            return
         self._book.is_ours(target.endpoint)
 
     def lost(self, peer: PeerId, now: float, wait_s: float = BACKOFF_S) -> None:

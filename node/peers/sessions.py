@@ -208,11 +208,13 @@ class Sessions:
         endpoint = peer.endpoint
         if peer.link or not endpoint or not is_dialable(endpoint, self._allow_local):
             return []
-        if self._dialler.is_about_to_greet(endpoint, peer.id):
+        if self._dialler.is_about_to_greet(endpoint, peer.id) or self._standing.discouraged.has_host(
+            endpoint.host, now
+        ):
             return []
         if not self._dial_backs.spend(peer.host, endpoint.host, now):
             return []
-        disputed = self._dialler.back(endpoint, peer.id, now)
+        disputed = self._dialler.back(endpoint, peer.id, now, is_own=endpoint.host == peer.host)
         return [self._dial(disputed, now)] if disputed else []
 
     def _no_room(self, facts: Facts, host: str, now: float) -> Reason | None:
@@ -355,10 +357,12 @@ class Sessions:
             return [*self._fail(target, Refusal(Reason.DISCOURAGED), now), *self._hang_up(link.peer)]
         if target.kind is Kind.LEARNED and self._is_idle(facts):
             return [*self._fail(target, Refusal(Reason.NOT_SERVED), now), *self._hang_up(link.peer)]
+        if target.kind is not Kind.BACK and not self._dialler.holds(target):
+            return self._hang_up(link.peer)  # meanwhile the operator has released it
         known = link.peer in self._peers
         peer, effects = self._meet(facts, target.endpoint.host, target.kind is not Kind.BACK, now)
-        effects += self._drop_others(link, now)
         peer.link, peer.failures = link, 0
+        effects += self._drop_others(link, now)
         if not known:
             peer.blocks_only = target.place is Place.BLOCKS_ONLY
         if replaced := self._dialler.linked(target, peer.id, now, outcome.round_trip_s, known=known):
@@ -370,7 +374,9 @@ class Sessions:
     def _drop_others(self, link: Link, now: float) -> list[Effect]:
         """Drop whom we took to be at an endpoint where another has proved to be: its place may have
         been taken by a node with a new identity, which does not know its tokens."""
-        there = [p.id for p in self._peers.values() if p.link and p.link.endpoint == link.endpoint]
+        there = {p.id: None for p in self._peers.values() if p.link and p.link.endpoint == link.endpoint}
+        if holder := self._dialler.holder(link.endpoint):
+            there[holder] = None  # it may have a second address
         others = [peer for peer in there if peer != link.peer]
         return [effect for peer in others for effect in self.drop(peer, "another node is at its address", now)]
 
@@ -450,4 +456,8 @@ class Sessions:
         self._dialler.lost(peer, now, wait_s)
         level = logging.DEBUG if gone.is_visitor else logging.INFO
         log.log(level, "dropped %s at %s: %s", peer.hex(), gone.endpoint or gone.host, reason)
-        return [Close(peer, reason), *self._events.left(peer, now)]
+        effects: list[Effect] = [Close(peer, reason), *self._events.left(peer, now)]
+        # Who says that it is where this one was could not be told from it, or was dialled in vain.
+        for other in [other for other in self._peers.values() if other.endpoint == gone.endpoint]:
+            effects += self._dial_back(other, now)
+        return effects

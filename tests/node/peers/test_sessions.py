@@ -8,7 +8,7 @@ import pytest
 
 from node.peers import greeter
 from node.peers import sessions as sessions_module
-from node.peers.dialler import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX
+from node.peers.dialler import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX, Place
 from node.peers.greeter import HANDSHAKE_S
 from node.peers.handshake import Side, handshake_digest
 from node.peers.sessions import IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
@@ -373,6 +373,116 @@ def test_who_claims_the_address_of_a_peer_takes_nothing_from_it(net: Net) -> Non
     assert a.sessions.get(liar.id) is not None
     assert not a.sessions.link(liar.id)
     assert a.book.dump() == failures
+
+
+class SaysSelf(End):
+    """Answers every greeting as if it came from itself, once told to."""
+
+    lies = False
+
+    def serve(self, message: Any, host: str) -> Any:
+        return Refusal(Reason.SELF) if self.lies and isinstance(message, Hello) else super().serve(message, host)
+
+
+@pytest.mark.parametrize("by_operator", [True, False])
+def test_a_peer_that_passes_for_us_keeps_its_place(net: Net, by_operator: bool) -> None:
+    """Else it would be an outbound peer that nobody counts, and its place free for the next of its kind."""
+    a, b = End(net, 1), SaysSelf(net, 2)
+    if by_operator:
+        a.keep(b)
+    else:
+        a.sessions.try_once(b.endpoint)
+    net.run(1)
+    targets = list(a.sessions._dialler.targets())
+    b.lies = True
+    helper = End(net, 3, host=b.endpoint.host)
+    net.ends[b.endpoint] = b
+    helper.endpoint = Endpoint(b.endpoint.host, 1)
+    net.ends[helper.endpoint] = helper
+    helper.keep(a)
+    net.run(1)
+    assert [endpoint for _, endpoint in a.dials].count(b.endpoint) == 2
+    assert list(a.sessions._dialler.targets()) == targets
+    assert a.is_linked(b)
+
+
+def test_a_peer_with_two_addresses_is_dropped_where_another_proves_to_be_at_one(net: Net) -> None:
+    a, b = both(net)
+    a.sessions.try_once(b.endpoint)
+    net.run(1)
+    second = Endpoint("10.9.0.1", 18444)
+    net.ends[second] = b
+    a.sessions.try_once(second)
+    net.run(1)
+    c = End(net, 3)
+    c.endpoint = b.endpoint
+    net.ends[b.endpoint] = c
+    c.keep(a)
+    net.run(0.5)
+    assert a.is_linked(c)
+    assert (b.id, "another node is at its address") in a.closed
+
+
+def test_a_lost_greeting_is_made_up_for_when_the_old_one_is_found_dead(net: Net) -> None:
+    a, b = both(net)
+    b.keep(a)
+    net.run(1)
+    c = End(net, 3)
+    c.endpoint = b.endpoint
+    net.ends[b.endpoint] = c
+    net.requests = Wire(
+        lambda message: (
+            None if isinstance(message, Hello) and message.facts.public_key == a.facts.public_key else message
+        )
+    )
+    c.keep(a)
+    net.run(5)
+    assert not a.is_linked(c)
+    net.requests = Wire()
+    a.perform(a.sessions.drop(b.id, "it does not answer", net.now))
+    net.run(1)
+    assert a.is_linked(c)
+
+
+def test_who_names_another_s_address_does_not_take_over_its_dial_back(net: Net) -> None:
+    a, b = both(net)
+    b.up = False
+    b.keep(a)  # its greeting gets through, and our first dial-back does not
+    b.up = True
+    net.requests = Wire(
+        lambda message: (
+            None if isinstance(message, Hello) and message.facts.public_key == a.facts.public_key else message
+        )
+    )
+    net.run(0.3)
+    liar = End(net, 3)
+    liar.change(listen=b.endpoint)
+    liar.keep(a)
+    net.run(0.3)
+    net.requests = Wire()
+    net.run(5)
+    assert a.is_linked(b)
+
+
+def test_what_is_released_while_it_is_greeted_is_not_kept(net: Net) -> None:
+    a, b = End(net, 1, listens=False), End(net, 2)
+    a.keep(b)
+    assert a.sessions.release(b.endpoint, net.now)[0]
+    net.run(5)
+    assert a.sessions.get(b.id) is None
+
+
+def test_an_address_of_a_peer_that_the_operator_names_replaces_nobody(net: Net) -> None:
+    a, b = both(net)
+    a.sessions.try_once(b.endpoint)
+    net.run(2)
+    dialler, second = a.sessions._dialler, Endpoint("10.9.0.1", 18444)
+    net.ends[second] = b
+    [near] = dialler.targets()
+    dialler._want(second, Place.NEAR, set()).replaces = near
+    a.perform(a.sessions.keep(second, net.now)[1])
+    net.run(2)
+    assert a.is_linked(b)
 
 
 def test_a_kept_peer_that_greets_us_is_not_waited_for(net: Net) -> None:

@@ -6,6 +6,7 @@ import { listen } from "./stream.js";
 
 const THROTTLE_MS = 1000; // between two refreshes of the part
 const POLL_MS = 4000; // where there is no stream
+const ANSWER_MS = 20000; // for an answer
 const TOPICS = { tip: "tip", block: "block", mempool_add: "mempool", mempool_remove: "mempool" };
 
 const root = document.body.dataset.root;
@@ -22,7 +23,7 @@ let lastPulse = null;
 
 export function startLive() {
   if (tip === null) return; // a page without a node behind it yet
-  document.addEventListener("visibilitychange", () => document.hidden || poll());
+  document.addEventListener("visibilitychange", lookedAt);
   addEventListener("pagehide", rest);
   addEventListener("pageshow", (event) => event.persisted && wake());
   const everyMs = Number(part?.dataset.every ?? 0) * 1000;
@@ -32,6 +33,12 @@ export function startLive() {
 
 function wake() {
   stream ??= listen(heard);
+}
+
+function lookedAt() {
+  if (document.hidden) return;
+  poll();
+  if (isBehind) schedule();
 }
 
 function rest() {
@@ -57,12 +64,14 @@ function happened(topic, facts) {
 // Looks whether anything has changed, again and again while there is no stream.
 async function poll() {
   clearTimeout(pollTimer);
+  const before = tip;
   try {
-    const reply = await fetch(`${root}/pulse`, { cache: "no-store" });
+    const reply = await ask(`${root}/pulse`);
     if (!reply.ok) throw new Error(reply.status);
     const pulse = await reply.json();
     if (!isOpen) say("polls");
-    if (pulse.tip !== tip) happened("tip", { hash: pulse.tip, height: pulse.height });
+    // What the stream has told meanwhile is newer.
+    if (pulse.tip !== tip && tip === before) happened("tip", { hash: pulse.tip, height: pulse.height });
     if (lastPulse && pulse.mempool !== lastPulse.mempool) happened("mempool", {});
     if (lastPulse && pulse.blocks !== lastPulse.blocks) happened("block", {});
     if (!document.hidden) lastPulse = pulse;
@@ -77,7 +86,17 @@ async function poll() {
 function schedule(waitMs = THROTTLE_MS) {
   isBehind = true;
   if (refreshTimer || isRefreshing || !part) return;
-  refreshTimer = setTimeout(refresh, Math.max(0, refreshedAt + waitMs - Date.now()));
+  refreshTimer = setTimeout(refreshIfSeen, Math.max(0, refreshedAt + waitMs - Date.now()));
+}
+
+function refreshIfSeen() {
+  refreshTimer = 0;
+  if (!document.hidden) refresh(); // else as soon as somebody looks again
+}
+
+// A node that takes a request and says nothing shall not stop the page for good.
+function ask(url) {
+  return fetch(url, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
 }
 
 async function refresh() {
@@ -89,7 +108,7 @@ async function refresh() {
   isBehind = false; // what happens from here on may be too late for this answer
   let waitMs = THROTTLE_MS;
   try {
-    const reply = await fetch(part.dataset.fragment, { cache: "no-store" });
+    const reply = await ask(part.dataset.fragment);
     // What is no more (a payment that was replaced) has a page that says so.
     if (reply.status === 404) return location.reload();
     if (!reply.ok) throw new Error(reply.status);
