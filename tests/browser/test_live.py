@@ -62,6 +62,28 @@ def test_news_while_the_page_is_being_brought_up_to_date_is_not_lost(site: Site,
     expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(second.hash))
 
 
+def test_an_answer_that_the_stream_has_overtaken_does_not_take_the_page_back(site: Site, opened: Open) -> None:
+    window = opened(site)
+    held: list[tuple[Route, APIResponse]] = []
+    window.page.route("**/pulse", lambda route: held.append((route, route.fetch())), times=1)
+    page = window.open(site)
+    await_state(page, "stream")
+    for _ in range(WAIT_MS):
+        if held:
+            break
+        page.wait_for_timeout(1)  # the handler's turn
+    block = site.scene.next_block()
+    site.rpc("submitblock", block.raw.hex())
+    height = page.locator("[data-height]")
+    expect(height).to_have_text(f"Height {site.scene.lab.height}")
+    [(route, answer)] = held
+    with page.expect_response("**/pulse"):
+        route.fulfill(response=answer)
+    expect(page.locator(".strip li").first).to_have_attribute("data-key", to_hex(block.hash))
+    expect(height).to_have_text(f"Height {site.scene.lab.height}")
+    assert page.locator("#notices .notice").count() == 0
+
+
 def test_a_page_that_could_not_be_brought_up_to_date_is_tried_again(site: Site, opened: Open) -> None:
     window = opened(site)
     page = window.open(site)
