@@ -27,6 +27,15 @@ def await_state(page: Page, how: str) -> None:
     expect(page.locator("#state")).to_have_attribute("data-state", {"stream": "live", "polling": "polls"}[how])
 
 
+def await_held(page: Page, held: list[tuple[Route, APIResponse]]) -> None:
+    """Until the node has answered a request whose answer the page is not given yet."""
+    for _ in range(WAIT_MS):
+        if held:
+            return
+        page.wait_for_timeout(1)  # the handler's turn
+    raise AssertionError("no request was held")
+
+
 @pytest.mark.parametrize("how", ["stream", "polling"])
 def test_a_new_block_appears_by_itself(site: Site, opened: Open, how: str) -> None:
     window = opened(site)
@@ -50,10 +59,7 @@ def test_news_while_the_page_is_being_brought_up_to_date_is_not_lost(site: Site,
     page.route("**/fragments/**", lambda route: held.append((route, route.fetch())), times=1)
     with page.expect_request("**/fragments/**"):
         site.rpc("submitblock", site.scene.next_block().raw.hex())
-    for _ in range(WAIT_MS):
-        if held:
-            break
-        page.wait_for_timeout(1)  # the handler's turn
+    await_held(page, held)
     second = site.scene.next_block()
     site.rpc("submitblock", second.raw.hex())
     expect(page.locator("[data-height]")).to_have_text(f"Height {site.scene.lab.height}")
@@ -68,10 +74,7 @@ def test_an_answer_that_the_stream_has_overtaken_does_not_take_the_page_back(sit
     window.page.route("**/pulse", lambda route: held.append((route, route.fetch())), times=1)
     page = window.open(site)
     await_state(page, "stream")
-    for _ in range(WAIT_MS):
-        if held:
-            break
-        page.wait_for_timeout(1)  # the handler's turn
+    await_held(page, held)
     block = site.scene.next_block()
     site.rpc("submitblock", block.raw.hex())
     height = page.locator("[data-height]")

@@ -375,6 +375,15 @@ def test_who_claims_the_address_of_a_peer_takes_nothing_from_it(net: Net) -> Non
     assert a.book.dump() == failures
 
 
+def without_greetings_of(end: End) -> Wire:
+    """Loses what this end greets others with."""
+
+    def lose(message: Any) -> Any:
+        return None if isinstance(message, Hello) and message.facts.public_key == end.facts.public_key else message
+
+    return Wire(lose)
+
+
 class SaysSelf(End):
     """Answers every greeting as if it came from itself, once told to."""
 
@@ -430,11 +439,7 @@ def test_a_lost_greeting_is_made_up_for_when_the_old_one_is_found_dead(net: Net)
     c = End(net, 3)
     c.endpoint = b.endpoint
     net.ends[b.endpoint] = c
-    net.requests = Wire(
-        lambda message: (
-            None if isinstance(message, Hello) and message.facts.public_key == a.facts.public_key else message
-        )
-    )
+    net.requests = without_greetings_of(a)
     c.keep(a)
     net.run(5)
     assert not a.is_linked(c)
@@ -449,11 +454,7 @@ def test_who_names_another_s_address_does_not_take_over_its_dial_back(net: Net) 
     b.up = False
     b.keep(a)  # its greeting gets through, and our first dial-back does not
     b.up = True
-    net.requests = Wire(
-        lambda message: (
-            None if isinstance(message, Hello) and message.facts.public_key == a.facts.public_key else message
-        )
-    )
+    net.requests = without_greetings_of(a)
     net.run(0.3)
     liar = End(net, 3)
     liar.change(listen=b.endpoint)
