@@ -99,6 +99,7 @@ def test_it_ends_though_somebody_waits_for_an_endless_answer(pair: Cluster) -> N
         host, port = gateway.address.split(":")
         connection = socket.create_connection((host, int(port)), 10)
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        pair.wait_for(lambda: gateway.requests, "the request to arrive")
         began = time.monotonic()
     with connection:
         assert connection.recv(1) == b""
