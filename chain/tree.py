@@ -4,6 +4,7 @@ Holds facts, decides nothing: `connect.py` says which header may enter, the node
 which branch to follow.
 """
 
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -193,6 +194,14 @@ class BlockTree:
         assert younger is not None
         younger.elder = entry.elder
 
+    def forget(self, entries: Sequence[Entry]) -> None:
+        """Remove headers, those on top first, and find the best header again if it is one of them."""
+        if self.best_header in entries:
+            gone = set(entries)
+            self.best_header = self._find_best(lambda entry: entry not in gone)
+        for entry in entries:
+            self.remove(entry)
+
     def branch(self, root: Entry) -> list[Entry]:
         """`root` and all that stands on it, parents first."""
         found = [root]
@@ -205,8 +214,11 @@ class BlockTree:
         for entry in self.branch(root):
             entry.invalid = invalid
         if not invalid or self.best_header.invalid:
-            valid = (entry for entry in self.entries.values() if not entry.invalid)
-            self.best_header = max(valid, key=attrgetter("chainwork"))
+            self.best_header = self._find_best(lambda entry: True)
+
+    def _find_best(self, may_be: Callable[[Entry], bool]) -> Entry:
+        valid = (entry for entry in self.entries.values() if not entry.invalid and may_be(entry))
+        return max(valid, key=attrgetter("chainwork"))
 
 
 def is_on(entry: Entry, branch: Entry) -> bool:

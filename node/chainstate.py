@@ -163,6 +163,17 @@ class Chainstate:
             raise
         return self.tree.add(header)
 
+    def forget(self, headers: Sequence[Entry]) -> None:
+        """Drop headers without bodies, those on top first; each on which something else stands stays."""
+        gone: set[Entry] = set()
+        for entry in headers:
+            is_top = all(child in gone for child in entry.children)
+            if is_top and not entry.has_body and entry is not self.tree.genesis:
+                gone.add(entry)
+        self.tree.forget([entry for entry in headers if entry in gone])
+        if self.tip.chainwork == self.tree.best_header.chainwork and not self.tip.invalid:
+            self.tree.best_header = self.tip
+
     def submit_block(self, examined: Examined, now: int, *, sync: bool) -> Entry:
         """Take in a body: its entry is `ready` as soon as all bodies before it are here too.
 

@@ -36,8 +36,6 @@ CATCHING_UP_S = 0.5
 """Between two looks whether the chain has been caught up with."""
 BEHIND_MAX = 2
 """Blocks by which the best known header may be ahead before mining waits."""
-STALLED_S = 30.0
-"""Without a new block for so long, mining no longer waits."""
 REFUSED_S = 1.0
 """Pause after a block of our own was refused."""
 
@@ -224,8 +222,6 @@ class Supervisor:
         self._pool = pool
         self._mine = mine
         self._clock = clock
-        self._tip = b""
-        self._tip_since = clock()
         for topic in (TIP, OVER):
             runtime.subscribe(topic, pool.wake)
 
@@ -277,15 +273,8 @@ class Supervisor:
         return view.tip.hash, view.pool.totals
 
     def _is_catching_up(self) -> bool:
-        """True while blocks of a longer chain come in: what is mined now would be stale.
-
-        Headers alone must not stop a miner, so it goes on when no block has come for a while.
-        """
-        view, now = self._runtime.view, self._clock()
-        if view.tip.hash != self._tip:
-            self._tip, self._tip_since = view.tip.hash, now
-        behind = view.best_header.height - view.tip.height
-        return behind > BEHIND_MAX and now < self._tip_since + STALLED_S
+        """True while blocks of a longer chain come in: what is mined now would be stale."""
+        return self._runtime.view.is_catching_up(BEHIND_MAX, self._runtime.now())
 
 
 def at_time(header: Header, time: int) -> Header:

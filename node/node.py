@@ -150,6 +150,7 @@ class Node:
 
     def start(self, now: float) -> Step[None]:
         """Begin: connect what is stored, greet whom the operator named."""
+        self._reached(now)
         return Step(None, tuple(self._pump() + self._network.start(self._static, now)))
 
     def tick(self, now: float) -> Step[None]:
@@ -196,6 +197,7 @@ class Node:
             self._network.standing.service,
             self.counts,
             self.time,
+            self._network.catch_up,
         )
 
     # --- local calls: transactions ----------------------------------------------------------------
@@ -477,6 +479,7 @@ class Node:
     def _on_tip(self, change: TipChange, now: float) -> list[Effect]:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
         self.counts.moved(len(change.disconnected), len(change.connected))
+        self._reached(now)
         blocks = [connected.block for connected in change.connected]
         undone = [tx for left in reversed(change.disconnected) for tx in left.block.txs]
         lookup: CoinLookup = self._store.coin
@@ -497,6 +500,11 @@ class Node:
         told += [self._tell.tip(change, len(self._mempool)), Publish(CHAIN_TOPIC)]
         effects = self._network.on_tip(mined, not change.disconnected, now) + told
         return effects + self._retry_orphans((tx.txid for block in blocks for tx in block.txs), now)
+
+    def _reached(self, now: float) -> None:
+        tip = self._chain.tip
+        behind = self._chain.tree.best_header.height - tip.height
+        self._network.catch_up.reached(tip.time, behind, self.time.at(now))
 
     def _context(self) -> Context:
         """Where the next block's transactions will be connected."""

@@ -1,8 +1,8 @@
 """What readers see: one consistent picture of the node, taken without the lock.
 
 After each change of the tip the runtime publishes a new View by a single assignment. A reader
-takes it once and works on it to the end; the block tree only grows, and the pool's view
-stays as it was when the tip changes.
+takes it once and works on it to the end; of the block tree only headers that lead nowhere are
+ever forgotten, and the pool's view stays as it was when the tip changes.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from chain.hashes import BlockHash
 from chain.params import Params
 from chain.tree import BlockTree, Entry
 from chain.tx import OutPoint, Tx
+from node.catchup import CatchUp
 from node.chaintime import ChainTime
 from node.counts import Counts
 from node.fees import FeeView
@@ -25,7 +26,7 @@ class View:
     tip: Entry
     """The last block of the committed best chain."""
     tree: BlockTree
-    """All known headers; live, but it only grows."""
+    """All known headers; live."""
     reader: Reader
     """The store as it was when `tip` was committed."""
     pool: MempoolView
@@ -41,6 +42,8 @@ class View:
     """What has happened so far; live."""
     time: ChainTime = field(default_factory=ChainTime)
     """What time it is for rules, policy and mining; live."""
+    catch_up: CatchUp = field(default_factory=CatchUp)
+    """Whether blocks of a longer chain come in; live."""
 
     def tx_spending(self, point: OutPoint) -> Tx | None:
         """A transaction of the pool or of a recent block of the best chain whose first input may be
@@ -51,6 +54,15 @@ class View:
     def best_header(self) -> Entry:
         """The most work that any valid header claims."""
         return self.tree.best_header
+
+    @property
+    def behind(self) -> int:
+        """Blocks from the tip up to the best header. Perhaps nobody delivers them."""
+        return max(0, self.best_header.height - self.tip.height)
+
+    def is_catching_up(self, behind: int, now: float) -> bool:
+        """True while peers deliver blocks of a chain that is more than so many blocks ahead."""
+        return self.behind > behind and self.catch_up.is_under_way(now)
 
     def entry_at(self, height: int) -> Entry | None:
         """The best chain's block at `height`, or None outside of it."""

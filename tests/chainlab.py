@@ -27,7 +27,7 @@ from chain.connect import Connected, connect_block, connect_header, context_afte
 from chain.errors import Invalid, Reject
 from chain.hashes import hash160, sha256
 from chain.keys import Engine, default_engine, encode_der, taproot_output, taproot_secret
-from chain.params import COINBASE_MATURITY, REGTEST, Params
+from chain.params import COINBASE_MATURITY, GENESIS, REGTEST, Params
 from chain.pow import check_pow
 from chain.script import (
     SIGHASH_ALL,
@@ -213,6 +213,16 @@ def unsolved(header: Header) -> Header:
         nonce += 1
         header = with_header(header, nonce=nonce)
     return header
+
+
+def branch(count: int, base: Header = GENESIS.header, seed: int = 0, spacing_s: int = 600) -> list[Header]:
+    """Headers that stand on `base`, with nothing behind them but their own work."""
+    found: list[Header] = []
+    for number in range(count):
+        root = sha256(b"%d %d" % (seed, number))
+        base = solved(make_header(4, base.hash, root, base.time + spacing_s, REGTEST.pow_limit_bits, 0))
+        found.append(base)
+    return found
 
 
 def with_header(header: Header, **changes: Any) -> Header:

@@ -16,7 +16,7 @@ from chain.keys import default_engine
 from chain.params import GENESIS, REGTEST, devnet
 from node.api.peers import SERVICE_NAMES
 from node.peers import dialler, greeter, news, polling, sessions
-from node.peers.blocks import compactserve, download, presync, pushers, sync
+from node.peers.blocks import compactserve, download, presync, promises, pushers, sync
 from node.peers.find import book, gossip, routing, visits
 from node.peers.handshake import Side, handshake_digest, peer_id
 from node.peers.standing import choking, discouraged, limits, reputation
@@ -201,6 +201,7 @@ FIGURES: dict[ModuleType, tuple[str, ...]] = {
     dialler: ("OUTBOUND_MAX", "NEAR_MAX", "BLOCKS_ONLY_MAX", "FEELER_S", "DIAL_BACK_TRIES"),
     discouraged: ("DISCOURAGED_S",),
     sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX"),
+    promises: ("UNCLAIMED_MAX", "UNCLAIMED_S"),
     presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
     download: ("WINDOW", "PATIENCE_S"),
     compactserve: ("DEPTH_MAX",),

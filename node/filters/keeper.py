@@ -71,7 +71,8 @@ class FilterKeeper:
             self._tip, self._moved = view.tip, now
         stalled = now - self._moved >= STALLED_S
         starved = now - self._worked >= STALLED_S
-        if stalled or ((quiet or starved) and not _is_catching_up(view)):
+        is_catching_up = view.is_catching_up(BEHIND_MAX, self._runtime.now())
+        if stalled or ((quiet or starved) and not is_catching_up):
             self._work(view)
             self._worked = self._monotonic()
 
@@ -89,7 +90,3 @@ class FilterKeeper:
             log.info("block filters: %d made, up to height %d", self._made, view.tip.height)
         if self._index.is_level(view):
             self._made = 0
-
-
-def _is_catching_up(view: View) -> bool:
-    return view.best_header.height - view.tip.height > BEHIND_MAX

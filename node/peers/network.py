@@ -190,6 +190,8 @@ class Network:
         )
         self._deliveries = Deliveries(self._sync, self._take_block, self.punish, params)
         self._polls = OpenPolls(self._sync, self._relay, self._deliveries, self._link, self._told_tip)
+        self.catch_up = self._sync.catch_up
+        """Whether blocks of a longer chain come in."""
         self.version = 0
         """Changes when peers come and go."""
         self._ticked = 0.0
@@ -372,6 +374,7 @@ class Network:
         effects = self._host.take_block(peer, body, now)
         if is_first and (entry := self._chain.tree.get(body.block.hash)):
             self._compact.brought(peer, entry)
+            self._sync.delivered(entry, now)
             self.standing.took_block(peer, body.block.hash, body.block.size)
         return effects
 

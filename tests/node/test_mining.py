@@ -14,6 +14,7 @@ from chain.errors import Invalid, Reject
 from chain.keys import default_engine
 from chain.params import REGTEST, Params, devnet
 from node import mining
+from node.catchup import DELIVERY_S, CatchUp
 from node.chaintime import ChainTime
 from node.config import Mine
 from node.mining import MinerPool, Solved, Supervisor, UsedUp, at_time
@@ -111,6 +112,7 @@ class Script:
     def __init__(self) -> None:
         self.tip = SimpleNamespace(hash=b"tip", height=10)
         self.best_height = 10
+        self.catch_up = CatchUp()
         self.totals = 0
         self.time = ChainTime()
         self.clock = 0.0
@@ -129,9 +131,12 @@ class Script:
             tip=self.tip,
             params=REGTEST,
             pool=SimpleNamespace(totals=self.totals),
-            best_header=SimpleNamespace(height=self.best_height),
+            is_catching_up=self.is_catching_up,
             time=self.time,
         )
+
+    def is_catching_up(self, behind: int, now: float) -> bool:
+        return self.best_height - self.tip.height > behind and self.catch_up.is_under_way(now)
 
     def now(self) -> float:
         return 1_000.9 + self.clock
@@ -265,12 +270,14 @@ def test_an_own_block_that_is_refused_is_told_and_not_repeated_in_a_hurry(
 
 def test_waits_while_the_chain_is_being_caught_up_with(script: Script) -> None:
     script.best_height = 100
+    script.catch_up.delivered(script.now())
     blocks = itertools.count(11)
 
     def pause(seconds: float) -> bool:
         script.log.append("pause")
         script.clock += seconds
         height = next(blocks)
+        script.catch_up.delivered(script.now())
         script.tip = SimpleNamespace(hash=b"tip%d" % height, height=height)
         return False
 
@@ -280,12 +287,36 @@ def test_waits_while_the_chain_is_being_caught_up_with(script: Script) -> None:
     assert script.log == ["pause"] * (100 - mining.BEHIND_MAX - 10) + ["template", ("assign", 1000 + 44)]
 
 
-def test_headers_without_blocks_stop_nobody_for_long(script: Script) -> None:
+def test_headers_without_blocks_stop_nobody(script: Script) -> None:
     script.best_height = 100
     script.outcomes = [None]
     script.supervisor.run()
+    assert script.log == ["template", ("assign", 1000)]
+
+
+def test_a_branch_that_peers_bring_no_further_is_waited_for_no_longer(script: Script) -> None:
+    script.best_height = 100
+    script.catch_up.delivered(script.now())
+    script.outcomes = [None]
+    script.supervisor.run()
     assert script.log.count("template") == 1
-    assert script.clock == pytest.approx(mining.STALLED_S, abs=1)
+    assert script.clock == pytest.approx(DELIVERY_S, abs=mining.CATCHING_UP_S)
+
+
+def test_own_blocks_do_not_renew_the_wait(script: Script) -> None:
+    """A peer brought one block and headers beyond it: after that wait, block follows block."""
+    script.best_height = 100
+    script.catch_up.delivered(script.now())
+
+    def solved() -> Solved:
+        height = script.tip.height + 1
+        script.tip = SimpleNamespace(hash=b"own%d" % height, height=height)
+        return Solved(header(777))
+
+    script.outcomes = [solved] * 5 + [None]
+    script.supervisor.run()
+    assert script.log.count(("submit", 777)) == 5
+    assert script.clock == pytest.approx(DELIVERY_S, abs=mining.CATCHING_UP_S)
 
 
 def test_a_block_or_two_behind_is_mined_on(script: Script) -> None:

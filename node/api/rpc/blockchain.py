@@ -12,10 +12,8 @@ from node.api.rpc.args import block_hash, flag, integer, txid, verbosity
 from node.api.rpc.method import BAD_VALUE, MISC, NOT_FOUND, RpcError, topic
 from node.api.rpc.shapes import bits_hex, block_shape, found_shape, header_shape, target_hex, txout_shape
 from node.api.shapes import Shape, difficulty
+from node.catchup import SYNCED_BLOCKS
 from node.view import View
-
-IBD_BLOCKS = 144
-"""Blocks behind the best header from which on the node counts as still downloading."""
 
 
 def getblockchaininfo(call: Call) -> Shape:
@@ -33,7 +31,7 @@ def getblockchaininfo(call: Call) -> Shape:
         "time": tip.header.time,
         "mediantime": tip.median_time,
         "verificationprogress": min(1.0, (tip.height + 1) / (best.height + 1)),
-        "initialblockdownload": best.height - tip.height > IBD_BLOCKS,
+        "initialblockdownload": view.behind > SYNCED_BLOCKS and not view.catch_up.is_synced,
         "chainwork": f"{tip.chainwork:064x}",
         "size_on_disk": folder_bytes(call.config.folder),
         "pruned": False,

@@ -15,10 +15,12 @@ from chain.block import Header
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash
 from chain.tree import Entry, fork_point, is_on, locator
+from node.catchup import CatchUp
 from node.chainstate import Chainstate
 from node.peers.blocks.branches import between
 from node.peers.blocks.download import CHOKED_REST_S, Accept, Download, Punish
 from node.peers.blocks.presync import Gate, GivenUp, LowWork
+from node.peers.blocks.promises import Promises
 from node.peers.requests import Requests
 from node.peers.standing.terms import EVERYTHING, Terms
 from node.peers.wire.messages import (
@@ -49,8 +51,8 @@ HEADERS_AHEAD_MAX = 50_000
 BEHIND_BLOCKS = 24
 """With so many blocks still to connect, the node is catching up,"""
 PROGRESS_S, PROGRESS_BLOCKS = 5.0, 5
-"""if it really comes forward, so many blocks in such a time: headers alone, whose bodies nobody
-delivers, must not keep it from transactions."""
+"""if peers deliver so many in such a time: headers alone, whose blocks nobody delivers, must not keep it
+from transactions."""
 BLAMELESS = frozenset({Reject.DUPLICATE_INVALID, Reject.BAD_PREV})
 """Headers on a branch that this node has ruled out, perhaps only by its operator's word."""
 
@@ -129,7 +131,10 @@ class Sync:
         self._terms = terms
         self._gate = Gate(chain, minimum_work, secret, lambda: self.top)
         self._walking: set[PeerId] = set()
-        self._mark_at, self._mark_height, self._progress = 0.0, chain.tip.height, 0
+        self._promises = Promises(chain)
+        self._ticked = 0.0
+        self.catch_up = CatchUp()
+        """Whether blocks of a longer chain come in."""
         self.download = Download(chain, requests, link_of, self.best_of, accept, punish, terms)
 
     def use(self, compact: Compact) -> None:
@@ -140,9 +145,13 @@ class Sync:
     @property
     def behind(self) -> bool:
         """True while the node is catching up: not the time for unconfirmed transactions."""
-        tip = self._chain.tip
-        progress = max(self._progress, tip.height - self._mark_height)
-        return self._chain.tree.best_header.height - tip.height > BEHIND_BLOCKS and progress >= PROGRESS_BLOCKS
+        is_behind = self._chain.tree.best_header.height - self._chain.tip.height > BEHIND_BLOCKS
+        return is_behind and self.catch_up.is_under_way(self._ticked, PROGRESS_BLOCKS, PROGRESS_S)
+
+    def delivered(self, entry: Entry, now: float) -> None:
+        """A peer has brought this block."""
+        if is_on(entry, self._chain.tree.best_header):
+            self.catch_up.delivered(now)
 
     @property
     def top(self) -> Entry:
@@ -290,7 +299,12 @@ class Sync:
     def _enter(
         self, state: _Peer, headers: Sequence[Header], now: float
     ) -> tuple[Entry | None, Rejected | LowWork | None]:
-        """Put headers into the tree, up to the first that is not accepted; none if they have too little work."""
+        """Put headers into the tree, up to the first that is not accepted; none if they have too little work,
+        or are too far above the tip."""
+        self._sweep(now)
+        if headers and self._is_far_ahead(self._chain.tree.get(headers[0].prev_hash)):
+            state.claimed = headers[-1].hash
+            return None, None
         try:
             low = self._gate.judge(headers, now)
         except Rejected as fault:
@@ -302,13 +316,22 @@ class Sync:
         last = None
         try:
             for header in headers:
+                is_new = self._chain.tree.get(header.hash) is None
                 last = self._chain.submit_header(header, int(now))
+                if is_new:
+                    self._promises.add(last)
         except Rejected as fault:
             return last, fault
         finally:
             if last is not None:
                 state.has(last)
         return last, None
+
+    def _sweep(self, now: float) -> None:
+        """Forget headers that no peer is known to have any longer, if it is time for it."""
+        if self._promises.is_due(now):
+            branches = [best for peer in self._peers if (best := self.best_of(peer))]
+            self._promises.sweep([self.top, *branches], now)
 
     def _judge(self, peer: PeerId, fault: Rejected, now: float) -> list[Effect]:
         if not isinstance(fault, Invalid) or fault.code in BLAMELESS:
@@ -435,9 +458,8 @@ class Sync:
 
     def tick(self, now: float) -> list[Effect]:
         """Repeat what failed, ask who was silent, move on what stalls."""
-        if not 0 <= now - self._mark_at < PROGRESS_S:
-            height = self._chain.tip.height
-            self._mark_at, self._mark_height, self._progress = now, height, height - self._mark_height
+        self._ticked = now
+        self._sweep(now)
         effects: list[Effect] = []
         for peer, state in list(self._peers.items()):
             effects += self._announce(peer, now)

@@ -148,7 +148,7 @@ class SyncLab:
 
     def accept(self, peer: PeerId, body: Examined, now: float) -> list[Effect]:
         before = self.chain.tip
-        self.chain.submit_block(body, int(now), sync=False)
+        self.sync.delivered(self.chain.submit_block(body, int(now), sync=False), now)
         self.accepted.append(body.block.hash)
         return self.settle(before, now)
 

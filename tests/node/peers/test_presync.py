@@ -9,7 +9,7 @@ import pytest
 from chain.block import Header, make_header
 from chain.compact import work_from_bits
 from chain.errors import Reject
-from chain.hashes import BlockHash, sha256
+from chain.hashes import BlockHash
 from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, Asert, Params
 from chain.pow import next_bits
 from chain.template import solve
@@ -18,7 +18,7 @@ from node.peers.blocks import presync
 from node.peers.blocks import sync as sync_module
 from node.peers.blocks.presync import Trail
 from node.peers.wire.messages import ANNOUNCED_MAX, Announce, GetHeaders, Headers
-from tests.chainlab import Lab, unsolved
+from tests.chainlab import Lab, branch, unsolved
 from tests.node.peers.synclab import FakePeer, SyncLab
 from tests.node.peers.test_sync import chain, header_requests
 from tests.sim.world import World
@@ -26,18 +26,6 @@ from tests.sim.world import World
 EASY = work_from_bits(REGTEST_LIMIT_BITS)
 BATCH = 20
 OURS, THEIRS = 60, 130
-
-
-def branch(count: int, base: Header = GENESIS.header, seed: int = 0) -> list[Header]:
-    """Headers that stand on `base`, with nothing behind them but their own work."""
-    found: list[Header] = []
-    for number in range(count):
-        root = sha256(b"%d %d" % (seed, number))
-        header = solve(make_header(4, base.hash, root, base.time + 600, REGTEST_LIMIT_BITS, 0), 1 << 16)
-        assert header is not None
-        found.append(header)
-        base = header
-    return found
 
 
 class Spammer(FakePeer):

@@ -387,3 +387,14 @@ def test_headers_whose_bodies_nobody_delivers_do_not_make_it_behind(long: Lab) -
     assert lab.chain.tree.best_header.height == len(long.blocks)
     assert lab.chain.tip.height == 0
     assert not lab.sync.behind
+
+
+def test_own_blocks_below_such_headers_do_not_either(long: Lab) -> None:
+    """A miner's own chain comes forward, whatever it is told of."""
+    lab = SyncLab()
+    lab.add(Stalling(1, long.blocks))
+    for block in chain(20, extra_nonce=1).blocks:
+        lab.give(block)
+        lab.run(0.5)
+        assert not lab.sync.behind
+    assert lab.chain.tip.height == 20
