@@ -255,16 +255,14 @@ class Supervisor:
                 return
 
     def _submit(self, block: Block) -> None:
-        submission = Submission(examine(block, self._runtime.view.params))
+        submission = Submission(examine(block, self._runtime.view.params), "mined here")
         try:
             verdict = self._runtime.call(lambda node, now: node.submit_block(submission, now), None)
         except Rejected as rejected:
             log.error("own block %s refused: %s", to_hex(block.hash), rejected)
             self._runtime.pause(REFUSED_S)
             return
-        if verdict is None:
-            log.info("mined block %s", to_hex(block.hash))
-        else:
+        if verdict is not None:
             log.info("mined block %s did not become the tip: %s", to_hex(block.hash), verdict)
 
     def _state(self) -> tuple[BlockHash, object]:

@@ -44,12 +44,15 @@ from node.pool.orphans import Orphans
 from node.pool.tipchange import coins_at_new_tip
 from node.ports import Answer, Computed, Effect, Endpoint, Park, PeerId, Publish, Resume, Step, Store, Verified, Verify
 from node.telling import Teller
+from node.tiplog import TipLog
 from node.view import View
 
 VERDICT_WAIT_S = 60.0
 """How long a caller waits for what becomes of its transaction or block."""
 EXPIRE_EVERY_S = 60.0
 """Between two looks for what has waited too long."""
+BEHIND_MAX = 2
+"""Blocks by which a new tip may be behind the best header and is still told of in the log."""
 CHAIN_TOPIC = "chain"
 """Published whenever a block is committed or ruled out."""
 READY_TOPIC = "ready"
@@ -59,10 +62,12 @@ READY_TOPIC = "ready"
 class Submission:
     """One caller's block: remembers that it was handed in, so that asking again asks for the verdict."""
 
-    __slots__ = ("entry", "examined", "was_known")
+    __slots__ = ("entry", "examined", "source", "was_known")
 
-    def __init__(self, examined: Examined) -> None:
+    def __init__(self, examined: Examined, source: str = "submitted") -> None:
+        """`source` is how the log says where it came from."""
         self.examined = examined
+        self.source = source
         self.entry: Entry | None = None
         self.was_known = False
 
@@ -115,6 +120,7 @@ class Node:
         self.counts = self._chain.counts
         """What has happened so far."""
         self._tell = Teller(self._chain.tree, store)
+        self._tip_log = TipLog()
         self.time = self._chain.time
         """What time it is for rules, policy and mining."""
         self._mempool = Mempool()
@@ -271,6 +277,8 @@ class Node:
         if entry is None:
             known = self._chain.tree.get(submission.examined.block.hash)
             submission.was_known = known is not None and known.has_body
+            if not submission.was_known:
+                self._tip_log.came(submission.examined.block.hash, submission.source)
             entry = self._chain.submit_block(submission.examined, int(now), sync=True)
             submission.entry = entry
         effects = tuple(self._pump())
@@ -373,6 +381,9 @@ class Node:
 
         The call that brought it connects it in the end, together with what came with it.
         """
+        entry = self._chain.tree.get(body.block.hash)
+        if entry is None or not entry.has_body:
+            self._tip_log.came(body.block.hash, f"from {self._network.where(peer)}")
         self._chain.submit_block(body, int(now), sync=False)
         return ()
 
@@ -480,6 +491,10 @@ class Node:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
         self.counts.moved(len(change.disconnected), len(change.connected))
         self._reached(now)
+        if self.ready:
+            best = self._chain.tree.best_header.height
+            is_catching_up = best - change.new.height > BEHIND_MAX and self._network.catch_up.is_under_way(now)
+            self._tip_log.moved(change, best, is_catching_up, now)
         blocks = [connected.block for connected in change.connected]
         undone = [tx for left in reversed(change.disconnected) for tx in left.block.txs]
         lookup: CoinLookup = self._store.coin

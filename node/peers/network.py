@@ -378,6 +378,11 @@ class Network:
             self.standing.took_block(peer, body.block.hash, body.block.size)
         return effects
 
+    def where(self, peer: PeerId) -> str:
+        """Where a peer is, for the log."""
+        found = self._sessions.get(peer)
+        return str(found.endpoint or found.host) if found else "a peer that has left"
+
     def _salt_of(self, peer: PeerId) -> bytes:
         """What a peer says that transactions' names are keyed with there."""
         found = self._sessions.get(peer)

@@ -200,7 +200,7 @@ def header(time_s: int) -> Header:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     monkeypatch.setattr(mining, "examine", lambda block, params: block.header.time)
-    monkeypatch.setattr(mining, "Submission", lambda examined: examined)
+    monkeypatch.setattr(mining, "Submission", lambda examined, source: examined)
     return Script()
 
 

@@ -103,7 +103,7 @@ def generateblock(call: Call, output: str, transactions: list[str], submit: bool
 
 def _hand_in(call: Call, block: Block) -> None:
     try:
-        submission = Submission(examine(block, call.config.params))
+        submission = Submission(examine(block, call.config.params), "generated")
         call.change(lambda node, now: node.submit_block(submission, now))
     except Rejected as error:
         raise RpcError(VERIFY, f"block not accepted: {reason(error)}") from None
