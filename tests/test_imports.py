@@ -40,7 +40,7 @@ OWNERS = {
     "urllib3": ("node/client.py", "wallet/client.py"),
     "threading": ("node/runtime.py", "node/verifying.py", "node/api/*"),
     "time": ("node/runtime.py", "node/miner.py", "node/client.py", "wallet/client.py", "devnet/*", *COMMAND_LINES),
-    "datetime": ("node/runtime.py", "node/api/*", "devnet/*", *COMMAND_LINES),
+    "datetime": ("node/runtime.py", "node/api/*", "devnet/*", "wallet/display.py", *COMMAND_LINES),
 }
 """Who alone may import a library. `datetime` and `time` stand for reading a clock."""
 FOR_CHAIN = {"coincurve", "ecdsa"}

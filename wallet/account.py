@@ -11,11 +11,13 @@ only then sent. So payments in quick succession, or from several processes, neve
 twice, and one that a node loses is handed over again by whichever command comes next.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import TypeVar
 
 from chain.address import encode_address
 from chain.hashes import to_hex
@@ -23,10 +25,10 @@ from chain.keys import default_engine
 from chain.params import GENESIS
 from chain.tx import OutPoint, TxOut, outpoint_txid
 from wallet.amounts import FeeRate
-from wallet.build import payable_script, sign_tx
+from wallet.build import payable_script
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
-from wallet.draft import TARGET_BLOCKS, Draft, Holdings, Order, Sent, make_draft, rate_for, spendable
+from wallet.draft import TARGET_BLOCKS, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
 from wallet.errors import ChainLimit, NodeRefused, NodeUnreachable, ShortOfFunds, WalletError
 from wallet.esplora import Tip
 from wallet.history import Entry, history_of
@@ -53,6 +55,9 @@ BUSY_PAUSE_S = 0.2
 WAIT_BLOCKS_MAX = 100
 WAIT_S = 1_800.0
 """`wait` waits so long for one block, and for so many blocks."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class Wallet:
         self._engine = default_engine()
         self._known_network = False
         self._tip: Tip | None = None
+        self._minimum: tuple[Tip | None, FeeRate | None] | None = None
 
     @classmethod
     def open(
@@ -187,29 +193,49 @@ class Wallet:
     def order(
         self,
         address: str,
-        amount: int,
+        amount: int | None,
         *,
         rate: FeeRate | None = None,
         target: int = TARGET_BLOCKS,
         subtract_fee: bool = False,
         only: Sequence[OutPoint] = (),
+        max_fee: int | None = None,
     ) -> Order:
-        """An order of `amount` satoshis to one address. Raises WalletError for an address that cannot be paid."""
-        return Order((TxOut(amount, payable_script(address)),), rate, target, subtract_fee, tuple(only))
+        """An order of `amount` satoshis to one address, or of everything less the fee for None.
+        `max_fee` takes the place of the fee ceiling. Raises WalletError for an address that cannot be paid."""
+        payment = TxOut(amount or 0, payable_script(address))
+        return Order((payment,), rate, target, subtract_fee, tuple(only), amount is None, max_fee)
 
-    def send(self, address: str, amount: int, *, rate: FeeRate | None = None, wait: bool = False) -> Sent:
-        """Pay `amount` satoshis. Raises WalletError; nothing was sent then, unless it says so."""
-        return self.pay(self.order(address, amount, rate=rate), wait=wait)
+    def send(
+        self,
+        address: str,
+        amount: int | None,
+        *,
+        rate: FeeRate | None = None,
+        max_fee: int | None = None,
+        wait: bool = False,
+    ) -> Sent:
+        """Pay `amount` satoshis, or everything for None. Raises WalletError, FeeTooHigh for a fee above
+        the ceiling; nothing was sent then, unless it says so."""
+        return self.pay(self.order(address, amount, rate=rate, max_fee=max_fee), wait=wait)
 
     def pay(self, order: Order, *, wait: bool = False, on_wait: Callable[[str], object] | None = None) -> Sent:
         """Carry out an order. At the node's limit of unconfirmed transactions in a row, `wait` waits
         for blocks, saying so to `on_wait`; without it ChainLimit is raised."""
+
+        def attempt() -> Sent:
+            with self._file.locked(self._client.pause):
+                self._check_network()
+                self._catch_up()
+                return self._place(order)
+
+        return self._patiently(attempt, wait, on_wait)
+
+    def _patiently(self, attempt: Callable[[], T], wait: bool, on_wait: Callable[[str], object] | None) -> T:
+        """The attempt's outcome; while it raises ChainLimit, after the next block if `wait`."""
         for _ in range(WAIT_BLOCKS_MAX):
             try:
-                with self._file.locked(self._client.pause):
-                    self._check_network()
-                    self._catch_up()
-                    return self._place(order)
+                return attempt()
             except ChainLimit:
                 if not wait or self._tip is None:
                     raise
@@ -219,12 +245,16 @@ class Wallet:
                 raise ChainLimit(f"no block in {WAIT_S / 60:.0f} minutes: nothing was sent; is anybody mining?")
         raise chain_limit()
 
-    def draft(self, order: Order) -> Draft:
-        """What `pay` would do now, for somebody to look at. Sends and remembers nothing."""
-        self._file.refresh()
-        self._check_network()
-        self._catch_up(thorough=True)
-        return self._draft(order)
+    def draft(self, order: Order, *, wait: bool = False, on_wait: Callable[[str], object] | None = None) -> Draft:
+        """What `pay` would do now, for somebody to look at. Sends and remembers nothing; waits as `pay` does."""
+
+        def attempt() -> Draft:
+            self._file.refresh()
+            self._check_network()
+            self._catch_up(thorough=True)
+            return self._draft(order)
+
+        return self._patiently(attempt, wait, on_wait)
 
     def pay_draft(self, draft: Draft) -> Sent:
         """Sign and send just this draft. Raises WalletError if its coins were spent meanwhile."""
@@ -265,9 +295,17 @@ class Wallet:
         raise chain_limit()
 
     def _draft(self, order: Order, avoid: set[OutPoint] | None = None) -> Draft:
-        rate = order.rate or rate_for(self._client.fee_estimates(), order.target)
+        minimum = self._minimum_rate()
+        rate = order.rate or rate_for(self._client.fee_estimates(), order.target, minimum)
         held = self._holdings()
-        return make_draft(order, rate, held, self._account, self._rng, self._engine, avoid or set())
+        return make_draft(order, rate, held, self._account, self._rng, self._engine, avoid or set(), minimum)
+
+    def _minimum_rate(self) -> FeeRate | None:
+        """The lowest fee rate that the node takes, if it says so: asked for once a block."""
+        if self._minimum is None or self._minimum[0] != self._tip:
+            told = self._client.minimum_fee_rate()
+            self._minimum = (self._tip, None if told is None else FeeRate(math.ceil(told * 1_000)))
+        return self._minimum[1]
 
     def _holdings(self) -> Holdings:
         state = self._file.state
@@ -284,9 +322,7 @@ class Wallet:
         before = self._file.state
         if len(before.pending) >= PENDING_MAX:
             raise WalletError(f"{PENDING_MAX} payments wait for a block already: wait for one, and try again")
-        tx = sign_tx(
-            draft.tx, [spendable(coin, self._account) for coin in draft.coins], self._secret.secret, self._engine
-        )
+        tx = sign_draft(draft, self._account, self._secret.secret, self._engine)
         payment = Pending(
             tx.raw,
             draft.fee,
@@ -306,7 +342,7 @@ class Wallet:
                 f"payment {to_hex(tx.txid)} may have been sent: do not repeat it. The wallet keeps it and hands it "
                 f"over again; see `wallet history` ({str(error) or 'interrupted'})"
             ) from error
-        return Sent(tx.txid, draft.fee, tx.vsize, draft.coins, draft.change)
+        return draft.sent(tx.vsize)
 
     def _deliver(self, raw: bytes) -> None:
         """Hand a transaction to the node. Raises NodeRefused, NodeUnreachable."""

@@ -10,7 +10,7 @@ from chain.keys import Engine, encode_der
 from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, LockKind, Spend, classify
 from chain.tx import OutPoint, Tx, TxIn, TxOut, make_tx
 from wallet.derivation import KeyPath
-from wallet.errors import WalletError
+from wallet.errors import InvalidValue, WalletError
 from wallet.sizes import dust_threshold
 
 TX_VERSION = 2
@@ -35,17 +35,18 @@ class Spendable:
 def payable_script(address: str) -> bytes:
     """The scriptPubKey of an address that can be paid and spent from here.
 
-    Raises WalletError for what is no address, is another network's, or could never be spent on
-    this network (P2SH, P2WSH, unknown witness versions, a taproot key on no curve point).
+    Raises InvalidValue for what is no address or another network's, WalletError for one that could never
+    be spent on this network (P2SH, P2WSH, unknown witness versions, a taproot key on no curve point).
     """
     try:
         script = decode_address(address.strip())
     except AddressError as error:
         if error.other_network:
-            raise WalletError(
+            raise InvalidValue(
                 f"{address} is an address of another network: here they start with {REGTEST_ADDRESSES.hrp}1"
             ) from error
-        raise WalletError(f"{address!r} is no address that can be paid: {error}") from error
+        _, colon, why = str(error).partition(": ")
+        raise InvalidValue(f"{address!r} is not a valid address{colon}{why}") from error
     kind = classify(script)
     if kind not in SPENDABLE_KINDS:
         name = {LockKind.P2SH: "P2SH", LockKind.P2WSH: "P2WSH"}.get(kind, "this kind")
@@ -55,10 +56,10 @@ def payable_script(address: str) -> bytes:
     return script
 
 
-def check_payment(output: TxOut, engine: Engine) -> None:
+def check_payment(output: TxOut, engine: Engine, *, amount_known: bool = True) -> None:
     """Raises WalletError for an output that nobody would relay or that nobody could ever spend."""
     dust = dust_threshold(output.script)
-    if output.value < dust:
+    if amount_known and output.value < dust:
         raise WalletError(f"{output.value} sat is too little to pay: nodes take at least {dust} sat for this address")
     if classify(output.script) is LockKind.P2TR:
         try:

@@ -4,28 +4,26 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import segno
 
 from chain.address import encode_address
-from chain.hashes import to_hex
 from chain.tx import OutPoint
 from wallet.account import Receiving, Wallet
-from wallet.amounts import format_coins, format_rate, parse_amount, parse_fee_rate
+from wallet.amounts import FeeRate, format_amount, format_coins, format_rate
+from wallet.arguments import AMOUNT, EVERYTHING, FEE, FEE_RATE, OUTPOINT, RECIPIENT
 from wallet.client import Esplora
-from wallet.console import EPILOG, Group, Settings, busy, is_dialogue, is_terminal, note, write_json, write_table
+from wallet.console import EPILOG, Group, Settings, busy, is_dialogue, note, write_json
 from wallet.derivation import ENTROPY_BYTES, RECEIVE, Account, KeyPath, check_words, words_from_entropy
-from wallet.draft import TARGET_BLOCKS, Draft, Order, Sent
+from wallet.display import write_coins, write_draft, write_history, write_sent
+from wallet.draft import TARGET_BLOCKS, Draft, Sent
 from wallet.errors import ChainLimit, WalletError
-from wallet.facts import coin_facts, entry_facts, sent_facts
-from wallet.history import Entry
+from wallet.facts import coin_facts, entry_facts
 from wallet.networks import load_network
-from wallet.state import parse_outpoint
 from wallet.store import WalletFile
+from wallet.uri import PaymentRequest
 
 WORDS_CHARS_MAX = 4_096
 TARGET_MAX = 1_008
@@ -213,29 +211,13 @@ def history(settings: Settings) -> None:
     """
     with _opened(settings) as wallet, busy("reading the chain"):
         entries, tip = wallet.history()
+    facts = [entry_facts(entry, tip.height) for entry in entries]
     if settings.json:
-        write_json([entry_facts(entry, tip.height) for entry in entries])
-    elif not entries:
-        note("No transactions yet.")
+        write_json(facts)
+    elif facts:
+        write_history(facts)
     else:
-        columns = ("time", "kind", "amount", "fee_sat", "height", "txid", "with")
-        write_table(columns, [_entry_row(entry) for entry in entries], ("amount", "fee_sat", "height"))
-
-
-def _entry_row(entry: Entry) -> list[str]:
-    sign = "+" if entry.net >= 0 else ""
-    others = entry.counterparties
-    return [
-        ""
-        if entry.time is None
-        else datetime.fromtimestamp(entry.time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-        entry.kind,
-        sign + format_coins(entry.net),
-        "" if entry.fee is None else str(entry.fee),
-        "unconfirmed" if entry.height is None else str(entry.height),
-        to_hex(entry.txid),
-        others[0] + (f" and {len(others) - 1} more" if len(others) > 1 else "") if others else "",
-    ]
+        note("No transactions yet.")
 
 
 @cli.command()
@@ -256,138 +238,132 @@ def coins(settings: Settings) -> None:
         facts = [coin_facts(coin, wallet.address_of, view.tip.height) for coin in held]
     if settings.json:
         write_json(facts)
-    elif not facts:
-        note("No coins yet.")
+    elif facts:
+        write_coins(facts)
     else:
-        rows = [
-            [
-                format_coins(row["value_sat"]),
-                "unconfirmed" if row["height"] is None else str(row["confirmations"]),
-                "" if row["spendable"] else "immature",
-                row["outpoint"],
-                row["address"],
-            ]
-            for row in facts
-        ]
-        write_table(("amount", "confirmations", "", "outpoint", "address"), rows, ("amount", "confirmations"))
+        note("No coins yet.")
 
 
 # --- paying ----------------------------------------------------------------------------------------
 
 
 @cli.command()
-@click.argument("address")
-@click.argument("amount")
-@click.option("--fee-rate", metavar="SAT_VB", help="Satoshis per virtual byte; without it the node's estimate.")
+@click.argument("address", type=RECIPIENT)
+@click.argument("amount", type=AMOUNT, required=False)
+@click.option("--fee-rate", type=FEE_RATE, metavar="SAT_VB", help="Satoshis per virtual byte, not the node's estimate.")
 @click.option(
     "--target",
     type=click.IntRange(1, TARGET_MAX),
     metavar="BLOCKS",
     help=f"Estimate the fee to be mined within so many blocks.  [default: {TARGET_BLOCKS}]",
 )
-@click.option("--subtract-fee", is_flag=True, help="The recipient gets the amount less the fee.")
+@click.option("--max-fee", type=FEE, metavar="AMOUNT", help="Allow a fee up to this, and no higher one.")
+@click.option("--subtract-fee", is_flag=True, help="Take the fee out of AMOUNT.")
 @click.option(
-    "--coin", "coin", multiple=True, metavar="OUTPOINT", help="Spend this coin (txid:index); repeat for more."
-)
-@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing. Needs no password.")
+    "--coin", "coin", type=OUTPOINT, multiple=True, metavar="OUTPOINT",
+    help="Spend this coin (txid:index); repeat for more.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show the payment and send nothing. Needs no password.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--wait", is_flag=True, help="At the node's limit of unconfirmed payments in a row, wait for a block.")
+@click.option("--wait", is_flag=True, help="Wait for a block if too many payments in a row are unconfirmed.")
 @click.pass_obj
 def send(
     settings: Settings,
-    address: str,
-    amount: str,
-    fee_rate: str | None,
+    address: PaymentRequest,
+    amount: int | str | None,
+    fee_rate: FeeRate | None,
     target: int | None,
+    max_fee: int | None,
     subtract_fee: bool,
-    coin: tuple[str, ...],
+    coin: tuple[OutPoint, ...],
     dry_run: bool,
     yes: bool,
     wait: bool,
 ) -> None:
     """Pay AMOUNT to ADDRESS, and print the transaction's id.
 
-    AMOUNT is in coins with up to 8 decimals (0.5), or in satoshis (1500sat). Confirmed coins are
-    spent first. With --coin just the coins named are spent, all of them. On a terminal it shows
-    what it will do and asks; a script is not asked.
+    AMOUNT is in coins with up to 8 decimals (0.5), in satoshis (1500sat), or max: all that can be
+    spent, less the fee. ADDRESS may be a bitcoin: URI, which may have the amount in it. Confirmed
+    coins are spent first; with --coin just the coins named, all of them.
+
+    On a terminal it shows the payment and asks. A fee above a tenth of the amount, 0.1 coins or
+    100 sat/vB is asked about with the reason; scripts and --yes have to allow it with --max-fee.
 
     \b
     Examples:
       wallet send bcrt1q... 0.5
+      wallet send bcrt1q... max --dry-run
       wallet send bcrt1q... 1500sat --fee-rate 2 --yes
-      wallet send bcrt1q... 10 --subtract-fee --dry-run
-      wallet send bcrt1q... 0.1 --json --yes --wait --password-file password.txt
+      wallet send bcrt1q... 10 --subtract-fee --max-fee 2000sat
+      wallet send 'bitcoin:bcrt1q...?amount=0.1' --json --yes --wait
     """
     if fee_rate is not None and target is not None:
         raise click.UsageError("--fee-rate and --target exclude each other.")
+    satoshis = _amount_of(address, amount)
+    if subtract_fee and satoshis is None:
+        raise click.UsageError("max has the fee taken out already: leave --subtract-fee away.")
+    on_wait = note if wait else None
     with _opened(settings) as wallet:
         order = wallet.order(
-            address,
-            parse_amount(amount),
-            rate=None if fee_rate is None else parse_fee_rate(fee_rate),
+            address.address,
+            satoshis,
+            rate=fee_rate,
             target=target or TARGET_BLOCKS,
             subtract_fee=subtract_fee,
-            only=_parse_coins(coin),
+            only=coin,
+            max_fee=max_fee,
         )
         if dry_run:
-            _show_draft(settings, wallet, wallet.draft(order))
+            draft = wallet.draft(order, wait=wait, on_wait=on_wait)
+            write_draft(settings, draft, wallet.address_of)
             return
         wallet.unlock(settings.password())
-        draft = None if yes or not is_dialogue() else wallet.draft(order)
-        if draft and not click.confirm(_question(draft, address), err=True):
-            raise WalletError("nothing was sent")
-        sent = _pay(wallet, order, draft, wait)
-    _show_sent(settings, wallet, sent)
+        if yes or not is_dialogue():
+            sent = wallet.pay(order, wait=wait, on_wait=on_wait)
+        else:
+            draft = wallet.draft(order, wait=wait, on_wait=on_wait)
+            sent = _pay(wallet, _agreed(draft, address), wait)
+    write_sent(settings, sent, wallet.address_of)
 
 
-def _parse_coins(texts: tuple[str, ...]) -> list[OutPoint]:
-    try:
-        return [parse_outpoint(text) for text in texts]
-    except ValueError as error:
-        raise WalletError(f"--coin: {error}") from error
+def _amount_of(request: PaymentRequest, amount: int | str | None) -> int | None:
+    """The amount in satoshis, or None for everything."""
+    if amount is None:
+        if request.amount is None:
+            raise click.UsageError("Missing argument 'AMOUNT'.")
+        return request.amount
+    if request.amount is not None and request.amount != amount:
+        raise click.UsageError(
+            f"The URI asks for {format_coins(request.amount)}: leave AMOUNT away, or pay an address."
+        )
+    return None if amount == EVERYTHING else int(amount)
 
 
-def _pay(wallet: Wallet, order: Order, draft: Draft | None, wait: bool) -> Sent:
-    """Just what the person agreed to; if only a block helps and they agreed to wait, the same order after it."""
-    if draft:
-        try:
-            return wallet.pay_draft(draft)
-        except ChainLimit:
-            if not wait:
-                raise
-    return wallet.pay(order, wait=wait, on_wait=note)
+def _agreed(draft: Draft, request: PaymentRequest) -> Draft:
+    """The draft, once the person said yes to it."""
+    if draft.below_minimum:
+        raise WalletError(f"{draft.below_minimum}; nothing was sent")
+    for name, words in (("label", request.label), ("message", request.message)):
+        if words:
+            note(f"The URI's {name}: {words}")
+    if draft.fee_excess:
+        note(f"Attention: the fee of {format_amount(draft.fee)} {draft.fee_excess}.")
+    if not click.confirm(_question(draft), err=True):
+        raise WalletError("nothing was sent")
+    return draft.agreed()
 
 
-def _question(draft: Draft, address: str) -> str:
-    paid = sum(coin.value for coin in draft.coins) - draft.fee - (draft.change.value if draft.change else 0)
+def _question(draft: Draft) -> str:
+    paid = " and ".join(f"{format_coins(out.value)} to {encode_address(out.script)}" for out in draft.payments)
     fee = f"{format_coins(draft.fee)} ({format_rate(draft.fee, draft.vsize)} sat/vB)"
-    return f"Pay {format_coins(paid)} to {address}, with a fee of {fee}?"
+    return f"Pay {paid}, with a fee of {fee}?"
 
 
-def _show_draft(settings: Settings, wallet: Wallet, draft: Draft) -> None:
-    sent = Sent(draft.tx.txid, draft.fee, draft.vsize, draft.coins, draft.change)
-    facts = sent_facts(sent, wallet.address_of)
-    if settings.json:
-        write_json({**facts, "dry_run": True})
-        return
-    click.echo("nothing was sent; this would be:")
-    _describe(facts)
-
-
-def _show_sent(settings: Settings, wallet: Wallet, sent: Sent) -> None:
-    facts = sent_facts(sent, wallet.address_of)
-    if settings.json:
-        write_json(facts)
-    elif is_terminal():
-        _describe(facts)
-    else:
-        click.echo(facts["txid"])
-
-
-def _describe(facts: dict[str, Any]) -> None:
-    for row in facts["inputs"]:
-        click.echo(f"spends  {format_coins(row['value_sat'])}  {row['outpoint']}")
-    if change := facts["change"]:
-        click.echo(f"change  {format_coins(change['value_sat'])}  {change['outpoint']}")
-    click.echo(f"fee     {facts['fee_sat']} sat, {facts['fee_rate_sat_vb']} sat/vB for {facts['vsize']} vB")
-    click.echo(f"txid    {facts['txid']}")
+def _pay(wallet: Wallet, draft: Draft, wait: bool) -> Sent:
+    """Just what the person agreed to; if only a block helps and they agreed to wait, the same order after it."""
+    try:
+        return wallet.pay_draft(draft)
+    except ChainLimit:
+        if not wait:
+            raise
+    return wallet.pay(draft.order, wait=True, on_wait=note)

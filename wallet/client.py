@@ -29,6 +29,7 @@ from wallet.esplora import (
     read_estimates,
     read_hash,
     read_height,
+    read_minimum_rate,
     read_status,
     read_txs,
     read_utxos,
@@ -206,6 +207,15 @@ class Esplora:
     def fee_estimates(self) -> dict[int, Decimal]:
         """For each target in blocks the fee rate, in satoshis per virtual byte, to be mined within it."""
         return self._get("/fee-estimates", read_estimates)
+
+    def minimum_fee_rate(self) -> Decimal | None:
+        """The lowest fee rate that the node takes now; None where it does not say (plain Esplora)."""
+        try:
+            return self._get("/v1/fees/recommended", read_minimum_rate)
+        except NodeUnreachable:
+            raise
+        except NodeError:
+            return None
 
     # Exchanges
 

@@ -7,24 +7,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
 from platformdirs import user_data_path
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from wallet.client import DEFAULT_NODE
 from wallet.errors import WalletError
 
 PASSWORD_VARIABLE = "GROAT_WALLET_PASSWORD"
 PASSWORD_BYTES_MAX = 4_096
-TABLE_COLUMNS_MAX = 1_000
-"""Of a table on a terminal, in characters; wider ones are folded into it."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 EPILOG = """\b
 Every option is also an environment variable: GROAT_ and its name (GROAT_WALLET, GROAT_NODE,
@@ -181,9 +176,9 @@ class Group(_Usage, click.Group):
         except click.Abort:
             _fail("interrupted", EXIT_INTERRUPTED)
         except click.UsageError as error:
-            # A value that cannot be is a failure; only what is unknown or missing is wrong usage.
+            # A value that cannot be is told in one line: the usage would say nothing about it.
             if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
-                _fail(error.format_message(), EXIT_FAILED)
+                _fail(error.format_message(), EXIT_USAGE)
             error.show()
             sys.exit(EXIT_USAGE)
         except click.ClickException as error:
@@ -223,36 +218,34 @@ def write_json(document: object) -> None:
     click.echo(json.dumps(document, indent=2 if is_terminal() else None))
 
 
-def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
-    """A table on a terminal; elsewhere plain aligned columns. No cell is cut off or folded. `numbers`
-    names the columns that are set to the right."""
-    if is_terminal():
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-        console = Console()
-        # Wider than the terminal? Then that breaks its lines, and an id stays one word to select.
-        whole = Measurement.get(console, console.options.update(max_width=TABLE_COLUMNS_MAX), table).maximum
-        Console(width=max(whole, console.width)).print(table)
-        return
-    lines = [columns, *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if column in numbers else cell.ljust(width)
-            for cell, width, column in zip(line, widths, columns, strict=True)
-        ]
+def write_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[str] = (),
+    *,
+    details: Sequence[Sequence[str]] = (),
+) -> None:
+    """Aligned columns, with colour on a terminal. `numbers` names the columns that are set to the
+    right, `details` has what follows each row on indented lines of its own."""
+    coloured = is_terminal() and "NO_COLOR" not in os.environ
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for place, line in enumerate([columns, *rows]):
+        cells = []
+        for cell, width, column in zip(line, widths, columns, strict=True):
+            aligned = cell.rjust(width) if column in numbers else cell.ljust(width)
+            style = _style(cell) if place else {"bold": True}
+            cells.append(click.style(aligned, **style) if coloured and style else aligned)
         click.echo("  ".join(cells).rstrip())
+        for detail in details[place - 1] if place and details else ():
+            click.echo(f"  {detail}")
 
 
-def _style(cell: str) -> str:
-    if cell in ("unconfirmed", "immature"):
-        return "yellow"
+def _style(cell: str) -> dict[str, Any]:
+    if cell.startswith(("unconfirmed", "immature")):
+        return {"fg": "yellow"}
     if cell[:1] in "+-" and cell[1:2].isdigit():
-        return "green" if cell[0] == "+" else "red"
-    return ""
+        return {"fg": "green" if cell[0] == "+" else "red"}
+    return {}
 
 
 @contextmanager
@@ -261,5 +254,6 @@ def busy(text: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    with Console(stderr=True).status(text):
+    # Imported here: programs need not wait for it.
+    with import_module("rich.console").Console(stderr=True).status(text):
         yield

@@ -2,19 +2,20 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 
 from chain.hashes import Txid
 from chain.keys import Engine
-from chain.tx import COIN, OutPoint, Tx, TxOut, outpoint, outpoint_txid
-from wallet.amounts import RELAY_RATE, FeeRate, checked_rate, format_coins
-from wallet.build import Spendable, check_payment, draft_tx
+from chain.tx import OutPoint, Tx, TxOut, outpoint, outpoint_txid
+from wallet.amounts import RATE_MAX, RELAY_RATE, FeeRate, checked_rate, format_amount, format_coins, format_fee_rate
+from wallet.build import SecretLookup, Spendable, check_payment, draft_tx, sign_tx
+from wallet.ceiling import fee_excess
 from wallet.derivation import CHANGE, Account, KeyPath
-from wallet.errors import ShortOfFunds, WalletError
+from wallet.errors import FeeTooHigh, ShortOfFunds, WalletError
 from wallet.refusals import chain_limit
-from wallet.select import Candidate, Goal, Selection, close, select
+from wallet.select import Candidate, Goal, Selection, close, fits, largest_payment, select, shortage
 from wallet.sizes import dust_threshold, outputs_weight
 from wallet.state import OwnCoin, format_outpoint
 
@@ -25,9 +26,6 @@ CHAIN_MAX = 25
 the oldest, itself counted (Core's defaults)."""
 ANCESTOR_TIERS = (0, 2, 4, 12, CHAIN_MAX - 1)
 """How deep a stack of our own unconfirmed payments a coin may stand on: tried in turn."""
-FEE_MAX = COIN // 10
-FEE_SMALL = 100_000
-"""A fee above the first, or above the second and the amount paid, is taken for a slip."""
 PAYMENTS_MAX = 1_000
 
 
@@ -36,6 +34,7 @@ class Order:
     """What somebody wants paid."""
 
     payments: tuple[TxOut, ...]
+    """Whom, and how much."""
     rate: FeeRate | None = None
     """None: what the node estimates for the target."""
     target: int = TARGET_BLOCKS
@@ -44,6 +43,10 @@ class Order:
     """The recipient gets the amount less the fee; for a single payment."""
     only: tuple[OutPoint, ...] = ()
     """If any: spend all of these coins, and no other."""
+    everything: bool = False
+    """A single payment of all that can be spent, less the fee: its value does not count."""
+    max_fee: int | None = None
+    """Satoshis: a fee named by a person, in place of the ceiling (wallet.ceiling)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,43 @@ class Draft:
     vsize: int
     """Virtual bytes at most, once signed."""
     change: Change | None
+    rate: FeeRate
+    """What the fee was computed from."""
+    minimum: FeeRate | None = None
+    """The lowest rate that the node takes, if it says so."""
+
+    @property
+    def payments(self) -> tuple[TxOut, ...]:
+        """What each recipient gets."""
+        change = self.change.index if self.change else None
+        return tuple(output for index, output in enumerate(self.tx.outputs) if index != change)
+
+    @property
+    def fee_excess(self) -> str | None:
+        """Why the fee is above the ceiling, as the words after "the fee of ..."; None where it is not."""
+        fee = sum(coin.value for coin in self.coins) - sum(output.value for output in self.tx.outputs)
+        paid = sum(output.value for output in self.payments)
+        named = self.order.rate is not None
+        return fee_excess(fee, self.vsize, paid, self.rate, rate_named=named, max_fee=self.order.max_fee)
+
+    @property
+    def below_minimum(self) -> str | None:
+        """The sentence for people where the node would not take so low a fee."""
+        if self.minimum is None or self.rate >= self.minimum:
+            return None
+        return (
+            f"the node takes no less than {format_fee_rate(self.minimum)} sat/vB now, and "
+            f"{format_fee_rate(self.rate)} is below: give --fee-rate {format_fee_rate(self.minimum)} or more"
+        )
+
+    def agreed(self) -> "Draft":
+        """The same payment once a person said yes to it: its rate is named, and a fee above the ceiling."""
+        max_fee = self.fee if self.fee_excess else self.order.max_fee
+        return replace(self, order=replace(self.order, rate=self.rate, max_fee=max_fee))
+
+    def sent(self, vsize: int | None = None) -> "Sent":
+        """What to report of it, with the virtual bytes of the signed transaction if there is one."""
+        return Sent(self.tx.txid, self.payments, self.fee, vsize or self.vsize, self.coins, self.change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +129,8 @@ class Sent:
     """A payment that the node took."""
 
     txid: Txid
+    payments: tuple[TxOut, ...]
+    """What each recipient gets."""
     fee: int
     """Satoshis."""
     vsize: int
@@ -103,11 +145,18 @@ class Sent:
         return outpoint(self.txid, self.change.index) if self.change else None
 
 
-def rate_for(estimates: Mapping[int, Decimal], target: int) -> FeeRate:
-    """The node's estimate for the largest target it has up to `target`; never below the relay minimum."""
+def rate_for(estimates: Mapping[int, Decimal], target: int, minimum: FeeRate | None = None) -> FeeRate:
+    """The node's estimate for the largest target it has up to `target`.
+
+    Never below that of a slower target, the node's minimum and what every node asks. Raises
+    FeeTooHigh for an estimate beyond all fee rates.
+    """
     within = [known for known in estimates if known <= target]
-    estimate = estimates[max(within) if within else min(estimates)]
-    return max(RELAY_RATE, checked_rate(estimate)) if estimate > 0 else RELAY_RATE
+    chosen = max(within) if within else min(estimates)
+    estimate = max(rate for known, rate in estimates.items() if known >= chosen)
+    if estimate > RATE_MAX // 1_000:
+        raise FeeTooHigh(f"the node estimates {estimate:.0f} sat/vB, which is no fee rate: give --fee-rate")
+    return max(RELAY_RATE, minimum or RELAY_RATE, checked_rate(estimate) if estimate > 0 else RELAY_RATE)
 
 
 def make_draft(
@@ -118,20 +167,24 @@ def make_draft(
     rng: Random,
     engine: Engine,
     avoid: Set[OutPoint] = frozenset(),
+    minimum: FeeRate | None = None,
 ) -> Draft:
-    """Choose coins and lay out the transaction. `avoid` are coins that the node has just refused.
+    """Choose coins and lay out the transaction. `avoid` are coins that the node has just refused,
+    `minimum` the lowest rate that it takes.
 
     Raises ShortOfFunds; ChainLimit where only a block would help; WalletError for what cannot be
-    ordered.
+    ordered. The fee ceiling is for whoever signs (`sign_draft`).
     """
     _check_order(order, engine)
     path = KeyPath(CHANGE, holdings.change_next)
     change_script = account.script(path)
     goal = _goal(order, rate, dust_threshold(change_script))
-    selection = _choose(order, goal, holdings, rng, avoid)
-    _check_fee(selection.fee, goal.amount)
+    if order.everything:
+        selection = _choose_all(order, goal, holdings, avoid)
+    else:
+        selection = _choose(order, goal, holdings, rng, avoid)
     outputs = list(order.payments)
-    if order.subtract_fee:
+    if order.subtract_fee or order.everything:
         outputs = [TxOut(selection.total - selection.change - selection.fee, outputs[0].script)]
     if selection.change:
         outputs.append(TxOut(selection.change, change_script))
@@ -142,7 +195,21 @@ def make_draft(
         place = tx.outputs.index(outputs[-1])
         change = Change(place, path, selection.change)
     spent = tuple(holdings.coins[txin.outpoint] for txin in tx.inputs)
-    return Draft(order, tx, spent, selection.fee, selection.vsize, change)
+    return Draft(order, tx, spent, selection.fee, selection.vsize, change, rate, minimum)
+
+
+def sign_draft(draft: Draft, account: Account, secret_of: SecretLookup, engine: Engine) -> Tx:
+    """The signed transaction. Raises FeeTooHigh where its fee is above the ceiling, WalletError
+    where the node says that the fee is too low for it."""
+    if excess := draft.fee_excess:
+        fee = format_amount(draft.fee)
+        raise FeeTooHigh(
+            f"the fee of {fee} {excess}: nothing was sent; lower it with --fee-rate, "
+            f"or allow it with --max-fee {format_coins(draft.fee)}"
+        )
+    if draft.below_minimum:
+        raise WalletError(f"{draft.below_minimum}; nothing was sent")
+    return sign_tx(draft.tx, [spendable(coin, account) for coin in draft.coins], secret_of, engine)
 
 
 def spendable(coin: OwnCoin, account: Account) -> Spendable:
@@ -155,15 +222,10 @@ def _check_order(order: Order, engine: Engine) -> None:
         raise WalletError(f"pay 1 to {PAYMENTS_MAX} addresses at once")
     if order.subtract_fee and len(order.payments) != 1:
         raise WalletError("the fee can be subtracted from a single payment only")
+    if order.everything and len(order.payments) != 1:
+        raise WalletError("everything can be paid to a single address only")
     for payment in order.payments:
-        check_payment(payment, engine)
-
-
-def _check_fee(fee: int, amount: int) -> None:
-    if fee > FEE_MAX or fee > max(FEE_SMALL, amount):
-        raise WalletError(
-            f"the fee would be {format_coins(fee)} coins, which looks like a slip: nothing was sent; lower --fee-rate"
-        )
+        check_payment(payment, engine, amount_known=not order.everything)
 
 
 def _goal(order: Order, rate: FeeRate, change_dust: int) -> Goal:
@@ -219,7 +281,39 @@ class _Chains:
         return frozenset[Txid]().union(*(self._ancestors.get(txid, frozenset((txid,))) for txid in parents))
 
 
+def _choose_all(order: Order, goal: Goal, holdings: Holdings, avoid: Collection[OutPoint]) -> Selection:
+    """Every coin that brings more than it costs, or all those named; what is left after the fee is paid."""
+    if order.only:
+        coins = _named(order, holdings)
+    else:
+        coins = [coin for coin in holdings.coins.values() if coin.is_mature(holdings.tip_height)]
+    chosen = [candidate for candidate in _candidates(coins) if order.only or goal.worth(candidate) > 0]
+    total = sum(candidate.value for candidate in chosen)
+    if not chosen or (selection := close(chosen, replace(goal, amount=total, subtract_fee=True))) is None:
+        if fits(chosen, goal):
+            raise ShortOfFunds("nothing would be left to send after the fee: see `wallet balance`")
+        at_once = format_coins(largest_payment(chosen, goal))
+        raise ShortOfFunds(
+            f"{len(chosen)} coins are too many for one transaction: send {at_once} coins or less, several times"
+        )
+    if not _Chains(holdings).have_room(coins) or any(coin.outpoint in avoid for coin in coins):
+        raise chain_limit()
+    return selection
+
+
 def _choose_only(order: Order, goal: Goal, holdings: Holdings) -> Selection:
+    coins = _named(order, holdings)
+    candidates = _candidates(coins)
+    selection = close(candidates, goal)
+    if selection is None:
+        raise shortage(candidates, goal)
+    if not _Chains(holdings).have_room(coins):
+        raise chain_limit()
+    return selection
+
+
+def _named(order: Order, holdings: Holdings) -> list[OwnCoin]:
+    """The coins that the order names."""
     coins = []
     for point in dict.fromkeys(order.only):
         coin = holdings.coins.get(point)
@@ -230,15 +324,7 @@ def _choose_only(order: Order, goal: Goal, holdings: Holdings) -> Selection:
                 f"coin {format_outpoint(point)} was mined less than 100 blocks ago: wait until it matures"
             )
         coins.append(coin)
-    selection = close(_candidates(coins), goal)
-    if selection is None:
-        total = sum(coin.value for coin in coins)
-        raise ShortOfFunds(
-            f"those coins hold {total} sat: not enough for {goal.amount} sat and the fee; name more coins"
-        )
-    if not _Chains(holdings).have_room(coins):
-        raise chain_limit()
-    return selection
+    return coins
 
 
 def _candidates(coins: Iterable[OwnCoin]) -> list[Candidate]:

@@ -5,6 +5,10 @@ class WalletError(Exception):
     """Something a person can act on; the text is one line."""
 
 
+class InvalidValue(WalletError):
+    """A text that is not what it should be: no address, amount, fee rate or outpoint."""
+
+
 class WrongPassword(WalletError):
     """The password does not open the wallet."""
 
@@ -15,6 +19,10 @@ class DamagedFile(WalletError):
 
 class ShortOfFunds(WalletError):
     """No choice of the coins allowed pays for the amount and its fee."""
+
+
+class FeeTooHigh(WalletError):
+    """The fee is above the ceiling, and no person named it: nothing was signed."""
 
 
 class ChainLimit(WalletError):

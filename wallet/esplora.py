@@ -104,6 +104,14 @@ def read_estimates(body: bytes) -> dict[int, Decimal]:
     return {target: Decimal(rate) for target, rate in rates.items()}
 
 
+def read_minimum_rate(body: bytes) -> Decimal:
+    """The minimum among recommended fee rates, in satoshis per virtual byte."""
+    rate = parse_json(body, Decimal)["minimumFee"]
+    if type(rate) not in (int, Decimal) or not 0 <= rate <= RATE_MAX_SAT_VB:
+        raise ValueError("no minimum")
+    return Decimal(rate)
+
+
 def _tx(row: Any) -> ChainTx:
     inputs = tuple(_input(item) for item in _rows(row["vin"]))
     if not inputs:

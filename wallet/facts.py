@@ -6,6 +6,7 @@ The names are part of the command line's interface: amounts in satoshis end in `
 from collections.abc import Callable
 from typing import Any
 
+from chain.address import encode_address
 from chain.hashes import to_hex
 from wallet.amounts import format_rate
 from wallet.derivation import KeyPath
@@ -55,6 +56,9 @@ def sent_facts(sent: Sent, address_of: AddressOf) -> dict[str, Any]:
         }
     return {
         "txid": to_hex(sent.txid),
+        "recipients": [
+            {"address": encode_address(output.script), "value_sat": output.value} for output in sent.payments
+        ],
         "fee_sat": sent.fee,
         "fee_rate_sat_vb": float(format_rate(sent.fee, sent.vsize)),
         "vsize": sent.vsize,

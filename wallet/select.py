@@ -2,22 +2,20 @@
 three ways to pay with change. Pure; randomness is passed in.
 
 Waste is what a choice costs beyond necessity, in satoshis: what its inputs cost now rather than
-later at `LATER_RATE`, plus the price of change (making it now, spending it later) or, without
+later at LONG_TERM_RATE, plus the price of change (making it now, spending it later) or, without
 change, what is left to the fee. The method and its names are Bitcoin Core's and Murch's (2016).
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from chain.tx import WITNESS_SCALE, OutPoint
-from wallet.amounts import RELAY_RATE, FeeRate, fee_at
+from wallet.amounts import LONG_TERM_RATE, FeeRate, fee_at, format_coins, format_fee_rate
 from wallet.errors import ShortOfFunds
 from wallet.sizes import P2WPKH_INPUT_WEIGHT, P2WPKH_OUTPUT_WEIGHT, WEIGHT_MAX, spend_weight, vsize_of
 
-LATER_RATE = FeeRate(RELAY_RATE // 2)
-"""What spending a coin is taken to cost some day. Below what any spend costs now, so that fewer
-inputs are better: where fees hardly move, gathering coins in advance saves nothing."""
 TRIES_MAX = 20_000
 """Steps of branch and bound; the best choice found by then counts."""
 CHANGE_AIM = 50_000
@@ -74,13 +72,13 @@ class Goal:
     def haste(self, candidate: Candidate) -> int:
         """What spending the coin now costs above spending it later."""
         vsize = vsize_of(candidate.weight)
-        return fee_at(self.rate, vsize) - fee_at(LATER_RATE, vsize)
+        return fee_at(self.rate, vsize) - fee_at(LONG_TERM_RATE, vsize)
 
     @property
     def change_price(self) -> int:
         """What change costs: its output now, its input later."""
         now = fee_at(self.rate, vsize_of(self.change_weight))
-        return now + fee_at(LATER_RATE, vsize_of(P2WPKH_INPUT_WEIGHT))
+        return now + fee_at(LONG_TERM_RATE, vsize_of(P2WPKH_INPUT_WEIGHT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def select(candidates: Sequence[Candidate], goal: Goal, rng: Random) -> Selectio
         if chosen and (closed := close(chosen, goal))
     ]  # fmt: skip
     if not choices:
-        raise _shortage(pool, goal)
+        raise shortage(pool, goal)
     return min(choices, key=lambda choice: (choice.waste, len(choice.chosen)))
 
 
@@ -210,13 +208,31 @@ def _until_enough(pool: Sequence[Candidate], goal: Goal, enough: int) -> list[Ca
     return chosen or None
 
 
-def _shortage(pool: Sequence[Candidate], goal: Goal) -> ShortOfFunds:
-    least, available = goal.least(max(len(pool), 1)), sum(goal.worth(candidate) for candidate in pool)
-    if available >= least and pool:
-        if goal.subtract_fee and goal.amount - fee_at(goal.rate, goal.vsize(pool[:1], change=False)) < goal.least_paid:
-            return ShortOfFunds("too little would be left of the amount after the fee: pay more, or lower --fee-rate")
-        return ShortOfFunds("too many small coins for one transaction: pay a smaller amount, several times")
+def fits(chosen: Sequence[Candidate], goal: Goal) -> bool:
+    """True if a transaction without change that spends `chosen` is one that nodes relay."""
+    return goal.vsize(chosen, change=False) <= WEIGHT_MAX // WITNESS_SCALE
+
+
+def largest_payment(candidates: Sequence[Candidate], goal: Goal) -> int:
+    """The most satoshis that one transaction at the goal's rate can pay from these coins."""
+    pool = sorted((c for c in candidates if goal.worth(c) > 0), key=goal.worth, reverse=True)
+    count = bisect_left(range(len(pool)), True, key=lambda last: not fits(pool[: last + 1], goal))
+    fee = 0 if goal.subtract_fee else fee_at(goal.rate, goal.vsize(pool[:count], change=False))
+    return sum(candidate.value for candidate in pool[:count]) - fee
+
+
+def shortage(candidates: Sequence[Candidate], goal: Goal) -> ShortOfFunds:
+    """Why no choice of the candidates reaches the goal, and what can be paid instead."""
+    pool = [candidate for candidate in candidates if goal.worth(candidate) > 0]
+    most = largest_payment(pool, goal)
+    if goal.amount <= most:
+        return ShortOfFunds("too little would be left of the amount after the fee: pay more, or lower --fee-rate")
+    at_most = f"at most {format_coins(most)} coins"
+    if most < goal.least_paid:
+        return ShortOfFunds("not enough coins: none can be sent now (see `wallet balance`)")
+    if not fits(pool, goal):
+        return ShortOfFunds(f"too many small coins for one transaction: send {at_most} at once, several times")
     return ShortOfFunds(
-        f"not enough coins: {least} sat are needed with the fee, {available} sat can be spent now "
-        "(immature and already spent coins do not count)"
+        f"not enough coins: {at_most} can be sent with a fee of {format_fee_rate(goal.rate)} sat/vB; "
+        "`max` as the amount sends all of it"
     )

@@ -59,6 +59,8 @@ class Chain:
     blocks: list[tuple[bytes, list[Tx]]] = field(default_factory=lambda: [(GENESIS.hash, [HOARD])])
     pool: dict[Txid, Tx] = field(default_factory=dict)
     estimates: dict[str, float] = field(default_factory=lambda: {"1": 3.5, "6": 2.0, "25": 1.0})
+    minimum: float | None = None
+    """The lowest fee rate taken, in sat/vB; None: Esplora's API has no such route."""
     refuse_next: list[str] = field(default_factory=list)
     """Answers for the next transactions handed in, whatever they are."""
     handed_in: list[Txid] = field(default_factory=list)
@@ -290,6 +292,8 @@ class Chain:
                 return self.status(found[1] if found else None)
             case ["fee-estimates"]:
                 return self.estimates
+            case ["v1", "fees", "recommended"] if self.minimum is not None:
+                return {"fastestFee": self.minimum, "minimumFee": self.minimum}
         raise LookupError
 
 

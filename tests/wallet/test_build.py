@@ -137,10 +137,10 @@ MAIN = AddressFormat("bc", 0x00, 0x05)
         (encode_address(b"\x52\x20" + bytes(32)), "this kind could never be spent"),
         (encode_address(p2wpkh_script(bytes(20)), TEST), "address of another network"),
         (encode_address(p2pkh_script(bytes(20)), MAIN), "address of another network"),
-        ("bcrt1qqqqqq", "no address that can be paid"),
-        ("", "no address that can be paid"),
-        ("hello", "no address that can be paid"),
-        ("bcrt1q\n", "no address that can be paid"),
+        ("bcrt1qqqqqq", "is not a valid address"),
+        ("", "is not a valid address"),
+        ("hello", "is not a valid address"),
+        ("bcrt1q\n", "is not a valid address"),
     ],
 )
 def test_addresses_that_cannot(address: str, says: str) -> None:

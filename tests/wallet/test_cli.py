@@ -205,9 +205,11 @@ def test_coins(funded: Run, chain: Chain) -> None:
     }
     assert [row["value_sat"] for row in rows[1:]] == [COIN] * 10
     lines = funded("coins").stdout.splitlines()
-    assert lines[0].split() == ["amount", "confirmations", "outpoint", "address"]
-    assert lines[1].split() == ["50.00000000", "1", "immature", rows[0]["outpoint"], FIRST]
-    assert len(lines) == 12
+    assert lines[0].split() == ["amount", "confirmations", "address"]
+    assert lines[1].split() == ["50.00000000", "immature", "1", FIRST]
+    assert lines[2] == f"  {rows[0]['outpoint']}"
+    assert lines[3].split() == ["1.00000000", "2", FIRST]
+    assert len(lines) == 1 + 2 * 11
 
 
 def test_history(funded: Run, chain: Chain) -> None:
@@ -233,9 +235,11 @@ def test_history(funded: Run, chain: Chain) -> None:
     chain.mine()
     assert facts(funded("history", "--json"))[0]["confirmed"] is True
     lines = funded("history").stdout.splitlines()
-    assert lines[0].split() == ["time", "kind", "amount", "fee_sat", "height", "txid", "with"]
-    assert lines[1].split()[2:5] == ["sent", "-0.50000282", "282"]
-    assert sent["txid"] in lines[1]
+    assert lines[0].split() == ["time", "kind", "amount", "fee_sat", "height"]
+    assert lines[1].split()[2:] == ["sent", "-0.50000282", "282", "2"]
+    assert lines[2:4] == [f"  {sent['txid']}", f"  to {STRANGER_ADDRESS}"]
+    assert lines[4].split()[2:] == ["received", "+10.00000000", "1"]
+    assert lines[6].startswith("  from bcrt1q")
 
 
 def test_an_empty_wallet(run: Run) -> None:
@@ -296,7 +300,8 @@ def test_the_default_file_is_in_the_users_data_folder(run: Run, tmp_path: Path) 
 
 def test_send(funded: Run, chain: Chain) -> None:
     sent = facts(funded("send", STRANGER_ADDRESS, "0.3", "--json", "--fee-rate", "1.5"))
-    assert list(sent) == ["txid", "fee_sat", "fee_rate_sat_vb", "vsize", "change", "inputs"]
+    assert list(sent) == ["txid", "recipients", "fee_sat", "fee_rate_sat_vb", "vsize", "change", "inputs"]
+    assert sent["recipients"] == [{"address": STRANGER_ADDRESS, "value_sat": 30_000_000}]
     tx = next(iter(chain.pool.values()))
     assert sent["txid"] == tx.txid[::-1].hex()
     assert (sent["fee_sat"], sent["vsize"], sent["fee_rate_sat_vb"]) == (212, tx.vsize, pytest.approx(1.5, abs=0.02))
@@ -338,29 +343,58 @@ def test_send_the_coins_named(funded: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ([STRANGER_ADDRESS, "0"], "is not an amount that can be paid"),
-        ([STRANGER_ADDRESS, "0.000000001"], "is not an amount: write coins with up to 8 decimals"),
-        ([STRANGER_ADDRESS, "1e5"], "is not an amount"),
-        ([STRANGER_ADDRESS, "100"], "not enough coins: "),
+        ([STRANGER_ADDRESS, "100"], "not enough coins: at most 9.99998556 coins can be sent with a fee of 2 sat/vB"),
         ([STRANGER_ADDRESS, "100sat"], "100 sat is too little to pay: nodes take at least 294 sat for this address"),
-        (["tb1qqqqqq", "1"], "is no address that can be paid"),
-        (
-            ["bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "1"],
-            "is an address of another network: here they start with bcrt1",
-        ),
         ([P2SH, "1"], "coins paid to P2SH could never be spent on this network"),
-        ([STRANGER_ADDRESS, "1", "--fee-rate", "x"], "'x' is not a fee rate"),
-        ([STRANGER_ADDRESS, "1", "--fee-rate", "20000"], "out of range: above 0, at most 10000"),
-        ([STRANGER_ADDRESS, "0.001", "--fee-rate", "5000"], "which looks like a slip: nothing was sent"),
-        ([STRANGER_ADDRESS, "1", "--target", "0"], "Invalid value for '--target'"),
-        ([STRANGER_ADDRESS, "1", "--target", "x"], "Invalid value for '--target'"),
-        ([STRANGER_ADDRESS, "1", "--coin", "x"], "--coin: 'x' is not an outpoint: write txid:index"),
+        (
+            [STRANGER_ADDRESS, "0.001", "--fee-rate", "5000"],
+            "is more than a tenth of the 0.00100000 coins paid: nothing was sent; ",
+        ),
         ([STRANGER_ADDRESS, "1", "--coin", "00" * 32 + ":0"], "is not this wallet's, or spent: see `wallet coins`"),
     ],
 )
 def test_payments_that_cannot_be(funded: Run, chain: Chain, args: list[str], says: str) -> None:
     assert says in error(funded("send", *args, "--json"))
     assert chain.pool == {}
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([STRANGER_ADDRESS, "0"], "'0' cannot be paid: an amount is above 0 and at most 21000000 coins"),
+        ([STRANGER_ADDRESS, "0.000000001"], "is not an amount: write coins with up to 8 decimals"),
+        ([STRANGER_ADDRESS, "1e5"], "is not an amount"),
+        ([STRANGER_ADDRESS, "14999999796"], "or satoshis (14999999796sat)"),
+        (["hello", "1"], "'hello' is not a valid address"),
+        (["", "1"], "'' is not a valid address"),
+        ([STRANGER_ADDRESS[:-1] + "q", "1"], "is not a valid address: wrong checksum, a letter may be mistyped"),
+        (
+            ["bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "1"],
+            "is an address of another network: here they start with bcrt1",
+        ),
+        ([STRANGER_ADDRESS, "1", "--fee-rate", "x"], "'x' is not a fee rate"),
+        ([STRANGER_ADDRESS, "1", "--fee-rate", "0"], "out of range: above 0, at most 10000"),
+        ([STRANGER_ADDRESS, "1", "--fee-rate", "20000"], "out of range: above 0, at most 10000"),
+        ([STRANGER_ADDRESS, "1", "--max-fee", "x"], "'x' is not an amount"),
+        ([STRANGER_ADDRESS, "1", "--max-fee", "5000"], "a fee of 5000 coins is not meant: write satoshis as 5000sat"),
+        ([STRANGER_ADDRESS, "1", "--target", "0"], "Invalid value for '--target'"),
+        ([STRANGER_ADDRESS, "1", "--target", "1009"], "Invalid value for '--target'"),
+        ([STRANGER_ADDRESS, "1", "--target", "x"], "Invalid value for '--target'"),
+        (
+            [STRANGER_ADDRESS, "1", "--coin", "x"],
+            "for '--coin': 'x' is not an outpoint: write txid:index",
+        ),
+        (["bitcoin:hello", "1"], "'hello' is not a valid address"),
+        ([f"bitcoin:{STRANGER_ADDRESS}?amount=x"], "'x' is not an amount"),
+        ([f"bitcoin:{STRANGER_ADDRESS}?req-lock=1", "1"], "requires 'req-lock', which this wallet does not know"),
+    ],
+)
+def test_values_that_are_none_are_wrong_usage_told_in_one_line(
+    funded: Run, server: Server, args: list[str], says: str
+) -> None:
+    server.requests.clear()
+    assert says in error(funded("send", *args, "--json"), 2)
+    assert server.requests == []
 
 
 def test_the_limit_of_payments_in_a_row(run: Run, chain: Chain) -> None:
@@ -669,9 +703,17 @@ def test_a_new_wallet_in_dialogue(chain: Chain, command: Callable[..., "subproce
     assert len(chain.pool) == 1
 
 
-def test_tables_on_a_terminal(funded: Run, command: Callable[..., "subprocess.Popen[bytes]"]) -> None:
-    terminal = Terminal(command, "coins", env={"NO_COLOR": None, "COLUMNS": "60"})
+@pytest.mark.parametrize("command_line", [["coins"], ["history"], ["send", STRANGER_ADDRESS, "12.34567", "--dry-run"]])
+def test_nothing_is_wider_than_80_columns(
+    funded: Run, chain: Chain, command: Callable[..., "subprocess.Popen[bytes]"], command_line: list[str]
+) -> None:
+    chain.pay(payable_script(FIRST), 12_345 * COIN // 100)
+    chain.pay(payable_script(FIRST), 7_000, mine=False)
+    funded("send", STRANGER_ADDRESS, "0.5")
+    terminal = Terminal(command, *command_line, env={"NO_COLOR": None, "COLUMNS": "80"})
     assert terminal.end() == 0
-    assert terminal.text.count("1.00000000") == 10
-    assert len(re.findall(r"[0-9a-f]{64}:[0-9]", terminal.text)) == 10, "an id stays one word, however narrow it is"
-    assert "\x1b[" in terminal.text
+    assert ("\x1b[" in terminal.text) == (command_line[0] != "send")
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.text).replace("\r", "\n").splitlines()
+    for lines in (shown, funded(*command_line).stdout.splitlines()):
+        assert max(map(len, lines)) <= 80
+        assert any(re.fullmatch(r" +[0-9a-f]{64}(:\d+)?", line) for line in lines), "an id is a line of its own"

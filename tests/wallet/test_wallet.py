@@ -1,5 +1,6 @@
 """`Wallet` against a node that checks payments: what gets paid, and what never happens."""
 
+import re
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +15,12 @@ from tests.wallet.esplora_server import STRANGER_ADDRESS, STRANGER_SCRIPT, Chain
 from wallet import account as account_module
 from wallet import client as client_module
 from wallet.account import Wallet
-from wallet.amounts import FeeRate
+from wallet.amounts import FeeRate, parse_amount
 from wallet.build import payable_script
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, RECEIVE, KeyPath, words_from_entropy
 from wallet.draft import Order, Sent, rate_for
-from wallet.errors import ChainLimit, NodeUnreachable, ShortOfFunds, WalletError, WrongPassword
+from wallet.errors import ChainLimit, FeeTooHigh, NodeUnreachable, ShortOfFunds, WalletError, WrongPassword
 from wallet.history import Kind
 from wallet.state import Fate
 from wallet.store import WalletFile
@@ -62,7 +63,7 @@ def test_a_payment(rich: Wallet, chain: Chain) -> None:
 @pytest.mark.parametrize("rate", [1_000, 1_001, 2_500, 33_333])
 def test_never_below_the_rate(rich: Wallet, chain: Chain, rate: int) -> None:
     for amount in (5_000, 2 * COIN, 7 * COIN + 1):
-        sent = rich.send(STRANGER_ADDRESS, amount, rate=FeeRate(rate))
+        sent = rich.send(STRANGER_ADDRESS, amount, rate=FeeRate(rate), max_fee=100_000)
         tx = pool_tx(chain, sent)
         paid = sum(coin.value for coin in sent.coins) - sum(o.value for o in tx.outputs)
         assert paid == sent.fee
@@ -76,6 +77,10 @@ def test_never_below_the_rate(rich: Wallet, chain: Chain, rate: int) -> None:
 def test_the_nodes_estimates(target: int, rate: int) -> None:
     assert rate_for({1: Decimal("3.5"), 6: Decimal(2), 25: Decimal("0.3")}, target) == rate
     assert rate_for({10: Decimal(4)}, 2) == 4_000
+    assert rate_for({1: Decimal(1), 6: Decimal(3)}, 1) == 3_000, "a faster target never costs less"
+    assert rate_for({6: Decimal(2)}, 6, FeeRate(5_000)) == 5_000
+    with pytest.raises(FeeTooHigh, match="the node estimates 10001 sat/vB, which is no fee rate"):
+        rate_for({6: Decimal(10_001)}, 6)
 
 
 def test_the_fee_out_of_the_amount(rich: Wallet, chain: Chain) -> None:
@@ -91,7 +96,7 @@ def test_only_the_coins_named(rich: Wallet, chain: Chain) -> None:
     with pytest.raises(ShortOfFunds, match="is not this wallet's, or spent"):
         rich.pay(rich.order(STRANGER_ADDRESS, 5_000, only=named))
     other = next(coin.outpoint for coin in rich.look().coins.values() if coin.value == COIN)
-    with pytest.raises(ShortOfFunds, match="those coins hold 100000000 sat: not enough"):
+    with pytest.raises(ShortOfFunds, match=r"not enough coins: at most 0\.99999780 coins"):
         rich.pay(rich.order(STRANGER_ADDRESS, COIN, only=[other]))
 
 
@@ -148,13 +153,106 @@ def test_too_little_money(rich: Wallet, chain: Chain) -> None:
     assert chain.handed_in == before
 
 
-def test_fees_that_look_like_a_slip(rich: Wallet, chain: Chain) -> None:
+ABOVE = [
+    (1_000, None, 700, "follows the node's 700 sat/vB, above 100"),
+    (1_400_000, None, 9_900, "follows the node's 9900 sat/vB"),
+    (9 * COIN, None, 101, "follows the node's 101 sat/vB, above 100"),
+    (10_000, None, 11, "of 1551 sat is more than a tenth of the 10000 sat paid"),
+    (50_000, 800_000, 2, "is more than a tenth of the 50000 sat paid"),
+    (18 * COIN, 9_999_999, 2, "is above 0.10000000 coins"),
+]
+
+
+@pytest.mark.parametrize(("amount", "rate", "estimate", "says"), ABOVE)
+def test_no_fee_above_the_ceiling_is_signed(
+    rich: Wallet, make_wallet: MakeWallet, chain: Chain, amount: int, rate: int | None, estimate: int, says: str
+) -> None:
+    """Whoever asks for it: the node's estimates, its minimum, or a person who named the rate alone."""
     chain.pay(script_of(rich), *[COIN] * 10)
     before = list(chain.handed_in)
-    for amount, rate in ((50_000, 800_000), (18 * COIN, 9_999_999)):
-        with pytest.raises(WalletError, match="looks like a slip: nothing was sent"):
-            rich.send(STRANGER_ADDRESS, amount, rate=FeeRate(rate))
+    order = rich.order(STRANGER_ADDRESS, amount, rate=None if rate is None else FeeRate(rate))
+    for claims in ({"estimates": {"6": estimate}}, {"estimates": {"6": 1}, "minimum": estimate}):
+        vars(chain).update(claims)
+        wallet = make_wallet()
+        with pytest.raises(FeeTooHigh, match=f"{re.escape(says)}.*: nothing was sent"):
+            wallet.pay(order)
+        with pytest.raises(FeeTooHigh, match=f"{re.escape(says)}.*: nothing was sent"):
+            wallet.pay_draft(wallet.draft(order))
     assert chain.handed_in == before
+
+
+def test_a_fee_that_a_person_named(rich: Wallet, chain: Chain) -> None:
+    chain.estimates = {"6": 700}
+    for call in (
+        lambda: rich.send(STRANGER_ADDRESS, 1_000, max_fee=98_699),
+        lambda: rich.pay_draft(rich.draft(rich.order(STRANGER_ADDRESS, 1_000, max_fee=98_699))),
+    ):
+        with pytest.raises(FeeTooHigh, match="fee of 98700 sat is above the maximum of 98699 sat: nothing was sent"):
+            call()
+    assert rich.send(STRANGER_ADDRESS, 1_000, max_fee=98_700).fee == 98_700
+    agreed = rich.draft(rich.order(STRANGER_ADDRESS, 1_000)).agreed()
+    chain.estimates = {"6": 9_900}
+    assert rich.pay_draft(agreed).fee == 98_700
+
+
+@pytest.mark.parametrize(("amount", "estimate"), [(300, 10), (1_000, 2), (14_100, 10), (141_000, 100), (9 * COIN, 100)])
+def test_ordinary_fees_need_no_leave(rich: Wallet, chain: Chain, amount: int, estimate: int) -> None:
+    chain.estimates = {"6": estimate}
+    assert rich.send(STRANGER_ADDRESS, amount).fee >= 141 * estimate
+
+
+def test_the_nodes_minimum_is_met_and_known_before_anything_is_signed(rich: Wallet, chain: Chain) -> None:
+    chain.minimum = 5
+    assert rich.send(STRANGER_ADDRESS, COIN // 2).fee == 5 * 141  # and not the estimate, 2
+    before = list(chain.handed_in)
+    order = rich.order(STRANGER_ADDRESS, COIN // 2, rate=FeeRate(4_999))
+    assert rich.draft(order).below_minimum == (
+        "the node takes no less than 5 sat/vB now, and 4.999 is below: give --fee-rate 5 or more"
+    )
+    with pytest.raises(WalletError, match=r"the node takes no less than 5 sat/vB now.*; nothing was sent"):
+        rich.pay(order)
+    assert chain.handed_in == before
+
+
+def test_everything(rich: Wallet, chain: Chain) -> None:
+    chain.mine(1, script_of(rich))  # immature
+    chain.pay(script_of(rich), 340, mine=False)  # costs as much as it brings, at 5 sat/vB
+    chain.pay(script_of(rich), 5_000, mine=False)
+    sent = rich.send(STRANGER_ADDRESS, None, rate=FeeRate(5_000))
+    assert [o.value for o in pool_tx(chain, sent).outputs] == [10 * COIN + 5_000 - sent.fee]
+    assert (sent.change, len(sent.coins), rich.balance().spendable) == (None, 11, 340)
+    with pytest.raises(ShortOfFunds, match="nothing would be left to send after the fee"):
+        rich.send(STRANGER_ADDRESS, None)
+
+
+def test_everything_of_the_coins_named(rich: Wallet, chain: Chain) -> None:
+    named = sorted(rich.look().coins)[2:4]
+    sent = rich.pay(rich.order(STRANGER_ADDRESS, None, only=named))
+    assert sorted(coin.outpoint for coin in sent.coins) == named
+    assert [o.value for o in sent.payments] == [2 * COIN - sent.fee]
+
+
+@pytest.mark.parametrize("rate", [1_000, 2_500, 77_777])
+def test_what_a_shortage_says_can_be_sent(rich: Wallet, chain: Chain, rate: int) -> None:
+    """To the satoshi, and it is what everything comes to."""
+    with pytest.raises(ShortOfFunds) as short:
+        rich.send(STRANGER_ADDRESS, 10 * COIN, rate=FeeRate(rate))
+    most = parse_amount(re.findall(r"at most ([\d.]+) coins", str(short.value))[0])
+    everything = rich.draft(rich.order(STRANGER_ADDRESS, None, rate=FeeRate(rate)))
+    assert [o.value for o in everything.payments] == [most]
+    with pytest.raises(ShortOfFunds):
+        rich.send(STRANGER_ADDRESS, most + 1, rate=FeeRate(rate))
+    assert rich.send(STRANGER_ADDRESS, most, rate=FeeRate(rate)).change is None
+
+
+@pytest.mark.parametrize(("rate", "least"), [(1_000, 435), (100_000, 14_394)])
+def test_too_little_left_of_the_amount(rich: Wallet, chain: Chain, rate: int, least: int) -> None:
+    """A payment out of one coin, with change: 141 vB, and 294 sat have to be left."""
+    for amount in (294, least - 32 * rate // 1_000, least - 1):
+        with pytest.raises(ShortOfFunds, match="too little would be left of the amount after the fee: pay more"):
+            rich.pay(rich.order(STRANGER_ADDRESS, amount, rate=FeeRate(rate), subtract_fee=True))
+    draft = rich.draft(rich.order(STRANGER_ADDRESS, least, rate=FeeRate(rate), subtract_fee=True))
+    assert [o.value for o in draft.payments] == [294]
 
 
 def test_without_the_password_nothing_is_sent(make_wallet: MakeWallet, rich: Wallet) -> None:

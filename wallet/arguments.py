@@ -1,0 +1,63 @@
+"""The command line's own kinds of values: what is not one is wrong usage, told in one line."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from chain.tx import COIN
+from wallet.amounts import parse_amount, parse_fee_rate
+from wallet.build import payable_script
+from wallet.errors import InvalidValue
+from wallet.state import parse_outpoint
+from wallet.uri import PaymentRequest, parse_request
+
+EVERYTHING = "max"
+"""The amount that stands for all there is to spend."""
+
+
+class Parsed(click.ParamType):
+    """A value that one of the wallet's parsers reads."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The parser's value."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except (InvalidValue, ValueError) as error:
+            self.fail(str(error), param, ctx)
+
+
+def _recipient(text: str) -> PaymentRequest:
+    request = parse_request(text)
+    payable_script(request.address)
+    return request
+
+
+def _amount(text: str) -> int | str:
+    return EVERYTHING if text.strip().lower() == EVERYTHING else parse_amount(text)
+
+
+def _fee(text: str) -> int:
+    fee = parse_amount(text)
+    # A bare 5000 would mean coins, and be no limit at all.
+    if fee >= COIN:
+        raise InvalidValue(f"a fee of {text} coins is not meant: write satoshis as {text.strip()}sat")
+    return fee
+
+
+RECIPIENT = Parsed("recipient", _recipient)
+"""A PaymentRequest: an address that can be paid, or a `bitcoin:` URI."""
+AMOUNT = Parsed("amount", _amount)
+"""Satoshis, or EVERYTHING."""
+FEE = Parsed("fee", _fee)
+"""Satoshis."""
+FEE_RATE = Parsed("fee rate", parse_fee_rate)
+"""A FeeRate."""
+OUTPOINT = Parsed("outpoint", parse_outpoint)
+"""An OutPoint."""
