@@ -33,7 +33,8 @@ def read_file(path: Path) -> bytes:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace the file in one step: after a crash it is the old one or the new one. Raises WalletError."""
+    """Replace the file in one step: after a crash it is the old one or the new one. Raises WalletError;
+    the file is the old one then, unless the text says that this is not sure."""
     # One writer at a time holds the lock, so the name is free or left over from a crash.
     fresh = path.with_name(path.name + ".new")
     try:
@@ -45,11 +46,18 @@ def write_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             fresh.unlink()
         raise WalletError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        _sync_folder(path.parent)
+    except OSError as error:
+        # It is the new one for everybody who reads it now, but might not be after a power failure.
+        raise WalletError(
+            f"{path} was written, but may not be on the disk yet ({error.strerror}): check the disk, "
+            "and see `wallet history` before you repeat a payment"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -152,6 +152,10 @@ class Memory:
         self._unknown = unknown
         self._answers: dict[str, Answer] = {}
 
+    def forget(self) -> None:
+        """Remember nothing so far."""
+        self._answers.clear()
+
     def __call__(self, exchange: Exchange) -> Answer | Raw | None:
         if exchange.method != "GET":
             return None
