@@ -53,6 +53,7 @@ from node.peers.wire.messages import (
     GetCompact,
     GetHeaders,
     GetTxs,
+    Headers,
     Hello,
     Inv,
     News,
@@ -216,7 +217,11 @@ class Network:
             return reply, effects
         if isinstance(request, GetBlocks):
             chain = self._chain
-            return self.standing.service.blocks(peer, request, chain.tree, chain.tip, self._host.raw_block), []
+            given = self.standing.service.blocks(peer, request, chain.tree, chain.tip, self._host.raw_block)
+            if peer is not None and self._sessions.get(peer) and isinstance(given, Blocks):
+                pairs = zip(request.hashes, given.raws, strict=False)
+                self._sync.known.sent_blocks(peer, [block_hash for block_hash, raw in pairs if raw])
+            return given, []
         if peer is None or self._sessions.get(peer) is None:
             return Refusal(Reason.NO_SESSION), []
         self._sessions.on_request(peer, now)
@@ -248,10 +253,9 @@ class Network:
             case Bye():
                 return Ok(), []
             case GetHeaders():
-                found = self._sync.serve(request)
-                return self.standing.service.headers(peer, len(found.headers), size_of(found)) or found, []
+                return self._serve_headers(peer, request), []
             case CompactBlock() | GetCompact() | GetBlockTxs() | Prefer():
-                return self._compact.handle(peer, request, now)
+                return self._of_compact(peer, request, now)
             case Announce():
                 return Ok(), self._sync.on_announce(peer, request, now)
             case Inv() | Txs() if not self._relays_with(peer):
@@ -265,6 +269,22 @@ class Network:
             case Poll() | Blocks():
                 return self._of_unreachable(peer, request, now)
         raise AssertionError(f"no such request: {request!r}")
+
+    def _of_compact(
+        self, peer: PeerId, request: CompactBlock | GetCompact | GetBlockTxs | Prefer, now: float
+    ) -> tuple[Any, list[Effect]]:
+        reply, effects = self._compact.handle(peer, request, now)
+        if isinstance(request, GetCompact | GetBlockTxs) and not isinstance(reply, Ok):
+            self._sync.known.sent_blocks(peer, [request.hash])
+        return reply, effects
+
+    def _serve_headers(self, peer: PeerId, request: GetHeaders) -> Headers | Refusal:
+        found, known = self._sync.serve(request), self._sync.known
+        known.asked_from(peer, request.locator)
+        refusal = self.standing.service.headers(peer, len(found.headers), size_of(found))
+        if refusal is None and found.headers:
+            known.sent_headers(peer, found.headers[-1].hash)
+        return refusal or found
 
     def _of_unreachable(self, peer: PeerId, request: Poll | Blocks, now: float) -> tuple[Any, list[Effect]]:
         """What those ask and push whom we cannot reach ourselves."""

@@ -87,6 +87,7 @@ class OpenPolls:
         caller.number, caller.open = poll.number, poll
         caller.until = now + HELD_S if held < OPEN_MAX else now
         if caller.told_in and poll.received == caller.told_in:
+            self._sync.news_arrived(peer)
             self._relay.news_arrived(peer, caller.wtxids)
         elif caller.told_in:
             self._lost(peer, caller)

@@ -39,7 +39,7 @@ class PeerInfo:
     starting_height: int
     """Of its tip at the handshake."""
     synced_headers: int
-    """Height of the best header it is known to have; -1 if none."""
+    """Height of the best header it is known to have, from what it announced, asked for and was sent; -1 if none."""
     synced_blocks: int
     """Height of the last block that both have; -1 if not known."""
     in_flight: tuple[int, ...]
@@ -94,8 +94,8 @@ def describe_peer(
     peer: Peer,
 ) -> PeerInfo:
     """All that is known of a peer. `found_by` tells which way of finding nodes first named an endpoint."""
-    best, tip, tree = sync.best_of(peer.id), chain.tip, chain.tree
-    common = fork_point(best, tip) if best else None
+    best, has, tip, tree = sync.known.headers_of(peer.id), sync.known.blocks_of(peer.id), chain.tip, chain.tree
+    common = fork_point(has, tip) if has else None
     flying = (h for h, owner in sync.download.in_flight().items() if owner == peer.id)
     is_static, tally = sessions.is_static(peer), standing.tally(peer.id)
     chosen_by = found_by(peer.endpoint) if peer.outbound and peer.endpoint else "itself"

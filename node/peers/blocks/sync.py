@@ -19,6 +19,7 @@ from node.catchup import CatchUp
 from node.chainstate import Chainstate
 from node.peers.blocks.branches import between
 from node.peers.blocks.download import CHOKED_REST_S, Accept, Download, Punish
+from node.peers.blocks.known import KnownChains
 from node.peers.blocks.presync import Gate, GivenUp, LowWork
 from node.peers.blocks.promises import Promises
 from node.peers.requests import Requests
@@ -133,6 +134,8 @@ class Sync:
         self._walking: set[PeerId] = set()
         self._promises = Promises(chain)
         self._ticked = 0.0
+        self.known = KnownChains(chain.tree, self.best_of)
+        """How far each peer has come."""
         self.catch_up = CatchUp()
         """Whether blocks of a longer chain come in."""
         self.download = Download(chain, requests, link_of, self.best_of, accept, punish, terms)
@@ -181,6 +184,7 @@ class Sync:
     def left(self, peer: PeerId, now: float) -> list[Effect]:
         """A peer is gone: others take over what was asked of it."""
         self._peers.pop(peer, None)
+        self.known.left(peer)
         self._walking.discard(peer)
         self._gate.end(peer)
         self.download.left(peer)
@@ -419,7 +423,15 @@ class Sync:
         state.announcing = False
         if isinstance(reply, Failed):
             state.told, state.quiet_until = None, now + RETRY_S
+        elif state.told:
+            self._note_told(peer, state.told)
         return self._announce(peer, now)
+
+    def _note_told(self, peer: PeerId, told: Entry) -> None:
+        """A peer has heard of our chain up to `told`, from the last few headers."""
+        few = min(told.height, ANNOUNCED_MAX)
+        for entry in between(told.ancestor(told.height - few), told):
+            self.known.told(peer, entry)
 
     # --- peers that poll -----------------------------------------------------------------
 
@@ -449,6 +461,11 @@ class Sync:
             return any(is_on(entry, theirs) and self._terms.has_block(other, entry) for other, theirs in others)
 
         return tuple(islice((entry for entry in self.download.missing(best) if not is_askable(entry)), BLOCKS_MAX))
+
+    def news_arrived(self, peer: PeerId) -> None:
+        """What it was told last has arrived."""
+        if (state := self._peers.get(peer)) and state.told:
+            self._note_told(peer, state.told)
 
     def news_lost(self, peer: PeerId) -> None:
         """What it was told last did not arrive."""

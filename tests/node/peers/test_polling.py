@@ -65,6 +65,9 @@ class _Sync(_Part):
         headers, self.told.headers = self.told.headers, ()
         return headers
 
+    def news_arrived(self, peer: PeerId) -> None:
+        """It is asked about no heights here."""
+
     def news_lost(self, peer: PeerId) -> None:
         self.told.headers = (HEADER,)
 
