@@ -362,7 +362,12 @@ class Wallet:
         """Raises WalletError unless the node's chain is one that this wallet can be on."""
         if self._known_network:
             return
-        if self._client.block_hash(0) != GENESIS.hash:
+        told, ours = self._client.network(), self._file.identity
+        if told and told.id != ours.network_id:
+            # A name may be used twice, an id is not.
+            theirs, own = f"{told.name} ({told.id.hex()[:8]})", f"{ours.network} ({ours.network_id.hex()[:8]})"
+            raise WalletError(f"the node is on network {theirs}, this wallet on {own}: give another --node or --wallet")
+        if not told and self._client.block_hash(0) != GENESIS.hash:
             raise WalletError(f"the node is on another network than this wallet ({self.network}): give another --node")
         self._known_network = True
 

@@ -23,6 +23,7 @@ from chain.hashes import BlockHash, Txid, to_hex
 from wallet.errors import NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
 from wallet.esplora import (
     ChainTx,
+    Network,
     Tip,
     Utxo,
     read_block_height,
@@ -30,6 +31,7 @@ from wallet.esplora import (
     read_hash,
     read_height,
     read_minimum_rate,
+    read_network,
     read_status,
     read_txs,
     read_utxos,
@@ -209,13 +211,14 @@ class Esplora:
         return self._get("/fee-estimates", read_estimates)
 
     def minimum_fee_rate(self) -> Decimal | None:
-        """The lowest fee rate that the node takes now; None where it does not say (plain Esplora)."""
-        try:
-            return self._get("/v1/fees/recommended", read_minimum_rate)
-        except NodeUnreachable:
-            raise
-        except NodeError:
-            return None
+        """The lowest fee rate that the node takes now; None where it does not say."""
+        return self._get_if_known("/v1/fees/recommended", read_minimum_rate)
+
+    # The node
+
+    def network(self) -> Network | None:
+        """The network that the node is on; None where it does not say."""
+        return self._get_if_known("/v1/network", read_network)
 
     # Exchanges
 
@@ -227,6 +230,15 @@ class Esplora:
             raise NodeError(
                 f"{self._urls[0]} gave an answer that is not the Esplora API's (to {path[:60]}): check --node"
             ) from error
+
+    def _get_if_known(self, path: str, parse: Callable[[bytes], T]) -> T | None:
+        """What a route tells that Esplora's own servers do not have; None from those."""
+        try:
+            return self._get(path, parse)
+        except NodeUnreachable:
+            raise
+        except NodeError:
+            return None
 
     def _exchange(self, method: str, path: str, content: bytes | None = None) -> bytes:
         """The body of the first node's answer. A node that fails goes to the end of the row; while

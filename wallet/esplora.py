@@ -16,6 +16,9 @@ PAGE_CONFIRMED = 25
 """Confirmed transactions on a page; fewer mean that it is the last."""
 PAGE_UNCONFIRMED = 50
 """Unconfirmed transactions that the API shows of one script."""
+NETWORK_ID_BYTES = 32
+NAME_CHARS_MAX = 32
+"""Of a network."""
 RATE_MAX_SAT_VB = 10**9
 """More is no estimate."""
 
@@ -26,6 +29,15 @@ class Tip:
 
     hash: BlockHash
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network that a node is on."""
+
+    name: str
+    id: bytes
+    """32 bytes: the hash of its parameters and genesis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,15 @@ def read_estimates(body: bytes) -> dict[int, Decimal]:
     if not rates or not all(type(rate) in (int, Decimal) and 0 <= rate <= RATE_MAX_SAT_VB for rate in rates.values()):
         raise ValueError("no estimates")
     return {target: Decimal(rate) for target, rate in rates.items()}
+
+
+def read_network(body: bytes) -> Network:
+    """The network's name and id."""
+    told = parse_json(body)
+    name, network_id = told["name"], bytes.fromhex(told["id"])
+    if len(network_id) != NETWORK_ID_BYTES or not (name.isprintable() and 0 < len(name) <= NAME_CHARS_MAX):
+        raise ValueError("no network")
+    return Network(name, network_id)
 
 
 def read_minimum_rate(body: bytes) -> Decimal:

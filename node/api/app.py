@@ -14,7 +14,7 @@ from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origi
 from node.api.http.tallies import Tallies
 from node.api.lookup import BlockMeasures, NoIndex
 from node.api.mount import EXPLORER, Explorer
-from node.api.rest import blocks, events, filters, mempool, metrics, peers, scripts, txs
+from node.api.rest import blocks, events, filters, mempool, metrics, network, peers, scripts, txs
 from node.api.rest.feed import Feed
 from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc.coin_search import CoinSearch
@@ -34,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *scripts.ROUTES,
     *mempool.ROUTES,
     *filters.ROUTES,
+    *network.ROUTES,
     *peers.ROUTES,
     *events.ROUTES,
     *metrics.ROUTES,

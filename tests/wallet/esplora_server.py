@@ -18,7 +18,7 @@ from chain.coins import Coin
 from chain.errors import Rejected
 from chain.hashes import Txid, hash160, sha256, sha256d, to_hex
 from chain.keys import default_engine, encode_der
-from chain.params import COINBASE_MATURITY, GENESIS
+from chain.params import COINBASE_MATURITY, GENESIS, Params
 from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, LockKind, Spend, classify, p2wpkh_script
 from chain.tx import (
     COIN,
@@ -59,6 +59,8 @@ class Chain:
     blocks: list[tuple[bytes, list[Tx]]] = field(default_factory=lambda: [(GENESIS.hash, [HOARD])])
     pool: dict[Txid, Tx] = field(default_factory=dict)
     estimates: dict[str, float] = field(default_factory=lambda: {"1": 3.5, "6": 2.0, "25": 1.0})
+    network: Params | None = None
+    """What the node tells of its network; None: Esplora's API has no such route."""
     minimum: float | None = None
     """The lowest fee rate taken, in sat/vB; None: Esplora's API has no such route."""
     refuse_next: list[str] = field(default_factory=list)
@@ -292,6 +294,8 @@ class Chain:
                 return self.status(found[1] if found else None)
             case ["fee-estimates"]:
                 return self.estimates
+            case ["v1", "network"] if self.network:
+                return {"name": self.network.name, "id": self.network.network_id.hex()}
             case ["v1", "fees", "recommended"] if self.minimum is not None:
                 return {"fastestFee": self.minimum, "minimumFee": self.minimum}
         raise LookupError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chain.hashes import sha256
-from chain.params import REGTEST
+from chain.params import REGTEST, devnet
 from chain.tx import COIN, Tx, TxOut, outpoint, outpoint_txid
 from tests.wallet.conftest import CHEAP, PASSWORD, MakeWallet
 from tests.wallet.esplora_server import STRANGER_ADDRESS, STRANGER_SCRIPT, Chain, Server
@@ -270,6 +270,37 @@ def test_a_node_of_another_network(rich: Wallet, server: Server, make_wallet: Ma
     for call in (wallet.balance, wallet.history, wallet.address, lambda: wallet.send(STRANGER_ADDRESS, 5_000)):
         with pytest.raises(WalletError, match="the node is on another network than this wallet"):
             call()
+
+
+def test_a_node_of_another_network_with_the_same_genesis(
+    rich: Wallet, make_wallet: MakeWallet, chain: Chain, server: Server
+) -> None:
+    """Regtest and devnets begin with the same block."""
+    chain.network = devnet()
+    wallet, before = make_wallet(), len(chain.handed_in)
+    theirs, own = devnet().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
+    says = f"the node is on network devnet ({theirs}), this wallet on regtest ({own}): give another --node or --wallet"
+    order = wallet.order(STRANGER_ADDRESS, 5_000)
+    for call in (
+        wallet.balance, wallet.history, wallet.address, wallet.new_address, wallet.look,
+        lambda: wallet.draft(order), lambda: wallet.pay(order),
+    ):  # fmt: skip
+        with pytest.raises(WalletError, match=re.escape(says)):
+            call()
+    assert len(chain.handed_in) == before
+    chain.network = REGTEST
+    assert wallet.balance().confirmed == 10 * COIN
+
+
+@pytest.mark.parametrize(
+    "answer", ["<html>", "{}", '{"name": 1, "id": "00"}', '{"name": "x\\u0007", "id": "%s"}' % ("00" * 32)]
+)
+def test_a_node_that_does_not_tell_its_network(
+    rich: Wallet, make_wallet: MakeWallet, server: Server, answer: str
+) -> None:
+    """Esplora's own servers do not; some answer every route with a page."""
+    server.before = lambda path: (200, answer) if path.startswith("/v1/") else None
+    assert make_wallet().send(STRANGER_ADDRESS, 5_000).fee == 282
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,10 @@ SCHEMAS: Mapping[str, Schema] = {
     "RecommendedFees": closed(
         "Fee rates in mempool.space's words.", dict.fromkeys((*RECOMMENDED_TARGETS, "minimumFee"), _RATE)
     ),
+    "Network": closed(
+        "The network that the node is on.",
+        {"name": TEXT, "id": _hex("The hash of its parameters and genesis.", 32)},
+    ),
     "Peer": closed(
         "A peer, and how it stands; docs/api.md explains each field.",
         {

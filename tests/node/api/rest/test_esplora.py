@@ -8,7 +8,7 @@ import pytest
 from chain.address import MAIN_ADDRESSES, TEST_ADDRESSES, encode_address
 from chain.block import Block, merkle_branch
 from chain.hashes import from_hex, sha256, sha256d, to_hex
-from chain.params import GENESIS
+from chain.params import GENESIS, REGTEST
 from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY, LockKind
 from chain.tx import Tx, TxOut
 from node.api.app import ROUTES
@@ -518,6 +518,10 @@ def test_fees(shared: Desk) -> None:
     assert shared.get("/api/v1/fees/recommended").json() == dict.fromkeys(
         ("fastestFee", "halfHourFee", "hourFee", "economyFee", "minimumFee"), 1.0
     )
+
+
+def test_the_network(shared: Desk) -> None:
+    assert shared.get("/api/v1/network").json() == {"name": "regtest", "id": REGTEST.network_id.hex()}
 
 
 def test_fees_from_what_was_seen(desk: Desk) -> None:

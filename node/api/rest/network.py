@@ -1,0 +1,16 @@
+"""Which network this node is on. Genesis blocks of regtest and of all devnets are equal, so that their hash does not
+tell."""
+
+from node.api.answers import JSON, Answer, document
+from node.api.call import Call
+from node.api.routes import Route
+
+
+def network(call: Call) -> Answer:
+    """The network's name, and its id: the hash of its parameters and genesis."""
+    params = call.config.params
+    return document({"name": params.name, "id": params.network_id.hex()})
+
+
+ROUTES = (Route("GET", "/v1/network", network, JSON, "Network"),)
+"""About the network."""
