@@ -32,8 +32,12 @@ def build_block(
     coinbase = build_coinbase(height, subsidy(height, params) + fees, script, txs, extra_nonce)
     everything = (coinbase, *txs)
     root = merkle_root([tx.txid for tx in everything])[0]
-    header = make_header(VERSION, parent.hash, root, time_after(parent, now), bits_after(parent, params), 0)
-    return make_block(header, everything)
+    return make_block(next_header(parent, now, params, root), everything)
+
+
+def next_header(parent: Entry, now: int, params: Params, root: bytes = bytes(32)) -> Header:
+    """The unsolved header of a block made `now` on top of `parent`. Raises ValueError at the end of time."""
+    return make_header(VERSION, parent.hash, root, time_after(parent, now), bits_after(parent, params), 0)
 
 
 def time_after(parent: Entry, now: int) -> int:

@@ -37,7 +37,7 @@ CATCHING_UP_S = 0.5
 BEHIND_MAX = 2
 """Blocks by which the best known header may be ahead before mining waits."""
 REFUSED_S = 1.0
-"""Pause after a block of our own was refused."""
+"""Pause after a block of our own was refused, or none could be made."""
 
 
 @dataclass(slots=True)
@@ -222,6 +222,8 @@ class Supervisor:
         self._pool = pool
         self._mine = mine
         self._clock = clock
+        self._told_of = b""
+        """The tip on which no block could be made, and of which that is said already."""
         for topic in (TIP, OVER):
             runtime.subscribe(topic, pool.wake)
 
@@ -240,8 +242,9 @@ class Supervisor:
     def _mine_block(self) -> None:
         """Work on one template until it is solved or a better one can be had."""
         state = self._state()
-        block: Block | None = self._runtime.call(lambda node, now: node.template(self._mine.script, now), None)
-        assert block
+        block = self._template()
+        if block is None:
+            return
         header: Header | None = None
         while not self._runtime.over and state == self._state():
             newest = at_time(block.header, int(self._runtime.view.time.at(self._runtime.now())))
@@ -253,6 +256,20 @@ class Supervisor:
                 self._submit(make_block(outcome.header, block.txs))
             if outcome:
                 return
+
+    def _template(self) -> Block | None:
+        """What to work on; None after a pause where no block may be made now, as on a chain ahead of the clock."""
+        try:
+            block: Block | None = self._runtime.call(lambda node, now: node.template(self._mine.script, now), None)
+        except (Rejected, ValueError) as error:
+            tip = self._runtime.view.tip
+            if self._told_of != tip.hash:
+                self._told_of = tip.hash
+                log.warning("no block can be made on %s at height %d: %s", to_hex(tip.hash), tip.height, error)
+            self._runtime.pause(REFUSED_S)
+            return None
+        assert block
+        return block
 
     def _submit(self, block: Block) -> None:
         submission = Submission(examine(block, self._runtime.view.params), "mined here")

@@ -14,7 +14,7 @@ from typing import Any
 from chain.block import Block
 from chain.check import MAX_WEIGHT, check_tx
 from chain.coins import CoinLookup
-from chain.connect import Context, context_after
+from chain.connect import Context, connect_header, context_after
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
@@ -292,12 +292,27 @@ class Node:
             return Step(Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
         return Step("duplicate-inconclusive" if submission.was_known else "inconclusive", effects)
 
+    def submit_next(self, submission: Submission, now: float) -> Step[bool]:
+        """Take in a block made on the tip. False: another came first, and this one is not needed. Raises Rejected."""
+        if submission.entry is None and submission.examined.block.header.prev_hash != self._chain.best.hash:
+            return Step(False)
+        step = self.submit_block(submission, now)
+        return Step(step.reply if isinstance(step.reply, Park) else step.reply is None, step.effects)
+
+    def settle(self, now: float) -> Step[None]:
+        """Wait until the tip is the best block there is."""
+        return self._settled(now)
+
     def template(self, script: bytes, now: float) -> Step[Block]:
-        """An unsolved block on the tip with the best-paid transactions, that pays to `script`."""
+        """An unsolved block on the tip with the best-paid transactions, that pays to `script`.
+
+        Raises Unready(TIME_TOO_NEW) where none may be made yet, ValueError at the end of time."""
         room = MAX_WEIGHT - WITNESS_SCALE * len(script)
         chosen = select_for_block(self._mempool.view(), room)
-        time = int(self.time.at(now))
-        return Step(assemble(self._chain.tip, chosen, script, time, self.params, self._rng.getrandbits(64)))
+        tip, time = self._chain.tip, int(self.time.at(now))
+        block = assemble(tip, chosen, script, time, self.params, self._rng.getrandbits(64))
+        connect_header(block.header, tip, time, self.params)
+        return Step(block)
 
     def set_time(self, time: int | None, now: float) -> Step[None]:
         """Let it be that time for rules, policy and mining; None: the clock's again. What has waited

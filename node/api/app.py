@@ -14,13 +14,15 @@ from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origi
 from node.api.http.tallies import Tallies
 from node.api.lookup import BlockMeasures, NoIndex
 from node.api.mount import EXPLORER, Explorer
+from node.api.pace import Pace
 from node.api.rest import blocks, events, filters, mempool, metrics, network, peers, scripts, txs
 from node.api.rest.feed import Feed
 from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc.coin_search import CoinSearch
 from node.api.rpc.coins import ScanTurn
 from node.api.rpc.commands import Commands
-from node.api.rpc.server import RPC_BODY_MAX, RpcServer
+from node.api.rpc.limits import RPC_BODY_MAX
+from node.api.rpc.server import RpcServer
 from node.api.rpc.table import METHODS
 from node.api.rpc.template_cache import Templates
 from node.config import Config
@@ -107,7 +109,9 @@ class ApiApp(Dispatcher):
         if request.method == "POST":
             self._check_origin(request)
         if _is_rpc(request.method, request.path):
-            return self._rpc.answer(request.header("AUTHORIZATION"), request.body(), lambda: self._call(request))
+            pace = Pace(self._runtime, request.is_gone)
+            login = request.header("AUTHORIZATION")
+            return self._rpc.answer(login, request.body(), lambda: self._call(request), pace)
         if self._explorer.takes(request):
             return self._explorer.answer(request, lambda: self._call(request))
         if raw_path(request) == "/" and request.method not in ("GET", "HEAD"):

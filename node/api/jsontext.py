@@ -5,7 +5,8 @@ recurses as deep as a stranger likes; and it has no way to print an amount exact
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -13,17 +14,20 @@ from typing import Any
 from chain.tx import COIN
 
 DEPTH_MAX = 32
-"""Brackets inside brackets; a request is refused beyond."""
-STRINGS_MAX = 200_000
-"""Quotes in a request, so that parsing never makes a crowd of objects; refused beyond."""
+"""Brackets inside brackets; a text is refused beyond."""
+STRINGS_MAX = 100_000
+"""Strings in a text, so that parsing never makes a crowd of objects; refused beyond."""
 ITEMS_MAX = 200_000
-"""Commas in a request, for the same reason."""
+"""Commas in a text, for the same reason."""
 DIGITS_MAX = 40
 """Characters of a number; longer ones are refused."""
 EXPONENT_MAX = 400
 """A number's power of ten; larger ones are refused."""
 
+_OPENING, _CLOSING, _BLANKS = (b"[", b"{"), (b"]", b"}"), b" \t\r\n"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
+"""A string, a bracket or a comma; a quote by itself where a string does not end."""
 
 
 class Coins(int):
@@ -39,13 +43,20 @@ class Rendered(str):
 
 
 class BadJson(ValueError):
-    """Not JSON, or more of it than anybody needs."""
+    """Not JSON."""
+
+
+class TooMuchJson(BadJson):
+    """More than is read; says which limit."""
 
 
 def parse(body: bytes) -> Any:
     """The value that `body` is: whole numbers as int, others as Decimal. Raises BadJson."""
-    if body.count(b'"') > STRINGS_MAX or body.count(b",") > ITEMS_MAX or _too_deep(body):
-        raise BadJson("too many or too deep")
+    if body.count(b'"') > 2 * STRINGS_MAX:
+        raise TooMuchJson(f"more than {STRINGS_MAX} strings")
+    if body.count(b",") > ITEMS_MAX:
+        raise TooMuchJson(f"more than {ITEMS_MAX} commas")
+    _check_depth(body)
     try:
         return json.loads(
             body.decode("utf-8"),
@@ -54,8 +65,41 @@ def parse(body: bytes) -> Any:
             parse_constant=_constant,
             object_pairs_hook=_mapping,
         )
+    except TooMuchJson:
+        raise
     except ValueError as error:
         raise BadJson("not JSON") from error
+
+
+def elements(body: bytes) -> Iterator[bytes]:
+    """The texts of an array's elements one after the other, for `parse`: so that of a long one there are never
+    more values than one element's. Raises BadJson where `body` is no array."""
+    inner = body.strip(_BLANKS)
+    if len(inner) < 2 or inner[:1] != b"[" or inner[-1:] != b"]":
+        raise BadJson("no array")
+    inner = inner[1:-1]
+    if not inner.strip(_BLANKS):
+        return
+    depth = start = 0
+    for token in _TOKEN.finditer(inner):
+        mark = token[0]
+        if mark == b",":
+            if depth == 0:
+                yield inner[start : token.start()]
+                start = token.end()
+        elif mark in _OPENING:
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise _too_deep()
+        elif mark in _CLOSING:
+            depth -= 1
+            if depth < 0:
+                raise BadJson("more behind it")
+        elif mark == b'"':
+            raise BadJson("a string without an end")
+    if depth:
+        raise BadJson("brackets not closed")
+    yield inner[start:]
 
 
 def emit(answer: Any) -> str:
@@ -103,32 +147,39 @@ def _emit(answer: Any, parts: list[str]) -> None:
         raise TypeError(f"no JSON for {kind.__name__}")
 
 
-def _too_deep(body: bytes) -> bool:
-    """True if brackets stand deeper than DEPTH_MAX, or are never closed. Strings do not count."""
+def _check_depth(body: bytes) -> None:
+    """Raise BadJson where brackets stand deeper than DEPTH_MAX, or are never closed. Strings do not count."""
     outside = b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     brackets = outside.translate(None, _NOT_BRACKETS)
     for _ in range(DEPTH_MAX):  # each round takes the innermost pairs off
         if not brackets:
-            return False
+            return
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    return bool(brackets)
+    if brackets.count(b"[") + brackets.count(b"{") != brackets.count(b"]") + brackets.count(b"}"):
+        raise BadJson("brackets not closed")
+    if brackets:
+        raise _too_deep()
+
+
+def _too_deep() -> TooMuchJson:
+    return TooMuchJson(f"brackets more than {DEPTH_MAX} deep")
 
 
 def _whole(text: str) -> int:
     if len(text) > DIGITS_MAX:
-        raise BadJson("number too long")
+        raise TooMuchJson(f"a number of more than {DIGITS_MAX} characters")
     return int(text)
 
 
 def _decimal(text: str) -> Decimal:
     if len(text) > DIGITS_MAX:
-        raise BadJson("number too long")
+        raise TooMuchJson(f"a number of more than {DIGITS_MAX} characters")
     try:
         number = Decimal(text)
     except InvalidOperation as error:
         raise BadJson("number out of range") from error
     if abs(number.adjusted()) > EXPONENT_MAX:
-        raise BadJson("number out of range")
+        raise TooMuchJson(f"a number's power of ten above {EXPONENT_MAX}")
     return number
 
 

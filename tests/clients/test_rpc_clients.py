@@ -47,8 +47,9 @@ def test_python_bitcoinrpc(node: FreshNode, purse: Purse, connection: HTTPConnec
     assert rpc.getrawtransaction(txid, 1)["confirmations"] == 1
     output = rpc.gettxout(txid, 0)
     assert output["value"] == Decimal("49.99999000")
-    hashes = rpc.batch_([["getblockhash", height] for height in range(50)])
-    assert rpc.batch_([["getblock", each] for each in hashes])[7]["height"] == 7
+    # Its batches name version 2.0 and are read in the older form, which Core too has given up in version 28.
+    with pytest.raises(KeyError, match="error"):
+        rpc.batch_([["getblockhash", height] for height in range(50)])
     with pytest.raises(JSONRPCException) as absent:
         rpc.getblock(UNKNOWN)
     assert (absent.value.code, absent.value.message) == (NOT_FOUND, "Block not found")

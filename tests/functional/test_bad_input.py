@@ -18,7 +18,7 @@ from node.api.app import ROUTES as API_ROUTES
 from node.api.app import UNAUTHORIZED_BODY_MAX
 from node.api.rest.txs import TX_BODY_MAX
 from node.api.routes import NO_BODY_MAX
-from node.api.rpc.server import RPC_BODY_MAX
+from node.api.rpc.limits import RPC_BODY_MAX
 from node.api.rpc.table import METHODS
 from node.peers.wire.protocol import ROUTES
 from tests.chainlab import lock, made_by, pay

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chain.block import Block, Header, make_header
-from chain.errors import Invalid, Reject
+from chain.errors import Invalid, Reject, Unready
 from chain.keys import default_engine
 from chain.params import REGTEST, Params, devnet
 from node import mining
@@ -119,6 +119,7 @@ class Script:
         self.log: list[Any] = []
         self.outcomes: list[Any] = []
         self.refusal: Exception | None = None
+        self.no_template: list[Exception] = []
         self.subscribed: list[str] = []
         self.over = False
         self.supervisor = Supervisor(self, self, MINE, lambda: self.clock)  # type: ignore[arg-type]
@@ -160,6 +161,8 @@ class Script:
     def template(self, script: bytes, now: float) -> Block:
         assert script == MINE.script
         self.log.append("template")
+        if self.no_template:
+            raise self.no_template.pop()
         return Block(header(500), (), b"")
 
     def submit_block(self, submission: Any, now: float) -> Any:
@@ -266,6 +269,19 @@ def test_an_own_block_that_is_refused_is_told_and_not_repeated_in_a_hurry(
     assert ("pause", mining.REFUSED_S) in script.log
     assert "own block" in caplog.text
     assert "bad-cb-amount" in caplog.text
+
+
+def test_where_no_block_can_be_made_that_is_said_once_and_tried_again(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    script.no_template = [Unready(Reject.TIME_TOO_NEW, "79202 s ahead"), Unready(Reject.TIME_TOO_NEW, "79203 s ahead")]
+    script.outcomes = [None]
+    script.supervisor.run()
+    pauses = ["template", ("pause", mining.REFUSED_S)] * 2
+    assert script.log == [*pauses, "template", ("assign", 1002)]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"no block can be made on {b'tip'[::-1].hex()} at height 10: time-too-new: 79203 s ahead"
+    ]
 
 
 def test_waits_while_the_chain_is_being_caught_up_with(script: Script) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from node.api.answers import JSON
 from node.api.docs.schemas import Schema, array, closed, described, ref
+from node.api.rpc.envelope import VERSION_2
+from node.api.rpc.limits import BATCH_MAX, RPC_BODY_MAX
 from node.api.rpc.method import Arg, Method
-from node.api.rpc.server import BATCH_MAX, RPC_BODY_MAX
 from node.api.rpc.table import METHODS
 
 TAG = "json-rpc"
@@ -24,27 +25,26 @@ _ERROR = closed(
     "What went wrong, in Bitcoin Core's codes.", {"code": {"type": "integer"}, "message": {"type": "string"}}
 )
 _STATUSES = {
-    "200": "The call's answer; of a batch always, with errors inside.",
+    "200": "The call's answer; of a batch, and of a call in version 2.0, also where it failed.",
     "400": "No valid request (-32600).",
-    "404": "No such method (-32601).",
-    "500": "The call failed, or the body is no JSON (-32700).",
+    "404": "No such method (-32601), of a call in the older form.",
+    "500": "The call in the older form failed, or the body is no JSON (-32700).",
 }
 
 
 def schemas() -> Iterator[tuple[str, Schema]]:
     """Envelopes, and a call of each method."""
     yield "RpcError", _ERROR
-    yield (
-        "RpcAnswer",
-        closed(
-            "An answer; all three keys are always there.",
-            {
-                "result": described({}, "What the method says; null with an error."),
-                "error": {"anyOf": [ref("RpcError"), {"type": "null"}]},
-                "id": described({}, "The request's."),
-            },
-        ),
-    )
+    result, request_id = described({}, "What the method says; null with an error."), described({}, "The request's.")
+    older = {"result": result, "error": {"anyOf": [ref("RpcError"), {"type": "null"}]}, "id": request_id}
+    yield "RpcOlderAnswer", closed("An answer to a call without a version; all three keys are always there.", older)
+    version = described({"const": VERSION_2}, "Version 2.0 is answered in its form.")
+    succeeded = {"jsonrpc": version, "result": result, "id": request_id}
+    yield "RpcSuccess", closed("An answer in version 2.0.", succeeded)
+    failed = {"jsonrpc": version, "error": ref("RpcError")}
+    yield "RpcFailure", closed("A failure in version 2.0.", failed, {"id": request_id})
+    forms = [ref("RpcOlderAnswer"), ref("RpcSuccess"), ref("RpcFailure")]
+    yield "RpcAnswer", {"anyOf": forms, "description": "An answer, in the form of the version that the call names."}
     yield "RpcCall", {"anyOf": [ref(_name(method)) for method in METHODS], "description": "A call of a method."}
     yield "RpcBatch", {**array(ref("RpcCall"), BATCH_MAX), "description": "Calls, answered in the same order."}
     for method in METHODS:
@@ -61,7 +61,8 @@ def call_schema(method: Method) -> Schema:
         "properties": {
             "method": {"const": method.name},
             "params": _params(method),
-            "id": described({}, "Comes back in the answer."),
+            "id": described({}, "Comes back in the answer; without it a call in version 2.0 is not answered."),
+            "jsonrpc": described({"enum": ["1.0", VERSION_2]}, "The version whose form the answer has."),
         },
         "required": ["method", *needs],
     }
@@ -105,7 +106,7 @@ def operation(everywhere: dict[str, Any], *, wallet: bool = False) -> dict[str, 
         "operationId": "post_wallet" if wallet else "post_",
         "tags": [TAG],
         "summary": "The same for clients that name a wallet." if wallet else "JSON-RPC: a call, or a batch of calls.",
-        "description": "Bitcoin Core's version 1, whatever version a request names.",
+        "description": "As Bitcoin Core from version 28 on: version 2.0 for a call that names it, the older form else.",
         "security": [{"basic": []}],
         "requestBody": {
             "required": True,
@@ -117,6 +118,7 @@ def operation(everywhere: dict[str, Any], *, wallet: bool = False) -> dict[str, 
                 status: {"description": words, "content": batch if status == "200" else answer}
                 for status, words in _STATUSES.items()
             },
+            "204": {"description": "Only notifications: calls in version 2.0 without an id."},
             "401": {
                 "description": "Without the right login; the body is empty.",
                 "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},

@@ -6,7 +6,9 @@ from chain.address import AddressError, decode_address, encode_address, witness_
 from chain.params import REGTEST
 from node.api.call import Call
 from node.api.rpc.args import ignored, integer, string
+from node.api.rpc.limits import IN_WORDS as LIMITS
 from node.api.rpc.method import BAD_VALUE, MISC, Method, RpcError, shown, topic
+from node.api.rpc.wallet_methods import pointer_for
 from node.api.shapes import Shape
 
 MICROSECONDS = 1_000_000
@@ -69,13 +71,13 @@ def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
     """The methods and `help`, which knows them all."""
 
     def help(call: Call, command: str | None) -> str:
-        """All methods, or how to call one."""
+        """All methods, or how to call one. `help help` has the limits of requests."""
         if command is None:
             return _overview(table)
         for method in table:
             if method.name == command:
-                return method.help
-        return f"help: unknown command: {shown(command)}"  # no error, as in Core
+                return method.help if command != "help" else f"{method.help}\n\nLimits:\n{LIMITS}"
+        return f"help: unknown command: {shown(command)}{pointer_for(command)}"  # no error, as in Core
 
     table = (*methods, *topic("Control", (help, string("command", None))))
     return table

@@ -6,39 +6,46 @@ from chain.hashes import Txid, from_hex, to_hex
 from chain.template import build_block, solve
 from chain.tx import Tx
 from node.api.call import Call
+from node.api.pace import Pace
 from node.api.rpc.args import address, flag, integer, string, strings
+from node.api.rpc.candidate import block_time, no_template
 from node.api.rpc.method import MISC, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
 from node.api.rpc.output_script import descriptor_script, output_script
-from node.api.rpc.proposal import check_on_tip
+from node.api.rpc.proposal import check_header_on_tip, check_on_tip
 from node.api.shapes import Shape
 from node.api.submission import SubmissionError, decode_hex_tx, reason
 from node.chainstate import examine
 from node.node import Submission
-from node.view import View
 
-GENERATE_MAX = 10_000
-"""Blocks of one generatetoaddress."""
 TRIES_DEFAULT = 1_000_000
-"""Hashes that one generatetoaddress may cost where blocks are solved here."""
+"""Hashes that one generatetoaddress may cost where blocks are solved here (Core)."""
 WORK_S = 600.0
 """Seconds that miner processes may take for one block."""
+RACES_MAX = 1_000
+"""How often in a row a block is made again because another came first."""
 
 
 def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) -> list[str]:
-    """Make blocks that pay to an address; returns their hashes. Real work where the network asks for it."""
+    """Make so many blocks on the best chain that pay to an address; returns their hashes. Real work where the network
+    asks for it. maxtries: hashes in all (1000000), then there are fewer blocks."""
     hashes: list[str] = []
+    pace = Pace(call.runtime, call.request.is_gone)
     left = TRIES_DEFAULT if tries is None else tries
     # Who counts tries wants them counted, so they are made here whatever the network.
     here = tries is not None or call.config.params.asert is None
-    while len(hashes) < count:
+    races = 0
+    while len(hashes) < count and pace.go_on():
         if here:
             block, left = _mine_here(call, script, left)
         else:
             block = _mine_for_real(call, script)
         if block is None:
             break
-        _hand_in(call, block)
-        hashes.append(to_hex(block.hash))
+        if _hand_in(call, block):
+            hashes.append(to_hex(block.hash))
+            races = 0
+        else:
+            races = _count_race(races)
     return hashes
 
 
@@ -70,51 +77,70 @@ def _mine_for_real(call: Call, script: bytes) -> Block | None:
 
 
 def _candidate(call: Call, script: bytes) -> Block:
-    """An unsolved block on the tip. Raises RpcError(-1) at the end of time."""
+    """An unsolved block on the tip, that would be valid there. Raises RpcError(-1)."""
     try:
-        return call.change(lambda node, now: node.template(script, now))
-    except ValueError as error:
-        raise RpcError(MISC, str(error)) from None
+        block = call.change(lambda node, now: node.template(script, now))
+        view = call.runtime.view
+        if block.header.prev_hash == view.tip.hash:  # or it is outdated already, and will be made again
+            check_on_tip(view, block, block_time(call, view))
+    except (Rejected, ValueError) as error:
+        raise no_template(error) from None
+    return block
 
 
 def generateblock(call: Call, output: str, transactions: list[str], submit: bool) -> Shape:
     """Make a block of exactly these transactions (ids or hex) that pays to an address or descriptor."""
     script = output_script(output)
     txs = [_named_tx(call, given) for given in transactions]
-    view = call.view
-    now = int(view.time.at(call.runtime.now()))
+    races = 0
+    while True:
+        block = _mine_exactly(call, script, txs)
+        if not submit:
+            return {"hash": to_hex(block.hash), "hex": block.raw.hex()}
+        if _hand_in(call, block):
+            return {"hash": to_hex(block.hash)}
+        races = _count_race(races)
+
+
+def _mine_exactly(call: Call, script: bytes, txs: list[Tx]) -> Block:
+    """A solved block of these transactions on the tip. Raises RpcError(-1; -25 where one of them cannot be in it)."""
+    view = call.runtime.view
+    now = block_time(call, view)
     try:
         candidate = build_block(view.tip, txs, 0, script, now, view.params)
-    except ValueError as error:
-        raise RpcError(MISC, str(error)) from None
-    _check_candidate(view, candidate, now)
+        check_header_on_tip(view, candidate.header, now)
+    except (Rejected, ValueError) as error:
+        raise no_template(error) from None
+    try:
+        check_on_tip(view, candidate, now)
+    except Rejected as error:
+        raise RpcError(VERIFY, f"TestBlockValidity failed: {reason(error)}") from None
     if view.params.asert is None:
         header = solve(candidate.header, TRIES_DEFAULT)
     else:
         header = call.runtime.solve(candidate.header, call.runtime.now() + WORK_S)
     if header is None:
         raise RpcError(MISC, "Unable to make block: no solution in time")
-    block = make_block(header, candidate.txs)
-    if not submit:
-        return {"hash": to_hex(block.hash), "hex": block.raw.hex()}
-    _hand_in(call, block)
-    return {"hash": to_hex(block.hash)}
+    return make_block(header, candidate.txs)
 
 
-def _hand_in(call: Call, block: Block) -> None:
+def _hand_in(call: Call, block: Block) -> bool:
+    """True if it is the tip now, or was; False: another came first, and is the tip by now. Raises RpcError(-25)."""
     try:
         submission = Submission(examine(block, call.config.params), "generated")
-        call.change(lambda node, now: node.submit_block(submission, now))
+        if call.change(lambda node, now: node.submit_next(submission, now)):
+            return True
+        call.change(lambda node, now: node.settle(now))
     except Rejected as error:
         raise RpcError(VERIFY, f"block not accepted: {reason(error)}") from None
+    return False
 
 
-def _check_candidate(view: View, block: Block, now: int) -> None:
-    """The unsolved block would be valid on the tip. Raises RpcError(-25)."""
-    try:
-        check_on_tip(view, block, now)
-    except Rejected as error:
-        raise RpcError(VERIFY, f"TestBlockValidity failed: {reason(error)}") from None
+def _count_race(races: int) -> int:
+    """One more block that another was faster than. Raises RpcError(-1) after RACES_MAX in a row."""
+    if races == RACES_MAX:
+        raise RpcError(MISC, f"Unable to make block: others came first {RACES_MAX} times")
+    return races + 1
 
 
 def _named_tx(call: Call, given: str) -> Tx:
@@ -138,8 +164,8 @@ def _named_tx(call: Call, given: str) -> Tx:
 _MAXTRIES = integer("maxtries", None, least=0)
 METHODS = topic(
     "Mining",
-    (generatetoaddress, integer("nblocks", least=0, most=GENERATE_MAX), address("address"), _MAXTRIES),
-    (generatetodescriptor, integer("num_blocks", least=0, most=GENERATE_MAX), string("descriptor"), _MAXTRIES),
+    (generatetoaddress, integer("nblocks", least=0), address("address"), _MAXTRIES),
+    (generatetodescriptor, integer("num_blocks", least=0), string("descriptor"), _MAXTRIES),
     (generateblock, string("output"), strings("transactions"), flag("submit", True)),
 )
 """That make blocks."""

@@ -99,10 +99,8 @@ class Method:
             given: Sequence[Any] = ()
         elif isinstance(params, Mapping):
             given = self._in_order(params)
-        elif isinstance(params, list):
-            given = params
         else:
-            raise RpcError(INVALID_REQUEST, "Params must be an array or object")
+            given = params
         if len(given) > len(self.args):
             raise RpcError(MISC, self.help)
         bound = []

@@ -1,6 +1,6 @@
 """Would a block be valid on the tip? All rules but its proof of work, and nothing is changed."""
 
-from chain.block import Block
+from chain.block import Block, Header
 from chain.check import check_block, check_body
 from chain.connect import connect_block, connect_header, context_after
 from chain.errors import Invalid, Reject
@@ -8,13 +8,17 @@ from chain.keys import default_engine
 from node.view import View
 
 
-def check_on_tip(view: View, block: Block, now: int) -> None:
-    """Hold a block on the view's tip against every rule but its proof of work. `now` is Unix time in seconds.
+def check_header_on_tip(view: View, header: Header, now: int) -> None:
+    """Hold a header on the view's tip against every rule but its proof of work. `now` is Unix time in seconds.
 
     Raises Rejected: with PREV_NOT_FOUND where it stands on another block.
     """
-    parent = view.tip if block.header.prev_hash == view.tip.hash else None
-    connect_header(block.header, parent, now, view.params)
+    connect_header(header, view.tip if header.prev_hash == view.tip.hash else None, now, view.params)
+
+
+def check_on_tip(view: View, block: Block, now: int) -> None:
+    """The same for a whole block."""
+    check_header_on_tip(view, block.header, now)
     known = view.pool.wtxids  # checked, and verified, when they entered
     check_body(block)
     check_block(block, known)

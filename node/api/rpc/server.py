@@ -1,7 +1,7 @@
-"""JSON-RPC's envelope: credentials, one call or a batch, results and errors, HTTP statuses.
+"""JSON-RPC's server: credentials, one call or a batch, the calls' answers, HTTP statuses.
 
-The legacy form always (`result`, `error` and `id`, all three), because it is the one that every
-client tried can read, whatever version its request names.
+As Bitcoin Core from version 28 on: a call that names version 2.0 gets that version's form, every other
+one the older form, call by call also within a batch; see envelope.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,9 +10,12 @@ from typing import Any
 from node.api.answers import JSON, Answer, Problem
 from node.api.call import Call
 from node.api.guard import Credentials
-from node.api.jsontext import BadJson, emit, parse
+from node.api.jsontext import BadJson, TooMuchJson, elements, parse
 from node.api.lookup import NoIndex
+from node.api.pace import Pace
 from node.api.rpc.commands import Commands
+from node.api.rpc.envelope import OLDER, Envelope, read_envelope
+from node.api.rpc.limits import BATCH_MAX, BATCH_REPLY_MAX
 from node.api.rpc.method import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
@@ -22,18 +25,14 @@ from node.api.rpc.method import (
     Method,
     RpcError,
 )
+from node.api.rpc.wallet_methods import pointer_for
 from node.api.submission import SubmissionError
 from node.runtime import Busy, NotReady
 
-RPC_BODY_MAX = 10_000_000
-"""Bytes of a request: a full block in hex, and some."""
-BATCH_MAX = 1_000
-"""Calls of a batch; a larger one is refused."""
-BATCH_REPLY_MAX = 32 * 1024 * 1024
-"""Characters of a batch's answers; what comes after is refused."""
-
 _STATUS = {METHOD_NOT_FOUND: 404, INVALID_REQUEST: 400}
 _OTHER_STATUS = 500
+_NO_ANSWER = Answer(204)
+"""To notifications."""
 
 
 class RpcServer:
@@ -45,57 +44,79 @@ class RpcServer:
         self._methods = {method.name: method for method in methods}
         self.credentials = credentials
 
-    def answer(self, authorization: str, body: bytes, call: Callable[[], Call]) -> Answer:
+    def answer(self, authorization: str, body: bytes, call: Callable[[], Call], pace: Pace) -> Answer:
         """The answer to a POST. `call` may raise NotReady."""
         if not self.credentials.accept(authorization):
             # No content type, as in Core: python-bitcoinrpc takes an empty JSON body for a broken node.
             return Answer(401, b"", None, (("WWW-Authenticate", 'Basic realm="jsonrpc"'),))
         try:
+            if body.lstrip(b" \t\r\n")[:1] == b"[":
+                return self._batch(body, call, pace)
             request = parse(body)
-        except BadJson:
-            return _single(*_failure(None, RpcError(PARSE, "Parse error")))
-        if isinstance(request, list):
-            return self._batch(request, call)
+        except BadJson as error:
+            return _refusal(OLDER, _parse_error(error))
         if not isinstance(request, dict):
-            return _single(*_failure(None, RpcError(PARSE, "Top-level object parse error")))
-        return _single(*self._one(request, call))
+            return _refusal(OLDER, RpcError(PARSE, "Top-level object parse error"))
+        return self._single(request, call)
 
-    def _batch(self, requests: list[Any], call: Callable[[], Call]) -> Answer:
-        if len(requests) > BATCH_MAX:
-            return _single(*_failure(None, RpcError(INVALID_REQUEST, f"Batch of more than {BATCH_MAX} calls")))
-        texts = []
-        size = 0
-        for request in requests:
-            if size > BATCH_REPLY_MAX:
-                request_id = request.get("id") if isinstance(request, dict) else None
-                texts.append(_failure(request_id, RpcError(MISC, "the batch's answers are too large"))[0])
-                continue
-            texts.append(self._one(request, call)[0])
-            size += len(texts[-1])
-        return _single("[" + ",".join(texts) + "]", 200)
-
-    def _one(self, request: Any, call: Callable[[], Call]) -> tuple[str, int]:
-        """The envelope and its HTTP status."""
-        if not isinstance(request, dict):
-            return _failure(None, RpcError(INVALID_REQUEST, "Invalid Request object"))
-        request_id = request.get("id")
+    def _single(self, request: dict[str, Any], call: Callable[[], Call]) -> Answer:
+        envelope, fault = read_envelope(request)
+        if fault is not None:
+            return _refusal(envelope, fault)
         try:
-            return _envelope(self._result(request, call), None, request_id), 200
+            text = envelope.success(self._result(request, call))
         except RpcError as error:
-            return _failure(request_id, error)
+            if not envelope.is_version_2:
+                return _refusal(envelope, error)
+            text = envelope.failure(error)
+        return _NO_ANSWER if envelope.is_notification else _document(text.encode())
+
+    def _batch(self, body: bytes, call: Callable[[], Call], pace: Pace) -> Answer:
+        """All calls in turn, read one by one, once all are known to be JSON. Raises BadJson."""
+        count = 0
+        for text in elements(body):
+            count += 1
+            if count > BATCH_MAX:
+                return _refusal(OLDER, RpcError(INVALID_REQUEST, f"Batch of more than {BATCH_MAX} calls"))
+            parse(text)
+            if not pace.go_on():
+                return _NO_ANSWER
+        answers = bytearray()
+        for text in elements(body):
+            if not pace.go_on():
+                return _NO_ANSWER  # nobody reads it, and nobody wants the rest done
+            one = self._one(parse(text), call, carry_out=len(answers) <= BATCH_REPLY_MAX)
+            if one:
+                answers += b"," if answers else b"["
+                answers += one.encode()
+        if not answers:
+            return _NO_ANSWER if count else _document(b"[]")
+        answers += b"]"
+        return _document(answers)
+
+    def _one(self, request: Any, call: Callable[[], Call], *, carry_out: bool) -> str:
+        """A call's answer within a batch; empty for a notification."""
+        if not isinstance(request, dict):
+            return OLDER.failure(RpcError(INVALID_REQUEST, "Invalid Request object"))
+        envelope, fault = read_envelope(request)
+        try:
+            if fault is not None:
+                raise fault
+            if not carry_out:
+                raise RpcError(MISC, f"Not carried out: the batch's answers exceed {BATCH_REPLY_MAX} bytes")
+            text = envelope.success(self._result(request, call))
+        except RpcError as error:
+            text = envelope.failure(error)
+        return "" if envelope.is_notification else text
 
     def _result(self, request: dict[str, Any], call: Callable[[], Call]) -> Any:
         """What the method says. Raises RpcError."""
-        name = request.get("method")
-        if name is None:
-            raise RpcError(INVALID_REQUEST, "Missing method")
-        if not isinstance(name, str):
-            raise RpcError(INVALID_REQUEST, "Method must be a string")
+        name = request["method"]
         try:
             asked = call()
             method = self._methods.get(name)
             if method is None:
-                raise RpcError(METHOD_NOT_FOUND, "Method not found")
+                raise RpcError(METHOD_NOT_FOUND, f"Method not found{pointer_for(name)}")
             with self._commands.running(name):
                 return method.answer(asked, *method.bind(request.get("params")))
         except NotReady:
@@ -110,14 +131,15 @@ class RpcServer:
             raise RpcError(MISC, problem.line) from None
 
 
-def _envelope(answer: Any, error: dict[str, Any] | None, request_id: Any) -> str:
-    return emit({"result": answer, "error": error, "id": request_id})
+def _parse_error(error: BadJson) -> RpcError:
+    """A limit is named: whoever meets it would look for a slip in the text for ever."""
+    return RpcError(PARSE, f"Parse error: {error}" if isinstance(error, TooMuchJson) else "Parse error")
 
 
-def _failure(request_id: Any, error: RpcError) -> tuple[str, int]:
-    status = _STATUS.get(error.code, _OTHER_STATUS)
-    return _envelope(None, {"code": error.code, "message": error.message}, request_id), status
+def _refusal(envelope: Envelope, error: RpcError) -> Answer:
+    """An error that has an HTTP status of its own: no request, or a call in the older form that failed."""
+    return _document(envelope.failure(error).encode(), _STATUS.get(error.code, _OTHER_STATUS))
 
 
-def _single(body: str, status: int) -> Answer:
-    return Answer(status, (body + "\n").encode(), JSON)
+def _document(body: bytes | bytearray, status: int = 200) -> Answer:
+    return Answer(status, bytes(body) + b"\n", JSON)

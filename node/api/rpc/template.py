@@ -6,14 +6,14 @@ from typing import Any
 from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT
 from chain.errors import Rejected
 from chain.hashes import from_hex, to_hex
-from chain.template import VERSION, bits_after, time_after
+from chain.template import next_header
 from node.api.call import Call
 from node.api.rpc.args import mapping, wrong_type
-from node.api.rpc.method import BAD_VALUE, MISC, TYPE, RpcError, shown, topic
+from node.api.rpc.candidate import block_time, no_template
+from node.api.rpc.method import BAD_VALUE, TYPE, RpcError, shown, topic
 from node.api.rpc.mining import read_block
-from node.api.rpc.proposal import check_on_tip
+from node.api.rpc.proposal import check_header_on_tip, check_on_tip
 from node.api.rpc.shapes import bits_hex, target_hex
-from node.api.rpc.template_cache import Template
 from node.api.rpc.waiting import await_tip
 from node.api.shapes import Shape
 from node.runtime import Busy
@@ -44,7 +44,7 @@ def getblocktemplate(call: Call, template_request: Mapping[str, Any]) -> Shape |
     if longpollid is not None:
         _await_other_work(call, longpollid)
         view = call.runtime.view
-    return _template_shape(call, view, call.templates.current(view))
+    return _template_shape(call, view)
 
 
 def _client_rules(request: Mapping[str, Any]) -> set[str]:
@@ -57,16 +57,20 @@ def _client_rules(request: Mapping[str, Any]) -> set[str]:
     return set(rules)
 
 
-def _template_shape(call: Call, view: View, template: Template) -> Shape:
-    parent = template.parent
+def _template_shape(call: Call, view: View) -> Shape:
+    """The template to work on now. Raises RpcError(-1) where a block made now would be refused."""
+    now = block_time(call, view)
     try:
-        time = time_after(parent, _time(call, view))
-    except ValueError as error:
-        raise RpcError(MISC, str(error)) from None
-    bits = bits_after(parent, view.params)
+        # Of every one that is handed out: the clock moves on, or may have been set back, while a template is kept.
+        header = next_header(view.tip, now, view.params)
+        check_header_on_tip(view, header, now)
+        template = call.templates.current(view, now)
+    except (Rejected, ValueError) as error:
+        raise no_template(error) from None
+    parent = template.parent
     return {
         "capabilities": ["proposal"],
-        "version": VERSION,
+        "version": header.version,
         "rules": list(RULES),
         "vbavailable": {},
         "vbrequired": 0,
@@ -75,22 +79,18 @@ def _template_shape(call: Call, view: View, template: Template) -> Shape:
         "coinbaseaux": {},
         "coinbasevalue": template.coinbase_value,
         "longpollid": template.longpollid,
-        "target": target_hex(bits),
+        "target": target_hex(header.bits),
         "mintime": parent.median_time + 1,
         "mutable": ["time", "transactions", "prevblock"],
         "noncerange": "00000000ffffffff",
         "sigoplimit": MAX_SIGOPS_COST,
         "sizelimit": MAX_WEIGHT,
         "weightlimit": MAX_WEIGHT,
-        "curtime": time,
-        "bits": bits_hex(bits),
+        "curtime": header.time,
+        "bits": bits_hex(header.bits),
         "height": parent.height + 1,
         "default_witness_commitment": template.commitment.hex(),
     }
-
-
-def _time(call: Call, view: View) -> int:
-    return int(view.time.at(call.runtime.now()))
 
 
 # --- long polls --------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def _judge(call: Call, hexdata: Any) -> str | None:
     if block.header.prev_hash != view.tip.hash:
         return "inconclusive-not-best-prevblk"
     try:
-        check_on_tip(view, block, _time(call, view))
+        check_on_tip(view, block, block_time(call, view))
     except Rejected as error:
         return str(error.code)
     return None

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from chain.connect import subsidy
 from chain.hashes import to_hex
-from chain.template import commitment_script
+from chain.template import build_block
 from chain.tree import Entry
 from chain.value import value
 from node.api.jsontext import Rendered
+from node.api.rpc.proposal import check_on_tip
 from node.api.shapes import Shape
 from node.assembly import RESERVED_WEIGHT, select_for_block
 from node.pool.entry import Entry as PoolEntry
@@ -65,12 +65,13 @@ class Templates:
         self.last: Template | None = None
         """The newest one, if anybody has asked for any."""
 
-    def current(self, view: View) -> Template:
-        """The template to work on now. Where several ask at once, one of them makes it for all."""
+    def current(self, view: View, now: int) -> Template:
+        """The template to work on now. Where several ask at once, one of them makes it for all. `now` is Unix time
+        in seconds. Raises Rejected where it would be refused, ValueError at the end of time."""
         with self._lock:
             last = self.last
             if last is None or self._is_outdated(last, view):
-                last = self.last = make_template(view, self._clock())
+                last = self.last = make_template(view, self._clock(), now)
             return last
 
     def due_in_s(self, view: View) -> float:
@@ -89,17 +90,21 @@ class Templates:
         return len(view.pool) <= SMALL_POOL_TXS or self._clock() >= last.made_at + LIFE_S
 
 
-def make_template(view: View, made_at: float) -> Template:
-    """The best that the mempool has for a block on the view's tip."""
+def make_template(view: View, made_at: float, now: int) -> Template:
+    """The best that the mempool has for a block on the view's tip, tested as a whole. Raises Rejected, ValueError."""
     changes = view.pool.changes  # before the choice: what comes while it is made counts as new
     chosen = select_for_block(view.pool)
+    fees = sum(entry.fee for entry in chosen)
+    block = build_block(view.tip, [entry.tx for entry in chosen], fees, b"", now, view.params)
+    check_on_tip(view, block, now)
+    claim, commitment = block.txs[0].outputs
     return Template(
         view.tip,
         changes,
         len(chosen),
         RESERVED_WEIGHT + sum(entry.weight for entry in chosen),
-        subsidy(view.tip.height + 1, view.params) + sum(entry.fee for entry in chosen),
-        commitment_script([entry.tx for entry in chosen], bytes(32)),
+        claim.value,
+        commitment.script,
         # There are no amounts in coins here, so that Python's own module will do, which is much quicker.
         Rendered(json.dumps(tx_shapes(chosen), separators=(",", ":"))),
         made_at,

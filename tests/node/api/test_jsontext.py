@@ -15,6 +15,7 @@ from node.api.jsontext import (
     STRINGS_MAX,
     BadJson,
     Coins,
+    elements,
     emit,
     parse,
 )
@@ -44,7 +45,7 @@ REFUSED = [
     b"1 2",
     b"'a'",
     b'["a]',
-    b"[" + b'"",' * (STRINGS_MAX // 2 + 1) + b"1]",
+    b"[" + b'"",' * (STRINGS_MAX + 1) + b"1]",
     b"[" + b"1," * (ITEMS_MAX + 1) + b"1]",
 ]
 
@@ -96,3 +97,22 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES)
 def test_what_is_emitted_parses_to_the_same(answer: Any) -> None:
     assert parse(emit(answer).encode()) == answer
+
+
+@given(st.lists(JSON_VALUES, max_size=6))
+def test_the_elements_of_an_array_are_the_texts_of_its_values(values: list[Any]) -> None:
+    for text in (emit(values), f" \n[{' , '.join(map(emit, values))}\t] "):
+        assert [parse(one) for one in elements(text.encode())] == values
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[", b"]", b"{}", b"1", b'"[]"', b"[1", b"1]", b"[1]]", b"[[1]", b"[1] 2]", b"[{]}", b"[1,]", b"[,]",
+        b"[,1]", b"[1 2]", b'["a]', b"x[1]", b"[1]x", b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000,
+    ],
+    ids=lambda body: repr(body[:24]),
+)  # fmt: skip
+def test_what_is_no_array_has_no_elements(body: bytes) -> None:
+    with pytest.raises(BadJson):
+        [parse(one) for one in elements(body)]

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from chain.tx import COIN, MAX_MONEY
-from node.api.jsontext import DEPTH_MAX, DIGITS_MAX, ITEMS_MAX, STRINGS_MAX, parse
+from node.api.jsontext import DEPTH_MAX, DIGITS_MAX, EXPONENT_MAX, ITEMS_MAX, STRINGS_MAX, parse
 from node.api.rpc.args import amount
+from node.api.rpc.limits import BATCH_MAX, RPC_BODY_MAX
 from node.api.rpc.method import MISC, NOT_ADDED, TYPE, RpcError
-from node.api.rpc.server import BATCH_MAX, RPC_BODY_MAX
 from tests.node.api.desk import Desk
 
 PARSE_ERROR = -32700
@@ -34,7 +34,7 @@ def bad_bodies() -> Iterator[tuple[str, bytes]]:
     yield "too deep", call('["8.8.8.8:1","add",' + "[" * DEPTH_MAX + "]" * DEPTH_MAX + "]")
     yield "a million brackets", b"[" * 1_000_000
     yield "too many items", call('["8.8.8.8:1","add",[' + "1," * ITEMS_MAX + "1]]")
-    yield "too many strings", call('["8.8.8.8:1","add",[' + '"",' * (STRINGS_MAX // 2) + '""]]')
+    yield "too many strings", call('["8.8.8.8:1","add",[' + '"",' * STRINGS_MAX + '""]]')
     yield "a trailing comma", call('["8.8.8.8:1","add",]')
     yield "a comment", call(good + "/**/")
     yield "single quotes", call("['8.8.8.8:1','add']")
@@ -48,6 +48,21 @@ def bad_bodies() -> Iterator[tuple[str, bytes]]:
 
 
 BAD = dict(bad_bodies())
+LIMITS = {
+    "a huge integer": f"a number of more than {DIGITS_MAX} characters",
+    "a million digits": f"a number of more than {DIGITS_MAX} characters",
+    "infinity by exponent": f"a number's power of ten above {EXPONENT_MAX}",
+    "too deep": f"brackets more than {DEPTH_MAX} deep",
+    "too many items": f"more than {ITEMS_MAX} commas",
+    "too many strings": f"more than {STRINGS_MAX} strings",
+}
+
+
+def message_for(what: str, batch: bool) -> str:
+    """A slip is a parse error; a limit is named."""
+    if batch and what == "a million brackets":  # by itself it is an array without an end before all else
+        what = "too deep"
+    return f"Parse error: {LIMITS[what]}" if what in LIMITS else "Parse error"
 
 
 @pytest.mark.parametrize("what", BAD)
@@ -56,7 +71,8 @@ def test_what_is_not_strictly_json_is_not_carried_out(shared: Desk, what: str, b
     body = b"[" + call('["8.8.4.4:1","add"]') + b"," + BAD[what] + b"]" if batch else BAD[what]
     reply = shared.post_rpc(body)
     assert reply.status == 500
-    assert reply.json() == {"result": None, "error": {"code": PARSE_ERROR, "message": "Parse error"}, "id": None}
+    error = {"code": PARSE_ERROR, "message": message_for(what, batch)}
+    assert reply.json() == {"result": None, "error": error, "id": None}
     for peer in ("8.8.8.8:1", "8.8.4.4:1"):
         assert shared.rpc_error("addnode", peer, "remove")[0] == NOT_ADDED
 
@@ -68,9 +84,17 @@ def test_the_good_one_among_them_is(shared: Desk) -> None:
 
 
 def test_length_caps(shared: Desk) -> None:
-    assert shared.post_rpc(b" " * (RPC_BODY_MAX + 1)).status == 413
-    batch = b"[" + b",".join([call("[]", "getblockcount")] * (BATCH_MAX + 1)) + b"]"
-    assert shared.post_rpc(batch).json()["error"]["code"] == -32600
+    reply = shared.post_rpc(b" " * (RPC_BODY_MAX + 1))
+    assert (reply.status, reply.text) == (413, f"body over {RPC_BODY_MAX} bytes")
+    crowd = shared.post_rpc(b"[" + b"1," * BATCH_MAX + b"1]")
+    assert (crowd.status, crowd.json()["error"]) == (
+        400,
+        {"code": -32600, "message": f"Batch of more than {BATCH_MAX} calls"},
+    )
+
+
+def test_as_many_calls_as_a_body_holds_are_not_too_many() -> None:
+    assert BATCH_MAX * len(b'{"method":"help"},') <= RPC_BODY_MAX
 
 
 @pytest.mark.parametrize(

@@ -154,3 +154,53 @@ def test_what_is_refused(desk: Desk, make_desk: MakeDesk) -> None:
             -1,
             "setmocktime is for regression testing (-regtest mode) only",
         )
+
+
+# --- a chain that is ahead of the clock -----------------------------------------------------------
+
+
+@pytest.fixture
+def ahead(desk: Desk) -> Desk:
+    """Its median time is a day ahead of the clock, which goes its way again."""
+    desk.rpc("setmocktime", int(time.time()) + 86_400)
+    desk.rpc("generatetoaddress", 12, ADDRESS)
+    desk.rpc("setmocktime", 0)
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("getblocktemplate", [{"rules": ["segwit"]}]),
+        ("getblocktemplate", [{"rules": ["segwit"], "longpollid": "00" * 32 + "0"}]),
+        ("generatetoaddress", [1, ADDRESS]),
+        ("generatetodescriptor", [1, f"addr({ADDRESS})"]),
+        ("generateblock", [ADDRESS, []]),
+        ("generateblock", [ADDRESS, [], False]),
+    ],
+)
+def test_no_block_is_handed_out_that_would_be_refused(ahead: Desk, method: str, params: list[object]) -> None:
+    height = ahead.rpc("getblockcount")
+    code, message = ahead.rpc_error(method, *params)
+    assert (code, message.partition(",")[0]) == (-1, "TestBlockValidity failed: time-too-new")
+    assert ahead.rpc("getblockcount") == height
+
+
+def test_a_template_that_was_good_is_not_handed_out_once_the_clock_is_set_back(desk: Desk) -> None:
+    later = int(time.time()) + 86_400
+    desk.rpc("setmocktime", later)
+    desk.rpc("generatetoaddress", 12, ADDRESS)
+    assert desk.rpc("getblocktemplate", {"rules": ["segwit"]})["curtime"] >= later
+    desk.rpc("setmocktime", 0)
+    assert desk.rpc_error("getblocktemplate", {"rules": ["segwit"]})[0] == -1
+    desk.rpc("setmocktime", later)
+    assert desk.rpc("getblocktemplate", {"rules": ["segwit"]})["curtime"] >= later
+
+
+def test_a_chain_within_the_limit_is_mined_on(desk: Desk) -> None:
+    desk.rpc("setmocktime", int(time.time()) + LIMIT_S - 600)
+    desk.rpc("generatetoaddress", 12, ADDRESS)
+    desk.rpc("setmocktime", 0)
+    template = desk.rpc("getblocktemplate", {"rules": ["segwit"]})
+    assert template["curtime"] >= template["mintime"]
+    assert len(desk.rpc("generatetoaddress", 2, ADDRESS)) == 2

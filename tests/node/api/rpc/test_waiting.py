@@ -13,7 +13,6 @@ import pytest
 from chain.hashes import to_hex
 from chain.tree import Entry
 from node.api.rpc import waiting as rpc_waiting
-from node.api.rpc.server import BATCH_MAX
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import PASSWORD, USER, Desk
 from tests.node.api.parked import Ask, held, wait_for
@@ -98,7 +97,7 @@ def test_for_who_has_gone_no_call_of_a_batch_waits(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, linger: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(rpc_waiting, "LOOK_S", 0.2)
-    calls = json.dumps([{"method": "waitfornewblock", "params": [0], "id": n} for n in range(BATCH_MAX)]).encode()
+    calls = json.dumps([{"method": "waitfornewblock", "params": [0], "id": n} for n in range(1_000)]).encode()
     credentials = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {credentials}\r\n"
     with closing(socket.create_connection(("127.0.0.1", desk.port))) as client:
