@@ -206,7 +206,7 @@ FIGURES: dict[ModuleType, tuple[str, ...]] = {
     download: ("WINDOW", "PATIENCE_S"),
     compactserve: ("DEPTH_MAX",),
     pushers: ("PUSHERS_MAX",),
-    fetch: ("IN_FLIGHT_MAX", "OFFERS_MAX", "REJECTED_MAX"),
+    fetch: ("IN_FLIGHT_MAX", "OFFERS_MAX", "OFFERS_ALL_MAX", "REJECTED_MAX"),
     news: ("HELD_S", "OPEN_MAX"),
     polling: ("DIAL_BACK_S", "LEAST_S"),
     gossip: ("ASK_EVERY_S", "FANOUT"),

@@ -90,7 +90,7 @@ LIMITS: dict[str, Limit] = {
     "blocks": Limit(6_000, 3_000_000, BLOCKS_MAX, 0),
     "block": Limit(6_000, 0, 1, 0),
     "announce": Limit(600, 600_000, ANNOUNCED_MAX, 10_000),
-    "inv": Limit(1_200, 6_000_000, INV_MAX, 3_500_000),
+    "inv": Limit(1_200, 6_000_000, INV_MAX, 2_600_000),
     "txs": Limit(9_000, 400_000_000, WANT_MAX, 1_500_000),
     "gettxs": Limit(1_200, 8_000_000, 2 * WANT_MAX, 0),
     "addresses": Limit(60, 1_000, 1, 0),

@@ -23,6 +23,11 @@ IN_FLIGHT_MAX = 100
 """Transactions asked of one peer at once."""
 OFFERS_MAX = 5_000
 """Announced transactions of one peer that we still lack; more are not remembered."""
+OFFERS_ALL_MAX, OFFERS_LEAST = 50_000, 500
+"""With more than the first of all peers together, a peer has no more than the second of its own remembered:
+names that mean nothing must not fill memory, nor leave honest peers unheard."""
+LATE_MAX = 500
+"""Names of one peer that it was asked for and may still deliver, although its time was over."""
 PARENTS_MAX = 100
 """Unknown parents to be asked of one peer; more are not asked for."""
 REJECTED_MAX = 50_000
@@ -50,6 +55,8 @@ class _Source:
     """What it announced and we lack, oldest first."""
     in_flight: dict[Name, None] = field(default_factory=dict)
     """What it has to deliver."""
+    late: Recent[Name] = field(default_factory=lambda: Recent(LATE_MAX))
+    """What it did not deliver in time, and is taken if it comes after all."""
     parents: dict[Txid, float] = field(default_factory=dict)
     """Unknown parents of what it delivered, and when to ask for them; the oldest first."""
     asking: bool = False
@@ -72,9 +79,12 @@ class Fetch:
         ttl_s: float,
         parent_s: float,
         broke_promise: Callable[[PeerId, float], None] = lambda peer, now: None,
+        *,
+        has: Callable[[PeerId, Name], None],
     ) -> None:
         """While `is_paused`, nothing is asked for. A peer may take `ttl_s` to deliver; a parent
-        may still be announced for `parent_s` before it is asked for."""
+        may still be announced for `parent_s` before it is asked for. `has` takes note that a peer
+        has something that is known here by now."""
         self._mempool = mempool
         self._names = names
         self._requests = requests
@@ -84,6 +94,9 @@ class Fetch:
         self._ttl_s = ttl_s
         self._parent_s = parent_s
         self._broke_promise = broke_promise
+        self._has = has
+        self._offered = 0
+        """Offers of all peers."""
         self._sources: dict[PeerId, _Source] = {}
         self._in_flight: dict[Name, tuple[PeerId, float]] = {}
         """Who is to deliver, and until when; the oldest first."""
@@ -100,7 +113,10 @@ class Fetch:
     def left(self, peer: PeerId, now: float) -> list[Effect]:
         """A peer is gone: others that announced the same are asked."""
         gone = self._sources.pop(peer, None)
-        if gone is None or not gone.in_flight:
+        if gone is None:
+            return []
+        self._offered -= len(gone.offers)
+        if not gone.in_flight:
             return []
         for name in gone.in_flight:
             self._in_flight.pop(name, None)
@@ -112,8 +128,28 @@ class Fetch:
         """A peer has these."""
         offers = self._sources[peer].offers
         for name in names:
-            if len(offers) < OFFERS_MAX and not self._is_settled(name, now):
+            if self._is_settled(name, now):
+                self._has(peer, name)
+            elif name not in offers and self._has_room(offers):
                 offers[name] = None
+                self._offered += 1
+
+    def _has_room(self, offers: dict[Name, None]) -> bool:
+        most = OFFERS_MAX if self._offered < OFFERS_ALL_MAX else OFFERS_LEAST
+        return len(offers) < most
+
+    def has_offered(self, peer: PeerId, name: Name) -> bool:
+        """True if a delivery of this by this peer is no surprise."""
+        source = self._sources.get(peer)
+        return source is not None and (name in source.offers or name in source.late)
+
+    def _withdraw(self, source: _Source, name: Name) -> bool:
+        """Forget that a peer has announced it; False if it had not."""
+        if name not in source.offers:
+            return False
+        del source.offers[name]
+        self._offered -= 1
+        return True
 
     def choose(self, peer: PeerId, now: float) -> tuple[Name, ...]:
         """What to ask of this peer now, of all that it announced; marked as asked."""
@@ -125,7 +161,8 @@ class Fetch:
             if len(source.in_flight) >= IN_FLIGHT_MAX:
                 break
             if self._is_settled(name, now):
-                del source.offers[name]
+                self._withdraw(source, name)
+                self._has(peer, name)
             elif name not in self._in_flight:
                 self._in_flight[name] = (peer, now + self._ttl_s)
                 source.in_flight[name] = None
@@ -190,8 +227,9 @@ class Fetch:
     def _settle(self, name: Name) -> None:
         """Nobody owes it, and nobody is to be asked for it."""
         self._release(name)
-        for source in self._sources.values():
-            source.offers.pop(name, None)
+        for peer, source in self._sources.items():
+            if self._withdraw(source, name):
+                self._has(peer, name)
 
     def _release(self, name: Name) -> None:
         """Nobody owes it any longer."""
@@ -220,7 +258,8 @@ class Fetch:
             source = self._sources.get(peer)
             # While our question is under way it may be that which is lost: the peer stays one to be asked.
             if source and not source.asking:
-                source.offers.pop(name, None)
+                self._withdraw(source, name)
+                source.late.add(name)
                 self._broke_promise(peer, now)
         for name, handed_until in list(self._handed.items()):
             if handed_until > now:
@@ -274,6 +313,6 @@ class Fetch:
             if self._in_flight.get(name, (None,))[0] == peer:
                 self._release(name)
                 if not brought and not failed:
-                    source.offers.pop(name, None)  # it has none of these any longer
+                    self._withdraw(source, name)  # it has none of these any longer
         effects = self.take(peer, brought, now)
         return effects + self._ask_all(now)

@@ -29,7 +29,7 @@ from node.ports import Effect, Link, PeerId
 QUEUE_MAX = 5_000
 """Transactions to be announced to one peer; beyond, the oldest is not announced to it."""
 KNOWN_MAX = 10_000
-"""Transactions that a peer is known to have; beyond, the oldest is forgotten."""
+"""Transactions, known here, that a peer is known to have; beyond, the oldest is forgotten."""
 TOLD_MAX = 5_000
 """Transactions that a peer was told of and may want; beyond, the oldest is not delivered."""
 INV_S = 20.0
@@ -75,7 +75,7 @@ class _Peer:
     queue: dict[Name, Wtxid] = field(default_factory=dict)
     """To be announced, oldest first, by our own names."""
     known: Recent[Name] = field(default_factory=lambda: Recent(KNOWN_MAX))
-    """What it announced or was told of, by our own names."""
+    """What it announced of what is known here, or was told of, by our own names."""
     told: dict[Name, Wtxid] = field(default_factory=dict)
     """What it was told of, oldest first, by its names."""
     owed: Recent[Name] = field(default_factory=lambda: Recent(TOLD_MAX))
@@ -129,7 +129,18 @@ class Relay:
         ttl_s, parent_s = pace.ttl_s, pace.parent_s
         self._salt_of = salt_of
         self._names = Names(salt, mempool)
-        self._fetch = Fetch(mempool, self._names, requests, link_of, is_paused, deliver, ttl_s, parent_s, broke_promise)
+        self._fetch = Fetch(
+            mempool,
+            self._names,
+            requests,
+            link_of,
+            is_paused,
+            deliver,
+            ttl_s,
+            parent_s,
+            broke_promise,
+            has=self._note_has,
+        )
 
     # --- peers come and go ---------------------------------------------------------------
 
@@ -157,7 +168,6 @@ class Relay:
         state = self._peers[peer]
         names = tuple(map(Name, inv.names))
         for name in names:
-            state.known.add(name)
             state.queue.pop(name, None)
         self._fetch.offer(peer, names, now)
         return Want(self._fetch.choose(peer, now))
@@ -167,16 +177,23 @@ class Relay:
         state = self._peers[peer]
         names = tuple(map(self._names.of, wtxids))
         for name in names:
-            state.known.add(name)
             state.queue.pop(name, None)
         self._fetch.offer(peer, names, now)
         return self._fetch.ask(peer, now)
 
     def on_txs(self, peer: PeerId, message: Txs, now: float) -> tuple[Want, list[Effect]]:
         """A peer delivers; the answer is what it shall deliver next. What it never announced is ignored."""
-        known = self._peers[peer].known
-        effects = self._fetch.take(peer, [tx for tx in message.txs if self._names.of(tx.wtxid) in known], now)
+        announced = [tx for tx in message.txs if self._has_announced(peer, self._names.of(tx.wtxid))]
+        effects = self._fetch.take(peer, announced, now)
         return Want(self._fetch.choose(peer, now)), effects
+
+    def _has_announced(self, peer: PeerId, name: Name) -> bool:
+        return name in self._peers[peer].known or self._fetch.has_offered(peer, name)
+
+    def _note_has(self, peer: PeerId, name: Name) -> None:
+        """A peer has announced something that is known here."""
+        if state := self._peers.get(peer):
+            state.known.add(name)
 
     def serve(self, peer: PeerId, request: GetTxs) -> Txs:
         """What a peer asks for, as far as it was told of it, or names it by txid, it is here and fits

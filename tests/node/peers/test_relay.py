@@ -1,5 +1,7 @@
 """Transactions: told once, asked for once, and never out of reach because one peer says so."""
 
+import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from node.peers.txs import fetch, relay
 from node.peers.txs.fetch import HANDED_S, IN_FLIGHT_MAX, OFFERS_MAX, PARENTS_MAX
 from node.peers.txs.relay import DELIVERY_S, INV_S, LOCAL, ORDINARY, QUEUE_MAX, pace_for
 from node.peers.wire import names as names_module
-from node.peers.wire.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
+from node.peers.wire.messages import INV_MAX, NAME_SIZE, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
 from node.peers.wire.names import names_at
 from node.ports import Failed, PeerId
 from tests.node.peers.relaylab import FakePeer, RelayLab, wtxids
@@ -439,6 +441,34 @@ def test_offers_are_bounded(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> N
     lab.announce(peer, *txs)
     lab.push(peer, *txs[:30])
     assert lab.announce(peer, *txs) == tuple(wtxids(txs[30:]))
+
+
+def test_names_that_mean_nothing_cost_little_however_many_peers_send_them(lab: RelayLab) -> None:
+    """44 peers with 11,000 names each; it was 92 MB."""
+    rng = random.Random(1)
+    peers = [lab.add(FakePeer(number)) for number in range(44)]
+    tracemalloc.start()
+    for _ in range(11):
+        for peer in peers:
+            lab.relay.on_inv(peer.id, Inv(tuple(rng.randbytes(NAME_SIZE) for _ in range(INV_MAX))), lab.now)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 20_000_000
+
+
+def test_with_all_those_an_honest_peer_is_heard(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "OFFERS_ALL_MAX", 60)
+    monkeypatch.setattr(fetch, "OFFERS_LEAST", 10)
+    liars = [lab.add(Silent(number)) for number in range(3)]
+    for liar in liars:
+        lab.announce(liar, *lab.make(40))
+    txs = lab.make(8)
+    honest = lab.add(FakePeer(9, txs))
+    assert lab.announce(honest, *txs) == tuple(wtxids(txs))
+    for liar in liars:
+        lab.leave(liar)
+    more = lab.make(30)
+    assert len(lab.announce(honest, *more)) == 30, "who has left takes no room"
 
 
 def test_queues_are_bounded(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
