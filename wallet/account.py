@@ -20,7 +20,7 @@ from random import Random, SystemRandom
 from typing import TypeVar
 
 from chain.address import encode_address
-from chain.hashes import to_hex
+from chain.hashes import BlockHash, to_hex
 from chain.keys import default_engine
 from chain.params import GENESIS
 from chain.tx import OutPoint, TxOut, outpoint_txid
@@ -29,7 +29,7 @@ from wallet.build import payable_script
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
 from wallet.draft import TARGET_BLOCKS, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
-from wallet.errors import ChainLimit, NodeRefused, NodeUnreachable, ShortOfFunds, WalletError
+from wallet.errors import ChainLimit, NodeError, NodeRefused, NodeUnreachable, ShortOfFunds, WalletError
 from wallet.esplora import Tip
 from wallet.history import Entry, history_of
 from wallet.ledger import Balance, as_chain_tx, balance_of, unconfirmed_ancestors, with_pending
@@ -367,9 +367,17 @@ class Wallet:
             # A name may be used twice, an id is not.
             theirs, own = f"{told.name} ({told.id.hex()[:8]})", f"{ours.network} ({ours.network_id.hex()[:8]})"
             raise WalletError(f"the node is on network {theirs}, this wallet on {own}: give another --node or --wallet")
-        if not told and self._client.block_hash(0) != GENESIS.hash:
+        if not told and self._genesis() != GENESIS.hash:
             raise WalletError(f"the node is on another network than this wallet ({self.network}): give another --node")
         self._known_network = True
+
+    def _genesis(self) -> BlockHash:
+        try:
+            return self._client.block_hash(0)
+        except NodeRefused as refused:
+            if refused.status != 404:
+                raise
+            raise NodeError(f"{refused}; no node's API is there: --node may name its port for peers (P2P)") from refused
 
     def _catch_up(self, *, thorough: bool = False) -> None:
         """Bring the state up to the node's tip: no work if that has not moved, unless `thorough`."""

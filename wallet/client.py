@@ -6,6 +6,7 @@ never stops, fails like one that is not there.
 """
 
 import functools
+import re
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from chain.hashes import BlockHash, Txid, to_hex
-from wallet.errors import NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
+from wallet.errors import InvalidValue, NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
 from wallet.esplora import (
     ChainTx,
     Network,
@@ -49,6 +50,7 @@ NODES_MAX = 16
 TIP_POLL_S = 0.25
 NOT_READY_PAUSE_S = 0.5
 _CHUNK = 65_536
+_BLANK = re.compile(r"[\s\x00-\x1f]")
 
 T = TypeVar("T")
 
@@ -125,7 +127,7 @@ class Esplora:
     an answer that says no, NodeUnreachable where none came."""
 
     def __init__(self, urls: Sequence[str] = (DEFAULT_NODE,), *, deadline_s: float = DEADLINE_S) -> None:
-        """`urls` are API base addresses, best first. Raises WalletError for what is no such address."""
+        """`urls` are API base addresses, best first. Raises InvalidValue for what is no such address."""
         if not 1 <= len(urls) <= NODES_MAX:
             raise WalletError(f"give 1 to {NODES_MAX} nodes")
         self._urls = [_base_url(url) for url in urls]
@@ -270,9 +272,7 @@ class Esplora:
                 f"the node at {base} takes too long to answer: try again, or another --node"
             ) from error
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise NodeUnreachable(
-                f"no node answers at {base}: start one (`devnet up` or `groatd`), or give --node URL"
-            ) from error
+            raise _no_answer(base, error) from error
         if status in (502, 503, 504):
             raise NodeNotReady(f"the node at {base} is not ready (it may be starting): try again in a few seconds")
         if status != 200:
@@ -295,16 +295,28 @@ class Esplora:
 
 
 def _base_url(url: str) -> str:
+    """The address that `/api/...` goes behind: what people have may be that of the API or the explorer itself."""
     address = url.strip()
     address = (address if "://" in address else "http://" + address).rstrip("/")
+    address = address.removesuffix("/api").removesuffix("/explorer").rstrip("/")
     try:
         parts = urlsplit(address)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.query
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = good and not (parts.query or parts.fragment or _BLANK.search(address))
     except ValueError:
         good = False
     if not good:
-        raise WalletError(f"{url!r} is no node address: write it like {DEFAULT_NODE}")
+        raise InvalidValue(f"{url!r} is not a node's URL: write it like {DEFAULT_NODE}")
     return address
+
+
+def _no_answer(base: str, error: Exception) -> NodeUnreachable:
+    """What to say of a connection that failed."""
+    if isinstance(error, requests.exceptions.SSLError):
+        if "CERTIFICATE" in str(error):
+            return NodeUnreachable(f"the certificate of {base} is not one to trust: check --node")
+        return NodeUnreachable(f"{base} does not speak TLS: write http:// and not https://")
+    return NodeUnreachable(f"no node answers at {base}: start one (`devnet up` or `groatd`), or give --node URL")
 
 
 def _reason(body: bytes) -> str:

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from platformdirs import user_data_path
 
 from wallet.client import DEFAULT_NODE
-from wallet.errors import WalletError
+from wallet.errors import InvalidValue, WalletError
 
 PASSWORD_VARIABLE = "GROAT_WALLET_PASSWORD"
 PASSWORD_BYTES_MAX = 4_096
@@ -94,7 +94,7 @@ def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
 def global_options(*, environment: bool) -> list[click.Parameter]:
     """The options that every command takes. Only the outermost reads the environment, so that what
     stands on the command line wins."""
-    file = click.Path(dir_okay=False, path_type=Path)
+    file = click.Path(path_type=Path)
     specs: list[tuple[str, str, dict[str, Any]]] = [
         ("--json", "One JSON document on stdout, nothing else.", {"is_flag": True}),
         (
@@ -184,7 +184,9 @@ class Group(_Usage, click.Group):
         except click.ClickException as error:
             _fail(error.format_message(), EXIT_FAILED)
         except WalletError as error:
-            _fail(str(error), EXIT_FAILED)
+            _fail(str(error), EXIT_USAGE if isinstance(error, InvalidValue) else EXIT_FAILED)
+        except UnicodeError:
+            _fail("what was typed is not UTF-8 text", EXIT_FAILED)
         except OSError as error:
             _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", EXIT_FAILED)
         sys.exit(code if isinstance(code, int) else 0)

@@ -77,7 +77,9 @@ def exclusive(path: Path, pause: Pause) -> Iterator[None]:
     try:
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise WalletError(f"cannot write in {path.parent}: {error.strerror}") from error
+        raise WalletError(
+            f"cannot write in {path.parent}: {error.strerror}; choose another place with --wallet FILE"
+        ) from error
     try:
         _wait_for_lock(descriptor, path, pause)
         yield

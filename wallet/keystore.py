@@ -25,7 +25,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from wallet.errors import DamagedFile, WrongPassword
+from wallet.errors import DamagedFile, WalletError, WrongPassword
 from wallet.fields import Fields, parse_json
 
 VERSION = 1
@@ -105,7 +105,10 @@ def open_words(seal: Seal, password: str, identity: Identity) -> str:
 
 def _stretch(password: str, salt: bytes, cost: Cost) -> bytes:
     # One password typed on two systems may come as different code points.
-    typed = unicodedata.normalize("NFC", password).encode()
+    try:
+        typed = unicodedata.normalize("NFC", password).encode()
+    except UnicodeEncodeError as error:  # bytes of the environment that are not text
+        raise WalletError("the password is not UTF-8 text") from error
     return Scrypt(salt=salt, length=KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(typed)
 
 

@@ -3,10 +3,14 @@
 import tomllib
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from chain.params import REGTEST, Params
 from wallet.errors import WalletError
 
 FILE_BYTES_MAX = 65_536
+NETWORK_FILE = "network.toml"
+"""What `devnet up` calls it."""
 
 
 def load_network(network: str) -> Params:
@@ -21,6 +25,15 @@ def load_network(network: str) -> Params:
             raise WalletError(f"{path} is too large to be a network file")
         return Params.from_mapping(tomllib.loads(content.decode()))
     except OSError as error:
-        raise WalletError(f"cannot read the network file {path}: {error.strerror}") from error
+        raise WalletError(f"cannot read the network file {path}: {error.strerror}{_hint(path)}") from error
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and what is nested too deeply
-        raise WalletError(f"{path} is no network file: {error}") from error
+        raise WalletError(f"{path} is not a network file: {error}") from error
+
+
+def _hint(path: Path) -> str:
+    """Which file may be meant instead."""
+    devnet = user_data_path("groat") / "devnet" / NETWORK_FILE
+    for meant in (path / NETWORK_FILE, *([devnet] if path.name == "devnet" else [])):
+        if meant.is_file():
+            return f"; give {meant}"
+    return f"; give regtest, or a network's TOML file (a devnet's is {NETWORK_FILE} in its folder)"

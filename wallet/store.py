@@ -36,7 +36,9 @@ class WalletFile:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise WalletError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+            raise WalletError(
+                f"cannot make the folder {path.parent}: {error.strerror}; choose another place with --wallet FILE"
+            ) from error
         _refuse_existing(path)
         with exclusive(path, pause):
             _refuse_existing(path)

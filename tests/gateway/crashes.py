@@ -226,9 +226,7 @@ def opens(purse: Purse) -> list[str]:
     return [] if balance.code == 0 else [f"does not open: {balance}"]
 
 
-def wrong_payments(
-    bench: Bench, purse: Purse, plot: Plot, outcome: Outcome, snapshots: dict[str, Path]
-) -> list[str]:
+def wrong_payments(bench: Bench, purse: Purse, plot: Plot, outcome: Outcome, snapshots: dict[str, Path]) -> list[str]:
     """What the file knows of payments, at each of them and now; and what a person does next."""
     handed = [payment.txid for payment in bench.gateway.payments]
     printed = [outcome.json()["txid"]] if outcome.code == 0 and plot.command.startswith("send") else []

@@ -156,11 +156,11 @@ def test_networks(run: Run, file: Path, tmp_path: Path) -> None:
     ("content", "says"),
     [
         (None, "cannot read the network file"),
-        ("nonsense", "is no network file"),
-        ('name = "x"', "is no network file: network file: spacing_s is missing"),
-        ("x = 1", "is no network file: network file: unknown key 'x'"),
-        ("\x00", "is no network file"),
-        ("x = " + "[" * 5_000, "is no network file"),
+        ("nonsense", "is not a network file"),
+        ('name = "x"', "is not a network file: network file: spacing_s is missing"),
+        ("x = 1", "is not a network file: network file: unknown key 'x'"),
+        ("\x00", "is not a network file"),
+        ("x = " + "[" * 5_000, "is not a network file"),
         ("#" * 70_000, "too large"),
     ],
 )
@@ -328,6 +328,61 @@ def test_a_dry_run(funded: Run, chain: Chain) -> None:
     assert chain.pool == {}
 
 
+def test_a_dry_run_says_what_would_be_refused(funded: Run, chain: Chain) -> None:
+    chain.minimum = 5
+    says = "the node takes no less than 5 sat/vB now, and 1 is below: give --fee-rate 5 or more"
+    result = funded("send", STRANGER_ADDRESS, "1", "--dry-run", "--json", "--fee-rate", "1")
+    assert (facts(result)["warnings"], result.stderr) == ([says], f"Attention: {says}\n")
+    assert error(funded("send", STRANGER_ADDRESS, "1", "--fee-rate", "1")) == f"{says}; nothing was sent"
+    chain.minimum, chain.estimates = None, {"6": 900}
+    result = funded("send", STRANGER_ADDRESS, "1", "--dry-run")
+    says = "the fee of 0.00188100 coins follows the node's 900 sat/vB, above 100"
+    assert (result.exit_code, result.stderr) == (0, f"Attention: {says}\n")
+    assert facts(funded("send", STRANGER_ADDRESS, "1", "--dry-run", "--json", "--fee-rate", "2"))["warnings"] == []
+    assert chain.pool == {}
+
+
+def test_who_gets_what(funded: Run) -> None:
+    sent = facts(funded("send", STRANGER_ADDRESS, "1", "--dry-run", "--json", "--subtract-fee"))
+    [got] = sent["recipients"]
+    assert got == {"address": STRANGER_ADDRESS, "value_sat": COIN - sent["fee_sat"]}
+    lines = funded("send", STRANGER_ADDRESS, "0.3", "--dry-run").stdout.splitlines()
+    assert lines[1:4] == [
+        f"pays    0.30000000  {STRANGER_ADDRESS}",
+        "change  0.69999718  bcrt1q9u62588spffmq4dzjxsr5l297znf3z6jkgnhsw",
+        f"spends  1.00000000  {FIRST}",
+    ]
+
+
+def test_send_everything(funded: Run) -> None:
+    named = facts(funded("coins", "--json"))[0]["outpoint"]
+    sent = facts(funded("send", STRANGER_ADDRESS, "max", "--json", "--dry-run", "--coin", named))
+    assert sent["recipients"][0]["value_sat"] == COIN - sent["fee_sat"]
+    assert (sent["change"], [row["outpoint"] for row in sent["inputs"]]) == (None, [named])
+    sent = facts(funded("send", STRANGER_ADDRESS, "MAX", "--json"))
+    assert sent["recipients"][0]["value_sat"] == 10 * COIN - sent["fee_sat"]
+    assert (sent["change"], len(sent["inputs"])) == (None, 10)
+    assert (
+        error(funded("send", STRANGER_ADDRESS, "max"))
+        == "nothing would be left to send after the fee: see `wallet balance`"
+    )
+
+
+def test_payment_uris(funded: Run, chain: Chain, command: Callable[..., "subprocess.Popen[bytes]"]) -> None:
+    uri = f"bitcoin:{STRANGER_ADDRESS}?amount=0.25&label=Alice%20B&message=for%1B%5B31m+the%0Acake&other=1"
+    assert facts(funded("send", uri, "--json", "--dry-run"))["recipients"][0]["value_sat"] == COIN // 4
+    terminal = Terminal(command, "send", uri)
+    terminal.expect("[y/N]:")
+    assert "The URI's label: Alice B" in terminal.text
+    assert "The URI's message: for [31m+the cake" in terminal.text
+    terminal.type("y\n")
+    assert terminal.end() == 0
+    assert len(chain.pool) == 1
+    assert funded("send", uri, "0.25", "--dry-run").exit_code == 0
+    bare = facts(funded("send", f"BITCOIN:{STRANGER_ADDRESS.upper()}", "0.1", "--json", "--dry-run"))
+    assert bare["recipients"] == [{"address": STRANGER_ADDRESS, "value_sat": COIN // 10}]
+
+
 def test_send_all_with_the_fee_subtracted(funded: Run) -> None:
     sent = facts(funded("send", STRANGER_ADDRESS, "10", "--subtract-fee", "--json"))
     assert (sent["change"], len(sent["inputs"])) == (None, 10)
@@ -428,6 +483,7 @@ def test_password_files(funded: Run, tmp_path: Path, content: bytes) -> None:
         (b"secret\n\n", "wrong password"),
         (b"secret\r", "wrong password"),
         (b"\xff", "is not UTF-8 text"),
+        (b"secret\xed\xb3\xbf", "is not UTF-8 text"),
         (b"x" * 5_000, "is too long to be a password file"),
         (None, "cannot read the password file"),
     ],
@@ -436,6 +492,17 @@ def test_password_files_that_do_not_do(funded: Run, tmp_path: Path, content: byt
     if content is not None:
         (tmp_path / "pw").write_bytes(content)
     assert says in error(funded("send", STRANGER_ADDRESS, "1", "--password-file", str(tmp_path / "pw")))
+
+
+def test_a_password_in_the_environment_that_is_no_text(funded: Run, file: Path, chain: Chain) -> None:
+    """Bytes that are not UTF-8 come as lone surrogates."""
+    no_text = {"GROAT_WALLET_PASSWORD": b"secret\xff".decode(errors="surrogateescape")}
+    assert error(funded("send", STRANGER_ADDRESS, "1", env=no_text)) == "the password is not UTF-8 text"
+    for command_line in (["create"], ["restore"]):
+        args = [*command_line, "--wallet", f"{file}2"]
+        assert error(funded(*args, input=ABANDON, env=no_text)) == "the password is not UTF-8 text"
+    assert not Path(f"{file}2").exists()
+    assert chain.pool.keys() == set()
 
 
 def test_no_password_and_nobody_to_ask(funded: Run) -> None:
@@ -481,6 +548,40 @@ def test_the_next_node_is_asked(funded: Run, server: Server) -> None:
     assert facts(funded("balance", "--json", env=env))["confirmed_sat"] == 10 * COIN
 
 
+def test_a_node_that_is_none(funded: Run) -> None:
+    says = error(funded("balance", "--node", "ftp://nonsense"), 2)
+    assert says == "'ftp://nonsense' is not a node's URL: write it like http://127.0.0.1:18443"
+
+
+def test_the_port_for_peers(funded: Run, server: Server) -> None:
+    server.before = lambda path: (404, f'endpoint does not exist "{path}"')
+    says = error(funded("balance"))
+    assert says.endswith("no node's API is there: --node may name its port for peers (P2P)")
+
+
+def test_a_folder_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    says = error(run("create", env={"GROAT_WALLET": ""}))
+    assert says.startswith(f"cannot make the folder {tmp_path}/data/groat: ")
+    assert says.endswith("; choose another place with --wallet FILE")
+
+
+def test_a_network_by_its_name(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A devnet's name is no file; where its file is gets told, if it is where `devnet up` puts it."""
+    monkeypatch.chdir(tmp_path)
+    hint = "give regtest, or a network's TOML file (a devnet's is network.toml in its folder)"
+    assert (
+        error(run("create", "--network", "devnet"))
+        == f"cannot read the network file devnet: No such file or directory; {hint}"
+    )
+    for folder in (tmp_path / "data" / "groat" / "devnet", tmp_path / "devnet"):
+        folder.mkdir(parents=True)
+        (folder / "network.toml").touch()
+        assert error(run("create", "--network", "devnet")).endswith(
+            f"; give {folder.relative_to(tmp_path) if folder.parent == tmp_path else folder}/network.toml"
+        )
+
+
 def test_no_node(funded: Run) -> None:
     says = error(funded("balance", env={"GROAT_NODE": "http://127.0.0.1:1"}))
     assert says == "no node answers at http://127.0.0.1:1: start one (`devnet up` or `groatd`), or give --node URL"
@@ -523,6 +624,10 @@ def test_every_option_is_an_environment_variable() -> None:
         ["--nonsense", "balance"],
         ["send"],
         ["send", STRANGER_ADDRESS],
+        ["send", f"bitcoin:{STRANGER_ADDRESS}"],
+        ["send", f"bitcoin:{STRANGER_ADDRESS}?amount=0.5", "0.4"],
+        ["send", f"bitcoin:{STRANGER_ADDRESS}?amount=0.5", "max"],
+        ["send", STRANGER_ADDRESS, "max", "--subtract-fee"],
         ["send", STRANGER_ADDRESS, "1", "--fee-rate"],
         ["send", STRANGER_ADDRESS, "1", "--fee-rate", "1", "--target", "1"],
         ["bump", "00"],  # not yet
@@ -651,7 +756,7 @@ class Terminal:
             content = os.read(self.master, 65_536)
         except OSError:  # Linux says end of file this way
             return False
-        self.text += content.decode()
+        self.text += content.decode(errors="replace")
         return bool(content)
 
 
@@ -670,6 +775,84 @@ def test_a_person_is_asked(funded: Run, chain: Chain, command: Callable[..., "su
     assert len(chain.pool) == 1
     terminal = Terminal(command, "send", STRANGER_ADDRESS, "0.5", "--yes")
     assert terminal.end() == 0
+    assert len(chain.pool) == 2
+
+
+def test_what_is_typed_may_be_no_text(
+    funded: Run, chain: Chain, command: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    for prompt, env in (("Password:", {"GROAT_WALLET_PASSWORD": None}), ("[y/N]:", {})):
+        terminal = Terminal(command, "send", STRANGER_ADDRESS, "0.5", env=env)
+        terminal.expect(prompt)
+        os.write(terminal.master, b"y\xff\xfe\n")
+        if prompt == "[y/N]:":
+            terminal.type("n\n")  # an answer that is none is asked for again
+        assert terminal.end() == 1
+        assert "Traceback" not in terminal.text
+        assert re.search(r"Error: [^\r\n]+\r?\n$", terminal.text), terminal.text
+    assert chain.pool == {}
+
+
+def test_waiting_for_a_block_on_a_terminal(
+    run: Run, chain: Chain, command: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    """Whoever asks to wait is not told to."""
+    run("restore", input=ABANDON)
+    chain.pay(payable_script(FIRST), COIN)
+    for _ in range(25):
+        assert run("send", STRANGER_ADDRESS, "5000sat").exit_code == 0
+    terminal = Terminal(command, "send", STRANGER_ADDRESS, "5000sat", "--wait")
+    terminal.expect("at the node's limit of unconfirmed transactions: waiting for block 2")
+    chain.mine()
+    terminal.expect("[y/N]:")
+    terminal.type("y\n")
+    assert terminal.end() == 0
+    assert len(chain.pool) == 1
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_waiting_for_a_block_in_a_script(
+    run: Run, chain: Chain, command: Callable[..., "subprocess.Popen[bytes]"], dry: bool
+) -> None:
+    run("restore", input=ABANDON)
+    chain.pay(payable_script(FIRST), COIN)
+    for _ in range(25):
+        assert run("send", STRANGER_ADDRESS, "5000sat").exit_code == 0
+    args = ["--dry-run"] if dry else []
+    process = command(
+        "send", STRANGER_ADDRESS, "5000sat", "--wait", *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr
+    assert b"waiting for block 2" in process.stderr.readline()
+    chain.mine()
+    process.communicate(timeout=60)
+    assert (process.returncode, len(chain.pool)) == (0, 0 if dry else 1)
+
+
+def test_a_person_is_asked_about_a_fee_above_the_ceiling(
+    funded: Run, chain: Chain, command: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    chain.estimates = {"6": 700}
+    says = "the fee of 98700 sat follows the node's 700 sat/vB, above 100"
+    terminal = Terminal(command, "send", STRANGER_ADDRESS, "1000sat")
+    terminal.expect(f"Attention: {says}.")
+    terminal.expect("with a fee of 0.00098700 (700.00 sat/vB)? [y/N]:")
+    terminal.type("n\n")
+    assert terminal.end() == 1
+    terminal = Terminal(command, "send", STRANGER_ADDRESS, "1000sat", "--yes")
+    assert terminal.end() == 1
+    refusal = f"{says}: nothing was sent; lower it with --fee-rate, or allow it with --max-fee 0.00098700"
+    assert f"Error: {refusal}" in terminal.text
+    assert error(funded("send", STRANGER_ADDRESS, "1000sat")) == refusal
+    assert error(funded("send", STRANGER_ADDRESS, "1000sat", "--max-fee", "98699sat")).startswith(
+        "the fee of 98700 sat is above the maximum of 98699 sat: nothing was sent"
+    )
+    assert chain.pool == {}
+    terminal = Terminal(command, "send", STRANGER_ADDRESS, "1000sat")
+    terminal.expect("[y/N]:")
+    terminal.type("y\n")
+    assert terminal.end() == 0
+    assert facts(funded("send", STRANGER_ADDRESS, "1000sat", "--json", "--max-fee", "0.000987"))["fee_sat"] == 98_700
     assert len(chain.pool) == 2
 
 

@@ -14,11 +14,11 @@ from chain.params import GENESIS
 from tests.wallet.esplora_server import STRANGER_SCRIPT, Chain, Server, serve
 from wallet import client as client_module
 from wallet.client import Esplora
-from wallet.errors import NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
+from wallet.errors import InvalidValue, NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
 
 
 @contextmanager
-def raw_server(answer: Callable[[socket.socket], object]) -> Iterator[str]:
+def raw_server(answer: Callable[[socket.socket], object], until: bytes = b"\r\n\r\n") -> Iterator[str]:
     """Accepts connections one after the other, reads each request's head and lets `answer` do the rest."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.05)
@@ -33,7 +33,7 @@ def raw_server(answer: Callable[[socket.socket], object]) -> Iterator[str]:
             connection.settimeout(5)
             with connection:
                 try:
-                    while b"\r\n\r\n" not in connection.recv(65_536):
+                    while until not in connection.recv(65_536):
                         pass
                     answer(connection)
                 except OSError:
@@ -245,17 +245,42 @@ def test_a_node_that_never_gets_ready(server: Server, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ftp://host", "http://", "http://host:0", "http://host:x", "http://host:99999", "http://h?q=1"]
-)
+    "url",
+    ["", "ftp://host", "http://", "http://host:0", "http://host:x", "http://host:99999", "http://h?q=1", "http://h/#a",
+     "http://h/a b", "/api"],
+)  # fmt: skip
 def test_what_is_no_node(url: str) -> None:
-    with pytest.raises(WalletError, match=r"is no node address: write it like http://127\.0\.0\.1:18443"):
+    with pytest.raises(InvalidValue, match=r"is not a node's URL: write it like http://127\.0\.0\.1:18443"):
         Esplora([url])
 
 
 def test_a_node_address_as_people_write_it(server: Server) -> None:
-    for url in (server.url + "/", server.url.removeprefix("http://"), f" {server.url} "):
+    behind = ("/", "/api", "/api/", "//", "/explorer", "/explorer/")
+    for url in (*(server.url + path for path in behind), server.url.removeprefix("http://"), f" {server.url} "):
         with Esplora([url]) as client:
             assert client.tip_height() == 0
+
+
+def test_tls_with_a_server_that_has_none() -> None:
+    """It is told at once, and not that a node takes too long."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with raw_server(answer, until=b"\x16") as url:
+        secure = url.replace("http", "https")
+        with (
+            Esplora([secure]) as client,
+            pytest.raises(NodeUnreachable, match=f"{secure} does not speak TLS: write http:// and not https://"),
+        ):
+            client.tip_height()
+
+
+def test_a_port_where_no_api_is(server: Server, client: Esplora) -> None:
+    server.before = lambda _: (404, "endpoint does not exist")
+    assert (client.network(), client.minimum_fee_rate()) == (None, None)
+    with pytest.raises(NodeRefused, match="endpoint does not exist"):
+        client.block_hash(0)
 
 
 def test_no_more_than_a_handful_of_nodes() -> None:

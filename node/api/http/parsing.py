@@ -21,6 +21,8 @@ HEADER_BYTES_MAX = 64 * 1024
 CHUNK_LINES_MAX = 4096
 """Bytes of chunk lines that even an empty body may have."""
 
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of a TLS connection, and of no request."""
 BLANKS_MAX = 64
 """Spaces and tabs in a row: the time that a header line takes grows with their square."""
 
@@ -130,6 +132,10 @@ class RequestParser(HTTPRequestParser):
         """How many bytes of `chunk` belong to this request."""
         if self.error:
             return len(chunk)  # whatever follows a refused request is no request
+        if chunk[:1] == TLS_HANDSHAKE and self.body_rcv is None and not self.header_plus:
+            # It would wait for our part of the handshake, and we for its first line.
+            self.error, self.completed = Refusal(400, "TLS on a port without it: write http://"), True
+            return len(chunk)
         taken: int = super().received(chunk)
         if self.turned_away:
             self.error = self.turned_away

@@ -41,6 +41,17 @@ def test_no_header_takes_long(sent: bytes, line: str) -> None:
     assert (parser.error.code, parser.error.line) == (400, line)
 
 
+def test_tls_is_refused_at_its_first_byte() -> None:
+    """Its sender would wait for our part of the handshake, and we for the end of a line."""
+    parser = parsed(b"\x16\x03\x01\x02\x00\x01")
+    assert parser.completed
+    assert (parser.error.code, parser.error.line) == (400, "TLS on a port without it: write http://")
+    body = parsed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+    body.received(b"\x16\x16")
+    assert (body.completed, body.error) == (True, None)
+    assert parsed(b"GET / HTTP/1.0\r\n\x16").error is None  # which the end of the header tells
+
+
 def test_many_blanks_take_no_time() -> None:
     start = time.perf_counter()
     parser = parsed(b"GET / HTTP/1.0\r\n" + (b"X:" + b" " * 64 + b"a\r\n") * (LONG // 69) + b"\r\n")
