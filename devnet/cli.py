@@ -1,20 +1,17 @@
 """The `devnet` command's subcommands. Command lines are read here, and nowhere else the environment."""
 
 import signal
-import webbrowser
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from chain.address import AddressError, decode_address
-from devnet import funds, launch, logs, network
+from devnet import files, logs, network
+from devnet.groatdoptions import PORT_MAX, check_for_all, read_options
 from devnet.options import Shared, everywhere, run, setting
 from devnet.report import show_next_steps, show_status, status_document
-from devnet.screen import Screen
+from devnet.screen import Screen, write_json
 from devnet.state import API_PORT_DEFAULT, NODES_MAX, Devnet, DevnetError, load, load_existing, locked
-from wallet.amounts import parse_amount
-from wallet.console import write_json
 
 EPILOG = """
 \b
@@ -23,6 +20,7 @@ Examples:
   devnet up --nodes 5 --miners 2 --spacing 5
   devnet status --json
   devnet fund bcrt1q... 1.5
+  devnet up -- --cors-origin http://localhost:3000
   devnet open
   devnet down --wipe
 
@@ -38,16 +36,24 @@ MINE_TIMEOUT_S = 3_600.0
 """For one block: real work takes its time."""
 LINES_DEFAULT = 20
 LINES_MAX = 10_000
+LEFT_SHOWN_MAX = 5
+"""Files of others that `down --wipe` names."""
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def groatd_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands behind `--`, and how to forget it."""
+    command = click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED)(command)
+    return setting("--plain", is_flag=True, help="Forget the options of groatd given before.")(command)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @everywhere(setting)
 @click.version_option(package_name="groat", message="devnet, groat %(version)s", help="Show the version.")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A network of real proof-of-work nodes on this machine, and a funded wallet.
 
-    `devnet up` starts it, `devnet down` stops it; everything it has lies in one folder.
+    `devnet up` starts it, `devnet down` stops it. All its files are in one folder.
     """
     context.ensure_object(Shared)
 
@@ -81,23 +87,34 @@ def cli(context: click.Context) -> None:
 )
 @setting(
     "--api-port",
-    type=click.IntRange(1024, launch.PORT_MAX),
+    type=click.IntRange(1024, PORT_MAX),
     default=API_PORT_DEFAULT,
     show_default=True,
     metavar="BASE",
     help="Node i's API is at BASE + 2i, its P2P at BASE + 2i + 1.",
 )
-@setting("--attach/--detach", help="Stay, show the logs and stop it all at Ctrl-C; or return.  [default: detach]")
+@setting(
+    "--attach/--detach",
+    help="Show the logs, and stop the network at Ctrl-C; or return once it runs.  [default: detach]",
+)
+@groatd_options
 @everywhere()
 @click.pass_context
-def up(context: click.Context, attach: bool, **plan: Any) -> None:
-    """Start the network, or resume it as it was.
+def up(context: click.Context, attach: bool, plain: bool, groatd_options: tuple[str, ...], **plan: Any) -> None:
+    """Start the network, or start it again as it was. --nodes adds nodes to it.
+
+    \b
+    Every node is started with the options of groatd behind --, now and later.
+    With --zmq tcp://HOST:PORT node i publishes at PORT + 10i.
 
     \b
     Examples:
       devnet up
       devnet up --network regtest --spacing 2 --attach
+      devnet up -- --cors-origin http://localhost:3000
     """
+    from devnet import launch  # brings the whole of the wallet and of the chain
+
     shared = context.ensure_object(Shared)
     if attach and shared.as_json:
         raise click.UsageError("--attach shows logs: it does not go with --json")
@@ -106,7 +123,9 @@ def up(context: click.Context, attach: bool, **plan: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     chosen = {name for name in plan if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    devnet = launch.up(shared.folder, launch.Plan(**plan), chosen, shared.screen)
+    options = _options(groatd_options, plain)
+    check_for_all(options or ())
+    devnet = launch.up(shared.folder, launch.Plan(**plan, options=options), chosen, shared.screen)
     if shared.as_json:
         write_json(status_document(devnet))
         return
@@ -114,6 +133,11 @@ def up(context: click.Context, attach: bool, **plan: Any) -> None:
     show_next_steps(devnet)
     if attach:
         _attend(devnet, shared.screen)
+
+
+def _options(words: tuple[str, ...], plain: bool) -> tuple[str, ...] | None:
+    """The options of groatd to start nodes with, or None for those that they had."""
+    return read_options(words) if words or plain else None
 
 
 def _attend(devnet: Devnet, screen: Screen) -> None:
@@ -128,7 +152,7 @@ def _attend(devnet: Devnet, screen: Screen) -> None:
             lambda: any(network.is_running(load(devnet.folder) or devnet, index) for index in indexes),
         )
     except KeyboardInterrupt:
-        with locked(devnet.folder), screen.step("stopping the nodes") as say:
+        with locked(devnet.folder, screen.note), screen.step("stopping the nodes") as say:
             network.stop(load_existing(devnet.folder), indexes, say, force=True)
 
 
@@ -163,8 +187,10 @@ def fund(shared: Shared, address: str, amount: str) -> None:
       devnet fund bcrt1q... 0.5
       devnet fund bcrt1q... 1500sat
     """
+    from devnet import funds
+
     devnet = load_existing(shared.folder)
-    amount_sat = parse_amount(amount)
+    amount_sat = funds.read_payment(address, amount)
     with shared.screen.step("paying"):
         payment = funds.pay(devnet, devnet.api_url(_any_running(devnet)), address, amount_sat)
     if shared.as_json:
@@ -176,7 +202,7 @@ def fund(shared: Shared, address: str, amount: str) -> None:
 @cli.command(short_help="Mine BLOCKS blocks now.")
 @click.argument("blocks", type=click.IntRange(1, BLOCKS_MAX))
 @setting("--node", type=int, metavar="I", help="Which node mines.  [default: the first that runs]")
-@setting("--to", metavar="ADDRESS", help="Whom the blocks pay.  [default: the devnet's wallet]")
+@setting("--to", metavar="ADDRESS", help="The address that the blocks pay to.  [default: the devnet's wallet]")
 @everywhere()
 @click.pass_obj
 def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
@@ -189,11 +215,12 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
     """
     devnet, screen = load_existing(shared.folder), shared.screen
     index = _any_running(devnet) if node is None else devnet.check_index(node)
-    payee = to or devnet.address
-    try:
-        decode_address(payee)
-    except AddressError as error:
-        raise DevnetError(f"--to: {payee!r} is no address of this network: {error}") from None
+    payee = devnet.address
+    if to is not None:
+        from devnet import funds
+
+        funds.read_address(to, "--to")
+        payee = to
     miner = network.client(devnet, index, MINE_TIMEOUT_S)
     hashes: list[str] = []
     with screen.bar(f"mining {blocks} blocks", blocks) as progress:
@@ -213,7 +240,7 @@ def _any_running(devnet: Devnet) -> int:
     for index in range(devnet.nodes):
         if network.is_running(devnet, index):
             return index
-    raise DevnetError("no node is running: `devnet up` resumes them")
+    raise DevnetError("no node is running: `devnet up` starts them")
 
 
 @cli.command()
@@ -232,16 +259,42 @@ def stop(shared: Shared, index: int) -> None:
 
 @cli.command()
 @click.argument("index", type=int)
+@groatd_options
 @everywhere()
 @click.pass_obj
-def start(shared: Shared, index: int) -> None:
-    """Start node INDEX again, with the same command line as before.
+def start(shared: Shared, index: int, plain: bool, groatd_options: tuple[str, ...]) -> None:
+    """Start node INDEX again, with the same options as before, or with those of groatd behind --.
 
     \b
-    Example:
+    Examples:
       devnet start 1
+      devnet start 2 -- --role light
     """
-    _change(shared, index, "starting", lambda devnet, say: network.start(devnet, [index], say))
+    from devnet import launch
+
+    options = _options(groatd_options, plain)
+    _change(shared, index, "starting", lambda devnet, say: launch.start(devnet, index, options, say))
+
+
+@cli.command()
+@click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED)
+@everywhere()
+@click.pass_obj
+def add(shared: Shared, groatd_options: tuple[str, ...]) -> None:
+    """Add a node to the network, while it runs, with the options of groatd behind --.
+
+    \b
+    Examples:
+      devnet add
+      devnet add -- --role pruned
+    """
+    from devnet import launch
+
+    options = read_options(groatd_options)
+    load_existing(shared.folder)
+    with locked(shared.folder, shared.screen.note):
+        devnet = launch.add(load_existing(shared.folder), options, shared.screen)
+    _tell_change(shared, devnet, devnet.nodes - 1)
 
 
 @cli.command()
@@ -260,8 +313,12 @@ def kill(shared: Shared, index: int) -> None:
 
 def _change(shared: Shared, index: int, verb: str, change: Callable[[Devnet, network.Say], Devnet]) -> None:
     load_existing(shared.folder).check_index(index)
-    with locked(shared.folder), shared.screen.step(f"{verb} node {index}") as say:
+    with locked(shared.folder, shared.screen.note), shared.screen.step(f"{verb} node {index}") as say:
         devnet = change(load_existing(shared.folder), say)
+    _tell_change(shared, devnet, index)
+
+
+def _tell_change(shared: Shared, devnet: Devnet, index: int) -> None:
     process, running = devnet.processes[index], network.is_running(devnet, index)
     if shared.as_json:
         write_json({"index": index, "pid": process.pid if process else None, "running": running})
@@ -279,7 +336,7 @@ def _change(shared: Shared, index: int, verb: str, change: Callable[[Devnet, net
     show_default=True,
     help="How many of the last lines.",
 )
-@setting("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
+@setting("-f", "--follow", is_flag=True, help="Show new lines too, until Ctrl-C.")
 @everywhere()
 @click.pass_obj
 def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
@@ -305,7 +362,7 @@ def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
 
 
 @cli.command("open")
-@setting("--node", type=int, metavar="I", help="Whose pages.  [default: the first that runs]")
+@setting("--node", type=int, metavar="I", help="The node whose explorer it is.  [default: the first that runs]")
 @setting("--no-browser", is_flag=True, help="Print the address, and open nothing.")
 @everywhere()
 @click.pass_obj
@@ -321,6 +378,8 @@ def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
     index = _any_running(devnet) if node is None else devnet.check_index(node)
     if not network.is_running(devnet, index):
         raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
+    import webbrowser  # which finds out, at its import, what browsers there are
+
     url = f"{devnet.api_url(index)}/explorer/"
     opened = not no_browser and webbrowser.open(url)
     if shared.as_json:
@@ -332,31 +391,42 @@ def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
 
 
 @cli.command()
-@setting("--wipe", is_flag=True, help="Delete the chain, the wallet and all else that is this devnet's.")
+@setting("--wipe", is_flag=True, help="Delete the chain, the wallet and whatever else this devnet has made.")
 @everywhere()
 @click.pass_obj
 def down(shared: Shared, wipe: bool) -> None:
-    """Stop all nodes. `devnet up` resumes them, unless they were wiped.
+    """Stop all nodes. `devnet up` starts them again, unless they were wiped.
 
     \b
     Examples:
       devnet down
       devnet down --wipe
     """
-    if not load(shared.folder):
-        raise DevnetError(f"there is no devnet in {shared.folder}")
-    with locked(shared.folder), shared.screen.step("stopping the nodes") as say:
-        devnet = load(shared.folder)
-        if not devnet:
-            raise DevnetError(f"there is no devnet in {shared.folder}")
+    _load_any(shared)
+    left: list[str] = []
+    with locked(shared.folder, shared.screen.note), shared.screen.step("stopping the nodes") as say:
+        devnet = _load_any(shared)
         running = [index for index in range(devnet.nodes) if network.is_running(devnet, index)]
         devnet = network.stop(devnet, running, say, force=True)
         if wipe:
-            launch.wipe(devnet)
+            say("deleting the devnet")
+            files.remove(devnet)
+            left = files.remove_folder(devnet)
     if shared.as_json:
-        write_json({"stopped": running, "wiped": wipe})
-    else:
-        click.echo(f"stopped {len(running)} nodes" + (f", wiped {devnet.folder}" if wipe else ""))
+        write_json({"stopped": running, "wiped": wipe, "left": left})
+        return
+    click.echo(f"stopped {len(running)} nodes" + (f", wiped {devnet.folder}" if wipe else ""))
+    if left:
+        more = f" and {len(left) - LEFT_SHOWN_MAX} more" if len(left) > LEFT_SHOWN_MAX else ""
+        click.echo(f"left there, not the devnet's: {', '.join(left[:LEFT_SHOWN_MAX])}{more}")
+
+
+def _load_any(shared: Shared) -> Devnet:
+    """The devnet, whole or not. Raises DevnetError if there is none."""
+    devnet = load(shared.folder)
+    if not devnet:
+        raise DevnetError(f"there is no devnet in {shared.folder}")
+    return devnet
 
 
 def main() -> None:

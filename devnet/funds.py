@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chain.address import decode_address
+from chain.address import AddressError, decode_address
 from chain.block import Block
 from chain.hashes import to_hex
 from chain.params import Params
 from chain.tx import COIN, TxOut, outpoint
-from devnet.state import PASSWORD, Devnet
+from devnet.state import PASSWORD, BadValue, Devnet
 from wallet.account import Wallet
+from wallet.amounts import parse_amount
 from wallet.client import Esplora
 from wallet.derivation import ENTROPY_BYTES, RECEIVE, KeyPath, words_from_entropy
 from wallet.draft import Order
+from wallet.errors import WalletError
 from wallet.store import WalletFile
 
 PARTS = 100
@@ -29,6 +31,23 @@ def create(devnet: Devnet, params: Params) -> str:
     WalletFile.create(devnet.wallet_file, words, PASSWORD, params, Esplora.pause)
     with _open(devnet, devnet.api_url(0)) as wallet:
         return wallet.address_of(KeyPath(RECEIVE, 0))
+
+
+def read_payment(address: str, amount: str) -> int:
+    """The amount in satoshis, once both are known to be ones. Raises BadValue."""
+    read_address(address, "ADDRESS")
+    try:
+        return parse_amount(amount)
+    except WalletError as error:
+        raise BadValue(f"AMOUNT: {error}") from None
+
+
+def read_address(address: str, where: str) -> bytes:
+    """The address's script. Raises BadValue naming where the address stands."""
+    try:
+        return decode_address(address)
+    except AddressError as error:
+        raise BadValue(f"{where}: {address!r} is not a valid address of this network: {error}") from None
 
 
 def balance_sat(devnet: Devnet, url: str) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devnet import processes
 from devnet.rpc import NodeClient, RpcError, Unreachable
-from devnet.state import HOST, Devnet, DevnetError, save
+from devnet.state import HOST, BadValue, Devnet, DevnetError, save
 
 PEERS_PER_NODE = 4
 """A node keeps connections to so many of its successors; discovery may find more."""
@@ -44,6 +44,8 @@ class NodeStatus:
     peers: int | None = None
     mempool: int | None = None
     """Transactions waiting."""
+    warnings: tuple[str, ...] = ()
+    """What its operator should know, in its own words."""
 
 
 def node_command(devnet: Devnet, index: int) -> list[str]:
@@ -62,7 +64,16 @@ def node_command(devnet: Devnet, index: int) -> list[str]:
         options += ["--mine", devnet.address, "--mine-threads", "1", "--mine-duty", str(devnet.mine_duty)]
         if devnet.network == "regtest":
             options += ["--mine-interval", str(devnet.spacing_s)]
-    return processes.python("node", *options)
+    # Last: where an option cannot be repeated, the user's counts.
+    return processes.python("node", *options, *devnet.options[index])
+
+
+def check_options(devnet: Devnet, indexes: Iterable[int]) -> None:
+    """Have groatd look at the options of these nodes. Raises BadValue with what it says."""
+    kinds = {(devnet.options[index], index < devnet.miners): index for index in indexes if devnet.options[index]}
+    for index in kinds.values():
+        if complaint := processes.last_words([*node_command(devnet, index), "--check"]):
+            raise BadValue(f"options for groatd: {complaint}")
 
 
 def client(devnet: Devnet, index: int, timeout_s: float | None = None) -> NodeClient:
@@ -148,7 +159,9 @@ def node_status(devnet: Devnet, index: int) -> NodeStatus:
         chain, peers, mempool = client(devnet, index, STATUS_TIMEOUT_S).batch(calls)
     except (Unreachable, RpcError):
         return NodeStatus(running=True)
-    return NodeStatus(True, chain["blocks"], chain["bestblockhash"], len(peers), mempool["size"])
+    warnings = chain.get("warnings") or ()
+    told = (warnings,) if isinstance(warnings, str) else tuple(map(str, warnings))
+    return NodeStatus(True, chain["blocks"], chain["bestblockhash"], len(peers), mempool["size"], told)
 
 
 def stop(devnet: Devnet, indexes: Iterable[int], say: Say, *, force: bool = False) -> Devnet:

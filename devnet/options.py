@@ -1,5 +1,7 @@
 """What all of devnet's commands have in common: options anywhere, and errors as one line."""
 
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,14 +10,15 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import platformdirs
+from click.core import ParameterSource
 
 from devnet.screen import Screen
-from devnet.state import DevnetError
+from devnet.state import BadValue, DevnetError
 from wallet.errors import WalletError
 
 F = TypeVar("F", bound=Callable[..., Any])
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+"""Exit statuses; the last after Ctrl-C, as shells have it."""
 
 
 def default_folder() -> Path:
@@ -29,11 +32,19 @@ class Shared:
 
     folder: Path = field(default_factory=default_folder)
     as_json: bool = False
+    folder_given: bool = False
+    """The folder stands on the command line, so that other commands for this devnet need it too."""
 
     @property
     def screen(self) -> Screen:
         """Where people see what is going on."""
-        return Screen(quiet=self.as_json)
+        return Screen(quiet=self.as_json, wording=self.worded)
+
+    def worded(self, text: str) -> str:
+        """A message whose commands, as in `devnet up`, can be given as they stand."""
+        if not self.folder_given:
+            return text
+        return re.sub("`devnet [a-z]+", lambda command: f"{command[0]} --dir {shlex.quote(str(self.folder))}", text)
 
 
 def setting(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -45,7 +56,10 @@ def setting(*names: str, **attributes: Any) -> Callable[[F], F]:
 
 def _keep(context: click.Context, parameter: click.Parameter, given: Any) -> None:
     if given is not None:
-        setattr(context.ensure_object(Shared), str(parameter.name), given)
+        shared = context.ensure_object(Shared)
+        setattr(shared, str(parameter.name), given)
+        if parameter.name == "folder":
+            shared.folder_given = context.get_parameter_source("folder") is ParameterSource.COMMANDLINE
 
 
 def everywhere(option: Callable[..., Any] = click.option) -> Callable[[F], F]:
@@ -64,33 +78,33 @@ def everywhere(option: Callable[..., Any] = click.option) -> Callable[[F], F]:
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run a command line; every failure is a line on standard error and an exit status."""
+    shared = Shared()
     try:
-        outcome = command.main(prog_name=name, standalone_mode=False)
+        outcome = command.main(prog_name=name, standalone_mode=False, obj=shared)
         sys.stdout.flush()
         sys.exit(outcome if isinstance(outcome, int) else 0)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
-    except click.MissingParameter as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.BadParameter as error:
-        # A bad value: usage lines would not help.
-        fail(error.format_message())
     except click.UsageError as error:
+        if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+            # A bad value: usage lines would not help.
+            fail(error.format_message(), MISUSED)
         # An option without its argument knows no context.
         error.ctx = error.ctx or click.Context(command, info_name=name)
         error.show()
-        sys.exit(error.exit_code)
+        sys.exit(MISUSED)
+    except BadValue as error:
+        fail(shared.worded(str(error)), MISUSED)
     except (DevnetError, WalletError) as error:
-        fail(str(error))
+        fail(shared.worded(str(error)), FAILED)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; say nothing, not even at exit
-        sys.exit(1)
+        sys.exit(FAILED)
     except OSError as error:
-        fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        fail(f"{error.filename or 'the system'}: {error.strerror or error}", FAILED)
 
 
-def fail(text: str) -> NoReturn:
-    """One line, and exit status 1."""
+def fail(text: str, status: int) -> NoReturn:
+    """One line, and the exit status."""
     click.echo(f"Error: {' '.join(text.split())}", err=True)
-    sys.exit(1)
+    sys.exit(status)

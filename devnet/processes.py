@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from devnet.state import Process
+from devnet.state import DevnetError, Process
 
 PACKAGES = Path(__file__).resolve().parents[1]
 """The folder that holds our packages: a child finds them there, installed or not."""
 POLL_S = 0.02
+ANSWER_S = 60.0
+"""How long a command that only looks at its options may take."""
 PROC = Path("/proc")
 """Linux; elsewhere `ps` is asked."""
 
@@ -48,6 +50,27 @@ def spawn(command: Sequence[str], log: Path) -> Process:
     # We may end before it does: nobody will wait for it through this object.
     child.returncode = 0
     return Process(child.pid, start_time(child.pid) or "")
+
+
+def last_words(command: Sequence[str]) -> str:
+    """Run a command that ends by itself; what it complains about, or nothing if it is content. Raises DevnetError."""
+    try:
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd="/",
+            env=environment(),
+            timeout=ANSWER_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DevnetError("groatd does not start: is this machine very busy?") from None
+    if ended.returncode == 0:
+        return ""
+    return ended.stderr.strip().rpartition("\n")[2] or f"exit status {ended.returncode}"
 
 
 @contextmanager

@@ -1,23 +1,30 @@
-"""What people see while they wait: spinners and bars on a terminal, plain lines elsewhere, nothing with --json."""
+"""What people see: spinners and bars while they wait, tables; plain lines where nobody looks, nothing with --json.
 
-from collections.abc import Callable, Iterator
+rich is imported where something moves: that takes longer than all else that `devnet status` does.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+import click
 
 
 class Screen:
     """Progress, on standard error."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
-        self._animated = self._console.is_terminal and not quiet
+    def __init__(self, *, quiet: bool = False, wording: Callable[[str], str] = str) -> None:
+        """`wording` is how a message reads to this user."""
+        self._quiet = quiet
+        self._wording = wording
+        self._animated = sys.stderr.isatty() and not quiet
 
     def note(self, text: str) -> None:
         """A line for people."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if not self._quiet:
+            click.echo(self._wording(text), err=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Callable[[str], None]]:
@@ -26,7 +33,10 @@ class Screen:
             self.note(text)
             yield lambda _: None
             return
-        with self._console.status(escape(text)) as status:
+        from rich.console import Console
+        from rich.markup import escape
+
+        with Console(stderr=True).status(escape(text)) as status:
             yield lambda text: status.update(escape(text))
 
     @contextmanager
@@ -36,7 +46,37 @@ class Screen:
             self.note(text)
             yield lambda _: None
             return
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (TextColumn(escape(text)), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(text, total=total)
             yield lambda done: progress.update(task, completed=done)
+
+
+def write_json(document: object) -> None:
+    """The one JSON document of a command."""
+    click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
+
+
+def write_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str], colours: Sequence[str | None]
+) -> None:
+    """Aligned columns; `numbers` names those set to the right, `colours` has one for each row, or None."""
+    lines = [columns, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for line, colour in zip(lines, (None, *colours), strict=True):
+        cells = (
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        )
+        write_line("  ".join(cells).rstrip(), colour, bold=line is columns)
+
+
+def write_line(text: str, colour: str | None = None, *, bold: bool = False) -> None:
+    """A line on standard output; in colour on a terminal, unless NO_COLOR says otherwise (no-color.org)."""
+    if (colour or bold) and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        text = click.style(text, fg=colour, bold=bold or None)
+    click.echo(text)

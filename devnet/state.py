@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,18 @@ LOCK_FILE = ".lock"
 LOCK_WAIT_S = 60.0
 """How long a command waits for another one that is changing the same devnet."""
 LOCK_POLL_S = 0.05
-VERSION = 1
-"""Of the state file."""
+LOCK_SAY_S = 0.5
+"""After which it says so."""
+VERSION = 2
+"""Of the state file. Version 1 knew no `options`."""
 
 
 class DevnetError(Exception):
     """What went wrong and what to do about it, in one line."""
+
+
+class BadValue(DevnetError):
+    """An option or argument of the command line that cannot be meant so: wrong usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Devnet:
     """False until the first `up` has come to its end."""
     processes: tuple[Process | None, ...]
     """By index; None for a node that was stopped."""
+    options: tuple[tuple[str, ...], ...]
+    """By index: options of groatd that the node is started with beside the devnet's own."""
 
     def api(self, index: int) -> str:
         """host:port of a node's HTTP API."""
@@ -87,6 +95,11 @@ class Devnet:
         return self.datadir(index) / self.network / ".cookie"
 
     @property
+    def has_network_file(self) -> bool:
+        """regtest needs none."""
+        return self.network == "devnet"
+
+    @property
     def network_file(self) -> Path:
         return self.folder / "network.toml"
 
@@ -95,9 +108,10 @@ class Devnet:
         return self.folder / "wallet.json"
 
     def check_index(self, index: int) -> int:
-        """The index, if there is such a node. Raises DevnetError."""
+        """The index, if there is such a node. Raises BadValue."""
         if not 0 <= index < self.nodes:
-            raise DevnetError(f"there is no node {index}: this devnet has nodes 0 to {self.nodes - 1}")
+            has = f"nodes 0 to {self.nodes - 1}" if self.nodes > 1 else "node 0 alone"
+            raise BadValue(f"there is no node {index}: this devnet has {has}")
         return index
 
     def with_process(self, index: int, process: Process | None) -> "Devnet":
@@ -105,27 +119,39 @@ class Devnet:
         processes = (*self.processes[:index], process, *self.processes[index + 1 :])
         return replace(self, processes=processes)
 
+    def with_options(self, index: int, options: tuple[str, ...]) -> "Devnet":
+        """The same devnet with other options of groatd for one node."""
+        return replace(self, options=(*self.options[:index], options, *self.options[index + 1 :]))
+
 
 def load(folder: Path) -> Devnet | None:
     """The devnet that lives in the folder, or None. Raises DevnetError if its file is damaged."""
     path = folder / STATE_FILE
     try:
         facts = json.loads(path.read_text())
-        if facts.pop("version") != VERSION:
-            raise DevnetError(f"{path} was written by another version of devnet")
+        version = facts.pop("version")
+        if version == 1:
+            facts["options"] = [[] for _ in range(facts["nodes"])]
+        elif version != VERSION:
+            raise DevnetError(f"{path} was written by another version of devnet: use that one")
+        options = tuple(tuple(map(str, row)) for row in facts.pop("options"))
         processes = tuple(Process(**row) if row else None for row in facts.pop("processes"))
-        return Devnet(folder=folder, processes=processes, **facts)
-    except FileNotFoundError:
+        return Devnet(folder=folder, processes=processes, options=options, **facts)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise DevnetError(f"cannot read {path}: {error.strerror}: choose another folder with --dir") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise DevnetError(f"{path} is damaged: remove {folder} and run `devnet up`") from None
+        raise DevnetError(f"{path} is damaged: restore it, or move {folder} away and run `devnet up`") from None
 
 
 def load_existing(folder: Path) -> Devnet:
     """The devnet in the folder. Raises DevnetError if there is none."""
     devnet = load(folder)
-    if not devnet or not devnet.ready:
+    if not devnet:
         raise DevnetError(f"there is no devnet in {folder}: start one with `devnet up`")
+    if not devnet.ready:
+        raise DevnetError(f"there is no devnet in {folder} yet, only parts of one: run `devnet up`")
     return devnet
 
 
@@ -148,17 +174,27 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One command at a time changes a devnet. The folder must exist. Raises DevnetError after LOCK_WAIT_S."""
-    deadline = time.monotonic() + LOCK_WAIT_S
-    path = folder / LOCK_FILE
+def locked(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """One command at a time changes a devnet. The folder must exist. Raises DevnetError after LOCK_WAIT_S.
+
+    `say` is told, once, that another command is waited for.
+    """
+    start = time.monotonic()
+    path, told = folder / LOCK_FILE, False
     while True:
-        with open(path, "w") as lock:
+        # Not truncated: a file of that name may be somebody else's.
+        with open(path, "ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DevnetError(f"another devnet command is still working on {folder}") from None
+                waited = time.monotonic() - start
+                if waited > LOCK_WAIT_S:
+                    raise DevnetError(
+                        f"another devnet command is still working on {folder}: try again when it has ended"
+                    ) from None
+                if waited > LOCK_SAY_S and not told:
+                    say(f"waiting for another devnet command that is working on {folder}")
+                    told = True
                 time.sleep(LOCK_POLL_S)
                 continue
             if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):

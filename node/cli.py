@@ -16,6 +16,7 @@ from node.config import (
     INTERVAL_MAX_S,
     MINE_INTERVAL_S,
     THREADS_MAX,
+    BadOption,
     Config,
     ConfigError,
     read_endpoint,
@@ -38,15 +39,19 @@ from node.verifying import VerifierPool, verifier_processes
 
 ENVIRONMENT = "GROAT"
 """In front of an option's name in the environment: GROAT_MINE_THREADS."""
+FAILED, MISUSED = 1, 2
+"""Exit statuses."""
 ENGINES = ("auto", "libsecp256k1", "python")
 EPILOG = """
 \b
 Examples:
-  groatd                                  regtest, explorer and API at http://127.0.0.1:18443
+  groatd                        regtest, API at http://127.0.0.1:18443
   groatd --mine bcrt1q... --mine-interval 5
-  groatd --datadir ~/b --api 127.0.0.1:18445 --p2p 127.0.0.1:18446 --bootstrap 127.0.0.1:18444
-  groatd --network ~/.local/share/groat/devnet/network.toml --datadir ~/c --api 127.0.0.1:18461 \\
-      --p2p 127.0.0.1:18462 --bootstrap 127.0.0.1:18444
+  groatd --datadir ~/b --api 127.0.0.1:18445 --p2p 127.0.0.1:18446 \\
+      --bootstrap 127.0.0.1:18444
+  groatd --network ~/.local/share/groat/devnet/network.toml \\
+      --datadir ~/c --api 127.0.0.1:18461 --p2p 127.0.0.1:18462 \\
+      --bootstrap 127.0.0.1:18444
   groatd verify --deep
 
 \b
@@ -56,27 +61,28 @@ Completion for bash (zsh and fish alike):
 
 
 def main() -> None:
-    """The console script: errors in one line, exit 1; wrong usage with a hint, exit 2."""
+    """The console script: errors are one line and exit 1; for wrong usage, bad values included, exit 2."""
     try:
         exit_code = groatd.main(standalone_mode=False, prog_name="groatd")
-    except click.ClickException as error:
-        # A value that cannot be used is no wrong usage.
-        if isinstance(error, click.UsageError) and type(error) is not click.BadParameter:
+    except click.UsageError as error:
+        if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+            exit_code = _fail(error.format_message(), MISUSED)  # usage lines would not help
+        else:
             error.ctx = error.ctx or click.Context(groatd, info_name="groatd")  # so that it shows the usage
             error.show()
-            exit_code = 2
-        else:
-            exit_code = _fail(error.format_message())
-    except (ConfigError, StoreError) as error:
-        exit_code = _fail(str(error))
+            exit_code = MISUSED
+    except BadOption as error:
+        exit_code = _fail(str(error), MISUSED)
+    except (ConfigError, StoreError, click.ClickException) as error:
+        exit_code = _fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
     except (click.Abort, KeyboardInterrupt):
         exit_code = 1
     sys.exit(exit_code or 0)
 
 
-def _fail(reason: str) -> int:
+def _fail(reason: str, exit_code: int = FAILED) -> int:
     click.echo(f"groatd: {' '.join(reason.split())}", err=True)
-    return 1
+    return exit_code
 
 
 def _read_toml(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
@@ -88,13 +94,13 @@ def _read_toml(context: click.Context, parameter: click.Parameter, name: str | N
     except OSError as error:
         raise ConfigError(f"--config: cannot read {name}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
-        raise ConfigError(f"--config: {name} is no TOML: {error}") from None
+        raise ConfigError(f"--config: {name} is not valid TOML: {error}") from None
     options = {option.name: option for option in context.command.params if isinstance(option, click.Option)}
     defaults = {}
     for key, setting in settings.items():
         option = options.get(key.replace("-", "_"))
         if option is None or option is parameter or not option.expose_value:
-            raise ConfigError(f"--config: {name} has an unknown key {key!r}")
+            raise BadOption(f"--config: {name} has an unknown key {key!r}")
         defaults[key.replace("-", "_")] = _toml_value(option, setting, f"--config: {key} in {name}")
     context.default_map = defaults
     return name
@@ -113,7 +119,7 @@ def _toml_value(option: click.Option, setting: Any, where: str) -> Any:
 
 def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     if not isinstance(setting, kind) or (isinstance(setting, bool) and kind is not bool):
-        raise ConfigError(f"{where} is of the wrong type")
+        raise BadOption(f"{where} is of the wrong type")
     return setting
 
 
@@ -123,7 +129,7 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     context_settings={
         "auto_envvar_prefix": ENVIRONMENT,
         "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
+        "max_content_width": 80,
     },
 )
 @click.option(
@@ -134,7 +140,9 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     help="The network: regtest, or a network's TOML file.",
 )
 @click.option(
-    "--datadir", metavar="DIR", help="Where data is kept, a folder for each network.  [default: the user's data folder]"
+    "--datadir",
+    metavar="DIR",
+    help="Folder for the data, with one folder per network.  [default: groat in the user's data folder]",
 )
 @click.option(
     "--api",
@@ -142,43 +150,47 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     default=["127.0.0.1:18443"],
     show_default=True,
     metavar="HOST:PORT",
-    help="Where explorer, REST and JSON-RPC listen. May be repeated.",
+    help="Address of the API: explorer, REST and JSON-RPC. May be repeated.",
 )
 @click.option(
-    "--p2p", default="127.0.0.1:18444", show_default=True, metavar="HOST:PORT", help="Where other nodes connect to."
+    "--p2p",
+    default="127.0.0.1:18444",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address for connections from other nodes.",
 )
 @click.option(
     "--unlisted",
     is_flag=True,
-    help="Tell nobody where this node listens, because nobody could reach it there (NAT, laptop).",
+    help="Do not advertise this node's address: nobody could reach it there (NAT, laptop).",
 )
-@click.option("--peer", multiple=True, metavar="HOST:PORT", help="A node to connect to and keep. May be repeated.")
+@click.option("--peer", multiple=True, metavar="HOST:PORT", help="A node to stay connected to. May be repeated.")
 @click.option(
     "--bootstrap",
     multiple=True,
     metavar="HOST:PORT",
-    help="A node to begin with, which need not be there later. May be repeated.",
+    help="A node to find the first peers from; it need not be there later. May be repeated.",
 )
 @click.option(
     "--discovery",
     default="gossip,kademlia",
     show_default=True,
     metavar="WAYS",
-    help="How other nodes are found: gossip, kademlia, or both; or tracker: this node only introduces others.",
+    help="How to find other nodes: gossip, kademlia, or both; or tracker: only introduce others to each other.",
 )
 @click.option(
     "--minimum-work",
     metavar="HEX",
-    help="Work that the best chain has at least, as getblockchaininfo shows it: keep no branches with less.",
+    help="Minimum chain work, in hex as in getblockchaininfo: branches with less are not kept.",
 )
-@click.option("--mine", metavar="ADDRESS", help="Mine, and have blocks pay to this address.")
+@click.option("--mine", metavar="ADDRESS", help="Mine, and pay the block rewards to this address.")
 @click.option(
     "--mine-threads",
     type=click.IntRange(1, THREADS_MAX),
     default=1,
     show_default=True,
     metavar="N",
-    help="Miner processes.",
+    help="Number of miner processes.",
 )
 @click.option(
     "--mine-duty",
@@ -186,7 +198,7 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     default=100,
     show_default=True,
     metavar="PERCENT",
-    help="Share of the time that they work.",
+    help="Percent of the time that each miner process works.",
 )
 @click.option(
     "--mine-interval",
@@ -194,39 +206,44 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     default=MINE_INTERVAL_S,
     show_default=True,
     metavar="SECONDS",
-    help="Between blocks on regtest.",
+    help="Time between blocks on regtest.",
 )
 @click.option(
-    "--no-index", is_flag=True, help="Keep no indexes of transactions and scripts: much of the REST API is off."
+    "--no-index", is_flag=True, help="Keep no indexes of transactions and addresses: much of the REST API is off."
 )
-@click.option("--rpc-user", metavar="USER", help="A JSON-RPC login beside the cookie's.")
-@click.option("--rpc-password", metavar="PASSWORD", help="Its password.")
+@click.option("--rpc-user", metavar="USER", help="A user name for JSON-RPC; the cookie works as well.")
+@click.option("--rpc-password", metavar="PASSWORD", help="The password of --rpc-user.")
 @click.option(
-    "--allow-host", multiple=True, metavar="NAME", help="A further name that the API may be called by. May be repeated."
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Another host name under which the API may be called. May be repeated.",
 )
 @click.option(
     "--cors-origin",
     multiple=True,
     metavar="ORIGIN",
-    help="An origin whose pages may use the API; * for all. May be repeated.",
+    help="A web origin, such as http://localhost:3000, whose pages may use the API; * allows all. May be repeated.",
 )
 @click.option(
     "--zmq",
     multiple=True,
     metavar="ADDRESS",
-    help="Where ZeroMQ subscribers are told of blocks and transactions, as tcp://127.0.0.1:28332. May be repeated.",
+    help="Publish ZeroMQ notifications at this address, such as tcp://127.0.0.1:28332. May be repeated.",
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines.")
-@click.option("--log-file", metavar="FILE", help="Log to this file, which is kept small, not to standard error.")
 @click.option(
-    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Who verifies signatures."
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of log lines."
+)
+@click.option("--log-file", metavar="FILE", help="Log to this file, which is rotated, instead of standard error.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Library that verifies signatures."
 )
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role]),
     default=Role.FULL.value,
     show_default=True,
-    help="What it does for other nodes: everything; recent blocks alone; relaying alone; headers alone.",
+    help="What the node does for others: everything; serve recent blocks only; relay only; headers only.",
 )
 @click.option(
     "--bulk-budget",
@@ -234,8 +251,9 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     default=BULK_BYTES_S // 1_000,
     show_default=True,
     metavar="KB",
-    help="Old blocks and headers given to others a second before they are rationed.",
+    help="Upload of old blocks and headers per second before it is rationed.",
 )
+@click.option("--check", is_flag=True, help="Check the options and the --config file, and end.")
 @click.option("--json", is_flag=True, help="verify, reindex: print one JSON document.")
 @click.option(
     "--config", is_eager=True, callback=_read_toml, metavar="FILE", help="TOML file with any of these options as keys."
@@ -244,7 +262,7 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     package_name="groat", message="groatd, groat %(version)s", help="Show the version.", allow_from_autoenv=False
 )
 @click.pass_context
-def groatd(context: click.Context, json: bool, **given: Any) -> int | None:
+def groatd(context: click.Context, json: bool, check: bool, **given: Any) -> int | None:
     """A Bitcoin-format proof-of-work node. Without a command it runs.
 
     Every option can also be set in the environment (GROAT_MINE_THREADS for --mine-threads) and in
@@ -254,6 +272,8 @@ def groatd(context: click.Context, json: bool, **given: Any) -> int | None:
     if context.invoked_subcommand is not None:
         return None
     config = _read_config(**given)
+    if check:
+        return None
     try:
         handler = start_logging(config.log_format, config.log_file)
     except OSError as error:
@@ -294,7 +314,7 @@ def _read_config(
     bulk_budget: int,
     config: str | None,
 ) -> Config:
-    """What the options come to. Raises ConfigError."""
+    """The configuration that the options make. Raises ConfigError."""
     params = read_network(network)
     user, password = read_rpc_login(rpc_user, rpc_password)
     return Config(
@@ -325,13 +345,10 @@ def _datadir(given: str | None) -> Path:
     return Path(given or user_data_dir("groat", appauthor=False)).expanduser().absolute()
 
 
-# --- commands --------------------------------------------------------------------------------
-
-
 def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of the commands that work on a data directory, after the command too."""
     json = click.option("--json", is_flag=True, help="Print one JSON document.")
-    datadir = click.option("--datadir", metavar="DIR", help="Where data is kept.")
+    datadir = click.option("--datadir", metavar="DIR", help="Folder for the data.")
     network = click.option("--network", metavar="regtest|FILE", help="The network.")
     return click.pass_obj(network(datadir(json(command))))
 
@@ -357,10 +374,10 @@ def verify(given: dict[str, Any], network: str | None, datadir: str | None, json
     _print_facts(facts, json)
 
 
-@groatd.command(short_help="Build the ledger anew from the stored blocks.")
+@groatd.command(short_help="Rebuild the ledger from the stored blocks.")
 @_of_ledger
 def reindex(given: dict[str, Any], network: str | None, datadir: str | None, json: bool) -> None:
-    """Build the ledger anew from the stored blocks (with --no-index in front: without indexes).
+    """Rebuild the ledger from the stored blocks (after --no-index: without indexes).
 
     \b
     Examples:
@@ -392,7 +409,7 @@ def _print_facts(facts: LedgerFacts, as_json: bool) -> None:
 
 
 class _Bar:
-    """Progress on a terminal; nothing elsewhere."""
+    """A progress line on a terminal; nothing elsewhere."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -406,6 +423,6 @@ class _Bar:
             click.echo("\r\x1b[K", nl=False, err=True)
 
     def show(self, done: int, total: int) -> None:
-        """So much is done."""
+        """Show that `done` of `total` blocks are done."""
         if self._is_terminal:
             click.echo(f"\r{self._label}: block {done} of {total}\x1b[K", nl=False, err=True)

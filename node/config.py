@@ -1,4 +1,4 @@
-"""What the operator decided, checked, as one frozen value. Only the command line makes it."""
+"""The node's configuration, checked, as one frozen value. Only the command line makes it."""
 
 import ipaddress
 import os
@@ -31,6 +31,10 @@ class ConfigError(ValueError):
     """A setting that cannot be used; one line that says which and why."""
 
 
+class BadOption(ConfigError):
+    """An option whose value cannot be meant so, on any machine: wrong usage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mine:
     """How to mine."""
@@ -58,15 +62,15 @@ class Config:
     p2p: Endpoint
     """Where peers connect to."""
     unlisted: bool = False
-    """Tell nobody of that: nobody can reach it, so that peers need not try."""
+    """Do not advertise that: nobody can reach it there."""
     peers: tuple[Endpoint, ...] = ()
-    """Nodes to connect to and keep."""
+    """Nodes to stay connected to."""
     finding: Finding = field(default_factory=Finding)
     """How other nodes are found."""
     mine: Mine | None = None
     """None: not at all."""
     minimum_work: int = 0
-    """Expected hashes of the best chain at least: no headers of branches with less are kept."""
+    """Minimum chain work, in expected hashes: no headers of branches with less are kept."""
     index: bool = True
     """Keep the indexes that Esplora's routes need."""
     rpc_user: str | None = None
@@ -74,9 +78,9 @@ class Config:
     rpc_password: str | None = None
     """Set if and only if the user is."""
     allow_hosts: tuple[str, ...] = ()
-    """Names beside addresses and localhost by which browsers may call the API."""
+    """Host names under which browsers may call the API, beside addresses and localhost."""
     cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may read the API."""
+    """Web origins whose pages may read the API."""
     zmq: tuple[str, ...] = ()
     """Addresses at which ZeroMQ notifications are published."""
     log_format: str = "text"
@@ -84,11 +88,11 @@ class Config:
     log_file: Path | None = None
     """None: standard error."""
     engine: str = "auto"
-    """Who verifies signatures: auto, libsecp256k1 or python."""
+    """Library that verifies signatures: auto, libsecp256k1 or python."""
     role: Role = Role.FULL
     """What the node does for others."""
     bulk_bytes_s: int = BULK_BYTES_S
-    """Old blocks and headers that it gives them before these are rationed."""
+    """Upload of old blocks and headers before it is rationed."""
 
     @property
     def folder(self) -> Path:
@@ -130,86 +134,86 @@ def read_network(name: str) -> Params:
     except OSError as error:
         raise ConfigError(f"cannot read the network file {name}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
-        raise ConfigError(f"{name} is no TOML: {_one_line(error)}") from None
+        raise ConfigError(f"{name} is not valid TOML: {_one_line(error)}") from None
     except ValueError as error:
         raise ConfigError(f"{name}: {_one_line(error)}") from None
 
 
 def read_endpoint(text: str, option: str, *, any_port: bool = False) -> Endpoint:
-    """The endpoint in HOST:PORT or [IPV6]:PORT; port 0 only with `any_port`. Raises ConfigError."""
+    """The endpoint in HOST:PORT or [IPV6]:PORT; port 0 only with `any_port`. Raises BadOption."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if not _is_ipv6(host):
-            raise ConfigError(f"{option}: {text!r} has no IPv6 address in its brackets")
+            raise BadOption(f"{option}: {text!r} has no IPv6 address in its brackets")
     elif not colon or not host or ":" in host or not _is_host(host):
-        raise ConfigError(f"{option}: {text!r} is not HOST:PORT (an IPv6 address goes in brackets)")
+        raise BadOption(f"{option}: {text!r} is not HOST:PORT (an IPv6 address goes in brackets)")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and (0 if any_port else 1) <= int(port) < 1 << 16):
-        raise ConfigError(f"{option}: {text!r} has no valid port")
+        raise BadOption(f"{option}: {text!r} has no valid port")
     return Endpoint(host, int(port))
 
 
 def read_zmq(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Where to publish: tcp://HOST:PORT or ipc://PATH each, none twice. Raises ConfigError."""
+    """Where to publish: tcp://HOST:PORT or ipc://PATH each, none twice. Raises BadOption."""
     chosen = tuple(addresses)
     for address in chosen:
         if address.startswith("tcp://"):
             read_endpoint(address.removeprefix("tcp://").replace("*", "0.0.0.0", 1), "--zmq")
         elif not address.startswith("ipc://") or len(address) == len("ipc://") or "\0" in address:
-            raise ConfigError(f"--zmq: {address!r} is neither tcp://HOST:PORT nor ipc://PATH")
+            raise BadOption(f"--zmq: {address!r} is neither tcp://HOST:PORT nor ipc://PATH")
         if chosen.count(address) > 1:
-            raise ConfigError(f"--zmq: {address} is named twice")
+            raise BadOption(f"--zmq: {address} is given twice")
     return chosen
 
 
 def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: float, params: Params) -> Mine | None:
-    """How to mine to `address`, or None without one. Raises ConfigError."""
+    """How to mine to `address`, or None without one. Raises BadOption."""
     if address is None:
         return None
     try:
         script = decode_address(address)
     except AddressError as error:
-        raise ConfigError(f"--mine: {address!r} is no address of this network: {_one_line(error)}") from None
+        raise BadOption(f"--mine: {address!r} is not a valid address of this network: {_one_line(error)}") from None
     if not interval_s <= INTERVAL_MAX_S:  # not a number is not below either
-        raise ConfigError(f"--mine-interval: {interval_s} is no number of seconds")
+        raise BadOption(f"--mine-interval: {interval_s} is not a number of seconds")
     return Mine(script, threads, duty_percent, None if params.asert else interval_s)
 
 
 def read_work(text: str | None) -> int:
-    """The expected hashes that hex digits say; 0 for none given. Raises ConfigError."""
+    """The expected hashes that hex digits say; 0 for none given. Raises BadOption."""
     if text is None:
         return 0
     if not re.fullmatch(r"[0-9a-fA-F]{1,64}", text):
-        raise ConfigError(f"--minimum-work: {text!r} is not 1 to 64 hex digits")
+        raise BadOption(f"--minimum-work: {text!r} is not 1 to 64 hex digits")
     return int(text, 16)
 
 
 def read_role(name: str, mines: bool) -> Role:
-    """The role of that name. Raises ConfigError."""
+    """The role of that name. Raises BadOption."""
     role = Role(name)
     if role is Role.LIGHT and mines:
-        raise ConfigError("--mine: a light node takes no blocks and so has nothing to build on")
+        raise BadOption("--mine: a light node has no blocks to build on: choose another --role")
     return role
 
 
 def read_finding(ways: str, bootstrap: tuple[str, ...]) -> Finding:
-    """The ways in `gossip,kademlia`, or `tracker` alone; and where to begin. Raises ConfigError."""
+    """The ways in `gossip,kademlia`, or `tracker` alone; and where to begin. Raises BadOption."""
     names = {way.value: way for way in Way}
     chosen = [part.strip() for part in ways.split(",")]
     if unknown := [part for part in chosen if part not in names]:
-        raise ConfigError(f"--discovery: {unknown[0]!r} is none of {', '.join(names)}")
+        raise BadOption(f"--discovery: {unknown[0]!r} is not one of {', '.join(names)}")
     found = frozenset(names[part] for part in chosen)
     if Way.TRACKER in found and len(found) > 1:
-        raise ConfigError("--discovery: tracker stands alone: such a node only introduces others")
+        raise BadOption("--discovery: tracker cannot be combined with other ways: such a node only introduces others")
     return Finding(found, tuple(read_endpoint(text, "--bootstrap") for text in bootstrap))
 
 
 def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, str | None]:
-    """Both or neither. Raises ConfigError."""
+    """Both or neither. Raises BadOption."""
     if (user is None) != (password is None):
-        raise ConfigError("--rpc-user and --rpc-password belong together")
+        raise BadOption("--rpc-user and --rpc-password must be given together")
     if user is not None and (not user or ":" in user):
-        raise ConfigError("--rpc-user: a user name is not empty and has no colon")
+        raise BadOption("--rpc-user: a user name must not be empty and has no colon")
     return user, password
 
 

@@ -21,4 +21,5 @@ def devnet(tmp_path: Path) -> Devnet:
         address="bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
         ready=True,
         processes=(None, None, None),
+        options=((), (), ()),
     )

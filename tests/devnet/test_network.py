@@ -55,7 +55,7 @@ def test_a_lone_node_has_no_peers(devnet: Devnet) -> None:
 
 
 def test_many_nodes_have_a_few_peers_each_and_hang_together(devnet: Devnet) -> None:
-    many = replace(devnet, nodes=30, processes=(None,) * 30)
+    many = replace(devnet, nodes=30, processes=(None,) * 30, options=((),) * 30)
     peers = [options_of(node_command(many, index))["--peer"] for index in range(30)]
     assert {len(row) for row in peers} == {network.PEERS_PER_NODE}
     assert all(many.p2p(index) not in row for index, row in enumerate(peers))

@@ -1,11 +1,11 @@
 """Progress: plain lines where nobody watches, a spinner and a bar on a terminal, silence with --json."""
 
 import re
+import sys
 
 import pytest
-from rich.console import Console
 
-from devnet.screen import Screen
+from devnet.screen import Screen, write_table
 
 
 def show_all(screen: Screen) -> None:
@@ -32,10 +32,26 @@ def test_a_terminal_gets_a_spinner_and_a_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(Console, "is_terminal", True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     show_all(Screen())
     captured = capsys.readouterr()
     assert captured.out == ""
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", captured.err)
     assert "more of [it]" in text
     assert re.search(r"mining \[3\] blocks .*2/3", text)
+
+
+def test_a_table_has_colours_on_a_terminal_only_and_none_under_no_color(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn() -> str:
+        write_table(("node", "state"), [("0", "ok"), ("10", "stopped")], ("node",), (None, "red"))
+        return capsys.readouterr().out
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    plain = "node  state\n   0  ok\n  10  stopped\n"
+    assert drawn() == plain
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert drawn() == "\x1b[1mnode  state\x1b[0m\n   0  ok\n\x1b[31m  10  stopped\x1b[0m\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert drawn() == plain

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Commands:
     folder: Path
 
     def run(self, *arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        command = [*self.devnet, *map(str, arguments), "--dir", str(self.folder)]
+        command = [*self.devnet, "--dir", str(self.folder), *map(str, arguments)]
         environment = plain_environment()
         outcome = subprocess.run(
             command, cwd=self.cwd, env=environment, capture_output=True, text=True, check=False, timeout=COMMAND_S
@@ -54,7 +55,7 @@ class Commands:
 
     def facts(self, *arguments: object) -> Any:
         """What the command says with --json."""
-        return json.loads(self.run(*arguments, "--json").stdout)
+        return json.loads(self.run("--json", *arguments).stdout)
 
     def client(self, index: int) -> NodeClient:
         node = self.facts("status")["nodes"][index]
@@ -99,7 +100,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 @pytest.fixture(scope="module")
 def first_words(commands: Commands) -> str:
     """What the first `up` prints."""
-    return commands.run("up", "--spacing", 1, "--api-port", free_ports(6)).stdout
+    return commands.run("up", "--spacing", 1, "--api-port", free_ports(8)).stdout
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +124,10 @@ def test_up_gives_a_network_to_use_at_once(commands: Commands, first_words: str)
     assert json.loads((commands.folder / "devnet.json").read_text())["ready"] is True
 
 
-def test_the_three_commands_to_try_next_work(standing: Commands, first_words: str) -> None:
+def test_the_commands_to_try_next_work(standing: Commands, first_words: str) -> None:
     """They name programs by path where these are not on PATH, and need them installed."""
     lines = [line.strip() for line in first_words.partition("Try next:\n")[2].strip().splitlines()]
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         program = next(word for word in line.split() if "=" not in word).strip("'")
         if shutil.which(program) is None:
@@ -234,6 +235,26 @@ def test_a_port_in_use_is_one_line(standing: Commands, tmp_path: Path) -> None:
     assert "--api-port" in outcome.stderr
 
 
+def test_a_node_is_added_while_the_network_runs(standing: Commands) -> None:
+    """With options of its own, which it has again when it is started again."""
+    pids = [node["pid"] for node in standing.facts("status")["nodes"]]
+    port = free_ports(1)
+    added = standing.facts("add", "--", "--role", "pruned", "--zmq", f"tcp://127.0.0.1:{port}")
+    assert (added["index"], added["running"]) == (3, True)
+    facts = standing.wait_for(one_tip, "one tip")
+    assert [node["pid"] for node in facts["nodes"][:3]] == pids  # the others went on
+    assert facts["nodes"][3]["options"] == ["--role", "pruned", "--zmq", f"tcp://127.0.0.1:{port}"]
+    assert standing.client(3).rpc("getzmqnotifications")[0]["address"] == f"tcp://127.0.0.1:{port}"
+    standing.run("stop", 3)
+    standing.run("start", 3)
+    assert standing.client(3).rpc("getzmqnotifications")
+    standing.run("stop", 3)
+    standing.run("start", 3, "--plain")
+    assert standing.client(3).rpc("getzmqnotifications") == []
+    refused = standing.run("start", 2, "--", "--cors-origin", "*", check=False)
+    assert (refused.returncode, "node 2 is running" in refused.stderr) == (1, True)
+
+
 def test_attached_logs_end_with_the_network(standing: Commands) -> None:
     standing.run("down")
     assert not any(node["running"] for node in standing.facts("status")["nodes"])
@@ -257,7 +278,7 @@ def test_down_and_wipe_leave_nothing(standing: Commands) -> None:
     pids = [node["pid"] for node in standing.facts("status")["nodes"]]
     standing.run("down", "--wipe")
     assert not standing.folder.exists()
-    assert [start_time(pid) for pid in pids] == [None] * 3
+    assert [start_time(pid) for pid in pids] == [None] * 4
 
 
 def test_an_interrupted_up_leaves_nothing_running_and_can_be_run_again(tmp_path: Path) -> None:
@@ -280,6 +301,42 @@ def test_an_interrupted_up_leaves_nothing_running_and_can_be_run_again(tmp_path:
         commands.run(*options)
         facts = commands.wait_for(lambda facts: (facts["nodes"][1]["height"] or 0) > FIRST_BLOCKS, "a block")
         assert facts["network"] == "regtest"
+    finally:
+        commands.shut_down()
+
+
+def test_options_of_groatd_go_to_every_node(tmp_path: Path) -> None:
+    """A page on another port can read each of them, and each publishes at a port of its own."""
+    commands = Commands([sys.executable, "-m", "devnet"], ROOT, tmp_path / "net")
+    port, after = free_ports(8), free_ports(8)
+    while after != port + 8:  # so that the second node's port is free too
+        port, after = after, free_ports(8)
+    options = ("--nodes", 2, "--network", "regtest", "--api-port", free_ports(6))
+    handed_on = ("--cors-origin", "http://localhost:3000", "--zmq", f"tcp://127.0.0.1:{port}", "--unlisted")
+    try:
+        refused = commands.run("up", *options, "--", "--role", "miner", check=False)
+        assert (refused.returncode, "groatd: Invalid value for '--role'" in refused.stderr) == (2, True)
+        facts = commands.facts("up", *options, "--", *handed_on)
+        for index, node in enumerate(facts["nodes"]):
+            assert node["options"][2:4] == ["--zmq", f"tcp://127.0.0.1:{port + 10 * index}"]
+            request = urllib.request.Request(
+                f"{node['api']}/api/blocks/tip/height", headers={"Origin": "http://localhost:3000"}
+            )
+            with urllib.request.urlopen(request) as answer:
+                assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+            notifications = commands.client(index).rpc("getzmqnotifications")
+            assert {row["address"] for row in notifications} == {f"tcp://127.0.0.1:{port + 10 * index}"}
+        shown = commands.run("status").stdout
+        assert f"ZeroMQ    tcp://127.0.0.1:{port + 10} (node 1)" in shown
+        assert "options   --cors-origin http://localhost:3000 --unlisted (node 0, 1)" in shown
+        pids = [node["pid"] for node in facts["nodes"]]
+        grown = commands.facts("up", "--nodes", 3)["nodes"]
+        assert [node["pid"] for node in grown[:2]] == pids
+        assert (grown[2]["running"], grown[2]["options"]) == (True, [])
+        commands.run("down")
+        facts = commands.facts("up", "--plain")
+        assert [node["options"] for node in facts["nodes"]] == [[], [], []]
+        commands.wait_for(one_tip, "one tip")
     finally:
         commands.shut_down()
 
