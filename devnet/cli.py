@@ -8,6 +8,7 @@ import click
 
 from devnet import files, logs, network
 from devnet.groatdoptions import PORT_MAX, check_for_all, read_options
+from devnet.later import funds, launch, webbrowser
 from devnet.options import Shared, everywhere, run, setting
 from devnet.report import show_next_steps, show_status, status_document
 from devnet.screen import Screen, write_json
@@ -113,8 +114,6 @@ def up(context: click.Context, attach: bool, plain: bool, groatd_options: tuple[
       devnet up --network regtest --spacing 2 --attach
       devnet up -- --cors-origin http://localhost:3000
     """
-    from devnet import launch  # brings the whole of the wallet and of the chain
-
     shared = context.ensure_object(Shared)
     if attach and shared.as_json:
         raise click.UsageError("--attach shows logs: it does not go with --json")
@@ -187,8 +186,6 @@ def fund(shared: Shared, address: str, amount: str) -> None:
       devnet fund bcrt1q... 0.5
       devnet fund bcrt1q... 1500sat
     """
-    from devnet import funds
-
     devnet = load_existing(shared.folder)
     amount_sat = funds.read_payment(address, amount)
     with shared.screen.step("paying"):
@@ -217,8 +214,6 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
     index = _any_running(devnet) if node is None else devnet.check_index(node)
     payee = devnet.address
     if to is not None:
-        from devnet import funds
-
         funds.read_address(to, "--to")
         payee = to
     miner = network.client(devnet, index, MINE_TIMEOUT_S)
@@ -270,8 +265,6 @@ def start(shared: Shared, index: int, plain: bool, groatd_options: tuple[str, ..
       devnet start 1
       devnet start 2 -- --role light
     """
-    from devnet import launch
-
     options = _options(groatd_options, plain)
     _change(shared, index, "starting", lambda devnet, say: launch.start(devnet, index, options, say))
 
@@ -288,8 +281,6 @@ def add(shared: Shared, groatd_options: tuple[str, ...]) -> None:
       devnet add
       devnet add -- --role pruned
     """
-    from devnet import launch
-
     options = read_options(groatd_options)
     load_existing(shared.folder)
     with locked(shared.folder, shared.screen.note):
@@ -378,8 +369,6 @@ def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
     index = _any_running(devnet) if node is None else devnet.check_index(node)
     if not network.is_running(devnet, index):
         raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
-    import webbrowser  # which finds out, at its import, what browsers there are
-
     url = f"{devnet.api_url(index)}/explorer/"
     opened = not no_browser and webbrowser.open(url)
     if shared.as_json:

@@ -13,6 +13,7 @@ import click
 
 from devnet import network
 from devnet.groatdoptions import without_zmq, zmq_addresses
+from devnet.later import funds
 from devnet.options import default_folder
 from devnet.screen import write_line, write_table
 from devnet.state import PASSWORD, Devnet
@@ -31,8 +32,7 @@ def status_document(devnet: Devnet) -> dict[str, Any]:
     """The facts, as `status --json` prints them."""
     with ThreadPoolExecutor(min(devnet.nodes, ASKED_AT_ONCE_MAX)) as askers:
         asked = [askers.submit(network.node_status, devnet, index) for index in range(devnet.nodes)]
-        from devnet import funds  # while the nodes answer: it brings the whole of the wallet
-
+        funds.load()  # while the nodes answer
         states = [question.result() for question in asked]
     nodes = [_node_facts(devnet, index, state) for index, state in enumerate(states)]
     return {

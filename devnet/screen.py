@@ -1,7 +1,4 @@
-"""What people see: spinners and bars while they wait, tables; plain lines where nobody looks, nothing with --json.
-
-rich is imported where something moves: that takes longer than all else that `devnet status` does.
-"""
+"""What people see: spinners and bars while they wait, tables; plain lines where nobody looks, nothing with --json."""
 
 import json
 import os
@@ -10,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
+
+from devnet.later import console, markup, progress
 
 
 class Screen:
@@ -33,11 +32,9 @@ class Screen:
             self.note(text)
             yield lambda _: None
             return
-        from rich.console import Console
-        from rich.markup import escape
 
-        with Console(stderr=True).status(escape(text)) as status:
-            yield lambda text: status.update(escape(text))
+        with console.Console(stderr=True).status(markup.escape(text)) as status:
+            yield lambda text: status.update(markup.escape(text))
 
     @contextmanager
     def bar(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -46,14 +43,12 @@ class Screen:
             self.note(text)
             yield lambda _: None
             return
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn(escape(text)), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(text, total=total)
-            yield lambda done: progress.update(task, completed=done)
+        label = progress.TextColumn(markup.escape(text))
+        columns = (label, progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeElapsedColumn())
+        with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as moving:
+            task = moving.add_task(text, total=total)
+            yield lambda done: moving.update(task, completed=done)
 
 
 def write_json(document: object) -> None:

@@ -108,8 +108,8 @@ BAD_VALUES_HERE = {
     "mine 1 --to nobody": "--to: 'nobody' is not a valid address of this network: not an address",
     "mine 1 --to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4": "--to: 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4' is",
     "fund nobody 1": "ADDRESS: 'nobody' is not a valid address of this network: not an address",
-    "fund bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 0": "AMOUNT: '0' is not an amount",
-    "fund bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 much": "AMOUNT: 'much' is not an amount",
+    "fund bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 0": "AMOUNT: '0' ",
+    "fund bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 much": "AMOUNT: 'much' ",
     "add -- --p2p 127.0.0.1:1": "--p2p is set by the devnet itself",
 }
 

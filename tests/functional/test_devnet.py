@@ -20,6 +20,7 @@ import pytest
 from chain.hashes import sha256
 from chain.params import COINBASE_MATURITY
 from chain.script import p2wpkh_script
+from chain.tx import COIN
 from devnet.premine import FIRST_BLOCKS
 from devnet.processes import start_time
 from devnet.rpc import NodeClient
@@ -86,6 +87,12 @@ def one_tip(facts: Any) -> bool:
     return len({node["tip"] for node in facts["nodes"]}) == 1 and facts["nodes"][0]["tip"] is not None
 
 
+def short_of_all(facts: Any) -> int:
+    """Satoshis that the wallet has less than all mature blocks paid."""
+    mature = facts["nodes"][0]["height"] - COINBASE_MATURITY + 1
+    return int(mature * 50 * COIN - facts["wallet"]["balance_sat"])
+
+
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """A devnet of three nodes with a block a second; the tests below take it through its life in order."""
@@ -111,16 +118,15 @@ def standing(commands: Commands, first_words: str) -> Commands:
 
 
 def test_up_gives_a_network_to_use_at_once(commands: Commands, first_words: str) -> None:
-    facts = commands.wait_for(one_tip, "one tip")
+    # Blocks 1 and 2 are mature; the first was split, for a fee below a thousandth of a coin. Nodes and wallet are
+    # asked one after the other: a block may come between.
+    facts = commands.wait_for(lambda facts: one_tip(facts) and 0 <= short_of_all(facts) < 2 * 50 * COIN, "one tip")
     assert all(node["api"] in first_words for node in facts["nodes"])
     assert "coins to spend" in first_words
     assert (facts["network"], facts["dir"]) == ("devnet", str(commands.folder))
     assert [node["index"] for node in facts["nodes"] if node["running"]] == [0, 1, 2]
     assert all(node["height"] >= FIRST_BLOCKS for node in facts["nodes"])
     assert all(node["peers"] >= 2 for node in facts["nodes"])
-    # Blocks 1 and 2 are mature; the first was split, for a fee below a thousandth of a coin.
-    mature = facts["nodes"][0]["height"] - COINBASE_MATURITY + 1
-    assert 0 <= mature * 50 * 10**8 - facts["wallet"]["balance_sat"] < 2 * 50 * 10**8
     assert json.loads((commands.folder / "devnet.json").read_text())["ready"] is True
 
 
