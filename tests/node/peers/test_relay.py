@@ -453,7 +453,7 @@ def test_names_that_mean_nothing_cost_little_however_many_peers_send_them(lab: R
             lab.relay.on_inv(peer.id, Inv(tuple(rng.randbytes(NAME_SIZE) for _ in range(INV_MAX))), lab.now)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 20_000_000
+    assert held < 8_000_000
 
 
 def test_with_all_those_an_honest_peer_is_heard(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
