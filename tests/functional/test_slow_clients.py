@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 
 from chain.params import GENESIS, REGTEST
 from node.peers.wire.messages import GetAddresses, GetBlocks, Refusal
@@ -23,7 +24,11 @@ SOCKETS = 2_000 if IS_FULL else 200
 """At each listener: half drip a header, half a body."""
 QUESTIONS = 1_000 if IS_FULL else 150
 """Of each kind."""
+CROWD = 1_500
+"""That connect at once."""
 P99_MAX_S = 0.25
+WAIT_MAX_S = 1.5
+"""It was 3.3 s."""
 GROWTH_MAX_BYTES = 50 * 1024 * 1024
 
 
@@ -43,6 +48,31 @@ def test_slow_clients_are_in_nobodys_way(start_cluster: StartCluster) -> None:
     print("came back:", at_api.figures, at_p2p.figures)
     assert max(p99_ms.values()) < 1000 * P99_MAX_S
     assert grown < GROWTH_MAX_BYTES
+
+
+def test_nobody_waits_long_while_they_come(start_cluster: StartCluster) -> None:
+    """Fifteen hundred at once: what takes seconds is to let them in one by one."""
+    cluster = start_cluster(1, links=())
+    port = cluster.nodes[0].api_port
+    times: list[float] = []
+    over = Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            start = time.perf_counter()
+            ask_height_anew(port)
+            times.append(time.perf_counter() - start)
+
+    asking = Thread(target=ask)
+    asking.start()
+    try:
+        with Attack("slow", port, CROWD, "/tx"):
+            cluster.wait_for(lambda: len(times) >= 20, "some answers")
+    finally:
+        over.set()
+        asking.join()
+    print(f"{len(times)} answers, slowest {max(times):.3f} s")
+    assert max(times) < WAIT_MAX_S
 
 
 def ask_both(api_port: int, p2p_port: int) -> dict[str, list[float]]:

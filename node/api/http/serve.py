@@ -53,6 +53,9 @@ the one that answers."""
 STOP_S = 2
 """Seconds for answers under way when the listener stops."""
 BACKLOG = 1024
+ACCEPTS_MAX = 64
+"""Connections let in at a turn, which looks at all that are open: one by one, those who come in crowds would
+keep everybody behind them waiting for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,9 @@ class _Server(TcpWSGIServer):
         self._door = site.door
         self.owners: Counter[bytes | None] = Counter()
         """How many connections each has."""
+        self._is_somebody_there = False
+        self._leaving: dict[bytes | None, list[Channel]] = {}
+        """Who may have to go at this turn: of an owner's connections, or of all (None); the first to go last."""
         self._nap = nap
         self.followers = followers
         sockinfo = (bound.family, bound.type, bound.proto, bound.getsockname())
@@ -222,19 +228,28 @@ class _Server(TcpWSGIServer):
         if self.followers.note():
             self.pull_trigger()
 
+    def handle_accept(self) -> None:
+        """Let in who waits at the door."""
+        self._is_somebody_there = True
+        self._leaving.clear()
+        for _ in range(ACCEPTS_MAX):
+            if self._is_somebody_there and self.readable():
+                super().handle_accept()
+
     def accept(self) -> Any:
         """The next client; None if it is not let in. One may have to go for it."""
         accepted = super().accept()
         if accepted is None:
+            self._is_somebody_there = False
             return None
         client, (host, *_) = accepted
         owner = self._door.owner(host)
         has_many = owner is not None and self.owners[owner] >= self._door.host_connections
-        if not self._door.lets_in(host) or (has_many and not self._make_room(lambda channel: channel.owner == owner)):
+        if not self._door.lets_in(host) or (has_many and not self._make_room(owner)):
             client.close()
             return None
         if len(self.active_channels) >= self._connections_max:
-            self._make_room(lambda channel: True)
+            self._make_room(None)
         return accepted
 
     def readable(self) -> bool:
@@ -276,13 +291,20 @@ class _Server(TcpWSGIServer):
         self.del_channel()
         self.socket.close()
 
-    def _make_room(self, is_asked: Callable[[Channel], bool]) -> bool:
-        """Close the connection that has waited longest, of those asked; a follower only where nobody
-        else can go, for it can come back. False if all are being answered."""
-        waiting = [channel for channel in self.active_channels.values() if not channel.requests and is_asked(channel)]
-        if waiting:
-            min([channel for channel in waiting if channel.is_idle] or waiting, key=_waiting_since).handle_close()
-        return bool(waiting)
+    def _make_room(self, owner: bytes | None) -> bool:
+        """Close the connection that has waited longest, of an owner's or of all (None); a follower only where
+        nobody else can go, for it can come back. False if all are being answered."""
+        if owner not in self._leaving:
+            channels = self.active_channels.values()
+            asked = [channel for channel in channels if owner is None or channel.owner == owner]
+            self._leaving[owner] = sorted(asked, key=lambda channel: (channel.is_idle, -_waiting_since(channel)))
+        line = self._leaving[owner]
+        while line:
+            channel = line.pop()
+            if channel.connected and not channel.requests:
+                channel.handle_close()
+                return True
+        return False
 
 
 def _waiting_since(channel: Channel) -> float:

@@ -8,10 +8,11 @@ from threading import Thread
 
 import pytest
 
+from node.api.answers import TEXT, Answer
 from node.api.http import serve
 from node.api.http.connection import PIPELINE_MAX, REQUEST_S, RESPONSE_S, Channel
 from node.api.http.parsing import HEADER_BYTES_MAX
-from node.api.http.serve import Listener, Site, connections_allowed
+from node.api.http.serve import ACCEPTS_MAX, Listener, Site, connections_allowed
 from node.ports import Endpoint
 from node.waiting import API_SEATS, P2P_SEATS
 from tests.node.api.stage import BODY_MAX, HOST, LARGE, SMALL_BUFFER, WAIT_S, Stage, read_all, read_answer
@@ -312,6 +313,26 @@ def test_at_the_limit_the_longest_waiting_goes(make_stage: Callable[..., Stage])
         assert read_answer(idle[1]).endswith(b"GET /unfinished ")
         stage.gate.set()  # what is being answered never goes
         assert read_answer(waiting).endswith(b"GET /wait ")
+
+
+@pytest.mark.parametrize("most", [1_000, 100], ids=["there is room", "all places are taken"])
+def test_a_crowd_at_the_door_is_let_in_within_a_few_turns(most: int) -> None:
+    """Each turn looks at all connections, so that one at a turn costs the square of their number."""
+    crowd, asked = 5 * ACCEPTS_MAX, b"GET /last HTTP/1.1\r\n" + HOST + b"\r\n"
+    site = Site("test", lambda request: Answer(200, b"here", TEXT), lambda method, path, headers: 0, 1)
+    listener = Listener(site, [Endpoint("127.0.0.1", 0)], connections_max=most)
+    with ExitStack() as stack:
+        for _ in range(crowd):
+            client = stack.enter_context(closing(socket.create_connection(listener.endpoints[0], WAIT_S)))
+            client.send(b"GET /drip")
+        last = stack.enter_context(closing(socket.create_connection(listener.endpoints[0], WAIT_S)))
+        last.send(asked)
+        for _ in range(crowd // ACCEPTS_MAX + 2):
+            listener._turn(0)
+        assert read_answer(last).endswith(b"here")
+        assert len(listener._channels()) == min(crowd + 1, most)
+        listener.stop()
+        listener.run()
 
 
 def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> None:
