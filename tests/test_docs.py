@@ -169,7 +169,7 @@ def test_every_example_is_of_its_route_or_method() -> None:
         # Whatever stands between the parameters of the path stands in the example too.
         assert all(f"/{piece}" in example for piece in fixed.split("/") if piece), example
         assert (method == "POST") == ("--data" in example), example
-    for name, example in re.findall(r"^\| `([a-z]+)[^`]*` \| .* \| `(rpc .*)` \|$", API, re.MULTILINE):
+    for name, example in re.findall(r"^\| `([a-z]+)[^`]*` \| .* \| `((?:rpc|alone) .*)` \|$", API, re.MULTILINE):
         assert example.split()[1] == name
 
 

@@ -15,13 +15,13 @@ from typing import Any
 from tests.functional.shell import SHOWN_DATA, SHOWN_HOME, Shell
 
 TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
-ROW = re.compile(r"^\| `(.*?)` \|.*\| `((?:curl|rpc) .*)`(, on regtest)? \|$", re.MULTILINE)
-"""Name and example, and whether it is of regtest alone."""
+ROW = re.compile(r"^\| `(.*?)` \|.*\| `((?:curl|rpc|alone) .*)` \|$", re.MULTILINE)
+"""Name and example; `alone` asks a node of its own."""
 BEGIN, END = "<!-- answers: python -m tests.api_doc -->", "<!-- end of answers -->"
 ANSWER = re.compile(
     r"^\*\*`(?P<name>.*?)`\*\*(?P<label>.*)\n\n```\n\$ (?P<example>.*)\n(?P<output>(?:.*\n)*?)```$", re.M
 )
-LAST = ("rpc invalidate", "rpc reconsider", "rpc generate", "rpc stop")
+LAST = ("rpc invalidate", "rpc reconsider", "rpc generate", "alone ", "alone stop")
 """What is tried last: the wallet locks payments to the tip's height, so below it they go; blocks take them; `stop` ends
 the node asked."""
 CUT = "…"
@@ -59,10 +59,9 @@ class Answered:
         return "\n".join(lines)
 
 
-def rows(text: str, *, regtest: bool | None = None) -> list[tuple[str, str]]:
-    """Name and example of each row of the page's tables: of all, or of those on regtest, or of the others."""
-    found = [(name, example.replace(r"\|", "|"), bool(where)) for name, example, where in ROW.findall(text)]
-    return [(name, example) for name, example, where in found if regtest in (None, where)]
+def rows(text: str) -> list[tuple[str, str]]:
+    """Name and example of each row of the page's tables."""
+    return [(name, example.replace(r"\|", "|")) for name, example in ROW.findall(text)]
 
 
 def shown_answers(text: str) -> dict[str, Answered]:
@@ -75,36 +74,23 @@ def shown_answers(text: str) -> dict[str, Answered]:
 
 CURL = "curl() { command curl -w '%{stderr}%{http_code} %{content_type}' \"$@\"; }"
 """Tells status and type beside the answer."""
-REGTEST = """
-groatd --datadir $HOME/alone --api 127.0.0.1:PORT --p2p 127.0.0.1:P2P 2> $HOME/alone.log &
-until grep -q ready $HOME/alone.log; do sleep 0.05; kill -0 $! || exit 1; done
-rpc() {
-    curl -s --user "$(cat $HOME/alone/regtest/.cookie)" \\
-        --data "{\\"method\\":\\"$1\\",\\"params\\":${2:-[]}}" http://127.0.0.1:PORT/
-}
-"""
-"""A node on regtest beside the devnet."""
 
 
 def answers_of(shell: Shell, text: str) -> list[Answered]:
-    """Run the page's set-up and then each example, at node 1 of the shell's devnet (without node 0 no block comes in
-    between) or at a node on regtest."""
+    """Run the page's set-ups and then each example, at node 1 of the shell's devnet (without node 0 no block comes in
+    between) or at the node alone."""
     shell.run("scripts/devnet stop 0")
-    setup = re.search(r"```\n(.*?)```", text, re.DOTALL)
-    assert setup
-    examples = rows(text, regtest=False)
+    setup, alone = re.findall(r"```\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
+    examples = rows(text)
     assert len(examples) > 50
-    examples.sort(key=lambda row: next((n for n, word in enumerate(LAST, 1) if row[1].startswith(word)), 0))
+    examples.sort(key=lambda row: max((n for n, word in enumerate(LAST, 1) if row[1].startswith(word)), default=0))
     (shell.home / "answers").mkdir()
-    answers = _run(shell, [setup[1].replace("/node0/", "/node1/"), CURL], examples, 0)
-    alone = REGTEST.replace("PORT", str(shell.base + shell.single)).replace("P2P", str(shell.base + shell.single + 1))
-    alone = alone.replace("groatd ", f"{shell.home}/bin/groatd ", 1)
-    return answers + _run(shell, [alone, CURL], rows(text, regtest=True), len(answers), "kill $!; wait $!")
+    return _run(shell, [setup.replace("/node0/", "/node1/"), alone, CURL], examples, "wait")
 
 
-def _run(shell: Shell, setup: list[str], examples: list[tuple[str, str]], first: int, end: str = "") -> list[Answered]:
-    """Their answers, kept in files that are counted from `first` on."""
-    places = [shell.home / "answers" / str(number) for number in range(first, first + len(examples))]
+def _run(shell: Shell, setup: list[str], examples: list[tuple[str, str]], end: str) -> list[Answered]:
+    """Their answers, kept in files."""
+    places = [shell.home / "answers" / str(number) for number in range(len(examples))]
     calls = [
         f"{{ {example}\n}} > {place}.out 2> {place}.err" for place, (_, example) in zip(places, examples, strict=True)
     ]
@@ -117,7 +103,7 @@ def _answered(shell: Shell, name: str, example: str, place: Path) -> Answered:
     output = place.with_suffix(".out").read_text(errors="replace")
     assert status == "200", f"{example}\n{status} {content}\n{output}"
     output = shorten(output.replace(f"{shell.home}/{shell.data}", f"{SHOWN_HOME}/{SHOWN_DATA}"))
-    if example.startswith("rpc "):
+    if not example.startswith("curl "):
         assert re.search(r'"error": null', output), f"{example}\n{output}"
         return Answered(name, example, "", output)
     return Answered(name, example, f": {status}, `{content}`", output)

@@ -123,7 +123,8 @@ def bad_envelopes(ground: Ground) -> Iterator[Case]:
         b"0x0]"),
         whole.replace(b'"id"', b'"method"'), whole.replace(b'"x"', b'"\x01"'), whole.replace(b'"x"', b'"\\x"'),
         whole.replace(b'"x"', b'"\\ud8"'), b"[" * 100_000, b"[" * 40 + b"]" * 40, b'{"a":' * 40 + b"1" + b"}" * 40,
-        whole.replace(b"[0]", b"[" * 33 + b"]" * 33), b"[" + b"1," * 300_000 + b"1]", b'["' + b'","' * 150_000 + b'"]',
+        whole.replace(b"[0]", b"[" * 33 + b"]" * 33),
+        b"[[" + b"1," * 300_000 + b"1]]", b'[["' + b'","' * 150_000 + b'"]]',
         b"<?xml version='1.0'?>", b"method=getblockcount", b"--x\r\n\r\n--x--", b"\x00" * 1000, b"// c\n" + whole,
         b"1 2",
     ]  # fmt: skip

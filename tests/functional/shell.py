@@ -16,6 +16,8 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[2]
 SHOWN_HOME, SHOWN_DATA = "/home/you", ".local/share/groat"
 SHOWN_PORT = 18443
+ALONE_PORT = 18453
+"""Of docs/api.md's node beside the devnet."""
 PORTS = 8
 """Of the devnet, then of the single node."""
 COMMAND_S = 120.0
@@ -59,6 +61,8 @@ class Shell:
     def line(self, command: str, shift: int = 0) -> str:
         """The command with our programs, ports and folders in it."""
         command = re.sub(r"(?:scripts|\.venv/bin)/(devnet|wallet|groatd|python)\b", rf"{self.home}/bin/\1", command)
+        alone = self.base + self.single - ALONE_PORT
+        command = re.sub(r"\b1845[34]\b", lambda port: str(int(port[0]) + alone), command)
         command = re.sub(r"\b1844[3-8]\b", lambda port: str(int(port[0]) - SHOWN_PORT + self.base + shift), command)
         return command.replace(f"~/{SHOWN_DATA}", f"{self.home}/{self.data}".replace(" ", "\\ "))
 

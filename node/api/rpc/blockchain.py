@@ -10,7 +10,15 @@ from node.api.call import Call
 from node.api.lookup import block_txs, find_block, raw_block
 from node.api.rpc.args import block_hash, flag, integer, txid, verbosity
 from node.api.rpc.method import BAD_VALUE, MISC, NOT_FOUND, RpcError, topic
-from node.api.rpc.shapes import bits_hex, block_shape, found_shape, header_shape, target_hex, txout_shape
+from node.api.rpc.shapes import (
+    bits_hex,
+    block_shape,
+    found_shape,
+    header_shape,
+    network_shape,
+    target_hex,
+    txout_shape,
+)
 from node.api.shapes import Shape, difficulty
 from node.catchup import SYNCED_BLOCKS
 from node.view import View
@@ -21,7 +29,7 @@ def getblockchaininfo(call: Call) -> Shape:
     view = call.view
     tip, best = view.tip, view.best_header
     return {
-        "chain": view.params.name,
+        **network_shape(view.params),
         "blocks": tip.height,
         "headers": max(tip.height, best.height),
         "bestblockhash": to_hex(tip.hash),

@@ -41,7 +41,8 @@ def getrpcinfo(call: Call) -> Shape:
 def setmocktime(call: Call, time: int) -> None:
     """Let it be that Unix time (0: the clock's again) for rules, mempool and mining, on regtest only."""
     if call.view.params.name != REGTEST.name:
-        raise RpcError(MISC, "setmocktime is for regression testing (-regtest mode) only")
+        name = call.view.params.name
+        raise RpcError(MISC, f"setmocktime is for regression testing (-regtest mode) only, and this node is on {name}")
     if not 0 <= time <= MOCKTIME_MAX:
         raise RpcError(BAD_VALUE, f"Mocktime must be in the range [0, {MOCKTIME_MAX}], not {time}.")
     call.change(lambda node, now: node.set_time(time or None, now))

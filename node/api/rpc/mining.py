@@ -9,7 +9,7 @@ from chain.tx import TxIn, make_tx
 from node.api.call import Call
 from node.api.rpc.args import ignored, integer, string
 from node.api.rpc.method import BAD_VALUE, UNDECODABLE, RpcError, topic
-from node.api.rpc.shapes import bits_hex, target_hex
+from node.api.rpc.shapes import bits_hex, network_shape, target_hex
 from node.api.shapes import Shape, bits_difficulty, hash_rate
 from node.chainstate import examine
 from node.node import Submission
@@ -66,7 +66,7 @@ def getmininginfo(call: Call) -> Shape:
         **_work_shape(tip.header.bits),
         "networkhashps": hash_rate(tip, HASHRATE_BLOCKS),
         "pooledtx": view.pool.totals.count,
-        "chain": view.params.name,
+        **network_shape(view.params),
         "next": {"height": tip.height + 1, **_work_shape(bits_after(tip, view.params))},
         "warnings": [],
     }

@@ -33,6 +33,8 @@ _STATUS = {METHOD_NOT_FOUND: 404, INVALID_REQUEST: 400}
 _OTHER_STATUS = 500
 _NO_ANSWER = Answer(204)
 """To notifications."""
+_NO_REQUEST = OLDER.failure(RpcError(INVALID_REQUEST, "Invalid Request object"))
+"""The answer to what is no call within a batch."""
 
 
 class RpcServer:
@@ -97,7 +99,7 @@ class RpcServer:
     def _one(self, request: Any, call: Callable[[], Call], *, carry_out: bool) -> str:
         """A call's answer within a batch; empty for a notification."""
         if not isinstance(request, dict):
-            return OLDER.failure(RpcError(INVALID_REQUEST, "Invalid Request object"))
+            return _NO_REQUEST
         envelope, fault = read_envelope(request)
         try:
             if fault is not None:

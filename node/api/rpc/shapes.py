@@ -9,6 +9,7 @@ from chain.block import Block
 from chain.coins import Coin, is_unspendable
 from chain.compact import target_from_bits
 from chain.hashes import to_hex
+from chain.params import REGTEST, Params
 from chain.script import LockKind, classify
 from chain.tree import Entry
 from chain.tx import Tx, TxIn, TxOut, outpoint_index
@@ -22,6 +23,12 @@ from node.view import View
 
 PAY_TO_ANCHOR = bytes.fromhex("51024e73")
 """The output that anybody may spend to raise its transaction's fee (Core 28)."""
+
+
+def network_shape(params: Params) -> Shape:
+    """`chain` in one of the names that Core's clients know, and the network's own."""
+    # Whatever its name, addresses and rules are regtest's, and that is what clients choose by this.
+    return {"chain": REGTEST.name, "network": params.name}
 
 
 def bits_hex(bits: int) -> str:

@@ -43,6 +43,7 @@ def test_getblockchaininfo(shared: Desk, lab: Lab) -> None:
     assert info.pop("size_on_disk") > 0
     assert info == {
         "chain": "regtest",
+        "network": "regtest",
         "blocks": 112,
         "headers": 112,
         "bestblockhash": to_hex(lab.tip.hash),

@@ -185,6 +185,7 @@ def test_getmininginfo(desk: Desk, lab: Lab) -> None:
         "networkhashps": hashes_a_second(lab, 0, 112),
         "pooledtx": 0,
         "chain": "regtest",
+        "network": "regtest",
         "next": {"height": 113, **work},
         "warnings": [],
     }

@@ -152,7 +152,7 @@ def test_what_is_refused(desk: Desk, make_desk: MakeDesk) -> None:
         elsewhere = make_desk(params=params)
         assert elsewhere.rpc_error("setmocktime", 1) == (
             -1,
-            "setmocktime is for regression testing (-regtest mode) only",
+            f"setmocktime is for regression testing (-regtest mode) only, and this node is on {params.name}",
         )
 
 
