@@ -49,6 +49,16 @@ _BOUNDS = _bounds()
 
 
 @value
+class Estimate:
+    """What to pay."""
+
+    blocks: int
+    """To be mined within so many."""
+    rate: float
+    """Satoshis per virtual byte."""
+
+
+@value
 class FeeView:
     """The estimates as of one block, for readers."""
 
@@ -57,7 +67,17 @@ class FeeView:
 
     def estimate(self, target_blocks: int) -> float | None:
         """The rate to be mined within so many blocks, by the nearest of TARGETS that is not longer."""
-        return self.rates[max(bisect_right(TARGETS, target_blocks) - 1, 0)]
+        return self.rates[_index(target_blocks)]
+
+    def nearest(self, target_blocks: int) -> "Estimate | None":
+        """The same, or where too little is known of so short a wait that of the next longer one: a shorter one
+        cannot cost less. None where nothing is known of any."""
+        first = _index(target_blocks)
+        for index in range(first, len(TARGETS)):
+            rate = self.rates[index]
+            if rate is not None:
+                return Estimate(target_blocks if index == first else TARGETS[index], rate)
+        return None
 
 
 NO_ESTIMATES = FeeView((None,) * len(TARGETS))
@@ -188,6 +208,11 @@ class FeeEstimator:
             answer = rates / mined
             rates = mined = in_time = missed = 0.0
         return answer
+
+
+def _index(target_blocks: int) -> int:
+    """Of the nearest of TARGETS that is not longer; of the first for less."""
+    return max(bisect_right(TARGETS, target_blocks) - 1, 0)
 
 
 def _missed(blocks: int) -> int:

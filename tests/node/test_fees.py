@@ -3,10 +3,12 @@
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chain.coins import Coin
 from chain.tx import TxOut
-from node.fees import ENOUGH, FADING, NO_ESTIMATES, TARGET_MAX, TARGETS, FeeEstimator
+from node.fees import ENOUGH, FADING, NO_ESTIMATES, TARGET_MAX, TARGETS, Estimate, FeeEstimator, FeeView
 from node.pool.entry import Entry, Totals
 from tests.node.pool_lab import PoolLab, script
 
@@ -80,6 +82,31 @@ def test_a_target_between_two_counts_as_the_shorter() -> None:
     assert estimator.estimate(143) == estimator.estimate(25) == pytest.approx(20)
     assert estimator.estimate(144) == estimator.estimate(500) == pytest.approx(5)
     assert estimator.estimate(0) == estimator.estimate(1)
+
+
+def test_what_is_not_known_of_a_short_wait_costs_no_less_than_a_longer_one() -> None:
+    """Of 14 that pay 3 sat/vB, 11 are mined in one block, which is too few, and 3 in two."""
+    estimator = FeeEstimator()
+    paying = [entry(3.0, 100) for _ in range(14)]
+    for one in paying:
+        estimator.entered(one)
+    estimator.connected(101, paying[:11])
+    estimator.connected(102, paying[11:])
+    view = estimator.view()
+    assert [view.estimate(target) for target in (1, 2, 3)] == [None, pytest.approx(3), pytest.approx(3)]
+    assert view.nearest(1) == view.nearest(2) == Estimate(2, pytest.approx(3))
+    assert view.nearest(3) == Estimate(3, pytest.approx(3))
+    assert view.nearest(30) == Estimate(30, pytest.approx(3))
+    assert NO_ESTIMATES.nearest(1) is None
+
+
+@given(st.lists(st.none() | st.floats(1, 1000), min_size=len(TARGETS), max_size=len(TARGETS)))
+def test_no_rate_is_below_that_of_a_longer_wait(rates: list[float | None]) -> None:
+    known = sorted((rate for rate in rates if rate is not None), reverse=True)
+    descending = iter(known)
+    view = FeeView(tuple(None if rate is None else next(descending) for rate in rates))
+    told = [nearest.rate if (nearest := view.nearest(target)) else 0.0 for target in range(1, TARGET_MAX + 2)]
+    assert told == sorted(told, reverse=True)
 
 
 def test_an_estimate_is_the_mean_of_its_group() -> None:

@@ -8,6 +8,7 @@ from chain.value import value
 from node.api.call import Call
 from node.api.explorer.fees import COUNTED_MAX, FeeBand, fee_bands
 from node.api.explorer.rows import TxRow, pool_rows
+from node.fees import FeeView
 from node.policy import MIN_RELAY_FEE_SAT_KVB
 from node.pool.entry import Totals
 
@@ -23,8 +24,8 @@ class Estimate:
 
     blocks: int
     """To be mined within so many."""
-    rate: float
-    """Satoshis per virtual byte."""
+    rate: float | None
+    """Satoshis per virtual byte; None where too little is known."""
 
 
 @value
@@ -60,7 +61,13 @@ def mempool_page(call: Call, order: str) -> MempoolPage:
         floor,
         fee_bands(pool),
         COUNTED_MAX if pool.totals.count > COUNTED_MAX else None,
-        [Estimate(blocks, max(fees.estimate(blocks) or 0.0, floor)) for blocks in TARGETS],
+        [Estimate(blocks, _rate(fees, blocks, floor)) for blocks in TARGETS],
         order,
         pool_rows(entries),
     )
+
+
+def _rate(fees: FeeView, blocks: int, floor: float) -> float | None:
+    """The estimate, or that of the next longer wait; not less than is relayed at all."""
+    nearest = fees.nearest(blocks)
+    return None if nearest is None else max(nearest.rate, floor)

@@ -48,9 +48,10 @@ def fees_recommended(call: Call) -> Answer:
 
 
 def _rate(call: Call, target: int) -> float:
-    """The estimate; without data, or below what is relayed at all, the least that is."""
-    estimate = call.view.fees.estimate(target)
-    return max(round(estimate or 0.0, 3), _least(call))
+    """The estimate, or that of the next longer wait; where nothing is known, or less is asked than is relayed at all,
+    the least that is."""
+    estimate = call.view.fees.nearest(target)
+    return max(round(estimate.rate, 3) if estimate else 0.0, _least(call))
 
 
 def _least(call: Call) -> float:

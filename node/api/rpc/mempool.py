@@ -124,16 +124,16 @@ def getmempoolinfo(call: Call) -> Shape:
 
 
 def estimatesmartfee(call: Call, target: int, mode: str) -> Shape:
-    """The fee rate to be mined within so many blocks."""
+    """The fee rate to be mined within so many blocks, or within more (blocks) where too little is known of so few."""
     if not 1 <= target <= TARGET_MAX:
         raise RpcError(BAD_VALUE, f"Invalid conf_target, must be between 1 and {TARGET_MAX}")
     if mode.lower() not in ESTIMATE_MODES:
         names = ", ".join(f'"{name}"' for name in ESTIMATE_MODES)
         raise RpcError(BAD_VALUE, f"Invalid estimate_mode parameter, must be one of: {names}")
-    rate_sat_vb = call.view.fees.estimate(target)
-    if rate_sat_vb is None:
+    estimate = call.view.fees.nearest(target)
+    if estimate is None:
         return {"errors": ["Insufficient data or no feerate found"], "blocks": target}
-    return {"feerate": Coins(max(-int(-rate_sat_vb * 1000 // 1), _least(call))), "blocks": target}
+    return {"feerate": Coins(max(-int(-estimate.rate * 1000 // 1), _least(call))), "blocks": estimate.blocks}
 
 
 def _least(call: Call) -> int:

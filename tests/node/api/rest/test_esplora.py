@@ -534,6 +534,29 @@ def test_fees_from_what_was_seen(desk: Desk) -> None:
     assert desk.rpc("estimatesmartfee", 1008) == {"feerate": 0.00003, "blocks": 1008}
 
 
+def test_a_fee_that_is_not_known_is_not_below_that_of_a_longer_wait(desk: Desk) -> None:
+    rates = (None, None, *[3.0] * (len(TARGETS) - 3), None)
+    desk.runtime._view = replace(desk.runtime.view, fees=FeeView(rates))
+    estimates = desk.get("/fee-estimates").json()
+    assert [estimates[target] for target in ("1", "2", "3", "504", "1008")] == [3.0, 3.0, 3.0, 3.0, 1.0]
+    assert desk.get("/v1/fees/recommended").json() == {
+        "fastestFee": 3.0,
+        "halfHourFee": 3.0,
+        "hourFee": 3.0,
+        "economyFee": 3.0,
+        "minimumFee": 1.0,
+    }
+    assert desk.rpc("estimatesmartfee", 1) == {"feerate": 0.00003, "blocks": 3}
+    assert desk.rpc("estimatesmartfee", 3) == {"feerate": 0.00003, "blocks": 3}
+    assert desk.rpc("estimatesmartfee", 1008)["errors"] == ["Insufficient data or no feerate found"]
+    page = desk.get("/explorer/mempool").text
+    assert page.count("not known yet") == 0
+
+
+def test_the_page_does_not_show_the_floor_for_what_is_not_known(shared: Desk) -> None:
+    assert shared.get("/explorer/mempool").text.count("not known yet") == 4
+
+
 # --- what is common to all --------------------------------------------------------------------------
 
 
