@@ -10,7 +10,7 @@ from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
 from node.api.dispatch import Dispatcher, View, raw_path
 from node.api.docs import description
-from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers
+from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers, is_allowed
 from node.api.http.tallies import Tallies
 from node.api.lookup import BlockMeasures, NoIndex
 from node.api.mount import EXPLORER, Explorer
@@ -76,7 +76,7 @@ class ApiApp(Dispatcher):
         self._rpc = RpcServer(METHODS, Credentials.of(config), self._commands)
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
-            self.add(route.method, path, self._view(route))
+            self.add(route.method, path, self._view(route), optional_end=route.has_optional_end)
         self.add("GET", "/", lambda request, given: Answer(302, b"", TEXT, (("Location", EXPLORER),)))
         self._caps = {(route.method, path): route.body_max for route, path in everywhere}
         self.quick = frozenset((route.method, path) for route, path in everywhere if route.quick)
@@ -104,8 +104,8 @@ class ApiApp(Dispatcher):
     def respond(self, request: Request) -> Answer:
         """The answer to a request that may be made. Raises what `Dispatcher` knows."""
         self._hosts.check(request.header("HOST"))
-        if request.method == "OPTIONS" and (allowed := self._preflight(request)):
-            return allowed
+        if request.method == "OPTIONS" and request.header("ORIGIN") and request.header("ACCESS_CONTROL_REQUEST_METHOD"):
+            return self._preflight(request)
         if request.method == "POST":
             self._check_origin(request)
         if _is_rpc(request.method, request.path):
@@ -160,11 +160,11 @@ class ApiApp(Dispatcher):
             self._config.cors_origins,
         )
 
-    def _preflight(self, request: Request) -> Answer | None:
-        """What a browser asks before a request of another origin; None where it asks in vain."""
-        allowed = cors_headers(request.header("ORIGIN"), self._config.cors_origins)
-        if not allowed or not request.header("ACCESS_CONTROL_REQUEST_METHOD"):
-            return None
+    def _preflight(self, request: Request) -> Answer:
+        """What a browser asks before a request of another origin. Raises Problem(403)."""
+        origin = request.header("ORIGIN")
+        if not is_allowed(origin, self._config.cors_origins):
+            raise Problem(403, f"pages of {origin!r} may not read this node (see --cors-origin)")
         return Answer(204, headers=PREFLIGHT_HEADERS)
 
 

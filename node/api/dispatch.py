@@ -28,8 +28,8 @@ class Paths:
         self._trees: dict[str, _Piece] = {}
         """By method; only what has parameters."""
 
-    def add(self, method: str, path: str, view: View) -> None:
-        """Have `view` answer that. A GET answers HEAD too."""
+    def add(self, method: str, path: str, view: View, *, optional_end: bool = False) -> None:
+        """Have `view` answer that. A GET answers HEAD too. With `optional_end` the last parameter may be empty."""
         if "/:" not in path:
             self._exact[method, path] = view
             return
@@ -40,7 +40,7 @@ class Paths:
                 names.append(part[1:])
                 part = ":"
             piece = piece.following.setdefault(part, _Piece())
-        piece.view, piece.names = view, tuple(names)
+        piece.view, piece.names, piece.may_be_empty = view, tuple(names), optional_end
 
     def find(self, method: str, path: str) -> tuple[View, Mapping[str, str]] | None:
         """Who answers, and the parameters; None if nobody does."""
@@ -56,7 +56,7 @@ class Paths:
 class _Piece:
     """What may follow the beginning of a path."""
 
-    __slots__ = ("following", "names", "view")
+    __slots__ = ("following", "may_be_empty", "names", "view")
 
     def __init__(self) -> None:
         self.following: dict[str, _Piece] = {}
@@ -64,6 +64,8 @@ class _Piece:
         self.view: View | None = None
         self.names: tuple[str, ...] = ()
         """Of the parameters on the way here."""
+        self.may_be_empty = False
+        """The last of them is optional."""
 
     def find(self, parts: list[str], at: int, given: tuple[str, ...]) -> tuple[View, Mapping[str, str]] | None:
         """As `Paths.find`, for what is left of a path. No deeper than the table's longest path."""
@@ -73,8 +75,10 @@ class _Piece:
         found = None
         if part != ":" and part in self.following:
             found = self.following[part].find(parts, at + 1, given)
-        if found is None and part and ":" in self.following:
-            found = self.following[":"].find(parts, at + 1, (*given, part))
+        if found is None and (parameter := self.following.get(":")) is not None:
+            is_last = at + 1 == len(parts)
+            if part or (is_last and parameter.may_be_empty):
+                found = parameter.find(parts, at + 1, (*given, part))
         return found
 
 

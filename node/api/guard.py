@@ -77,13 +77,20 @@ def check_origin(host: str, origin: str, fetch_site: str, allowed: tuple[str, ..
         raise Problem(403, "pages of other origins may not write here (see --cors-origin)")
 
 
+def is_allowed(origin: str, allowed: tuple[str, ...]) -> bool:
+    """True if pages of an origin may read answers."""
+    return ANY_ORIGIN in allowed or bool(origin and origin in allowed)
+
+
 def cors_headers(origin: str, allowed: tuple[str, ...]) -> Headers:
     """What lets a page of an allowed origin read the answer."""
     if ANY_ORIGIN in allowed:
         return (("Access-Control-Allow-Origin", ANY_ORIGIN),)
-    if origin and origin in allowed:
-        return (("Access-Control-Allow-Origin", origin), ("Vary", "Origin"))
-    return ()
+    if not allowed:
+        return ()
+    # Also where it is not let in: a cache must not give one origin the answer to another.
+    vary = ("Vary", "Origin")
+    return (("Access-Control-Allow-Origin", origin), vary) if is_allowed(origin, allowed) else (vary,)
 
 
 PREFLIGHT_HEADERS: Headers = (

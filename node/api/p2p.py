@@ -102,7 +102,7 @@ class P2pApp(Dispatcher):
             raise Problem(503, "old blocks go to others just now", [("Retry-After", str(CHOKED_RETRY_S))])
         if refusal:
             raise Problem(404, "this node does not serve blocks that old")
-        answer = immutable(request, raw, given["block_hash"].lower())
+        answer = immutable(request, octets(raw), given["block_hash"].lower())
         self._runtime.traffic.note(None, "block", len(answer.body), 0)
         return answer
 

@@ -106,6 +106,11 @@ class Route:
         """What it does, in a line."""
         return (self.answer.__doc__ or "").partition("\n")[0]
 
+    @property
+    def has_optional_end(self) -> bool:
+        """True if the path's last piece may be empty: it takes anything, and that says nothing (electrs)."""
+        return self.params.get(self.path.rpartition("/:")[2]) in LENIENT
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptName:

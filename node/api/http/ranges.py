@@ -2,26 +2,27 @@
 
 import re
 
-from node.api.answers import IMMUTABLE, OCTETS, Answer, Problem, Request
+from node.api.answers import IMMUTABLE, Answer, Problem, Request
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
-def immutable(request: Request, body: bytes, tag: str) -> Answer:
-    """The bytes that `tag` names for ever, or as much of them as is asked for. Raises Problem(416)."""
+def immutable(request: Request, answer: Answer, tag: str) -> Answer:
+    """An answer that `tag` names for ever, or as much of it as is asked for. Raises Problem(416)."""
     quoted = f'"{tag}"'
     known = {one.strip().removeprefix("W/") for one in request.header("IF_NONE_MATCH").split(",")}
-    named = (("ETag", quoted), ("Cache-Control", IMMUTABLE), ("Accept-Ranges", "bytes"))
+    named = (*answer.headers, ("ETag", quoted), ("Cache-Control", IMMUTABLE), ("Accept-Ranges", "bytes"))
     if quoted in known or "*" in known:
         return Answer(304, headers=named)
+    body = answer.body
     span = None
     if request.method == "GET" and request.header("IF_RANGE") in ("", quoted):
         span = _span(request.header("RANGE"), len(body))
     if span is None:
-        return Answer(200, body, OCTETS, named)
+        return Answer(answer.status, body, answer.content_type, named)
     first, end = span
     where = ("Content-Range", f"bytes {first}-{end - 1}/{len(body)}")
-    return Answer(206, body[first:end], OCTETS, (*named, where))
+    return Answer(206, body[first:end], answer.content_type, (*named, where))
 
 
 def _span(asked: str, size: int) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ from chain.hashes import BlockHash, Txid, to_hex
 from chain.tree import Entry
 from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
 from node.api.call import Call
+from node.api.http.ranges import immutable
 from node.api.lookup import block_txids, block_txs, raw_block
 from node.api.routes import Kind, Route
 from node.api.shapes import Shape, block_shape, tx_shape
@@ -48,17 +49,17 @@ def blocks(call: Call, start: int | None = None) -> Answer:
 
 def block(call: Call, block_hash: BlockHash) -> Answer:
     """A block."""
-    return document(_block_shape(call, _entry(call, block_hash)))
+    return _permanent(call, document(_block_shape(call, _entry(call, block_hash))), block_hash)
 
 
 def block_header(call: Call, block_hash: BlockHash) -> Answer:
     """A block's header in hex."""
-    return text(_entry(call, block_hash).header.raw.hex())
+    return _permanent(call, text(_entry(call, block_hash).header.raw.hex()), block_hash)
 
 
 def block_raw(call: Call, block_hash: BlockHash) -> Answer:
     """A block's bytes."""
-    return octets(_raw(call, _entry(call, block_hash)))
+    return _permanent(call, octets(_raw(call, _entry(call, block_hash))), block_hash)
 
 
 def block_status(call: Call, block_hash: BlockHash) -> Answer:
@@ -78,7 +79,7 @@ def block_status(call: Call, block_hash: BlockHash) -> Answer:
 
 def txids(call: Call, block_hash: BlockHash) -> Answer:
     """Ids of a block's transactions."""
-    return document([to_hex(txid) for txid in _txids(call, block_hash)])
+    return _permanent(call, document([to_hex(txid) for txid in _txids(call, block_hash)]), block_hash)
 
 
 def block_txid(call: Call, block_hash: BlockHash, index: int) -> Answer:
@@ -86,7 +87,7 @@ def block_txid(call: Call, block_hash: BlockHash, index: int) -> Answer:
     txids = _txids(call, block_hash)
     if index >= len(txids):
         raise Problem(*_NO_POSITION)
-    return text(to_hex(txids[index]))
+    return _permanent(call, text(to_hex(txids[index])), block_hash)
 
 
 def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Answer:
@@ -101,6 +102,12 @@ def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> A
         raise Problem(*_PAGE_RANGE)
     confirmed = call.view.in_best_chain(entry)
     return document([tx_shape(one, confirmed=confirmed) for one in found])
+
+
+def _permanent(call: Call, answer: Answer, block_hash: BlockHash) -> Answer:
+    """An answer in which every field is fixed by the block's hash; where it stands, and so what its
+    transactions' `status` says, is not."""
+    return immutable(call.request, answer, to_hex(block_hash))
 
 
 def _entry(call: Call, block_hash: BlockHash) -> Entry:

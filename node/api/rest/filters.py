@@ -6,6 +6,7 @@ from typing import TypeVar
 from chain.hashes import BlockHash, to_hex
 from node.api.answers import JSON, OCTETS, Answer, Problem, document, octets
 from node.api.call import Call
+from node.api.http.ranges import immutable
 from node.api.lookup import NoIndex
 from node.api.routes import Kind, Route
 from node.filters.index import BlockFilter, FilterIndex, FiltersBehind, NoFilter
@@ -25,12 +26,13 @@ R = TypeVar("R")
 def block_filter(call: Call, block_hash: BlockHash) -> Answer:
     """A block's basic filter and filter header."""
     found = _filter(call, block_hash)
-    return document({"filter": found.encoded.hex(), "header": to_hex(found.header)})
+    shape = {"filter": found.encoded.hex(), "header": to_hex(found.header)}
+    return immutable(call.request, document(shape), to_hex(block_hash))
 
 
 def block_filter_raw(call: Call, block_hash: BlockHash) -> Answer:
     """A block's basic filter, its bytes."""
-    return octets(_filter(call, block_hash).encoded)
+    return immutable(call.request, octets(_filter(call, block_hash).encoded), to_hex(block_hash))
 
 
 def filter_headers(call: Call, start_height: int) -> Answer:

@@ -8,6 +8,7 @@ from chain.tree import Entry
 from chain.tx import outpoint
 from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
 from node.api.call import Call
+from node.api.http.ranges import immutable
 from node.api.jsontext import BadJson, parse
 from node.api.lookup import FoundTx, block_txids, find_confirmed, find_spender, find_tx
 from node.api.merkleblock import merkle_block
@@ -20,6 +21,8 @@ TX_BODY_MAX = 1_000_000
 """Bytes of a transaction in hex: policy lets in fewer."""
 PACKAGE_BODY_MAX = 4_000_000
 """Bytes of a package in hex: policy lets in fewer."""
+BURIED_BLOCKS = 10
+"""Confirmations with which a transaction's bytes may be kept by caches (electrs)."""
 
 _NO_TX = (404, "Transaction not found")
 _NO_PROOF = (404, "Transaction not found or is unconfirmed")
@@ -36,12 +39,14 @@ def whole_tx(call: Call, txid: Txid) -> Answer:
 
 def tx_hex(call: Call, txid: Txid) -> Answer:
     """A transaction in hex."""
-    return text(_tx(call, txid).tx.raw.hex())
+    found = _tx(call, txid)
+    return _permanent_if_buried(call, text(found.tx.raw.hex()), found)
 
 
 def tx_raw(call: Call, txid: Txid) -> Answer:
     """A transaction's bytes."""
-    return octets(_tx(call, txid).tx.raw)
+    found = _tx(call, txid)
+    return _permanent_if_buried(call, octets(found.tx.raw), found)
 
 
 def tx_status(call: Call, txid: Txid) -> Answer:
@@ -116,6 +121,13 @@ def _tx(call: Call, txid: Txid) -> FoundTx:
     if found is None:
         raise Problem(*_NO_TX)
     return found
+
+
+def _permanent_if_buried(call: Call, answer: Answer, found: FoundTx) -> Answer:
+    """A transaction's bytes. Its id does not name the witnesses: until it is buried others may stand in a block."""
+    if found.entry is None or call.view.tip.height - found.entry.height + 1 < BURIED_BLOCKS:
+        return answer
+    return immutable(call.request, answer, to_hex(found.tx.wtxid))
 
 
 def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:

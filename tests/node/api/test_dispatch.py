@@ -27,6 +27,7 @@ def paths() -> Paths:
     paths = Paths()
     for path in ("/", "/a", "/a/b/c", "/a/:x", "/a/:x/c", "/a/:x/:y", "/a/b/:z/d", "/:any/end"):
         paths.add("GET", path, view(path))
+    paths.add("GET", "/list/:start", view("/list/:start"), optional_end=True)
     paths.add("POST", "/a", view("posted"))
     return paths
 
@@ -47,6 +48,8 @@ def paths() -> Paths:
         ("/a/b/x", "/a/:x/:y {'x': 'b', 'y': 'x'}"),
         ("/a/end", "/a/:x {'x': 'end'}"),
         ("/x/end", "/:any/end {'any': 'x'}"),
+        ("/list/5", "/list/:start {'start': '5'}"),
+        ("/list/", "/list/:start {'start': ''}"),
     ],
 )
 def test_paths(paths: Paths, path: str, answer: str) -> None:
@@ -57,7 +60,9 @@ def test_paths(paths: Paths, path: str, answer: str) -> None:
         assert found[0](asked, found[1]).body.decode() == answer
 
 
-@pytest.mark.parametrize("path", ["", "/a/", "/a//c", "//end", "/x", "/a/b/z/d/e", "/A", "a", "/a/b/c/", "/x/END"])
+@pytest.mark.parametrize(
+    "path", ["", "/a/", "/list", "/list//", "/a//c", "//end", "/x", "/a/b/z/d/e", "/A", "a", "/a/b/c/", "/x/END"]
+)
 def test_no_paths(paths: Paths, path: str) -> None:
     assert paths.find("GET", path) is None
 

@@ -111,7 +111,8 @@ def test_nobody_is_not_the_host_that_is_not_named(origin: str) -> None:
 
 def test_cors_headers() -> None:
     assert cors_headers("https://a.example", ()) == ()
-    assert cors_headers("https://b.example", ("https://a.example",)) == ()
+    assert cors_headers("https://b.example", ("https://a.example",)) == (("Vary", "Origin"),)
+    assert cors_headers("", ("https://a.example",)) == (("Vary", "Origin"),)
     assert cors_headers("https://a.example", ("https://a.example",)) == (
         ("Access-Control-Allow-Origin", "https://a.example"),
         ("Vary", "Origin"),

@@ -658,8 +658,22 @@ def test_foreign_hosts_and_origins(make_desk: Any, lab: Lab) -> None:
     assert desk.get("/blocks", **friend).headers["access-control-allow-origin"] == "https://app.example"
     preflight = desk.request("OPTIONS", "/tx", access_control_request_method="POST", **friend)
     assert (preflight.status, preflight.headers["access-control-allow-methods"]) == (204, "GET, POST")
-    stranger = desk.request("OPTIONS", "/tx", access_control_request_method="POST", origin="https://evil.example")
-    assert stranger.status == 404
+
+
+@pytest.mark.parametrize("path", ["/tx", "/", "/blocks/tip/height", "/api/v1/events", "/nothing"])
+@pytest.mark.parametrize("settings", [{}, {"cors_origins": ("https://app.example",)}])
+def test_a_preflight_of_a_foreign_origin_is_told_what_would_let_it_in(make_desk: Any, path: str, settings: Any) -> None:
+    desk = make_desk(**settings)
+    asked = {"origin": "https://evil.example", "access_control_request_method": "POST"}
+    reply = desk.request("OPTIONS", path, **asked)
+    line = "pages of 'https://evil.example' may not read this node (see --cors-origin)"
+    assert problem(reply) == (403, line)
+    assert "access-control-allow-origin" not in reply.headers
+
+
+def test_what_is_no_preflight_is_another_method(shared: Desk) -> None:
+    for asked in ({}, {"origin": "https://a.example"}, {"access_control_request_method": "GET"}):
+        assert shared.request("OPTIONS", "/blocks", **asked).status == 404
 
 
 def test_a_read_that_storage_cannot_serve_stops_the_node(

@@ -186,6 +186,7 @@ def script_rows(kind: str, known: str, unused: str, wrongs: dict[str, tuple[str,
             json(spec, f"/{kind}/{known}{path}{{coinbase}}", lambda s: []),  # another script's
             json(spec, f"/{kind}/{known}{path}{{waiting}}", lambda s: []),  # not in a block
             json(spec, f"/{kind}/{known}{path}nonsense", lambda s: confirmed(s, 0, 25)),
+            *([json(spec, f"/{kind}/{known}{path}", lambda s: confirmed(s, 0, 25))] if path[-1] == "/" else []),
         ]
     for suffix in ("/txs", "/txs/chain", "/txs/mempool", "/utxo"):
         rows.append(json(base + suffix, f"/{kind}/{unused}{suffix}", lambda s: []))
@@ -223,6 +224,7 @@ ROWS: list[Row] = [
     json("/blocks/:start", "/blocks/3", lambda s: blocks(s, 3)),
     json("/blocks/:start", "/blocks/0", lambda s: blocks(s, 0)),
     json("/blocks/:start", "/blocks/nonsense", lambda s: blocks(s, 115)),
+    json("/blocks/:start", "/blocks/", lambda s: blocks(s, 115)),
     *refused("/blocks/:start", 404, NO_BLOCK, "/blocks/116", f"/blocks/{2**63 - 1}"),
     json("/block/:hash", "/block/{tip}", lambda s: block(s, s.lab.blocks[-1], 115)),
     json("/block/:hash", "/block/{genesis}", lambda s: block(s, GENESIS, 0)),
@@ -249,6 +251,8 @@ ROWS: list[Row] = [
     *refused("/block/:hash/txid/:i", 404, "tx index out of range", "/block/{many}/txid/62"),
     *refused("/block/:hash/txid/:i", 400, NO_NUMBER, "/block/{many}/txid/x", "/block/{many}/txid/-1"),
     json("/block/:hash/txs", "/block/{many}/txs", lambda s: [whole(s, tx, 114) for tx in s.many.txs[:25]]),
+    json("/block/:hash/txs/:start", "/block/{many}/txs/", lambda s: [whole(s, tx, 114) for tx in s.many.txs[:25]]),
+    json("/block/:hash/txs/:start", "/block/{many}/txs/x", lambda s: [whole(s, tx, 114) for tx in s.many.txs[:25]]),
     json("/block/:hash/txs/:start", "/block/{many}/txs/0", lambda s: [whole(s, tx, 114) for tx in s.many.txs[:25]]),
     json("/block/:hash/txs/:start", "/block/{many}/txs/25", lambda s: [whole(s, tx, 114) for tx in s.many.txs[25:50]]),
     json("/block/:hash/txs/:start", "/block/{many}/txs/50", lambda s: [whole(s, tx, 114) for tx in s.many.txs[50:]]),
