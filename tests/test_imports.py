@@ -34,7 +34,7 @@ OWNERS = {
     "flask": ("node/api/explorer/*",),
     "markupsafe": ("node/api/docs/page.py", "node/api/explorer/words.py"),
     "werkzeug": ("node/api/explorer/site.py",),
-    "segno": ("node/api/explorer/script.py", "wallet/cli.py"),
+    "segno": ("node/api/explorer/script.py", "wallet/commands.py"),
     "zmq": ("node/zmqpub.py",),
     "requests": ("node/client.py", "wallet/client.py"),
     "urllib3": ("node/client.py", "wallet/client.py"),

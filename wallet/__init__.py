@@ -3,5 +3,5 @@
 Reading order: errors, fields, amounts, uri, derivation, sizes, select, build, state, esplora, ledger,
 history, refusals, ceiling, draft, facts (these are pure); keystore, files, store, networks (files); client
 (HTTP), scan (what the chain says about the wallet); account (`Wallet`, what scripts use);
-console, arguments, display, cli (the command).
+console, arguments, display, commands, cli (the command).
 """

@@ -24,11 +24,11 @@ from chain.hashes import BlockHash, to_hex
 from chain.keys import default_engine
 from chain.params import GENESIS
 from chain.tx import OutPoint, TxOut, outpoint_txid
-from wallet.amounts import FeeRate
+from wallet.amounts import TARGET_BLOCKS, FeeRate
 from wallet.build import payable_script
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
-from wallet.draft import TARGET_BLOCKS, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
+from wallet.draft import Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
 from wallet.errors import ChainLimit, NodeError, NodeRefused, NodeUnreachable, ShortOfFunds, WalletError
 from wallet.esplora import Tip
 from wallet.history import Entry, history_of

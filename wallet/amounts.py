@@ -17,6 +17,8 @@ LONG_TERM_RATE = FeeRate(10_000)
 RATE_MAX = FeeRate(10_000_000)
 """10,000 sat/vB: more is a slip of the finger (the bound of Bitcoin Core's `maxfeerate`)."""
 
+TARGET_BLOCKS = 6
+"""Within how many blocks a payment shall be mined, unless one says otherwise."""
 SATOSHIS_SHOWN_MAX = 100_000
 """From this amount on sentences speak of coins: nobody counts the zeros of 14 digits."""
 

@@ -1,15 +1,14 @@
 """The command line's own kinds of values: what is not one is wrong usage, told in one line."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import click
 
 from chain.tx import COIN
 from wallet.amounts import parse_amount, parse_fee_rate
-from wallet.build import payable_script
 from wallet.errors import InvalidValue
-from wallet.state import parse_outpoint
 from wallet.uri import PaymentRequest, parse_request
 
 EVERYTHING = "max"
@@ -35,12 +34,16 @@ class Parsed(click.ParamType):
 
 def _recipient(text: str) -> PaymentRequest:
     request = parse_request(text)
-    payable_script(request.address)
+    import_module("wallet.build").payable_script(request.address)  # which brings the curve
     return request
 
 
 def _amount(text: str) -> int | str:
     return EVERYTHING if text.strip().lower() == EVERYTHING else parse_amount(text)
+
+
+def _outpoint(text: str) -> Any:
+    return import_module("wallet.state").parse_outpoint(text)
 
 
 def _fee(text: str) -> int:
@@ -59,5 +62,5 @@ FEE = Parsed("fee", _fee)
 """Satoshis."""
 FEE_RATE = Parsed("fee rate", parse_fee_rate)
 """A FeeRate."""
-OUTPOINT = Parsed("outpoint", parse_outpoint)
+OUTPOINT = Parsed("outpoint", _outpoint)
 """An OutPoint."""

@@ -37,8 +37,8 @@ from wallet.esplora import (
     read_txs,
     read_utxos,
 )
+from wallet.networks import DEFAULT_NODE
 
-DEFAULT_NODE = "http://127.0.0.1:18443"
 DEADLINE_S = 30.0
 """For one call, from connecting to the last byte."""
 CONNECT_S = 5.0

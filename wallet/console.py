@@ -15,15 +15,16 @@ import click
 from click.core import ParameterSource
 from platformdirs import user_data_path
 
-from wallet.client import DEFAULT_NODE
 from wallet.errors import InvalidValue, WalletError
+from wallet.networks import DEFAULT_NODE
 
 PASSWORD_VARIABLE = "GROAT_WALLET_PASSWORD"
 PASSWORD_BYTES_MAX = 4_096
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 EPILOG = """\b
-Every option is also an environment variable: GROAT_ and its name (GROAT_WALLET, GROAT_NODE,
-GROAT_FEE_RATE, ...), and GROAT_WALLET_PASSWORD holds the password.
+Every option is also an environment variable: GROAT_ and its name
+(GROAT_WALLET, GROAT_NODE, GROAT_FEE_RATE, ...), and GROAT_WALLET_PASSWORD
+holds the password.
 \b
 Completion in your shell: put one of these into its start-up file.
   bash  eval "$(_WALLET_COMPLETE=bash_source wallet)"

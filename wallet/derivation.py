@@ -51,7 +51,7 @@ def check_words(text: str) -> str:
         if word not in known:
             raise WalletError(f"word {position} is not a BIP39 word{_suggestion(word, language.wordlist)}")
     if not language.check(" ".join(words)):
-        raise WalletError("the words' checksum is wrong: one is mistaken for another, or their order is")
+        raise WalletError("the words' checksum is wrong: check each word, and their order")
     return " ".join(words)
 
 

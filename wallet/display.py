@@ -11,6 +11,9 @@ from wallet.console import Settings, is_terminal, note, write_json, write_table
 from wallet.draft import Draft, Sent
 from wallet.facts import AddressOf, sent_facts
 
+INPUTS_SHOWN = 5
+"""Of the coins that a payment spends: who sends everything has hundreds, and wants to see the rest."""
+
 
 def write_history(entries: Sequence[dict[str, Any]]) -> None:
     """Transactions, each with its id and the others in it on lines of their own."""
@@ -89,11 +92,13 @@ def write_sent(settings: Settings, sent: Sent, address_of: AddressOf) -> None:
 def _describe(facts: dict[str, Any]) -> None:
     paid = [("pays", row, None) for row in facts["recipients"]]
     change = [("change", facts["change"], None)] if facts["change"] else []
-    spent = [("spends", row, row["outpoint"]) for row in facts["inputs"]]
+    spent = [("spends", row, row["outpoint"]) for row in facts["inputs"][:INPUTS_SHOWN]]
     width = max(len(format_coins(row["value_sat"])) for _, row, _ in [*paid, *change, *spent])
     for name, row, outpoint in [*paid, *change, *spent]:
         click.echo(f"{name:8}{format_coins(row['value_sat']):>{width}}  {row['address']}")
         if outpoint:
             click.echo(f"{'':8}{outpoint}")
+    if more := len(facts["inputs"]) - len(spent):
+        click.echo(f"{'':8}and {more} more coins; --json lists all")
     click.echo(f"fee     {facts['fee_sat']} sat, {facts['fee_rate_sat_vb']} sat/vB for {facts['vsize']} vB")
     click.echo(f"txid    {facts['txid']}")

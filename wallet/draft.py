@@ -9,7 +9,16 @@ from random import Random
 from chain.hashes import Txid
 from chain.keys import Engine
 from chain.tx import OutPoint, Tx, TxOut, outpoint, outpoint_txid
-from wallet.amounts import RATE_MAX, RELAY_RATE, FeeRate, checked_rate, format_amount, format_coins, format_fee_rate
+from wallet.amounts import (
+    RATE_MAX,
+    RELAY_RATE,
+    TARGET_BLOCKS,
+    FeeRate,
+    checked_rate,
+    format_amount,
+    format_coins,
+    format_fee_rate,
+)
 from wallet.build import SecretLookup, Spendable, check_payment, draft_tx, sign_tx
 from wallet.ceiling import fee_excess
 from wallet.derivation import CHANGE, Account, KeyPath
@@ -19,8 +28,6 @@ from wallet.select import Candidate, Goal, Selection, close, fits, largest_payme
 from wallet.sizes import dust_threshold, outputs_weight
 from wallet.state import OwnCoin, format_outpoint
 
-TARGET_BLOCKS = 6
-"""Within how many blocks a payment shall be mined, unless one says otherwise."""
 CHAIN_MAX = 25
 """Unconfirmed transactions that nodes take in a row: ancestors of the newest, and descendants of
 the oldest, itself counted (Core's defaults)."""

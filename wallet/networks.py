@@ -1,4 +1,4 @@
-"""Which network a wallet is for: Bitcoin's regtest, or what a network file says."""
+"""Which network a wallet is for, Bitcoin's regtest or what a network file says, and where its node is."""
 
 import tomllib
 from pathlib import Path
@@ -8,6 +8,7 @@ from platformdirs import user_data_path
 from chain.params import REGTEST, Params
 from wallet.errors import WalletError
 
+DEFAULT_NODE = "http://127.0.0.1:18443"
 FILE_BYTES_MAX = 65_536
 NETWORK_FILE = "network.toml"
 """What `devnet up` calls it."""

@@ -94,4 +94,4 @@ class WalletFile:
 
 def _refuse_existing(path: Path) -> None:
     if os.path.lexists(path):
-        raise WalletError(f"{path} exists already and is left alone: give another --wallet FILE")
+        raise WalletError(f"{path} already exists: choose another file with --wallet FILE")
