@@ -31,6 +31,8 @@ from tests.functional.test_partition import feed
 from tests.node.processes import eventually, is_alive
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+IDLE_THREADS_MAX = 20
+"""Of a node that has nothing to do, with two peers; there is room for one a peer that is just being asked something."""
 STOP_S = 5.0
 
 
@@ -61,6 +63,20 @@ def groatd(cluster: Cluster, *arguments: str, index: int = 0, **variables: str) 
 
 def where(cluster: Cluster, index: int = 0) -> list[str]:
     return ["--network", cluster.network, "--datadir", str(cluster.nodes[index].datadir)]
+
+
+def test_a_node_with_nothing_to_do_has_few_threads(start_cluster: StartCluster) -> None:
+    """Three that are linked: they come with requests, and go."""
+    cluster = start_cluster(3)
+    cluster.rpc(0, "generatetoaddress", 3, ADDRESS)
+    cluster.wait_for_agreement(3)
+
+    def threads(node: RealNode) -> int:
+        return len(list(Path(f"/proc/{pid_of(node)}/task").iterdir()))
+
+    most = max(map(threads, cluster.nodes))
+    cluster.wait_for(lambda: all(threads(node) <= IDLE_THREADS_MAX for node in cluster.nodes), "threads to end")
+    print(f"{most} threads, then {[threads(node) for node in cluster.nodes]}")
 
 
 # --- starting and stopping ---------------------------------------------------------------------

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from chain.hashes import BlockHash
+from node import courier as courier_module
 from node.api.answers import Answer as HttpAnswer
 from node.api.answers import Request
+from node.api.http.connection import Channel
 from node.api.http.serve import Listener, Site
 from node.courier import BLOCKS_LANE_MAX, BLOCKS_THREADS, BULK_MAX, DIALS_MAX, POLLS_LANE_MAX, URGENT_MAX, Courier
 from node.peers.wire.messages import (
@@ -58,6 +60,10 @@ class FakePeer:
             self.gates[name].wait(10)
         status, body = self.replies.get(name, (404, b"no"))
         return HttpAnswer(status, body, "application/octet-stream", self.headers)
+
+    @property
+    def connections(self) -> list[Channel]:
+        return self._listener._channels()
 
     def says(self, name: str, message: Message, status: int = 200) -> None:
         self.replies[name] = status, encode(message)
@@ -288,6 +294,32 @@ def test_close_forgets_what_waits_and_ends_the_threads(world: World, bob: FakePe
     world.courier.close(ALICE)
     world.send(bob, BULK)
     assert world.await_answers(2)[1][1].request_id == 6
+
+
+def test_threads_end_where_nothing_is_sent_and_their_connections_stay(
+    world: World, bob: FakePeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "LANE_IDLE_S", 0.05)
+    bob.says("announce", Ok())
+    for count in range(1, 4):
+        world.send(bob, Announce(()))
+        world.await_answers(count)
+        eventually(lambda: not any(thread.is_alive() for thread in world.threads), "they end")
+    assert len(world.threads) == 3
+    assert len(bob.connections) == 1
+    world.courier.close(ALICE)
+    eventually(lambda: not bob.connections, "it hangs up")
+
+
+def test_nothing_is_lost_while_threads_come_and_go(
+    world: World, bob: FakePeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "LANE_IDLE_S", 0.001)
+    bob.says("blocks", NO_BLOCK)
+    for count in range(1, 101):
+        world.send(bob, BLOCK)
+        world.await_answers(count)
+    assert len(bob.connections) <= BLOCKS_THREADS
 
 
 def test_time_left_is_the_requests_deadline(world: World, bob: FakePeer) -> None:

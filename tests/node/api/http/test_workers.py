@@ -32,7 +32,7 @@ class Job:
 @pytest.fixture
 def workers() -> Iterator[Workers]:
     workers = Workers(4)
-    eventually(lambda: workers._awake == 0, "all asleep")
+    assert workers.threads == 0
     yield workers
     workers.stop(WAIT_S)
 
@@ -102,7 +102,6 @@ def test_patience_grows_with_the_threads_that_are_awake(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "PATIENCE_S", 20.0)
     parked: list[None] = [None] * 3
     workers = Workers(8, lambda: len(parked))
-    eventually(lambda: workers._awake == 0, "all asleep")
     gate = Event()
     held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(3)]
     for job in held:
@@ -150,9 +149,54 @@ def test_the_end() -> None:
     jobs = [Job() for _ in range(5)]
     for job in jobs:
         workers.add_task(job)
+    threads = list(workers._threads)
+    assert threads
     stopping = Thread(target=workers.stop, args=(WAIT_S,))
     stopping.start()
     stopping.join(WAIT_S)
     assert not stopping.is_alive()
     assert all(job.done.is_set() for job in jobs)
-    assert not any(thread.is_alive() for thread in workers._threads)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not workers._threads
+
+
+def test_threads_come_with_work_and_go_when_there_is_none(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
+    for _ in range(3):
+        gate = Event()
+        held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(4)]  # noqa: B023
+        for job in held:
+            workers.add_task(job)
+        keep_looking(workers, lambda: all(job.by for job in held))  # noqa: B023
+        assert workers.threads == 4
+        gate.set()
+        eventually(lambda: workers.threads == module.LEAST, "few are left")
+        last = Job()
+        workers.add_task(last)
+        assert last.done.wait(WAIT_S)
+        eventually(lambda: workers._awake == 0, "asleep")
+
+
+def test_nothing_is_lost_while_threads_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each task comes about when a thread is about to end."""
+    monkeypatch.setattr(module, "IDLE_S", 0.001)
+    monkeypatch.setattr(module, "LEAST", 0)
+    workers = Workers(3)
+    for _ in range(500):
+        job = Job()
+        workers.add_task(job)
+        keep_looking(workers, job.done.is_set)
+    eventually(lambda: workers.threads == 0, "all have ended")
+    workers.stop(WAIT_S)
+
+
+def test_where_no_thread_can_be_had_the_task_waits(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    job = Job()
+    with monkeypatch.context() as none_left:
+        none_left.setattr(Thread, "start", refuse)
+        workers.add_task(job)
+        assert workers.threads == 0
+    keep_looking(workers, job.done.is_set)
