@@ -38,7 +38,7 @@ OWNERS = {
     "zmq": ("node/zmqpub.py",),
     "requests": ("node/client.py", "wallet/client.py"),
     "urllib3": ("node/client.py", "wallet/client.py"),
-    "threading": ("node/runtime.py", "node/verifying.py", "node/api/*"),
+    "threading": ("node/runtime.py", "node/lanes.py", "node/verifying.py", "node/api/*"),
     "time": ("node/runtime.py", "node/miner.py", "node/client.py", "wallet/client.py", "devnet/*", *COMMAND_LINES),
     "datetime": ("node/runtime.py", "node/api/*", "devnet/*", "wallet/display.py", *COMMAND_LINES),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chain.hashes import BlockHash
-from node import courier as courier_module
+from node import lanes
 from node.api.answers import Answer as HttpAnswer
 from node.api.answers import Request
 from node.api.http.connection import Channel
@@ -299,7 +299,7 @@ def test_close_forgets_what_waits_and_ends_the_threads(world: World, bob: FakePe
 def test_threads_end_where_nothing_is_sent_and_their_connections_stay(
     world: World, bob: FakePeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier_module, "LANE_IDLE_S", 0.05)
+    monkeypatch.setattr(lanes, "IDLE_S", 0.05)
     bob.says("announce", Ok())
     for count in range(1, 4):
         world.send(bob, Announce(()))
@@ -314,7 +314,7 @@ def test_threads_end_where_nothing_is_sent_and_their_connections_stay(
 def test_nothing_is_lost_while_threads_come_and_go(
     world: World, bob: FakePeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier_module, "LANE_IDLE_S", 0.001)
+    monkeypatch.setattr(lanes, "IDLE_S", 0.001)
     bob.says("blocks", NO_BLOCK)
     for count in range(1, 101):
         world.send(bob, BLOCK)

@@ -55,7 +55,7 @@ REFUSED = [
     (b"GET /x HTTP/2.0\r\n" + HOST + b"\r\n", b"400", b"HTTP version other than 1.0 and 1.1"),
     (b"GET /x\r\n\r\n", b"400", b"HTTP version other than 1.0 and 1.1"),
     (b"nonsense\r\n\r\n", b"400", b"Start line is invalid"),
-    (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400", b"Start line is invalid"),
+    (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400", b"TLS on a port without it: write http://"),
     (b"get /x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b'Malformed HTTP method "get"'),
     (b"GET http://[::1/x HTTP/1.1\r\n" + HOST + b"\r\n", b"400", b"malformed request"),
     (request(headers=b"Bad Header: 1\r\n"), b"400", b"Invalid header"),
