@@ -6,7 +6,7 @@ Base58Check for hashes (2009), bech32 for segwit version 0 (BIP173), bech32m fro
 
 from dataclasses import dataclass
 
-from chain.hashes import sha256d
+from chain.base58 import decode_base58check, encode_base58check
 
 BECH32_MAX = 90
 """Characters in the longest bech32 text."""
@@ -44,9 +44,9 @@ class AddressError(ValueError):
 def encode_address(script: bytes, fmt: AddressFormat = REGTEST_ADDRESSES) -> str | None:
     """The address of a scriptPubKey, or None if it is of no kind that has one."""
     if len(script) == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
-        return _base58check(bytes((fmt.p2pkh,)) + script[3:23])
+        return encode_base58check(bytes((fmt.p2pkh,)) + script[3:23])
     if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
-        return _base58check(bytes((fmt.p2sh,)) + script[2:22])
+        return encode_base58check(bytes((fmt.p2sh,)) + script[2:22])
     program = witness_program(script)
     if program is None:
         return None
@@ -82,7 +82,7 @@ def witness_program(script: bytes) -> tuple[int, bytes] | None:
 
 
 def _decode_base58(text: str, fmt: AddressFormat) -> bytes:
-    payload = _base58check_payload(text)
+    payload = decode_base58check(text, BASE58_MAX)
     if payload is None or len(payload) != 21:
         raise AddressError("not an address")
     version, content = payload[0], payload[1:]
@@ -94,36 +94,6 @@ def _decode_base58(text: str, fmt: AddressFormat) -> bytes:
     raise AddressError(
         "address of another network" if version in known else "not an address", other_network=version in known
     )
-
-
-# --- Base58Check ---------------------------------------------------------------------------
-
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BASE58_DIGIT = {character: digit for digit, character in enumerate(_BASE58)}
-
-
-def _base58check(payload: bytes) -> str:
-    raw = payload + sha256d(payload)[:4]
-    number = int.from_bytes(raw, "big")
-    text = ""
-    while number:
-        number, digit = divmod(number, 58)
-        text = _BASE58[digit] + text
-    return "1" * (len(raw) - len(raw.lstrip(b"\x00"))) + text
-
-
-def _base58check_payload(text: str) -> bytes | None:
-    if not text or len(text) > BASE58_MAX:
-        return None
-    number = 0
-    for character in text:
-        digit = _BASE58_DIGIT.get(character)
-        if digit is None:
-            return None
-        number = number * 58 + digit
-    zeros = len(text) - len(text.lstrip("1"))
-    raw = bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
-    return raw[:-4] if len(raw) >= 4 and sha256d(raw[:-4])[:4] == raw[-4:] else None
 
 
 # --- bech32 and bech32m ----------------------------------------------------------------------

@@ -57,6 +57,10 @@ class Engine(Protocol):
         """A BIP340 signature; `aux` is its auxiliary randomness."""
         ...
 
+    def add_to_public(self, public_key: bytes, secret: bytes) -> bytes:
+        """The compressed sum of a compressed key and secret*G (BIP32). Raises ValueError where there is none."""
+        ...
+
     def tweak_public(self, x: bytes, tweak: bytes) -> tuple[bytes, int]:
         """x and parity of lift_x(x) + tweak*G (BIP341). Raises ValueError if x is on no point."""
         ...
@@ -183,6 +187,15 @@ class _Libsecp256k1:
         lib.secp256k1_schnorrsig_sign32(self._context, out, digest, pair, aux)
         return bytes(ffi.buffer(out))
 
+    def add_to_public(self, public_key: bytes, secret: bytes) -> bytes:
+        key = ffi.new("secp256k1_pubkey *")
+        _secret_number(secret)
+        if not lib.secp256k1_ec_pubkey_parse(self._context, key, public_key, len(public_key)):
+            raise ValueError("not a public key")
+        if not lib.secp256k1_ec_pubkey_tweak_add(self._context, key, secret):
+            raise ValueError("no sum")
+        return self._serialise(key)
+
     def tweak_public(self, x: bytes, tweak: bytes) -> tuple[bytes, int]:
         internal, output = ffi.new("secp256k1_xonly_pubkey *"), ffi.new("secp256k1_pubkey *")
         _check_sizes(x, tweak)
@@ -260,6 +273,17 @@ class _Python:
         e = _challenge(nonce_point[1:], point[1:], digest)
         return nonce_point[1:] + ((k + e * d) % ORDER).to_bytes(32, "big")
 
+    def add_to_public(self, public_key: bytes, secret: bytes) -> bytes:
+        number = _secret_number(secret)
+        try:
+            point = VerifyingKey.from_string(public_key, SECP256k1).pubkey.point
+        except MalformedPointError:
+            raise ValueError("not a public key") from None
+        moved = point + _G * number
+        if moved == ellipticcurve.INFINITY:
+            raise ValueError("no sum")
+        return _compress(moved)
+
     def tweak_public(self, x: bytes, tweak: bytes) -> tuple[bytes, int]:
         lifted = _lift_x(int.from_bytes(x, "big"))
         number = int.from_bytes(tweak, "big")
@@ -330,6 +354,14 @@ def default_engine() -> Engine:
         return libsecp256k1_engine()
     except ImportError:
         return python_engine()
+
+
+def add_secrets(first: bytes, second: bytes) -> bytes:
+    """The sum of two secrets modulo the order (BIP32); `second` may be zero. Raises ValueError where there is none."""
+    number = (_secret_number(first) + int.from_bytes(second, "big")) % ORDER
+    if not number:
+        raise ValueError("not a secret key")
+    return number.to_bytes(32, "big")
 
 
 def is_x_only(x: bytes) -> bool:

@@ -218,7 +218,7 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
         payee = to
     miner = network.client(devnet, index, MINE_TIMEOUT_S)
     hashes: list[str] = []
-    with screen.bar(f"mining {blocks} blocks", blocks) as progress:
+    with screen.bar(f"mining {blocks} block{'s' if blocks > 1 else ''}", blocks) as progress:
         while len(hashes) < blocks:
             # An empty list where the node gave up after its own number of tries: once more then.
             hashes += miner.rpc("generatetoaddress", 1, payee)

@@ -4,7 +4,8 @@
 
 Standard library only: this runs before anything is installed. A stamp in the environment
 says what it holds; it is written last and removed first, so that an interrupted install is
-done again. Two runs at once wait for each other on a lock beside the environment.
+done again. Two runs at once wait for each other on a lock beside the environment. Each step
+says on standard error that it has begun, and one that takes long what it is at.
 """
 
 import fcntl
@@ -13,15 +14,25 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import tomllib
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 STAMP = "groat-stamp.json"
 PACKAGES = ("chain", "node", "wallet", "devnet")
 MADE_FROM = ("pyproject.toml", "chain/_sha256d.c", "node/_hashloop.c")
 """A change in these asks for another install; the rest is used where it is."""
+EXTENSIONS = ("chain._sha256d", "node._hashloop")
+"""Compiled if that is possible."""
+VERSION = ".".join(map(str, sys.version_info[:2]))
+SIZES = {"": "some 70 MB", "test": "with the tools of the tests, some 480 MB"}
+"""On the disk, by extra."""
+REPEAT_S = 10.0
+"""How often a step that takes long says what it is at, where no terminal shows it at once."""
 
 
 def main(root: Path, environment: Path, extra: str = "") -> int:
@@ -41,24 +52,88 @@ def install(root: Path, environment: Path, extra: str) -> int:
     key = hashlib.sha256(f"{root}\n{environment}\n".encode() + made_from).hexdigest()
     python = environment / "bin" / "python"
     extras = sorted({*installed.get("extras", []), extra} - {""})
-    if installed.get("key") == key and installed.get("extras") == extras and python.exists():
+    same_python = installed.get("python", VERSION) == VERSION
+    # Where a compiler has come since, it is put to use.
+    compiler = can_compile()
+    same = installed.get("key") == key and installed.get("extras") == extras
+    if same and same_python and installed.get("compiler", True) >= compiler and python.exists():
         return 0
     started = time.monotonic()
-    print(f"groat: installing into {environment} (once; a minute or so) ...", end="", file=sys.stderr, flush=True)
-    if not (installed and runs(python)):
+    size = SIZES["test" if "test" in extras else ""]
+    say(f"groat: installing into {environment}, once ({size}; a minute or more):")
+    if not (installed and same_python and runs(python)):
         # Nothing is known of what is there: begin again.
-        remove(root, environment)
-        venv.create(environment, with_pip=True)
+        with step(f"1/3 an environment of Python {VERSION}"):
+            remove(root, environment)
+            venv.create(environment, with_pip=True)
     stamp.unlink(missing_ok=True)
-    missing = pip_install(python, root, extras)
+    with step("2/3 packages") as at:
+        missing = pip_install(python, root, extras, at)
     # Pip compiles what it copies; the checkout stays where it is. The first start is as quick as any then.
-    packages = [root / package for package in PACKAGES]
-    subprocess.run([python, "-m", "compileall", "-q", *packages], stdout=subprocess.DEVNULL, check=False)
-    stamp.write_text(json.dumps({"key": key, "extras": extras}))
-    print(f" done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    with step("3/3 bytecode, so that the first start is quick"):
+        packages = [root / package for package in PACKAGES]
+        subprocess.run([python, "-m", "compileall", "-q", *packages], stdout=subprocess.DEVNULL, check=False)
+    stamp.write_text(json.dumps({"key": key, "extras": extras, "python": VERSION, "compiler": compiler}))
+    say(f"groat: installed in {time.monotonic() - started:.0f} s")
     if missing:
-        print(f"groat: could not install {', '.join(missing)}: what needs it is left out", file=sys.stderr)
+        say(f"groat: could not install {', '.join(missing)}: what needs it is left out")
+    if not is_compiled(python):
+        say(
+            "groat: without a C compiler and Python's headers (Debian: apt install gcc python3-dev) mining is three to "
+            "twenty times slower; install them and run this again, or go on like this"
+        )
     return 0
+
+
+def say(line: str) -> None:
+    """A line for people."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Where a step stands: in place on a terminal; elsewhere a line now and then."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._last = time.monotonic()
+        self._shown = False
+
+    def __call__(self, doing: str) -> None:
+        if sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{f'  {self._title}: {doing}'[:width]}", end="", file=sys.stderr, flush=True)
+            self._shown = True
+        elif time.monotonic() - self._last >= REPEAT_S:
+            say(f"  {self._title}: {doing}")
+            self._last = time.monotonic()
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def step(title: str) -> Iterator[Progress]:
+    """Say that a step begins; it may be told what it is at."""
+    say(f"  {title} ...")
+    progress = Progress(title)
+    try:
+        yield progress
+    finally:
+        progress.end()
+
+
+def can_compile() -> bool:
+    """True with a C compiler and Python's headers."""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return headers.exists() and any(map(shutil.which, ("cc", "gcc", "clang")))
+
+
+def is_compiled(python: Path) -> bool:
+    """True if the extensions are there."""
+    command = [python, "-c", f"import {', '.join(EXTENSIONS)}"]
+    return subprocess.run(command, capture_output=True, check=False, cwd="/").returncode == 0
 
 
 def remove(root: Path, environment: Path) -> None:
@@ -87,31 +162,44 @@ def runs(python: Path) -> bool:
         return False
 
 
-def pip_install(python: Path, root: Path, extras: list[str]) -> list[str]:
+def pip_install(python: Path, root: Path, extras: list[str], progress: Progress) -> list[str]:
     """Install the project in place, with its extras. Returns the extras' packages that would not install."""
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     target = f"{root}[{','.join(extras)}]" if extras else f"{root}"
-    outcome = subprocess.run([*pip, "--editable", target], capture_output=True, text=True, check=False)
-    if outcome.returncode == 0:
+    status, output = run(pip, ["--editable", target], progress)
+    if status == 0:
         return []
     if not extras:
-        fail(outcome)
+        fail(output)
     # Something among the extras has no wheel here: the project alone, then each of them.
-    plain = subprocess.run([*pip, "--editable", root], capture_output=True, text=True, check=False)
-    if plain.returncode != 0:
-        fail(plain)
+    status, output = run(pip, ["--editable", f"{root}"], progress)
+    if status != 0:
+        fail(output)
     optional = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    return [
-        requirement
-        for extra in extras
-        for requirement in optional[extra]
-        if subprocess.run([*pip, requirement], capture_output=True, check=False).returncode != 0
-    ]
+    requirements = [requirement for extra in extras for requirement in optional[extra]]
+    return [requirement for requirement in requirements if run(pip, [requirement], progress)[0] != 0]
 
 
-def fail(outcome: subprocess.CompletedProcess) -> None:
+def run(pip: list[str], arguments: list[str], progress: Progress) -> tuple[int, str]:
+    """Run pip and show what it is at. Returns its exit status and all that it said."""
+    said = []
+    with subprocess.Popen(
+        [*pip, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            said.append(line)
+            words = line.split()
+            if words[:1] in (["Collecting"], ["Downloading"], ["Building"]):
+                progress(" ".join(words[:2]).lower())
+            elif words[:3] == ["Installing", "collected", "packages:"]:
+                progress(f"unpacking {len(words) - 3} packages")
+    return process.returncode, "".join(said)
+
+
+def fail(output: str) -> None:
     """Show everything that pip said, and end."""
-    print(f" failed\n{outcome.stdout}{outcome.stderr}groat: pip could not install the project", file=sys.stderr)
+    say(f"{output}groat: pip could not install the project: its reason stands above")
     raise SystemExit(1)
 
 

@@ -2,26 +2,52 @@
 # up the checkout's virtual environment with it. Sets ROOT and VENV. Bash 3.2 (macOS) will do.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 VENV=${GROAT_VENV:-$ROOT/.venv}
+VERSIONS="Python 3.11, 3.12, 3.13 or 3.14"
 
-# Each candidate is run: a pyenv shim may exist for a version that is not installed.
+# What is wrong with a Python, in a few words; nothing for one that will do. It is run to find
+# out: a pyenv shim may exist for a version that is not installed.
+trouble_with() {
+    local version
+    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || version=""
+    case $version in
+    "") echo "cannot be run" ;;
+    3.11 | 3.12 | 3.13 | 3.14)
+        "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+            echo "has no venv module: install it (Debian: apt install python$version-venv)"
+        ;;
+    *) echo "is Python $version, and $VERSIONS is needed" ;;
+    esac
+}
+
 find_python() {
-    local candidate fit=""
+    local candidate trouble without_venv=""
+    # One that is named is used or refused, never passed over.
+    if [ -n "${GROAT_PYTHON:-}" ]; then
+        trouble=$(trouble_with "$GROAT_PYTHON")
+        if [ -n "$trouble" ]; then
+            echo "groat: GROAT_PYTHON: $GROAT_PYTHON $trouble" >&2
+            exit 1
+        fi
+        PYTHON=$GROAT_PYTHON
+        return
+    fi
     # Beside the environment's stamp stands a Python that was good enough before.
     if [ -f "$VENV/groat-stamp.json" ] && "$VENV/bin/python" -c '' >/dev/null 2>&1; then
         PYTHON=$VENV/bin/python
         return
     fi
-    for candidate in "${GROAT_PYTHON:-python3.11}" python3.12 python3 python; do
-        "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 || continue
-        fit=$candidate
-        "$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1 || continue
-        PYTHON=$candidate
-        return
+    for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do
+        trouble=$(trouble_with "$candidate")
+        if [ -z "$trouble" ]; then
+            PYTHON=$candidate
+            return
+        fi
+        case $trouble in has*) without_venv=${without_venv:-$candidate $trouble} ;; esac
     done
-    if [ -n "$fit" ]; then
-        echo "groat: $fit has no venv module: install it (Debian: apt install python3-venv) and run this again" >&2
+    if [ -n "$without_venv" ]; then
+        echo "groat: $without_venv, and run this again" >&2
     else
-        echo "groat: needs Python 3.11 or 3.12 (plyvel has no wheel for newer ones): install one and run this again" >&2
+        echo "groat: needs $VERSIONS, and found none: install one, or name it with GROAT_PYTHON, and run this again" >&2
     fi
     exit 1
 }

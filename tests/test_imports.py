@@ -24,9 +24,9 @@ COMMAND_LINES = ("*/cli.py", "*/__main__.py", "*/cli/*.py")
 OWNERS = {
     "coincurve": ("chain/keys.py",),
     "ecdsa": ("chain/keys.py",),
-    "bip32": ("wallet/derivation.py", "node/descriptors/base58keys.py"),
     "mnemonic": ("wallet/derivation.py",),
     "plyvel": ("node/store/leveldb.py",),
+    "plyvel_next": ("node/store/leveldb.py",),
     "waitress": ("node/api/*", "node/runtime.py"),
     "prometheus_client": ("node/api/rest/exposition.py",),
     "apispec": ("node/api/docs/openapi.py",),

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bip32 import BIP32, HARDENED_INDEX
 from mnemonic import Mnemonic
 
+from chain.bip32 import HARDENED, TEST_PRIVATE, ExtendedKeyError, decode_extended, encode_extended, master_key
 from chain.hashes import hash160
+from chain.keys import default_engine
 from chain.script import p2wpkh_script
 from wallet.errors import WalletError
 
@@ -19,7 +20,7 @@ RECEIVE, CHANGE = 0, 1
 GAP_LIMIT = 20
 """Unused addresses in a row after which there are none (BIP44)."""
 INDEX_MAX = 2**31 - 1
-ACCOUNT_PATH = (84 | HARDENED_INDEX, 1 | HARDENED_INDEX, 0 | HARDENED_INDEX)
+ACCOUNT_PATH = (84 | HARDENED, 1 | HARDENED, 0 | HARDENED)
 """m/84'/1'/0': the first P2WPKH account of a test network (BIP84)."""
 ENTROPY_BYTES = 16
 """Of new words: 128 bits, 12 words."""
@@ -72,9 +73,10 @@ class Account:
     def __init__(self, xpub: str) -> None:
         """`xpub` is the account's extended public key. Raises WalletError if it is none."""
         try:
-            account = BIP32.from_xpub(xpub)
-            self._chains = [BIP32.from_xpub(account.get_xpub_from_path([chain])) for chain in (RECEIVE, CHANGE)]
-        except (ValueError, AssertionError) as error:  # the package asserts its input's length
+            account = decode_extended(xpub)
+            self._engine = default_engine()
+            self._chains = [account.child(chain, self._engine) for chain in (RECEIVE, CHANGE)]
+        except ExtendedKeyError as error:
             raise WalletError(
                 "the wallet's extended public key is not one: restore the wallet from its words"
             ) from error
@@ -86,7 +88,7 @@ class Account:
         """The P2WPKH scriptPubKey of the key at `path`."""
         script = self._scripts.get(path)
         if script is None:
-            public_key = self._chains[path.chain].get_pubkey_from_path([path.index])
+            public_key = self._chains[path.chain].child(path.index, self._engine).public_key(self._engine)
             script = self._scripts[path] = p2wpkh_script(hash160(public_key))
             self._paths[script] = path
         return script
@@ -106,15 +108,14 @@ class AccountSecret:
 
     def __init__(self, words: str, path: Sequence[int] = ACCOUNT_PATH) -> None:
         """`words` must have passed `check_words`."""
-        master = BIP32.from_seed(seed_from_words(words), network="test")
-        self.xpub: str = master.get_xpub_from_path(list(path))
-        account = BIP32.from_xpriv(master.get_xpriv_from_path(list(path)))
-        self._chains = [BIP32.from_xpriv(account.get_xpriv_from_path([chain])) for chain in (RECEIVE, CHANGE)]
+        self._engine = default_engine()
+        account = master_key(seed_from_words(words), TEST_PRIVATE).descend(path, self._engine)
+        self.xpub = encode_extended(account.public(self._engine))
+        self._chains = [account.child(chain, self._engine) for chain in (RECEIVE, CHANGE)]
 
     def secret(self, path: KeyPath) -> bytes:
         """The 32-byte secret key at `path`."""
-        secret: bytes = self._chains[path.chain].get_privkey_from_path([path.index])
-        return secret
+        return self._chains[path.chain].child(path.index, self._engine).secret
 
     def __repr__(self) -> str:
         return "AccountSecret(...)"

@@ -1,4 +1,4 @@
-"""The key-value port on LevelDB. The only file that knows plyvel.
+"""The key-value port on LevelDB. The only file that knows plyvel, or plyvel-next: its fork for newer Pythons.
 
 Opened paranoid and read with checksums: without, a flipped bit in a write-ahead log opens
 without error and leaves holes under a tip that looks right. What LevelDB says in its own words
@@ -10,7 +10,10 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-import plyvel
+try:
+    import plyvel
+except ImportError:
+    import plyvel_next as plyvel
 
 from node.ports import StoreError
 from node.store.kv import Batch, Damaged, Edit, Locked, OnDamage, Row

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from bip32 import BIP32
 
 from chain.address import MAIN_ADDRESSES, TEST_ADDRESSES, encode_address
+from chain.bip32 import MAIN_PRIVATE, decode_extended, encode_extended, master_key
 from chain.keys import default_engine
 from wallet.derivation import (
     CHANGE,
@@ -47,7 +47,7 @@ def test_the_secret_half_belongs_to_the_public_half() -> None:
     account = Account(secret.xpub)
     for path in (KeyPath(RECEIVE, 0), KeyPath(CHANGE, 19), KeyPath(RECEIVE, 2**31 - 1)):
         key = default_engine().public_key(secret.secret(path))
-        derived = BIP32.from_xpub(secret.xpub).get_pubkey_from_path([path.chain, path.index])
+        derived = decode_extended(secret.xpub).descend([path.chain, path.index], default_engine()).key
         assert key == derived
         assert account.path_of(account.script(path)) == path
     assert account.path_of(bytes(22)) is None
@@ -60,7 +60,7 @@ def test_bip39_vectors_of_every_language(vectors: Path) -> None:
     assert len(rows) >= 24 * 12
     for language, entropy, words, seed, xprv in rows:
         assert seed_from_words(words, "TREZOR").hex() == seed
-        assert BIP32.from_seed(bytes.fromhex(seed)).get_xpriv() == xprv
+        assert encode_extended(master_key(bytes.fromhex(seed), MAIN_PRIVATE)) == xprv
         if language == "english":  # the only language that the wallet speaks
             assert words_from_entropy(bytes.fromhex(entropy)) == words
             assert check_words(words) == words

@@ -6,11 +6,12 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from bip32 import BIP32
 
 from chain.address import encode_address
+from chain.bip32 import TEST_PRIVATE, encode_extended, master_key
 from chain.coins import Coin
 from chain.hashes import hash160, sha256, to_hex
+from chain.keys import default_engine
 from chain.script import LockKind, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, TxOut, outpoint_index, outpoint_txid
 from node.api.asm import descriptor
@@ -24,9 +25,10 @@ from tests.chainlab import Lab, Owned, key, lock, pay
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import WAIT_S, Desk
 
-MASTER = BIP32.from_seed(bytes(range(32)), network="test")
-TPRV, TPUB = MASTER.get_xpriv(), MASTER.get_xpub()
-FINGERPRINT = MASTER.get_fingerprint().hex()
+ENGINE = default_engine()
+MASTER = master_key(bytes(range(32)), TEST_PRIVATE)
+TPRV, TPUB = encode_extended(MASTER), encode_extended(MASTER.public(ENGINE))
+FINGERPRINT = MASTER.fingerprint(ENGINE).hex()
 RANGED = f"wpkh([d34db33f/84h]{TPUB}/0/*)"
 KEY = key(0).public
 LONG = bytes.fromhex(
@@ -36,7 +38,7 @@ LONG = bytes.fromhex(
 
 
 def child(*path: int) -> bytes:
-    return MASTER.get_pubkey_from_path(list(path))
+    return MASTER.descend(path, ENGINE).public_key(ENGINE)
 
 
 def address(script: bytes) -> str:
