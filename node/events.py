@@ -10,9 +10,10 @@ from chain.hashes import Txid, to_hex
 from chain.tree import Entry
 from chain.value import value
 
-TIP, REORG, BLOCK = "tip", "reorg", "block"
+TIP, REORG = "tip", "reorg"
+BLOCK, BLOCK_DISCONNECTED, BLOCK_STORED = "block", "block_disconnected", "block_stored"
 MEMPOOL_ADD, MEMPOOL_REMOVE = "mempool_add", "mempool_remove"
-TOPICS = (TIP, REORG, BLOCK, MEMPOOL_ADD, MEMPOOL_REMOVE)
+TOPICS = (TIP, REORG, BLOCK, BLOCK_DISCONNECTED, BLOCK_STORED, MEMPOOL_ADD, MEMPOOL_REMOVE)
 """What can be followed."""
 
 
@@ -51,14 +52,13 @@ class Reorganised:
 
 @value
 class BlockPlaced:
-    """A block's body is stored, or the block has entered or left the best chain."""
+    """A block has entered the best chain, or left it, or its body is stored: the topic says which."""
 
     block: Entry
-    in_best_chain: bool
 
     def fields(self) -> dict[str, Any]:
         """As followers are told."""
-        return {**_header(self.block), "in_best_chain": self.in_best_chain}
+        return _header(self.block)
 
 
 @value

@@ -9,6 +9,8 @@ from chain.tree import BlockTree, Entry
 from node.chainstate import TipChange
 from node.events import (
     BLOCK,
+    BLOCK_DISCONNECTED,
+    BLOCK_STORED,
     MEMPOOL_ADD,
     MEMPOOL_REMOVE,
     REORG,
@@ -46,7 +48,7 @@ class Teller:
 
     def stored(self, block: Entry) -> Effect:
         """A block's body is new here."""
-        return Publish(BLOCK, (BlockPlaced(block, False),))
+        return Publish(BLOCK_STORED, (BlockPlaced(block),))
 
     def moved(self, change: TipChange) -> list[Effect]:
         """Blocks have left the best chain, tip first, and others joined it; the new tip is told of later."""
@@ -56,9 +58,10 @@ class Teller:
             fork = change.old.ancestor(change.old.height - depth)
             effects.append(Publish(REORG, (Reorganised(depth, fork, change.old, change.new),), change))
         entries = self._tree.entries
-        placed = [BlockPlaced(entries[left.block.hash], False) for left in change.disconnected]
-        placed += [BlockPlaced(entries[joined.block.hash], True) for joined in change.connected]
-        return [*effects, Publish(BLOCK, placed)]
+        for topic, moved in ((BLOCK_DISCONNECTED, change.disconnected), (BLOCK, change.connected)):
+            if moved:
+                effects.append(Publish(topic, [BlockPlaced(entries[one.block.hash]) for one in moved]))
+        return effects
 
     def tip(self, change: TipChange, mempool_count: int) -> Effect:
         """Everything has followed the best chain to its new tip."""

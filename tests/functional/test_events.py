@@ -28,22 +28,18 @@ def test_a_reorganisation_brought_by_a_peer(start_cluster: StartCluster) -> None
         stack.callback(follower.close)
         a = cluster.rpc(0, "generatetoaddress", 2, ADDRESS)
         own = [(event.topic, event.data["hash"]) for event in follower.take(6)]
-        assert own == [(topic, made) for made in a for topic in ("block", "block", "tip")]
+        assert own == [(topic, made) for made in a for topic in ("block_stored", "block", "tip")]
         b = cluster.rpc(1, "generatetoaddress", 3, ADDRESS)
         cluster.rpc(0, "addnode", cluster.nodes[1].p2p, "add")
         told = follower.until(lambda event: event.topic == "tip")
-        places = [
-            (event.topic, event.data["hash"], event.data["in_best_chain"])
-            for event in told[:-1]
-            if "hash" in event.data
-        ]
-        assert sorted(places[:3]) == sorted(("block", made, False) for made in b)
+        places = [(event.topic, event.data["hash"]) for event in told[:-1] if "hash" in event.data]
+        assert sorted(places[:3]) == sorted(("block_stored", made) for made in b)
         assert places[3:] == [
-            ("block", a[1], False),
-            ("block", a[0], False),
-            ("block", b[0], True),
-            ("block", b[1], True),
-            ("block", b[2], True),
+            ("block_disconnected", a[1]),
+            ("block_disconnected", a[0]),
+            ("block", b[0]),
+            ("block", b[1]),
+            ("block", b[2]),
         ]
         [reorg] = [event.data for event in told if event.topic == "reorg"]
         assert (reorg["depth"], reorg["fork"]["height"]) == (2, 0)

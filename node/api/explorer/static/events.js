@@ -1,6 +1,6 @@
 // The node's event stream, opened again when it ends: { state } with open, lost or refused; { name, facts }.
 const STREAM = "/api/v1/events?topics=";
-const NAMES = ["tip", "block", "mempool_add", "mempool_remove"];
+const NAMES = ["tip", "block_stored", "mempool_add", "mempool_remove"];
 const AGAIN_MS = 60000; // after the node refused it
 
 export function follow(tell) {

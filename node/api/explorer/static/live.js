@@ -7,7 +7,8 @@ import { listen } from "./stream.js";
 const THROTTLE_MS = 1000; // between two refreshes of the part
 const POLL_MS = 4000; // where there is no stream
 const ANSWER_MS = 20000; // for an answer
-const TOPICS = { tip: "tip", block: "block", mempool_add: "mempool", mempool_remove: "mempool" };
+// Blocks that enter or leave the best chain come with a tip.
+const TOPICS = { tip: "tip", block_stored: "block", mempool_add: "mempool", mempool_remove: "mempool" };
 
 const root = document.body.dataset.root;
 const part = document.querySelector("[data-fragment]");

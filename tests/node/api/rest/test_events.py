@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from threading import active_count
 from typing import Any
@@ -18,8 +19,9 @@ from tests.node.api.desk import Desk
 from tests.sse import WAIT_S, Follower, Told
 
 Follow = Callable[..., Follower]
-CHAIN = "?topics=tip,reorg,block"
-UNKNOWN_TOPIC = "Unknown topic; there are tip, reorg, block, mempool_add, mempool_remove"
+CHAIN = "?topics=tip,reorg,block,block_disconnected,block_stored"
+TOPICS = "tip, reorg, block, block_disconnected, block_stored, mempool_add, mempool_remove"
+UNKNOWN_TOPIC = f"Unknown topic; there are {TOPICS}"
 
 
 @pytest.fixture
@@ -39,20 +41,18 @@ def display(block: Block) -> str:
     return block.hash[::-1].hex()
 
 
-def block_event(block: Block, height: int, in_best_chain: bool) -> tuple[str, Any]:
+def block_event(block: Block, height: int, topic: str = "block") -> tuple[str, Any]:
     fields = {
         "hash": display(block),
         "height": height,
         "previousblockhash": block.header.prev_hash[::-1].hex(),
         "time": block.header.time,
-        "in_best_chain": in_best_chain,
     }
-    return "block", fields
+    return topic, fields
 
 
 def tip_event(block: Block, height: int, mempool_count: int = 0) -> tuple[str, Any]:
-    _, fields = block_event(block, height, True)
-    del fields["in_best_chain"]
+    _, fields = block_event(block, height)
     return "tip", {**fields, "tx_count": len(block.txs), "mempool_count": mempool_count}
 
 
@@ -106,11 +106,19 @@ def test_a_payment_and_its_block(desk: Desk, lab: Lab, follow: Follow) -> None:
     vsize = (payment.weight + 3) // 4
     assert contents(follower.take(5)) == [
         ("mempool_add", {"txid": txid, "fee": 1000, "vsize": vsize, "fee_rate": round(1000 / vsize, 3)}),
-        block_event(block, lab.height, False),
-        block_event(block, lab.height, True),
+        block_event(block, lab.height, "block_stored"),
+        block_event(block, lab.height),
         ("mempool_remove", {"txid": txid, "reason": "block"}),
         tip_event(block, lab.height),
     ]
+
+
+def test_who_counts_blocks_counts_each_once(desk: Desk, lab: Lab, follow: Follow) -> None:
+    follower = follow()
+    blocks = [lab.mine() for _ in range(5)]
+    desk.give(blocks)
+    told = Counter((event.topic, event.data["hash"]) for event in follower.take(15))
+    assert told == Counter((topic, display(block)) for block in blocks for topic in ("block_stored", "block", "tip"))
 
 
 def test_a_reorganisation(desk: Desk, lab: Lab, follow: Follow) -> None:
@@ -131,9 +139,9 @@ def test_a_reorganisation(desk: Desk, lab: Lab, follow: Follow) -> None:
     vsize = (payment.weight + 3) // 4
     fee = {"fee": 1000, "vsize": vsize, "fee_rate": round(1000 / vsize, 3)}
     assert told == [
-        block_event(b[0], base + 1, False),
-        block_event(b[1], base + 2, False),
-        block_event(b[2], base + 3, False),
+        block_event(b[0], base + 1, "block_stored"),
+        block_event(b[1], base + 2, "block_stored"),
+        block_event(b[2], base + 3, "block_stored"),
         (
             "reorg",
             {
@@ -143,11 +151,11 @@ def test_a_reorganisation(desk: Desk, lab: Lab, follow: Follow) -> None:
                 "new_tip": place(b[2], base + 3),
             },
         ),
-        block_event(a[1], base + 2, False),
-        block_event(a[0], base + 1, False),
-        block_event(b[0], base + 1, True),
-        block_event(b[1], base + 2, True),
-        block_event(b[2], base + 3, True),
+        block_event(a[1], base + 2, "block_disconnected"),
+        block_event(a[0], base + 1, "block_disconnected"),
+        block_event(b[0], base + 1),
+        block_event(b[1], base + 2),
+        block_event(b[2], base + 3),
         ("mempool_add", {"txid": payment.txid[::-1].hex(), **fee}),
         tip_event(b[2], base + 3, mempool_count=1),
     ]
@@ -170,7 +178,7 @@ def test_a_block_that_is_ruled_out(desk: Desk, lab: Lab, follow: Follow) -> None
                 "new_tip": place(blocks[0], lab.height - 1),
             },
         ),
-        block_event(blocks[1], lab.height, False),
+        block_event(blocks[1], lab.height, "block_disconnected"),
         tip_event(blocks[0], lab.height - 1),
     ]
     desk.rpc("invalidateblock", desk.rpc("getblockhash", 1))
@@ -192,7 +200,7 @@ def test_an_invalid_block_is_told_of_too(desk: Desk, lab: Lab, follow: Follow) -
     block = lab.candidate([pay([coin], fee=1000), pay([coin], fee=2000)])  # the coin twice
     with pytest.raises(Exception, match="bad-txns-inputs-missingorspent"):
         desk.give([block])
-    assert follower.next()[1:] == block_event(block, lab.height + 1, False)
+    assert follower.next()[1:] == block_event(block, lab.height + 1, "block_stored")
 
 
 # --- who is told what --------------------------------------------------------------------------------
