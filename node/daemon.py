@@ -3,12 +3,13 @@
 import contextlib
 import errno
 import gc
+import ipaddress
 import logging
 import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
@@ -36,7 +37,7 @@ from node.peers.handshake import Identity
 from node.peers.wire.messages import Reply
 from node.policy import Policy, Refused
 from node.pool.dump import load_dump
-from node.ports import Endpoint
+from node.ports import Endpoint, StoreError
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
 from node.store.filters import open_filters
@@ -60,6 +61,10 @@ BUSY_PAUSE_S = 0.1
 """Before a saved transaction is offered again, for which there was no time to look at it."""
 BOOK_SAVE_S = 180.0
 """Between two saves of the address book."""
+OPEN_API = (
+    "--api %s: not only this machine: others can read the node, and JSON-RPC's login goes over the network in "
+    "the clear (a server with TLS before it helps)"
+)
 JOIN_S = 3.0
 """How long a stop waits for requests under way."""
 
@@ -74,17 +79,22 @@ def run(config: Config) -> str | None:
     with ExitStack() as stack:
         stack.callback(prepare_folder(config).remove)
         node = Running(config, stack)
+        last_words = "stopped"
         try:
             with contextlib.suppress(NotReady):  # a fault while starting, which `wait` tells
                 node.start()
             return node.wait()
         except KeyboardInterrupt:
             return None
+        except (ConfigError, StoreError):
+            last_words = ""  # it never ran, and the reason is still to be told
+            raise
         finally:
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signal_number, signal.SIG_IGN)
             node.stop()
-            log.info("stopped")
+            if last_words:
+                log.info(last_words)
 
 
 def prepare_folder(config: Config) -> Cookie:
@@ -103,6 +113,33 @@ def choose_engine(name: str) -> Engine:
     if engine.name == "python":
         log.warning("SLOW: signatures are verified in Python, some 50 times slower than by libsecp256k1")
     return engine
+
+
+def no_place_to_listen(faults: Mapping[str, OSError]) -> ConfigError:
+    """All that is in the way, by option, so that nobody meets one after the other."""
+    reason = "; ".join(
+        f"{option}: cannot listen on {error.filename}: {error.strerror or error}" for option, error in faults.items()
+    )
+    taken = [f"{option} HOST:PORT" for option, error in faults.items() if error.errno == errno.EADDRINUSE]
+    if taken:
+        choose = "chooses another port" if len(taken) == 1 else "choose other ports"
+        reason += f" (perhaps by another node); {' and '.join(taken)} {choose}"
+    return ConfigError(reason)
+
+
+def local_url(endpoint: Endpoint) -> str:
+    """Where a browser on this machine finds a listener, which may listen on all addresses that there are."""
+    host = ipaddress.ip_address(endpoint.host)
+    if host.is_unspecified:
+        endpoint = Endpoint("127.0.0.1" if host.version == 4 else "::1", endpoint.port)
+    return f"http://{endpoint}"
+
+
+def warn_if_open(api: Sequence[Endpoint]) -> None:
+    """Say which of these others than this machine can reach."""
+    for endpoint in api:
+        if not ipaddress.ip_address(endpoint.host).is_loopback:
+            log.warning(OPEN_API, endpoint)
 
 
 class Running:
@@ -131,6 +168,8 @@ class Running:
         folder, network_id = config.folder, config.params.network_id
         self._filters = FilterIndex(lambda: open_filters(folder, network_id)) if config.index else None
         self.listeners: list[Listener] = []
+        self._faults: dict[str, OSError] = {}
+        """Why an option's addresses cannot be listened on."""
         self._saved: object = None
         self._loaded = False
         """The saved mempool is back: from now on it may be overwritten."""
@@ -150,9 +189,9 @@ class Running:
             raise NotReady
         runtime.admit()
         log.info(
-            "ready at height %d, explorer at http://%s%s",
+            "ready at height %d, explorer at %s%s",
             runtime.view.tip.height,
-            self.listeners[0].endpoints[0],
+            local_url(self.listeners[0].endpoints[0]),
             EXPLORER,
         )
         gc.collect()
@@ -221,19 +260,20 @@ class Running:
         parked = partial(runtime.parked, "p2p")
         peers = Site("p2p", peers_app, p2p_body_cap(), P2P_THREADS, door=door, parked=parked)
         p2p = self._serve("--p2p", peers, (config.p2p,))
-        where = ", ".join(f"http://{endpoint}" for endpoint in api)
+        if self._faults:
+            raise no_place_to_listen(self._faults)
+        warn_if_open(api)
+        where = ", ".join(map(local_url, api))
         log.info("%s: API at %s, peers at %s, data in %s", config.params.name, where, p2p[0], config.folder)
         return p2p[0]
 
     def _serve(self, option: str, site: Site, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+        """Where it listens; nowhere if it cannot, which is told once all have been tried."""
         try:
             listener = Listener(site, endpoints, connections_allowed(raise_file_limit(), 2))
         except OSError as error:
-            where = ", ".join(map(str, endpoints))
-            reason = f"{option}: cannot listen on {where}: {error.strerror or error}"
-            if error.errno == errno.EADDRINUSE:
-                reason += f" (perhaps by another node); {option} HOST:PORT chooses another port"
-            raise ConfigError(reason) from None
+            self._faults[option] = error
+            return ()
         self.listeners.append(listener)
         self._runtime.spawn(site.name, listener.run)
         return listener.endpoints

@@ -178,9 +178,8 @@ def test_a_port_in_use_is_one_line(start_cluster: StartCluster, tmp_path: Path, 
     other = "--p2p" if option == "--api" else "--api"
     ran = groatd(cluster, "--datadir", str(tmp_path / "other"), option, taken, other, "127.0.0.1:0")
     assert ran.returncode == 1
-    lines = [line for line in ran.stderr.splitlines() if " INFO " not in line]
     hint = f"(perhaps by another node); {option} HOST:PORT chooses another port"
-    assert lines == [f"groatd: {option}: cannot listen on {taken}: Address already in use {hint}"]
+    assert ran.stderr == f"groatd: {option}: cannot listen on {taken}: Address already in use {hint}\n"
     assert not (tmp_path / "other" / "regtest" / ".cookie").exists()
 
 
@@ -398,6 +397,45 @@ class _FullDisk:
 
 
 @pytest.mark.usefixtures("own_signals")
+def test_both_ports_in_use_are_named_at_once(start_cluster: StartCluster, tmp_path: Path) -> None:
+    cluster = start_cluster(1)
+    api, p2p = cluster.nodes[0].api, cluster.nodes[0].p2p
+    more = ("--api", "127.0.0.1:0", "--api", api, "--p2p", p2p)
+    ran = groatd(cluster, "--datadir", str(tmp_path / "other"), *more)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"groatd: --api: cannot listen on {api}: Address already in use; --p2p: cannot listen on {p2p}: Address "
+        "already in use (perhaps by another node); --api HOST:PORT and --p2p HOST:PORT choose other ports\n"
+    )
+
+
+def test_an_address_that_is_none_of_ours_is_named(start_cluster: StartCluster, tmp_path: Path) -> None:
+    cluster = start_cluster(1)
+    ran = groatd(cluster, "--datadir", str(tmp_path / "other"), "--api", "192.0.2.1:18443", "--p2p", "127.0.0.1:0")
+    assert ran.returncode == 1
+    assert ran.stderr == "groatd: --api: cannot listen on 192.0.2.1:18443: Cannot assign requested address\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:5"),
+        ("127.0.0.2", "http://127.0.0.2:5"),
+        ("::1", "http://[::1]:5"),
+        ("0.0.0.0", "http://127.0.0.1:5"),
+        ("::", "http://[::1]:5"),
+        ("192.0.2.1", "http://192.0.2.1:5"),
+    ],
+)
+def test_an_api_open_to_others_is_warned_of(caplog: pytest.LogCaptureFixture, host: str, url: str) -> None:
+    """What is printed leads somewhere, on all addresses there are too."""
+    endpoint = Endpoint(host, 5)
+    daemon.warn_if_open([endpoint])
+    assert len(caplog.records) == (0 if host in ("127.0.0.1", "127.0.0.2", "::1") else 1)
+    assert all(record.getMessage().startswith(f"--api {endpoint}: not only this machine") for record in caplog.records)
+    assert daemon.local_url(endpoint) == url
+
+
 def test_a_fault_while_stored_blocks_are_connected_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -81,16 +81,17 @@ class Listener:
     """One site on one or more addresses. Binds at once; serves while `run` runs."""
 
     def __init__(self, site: Site, endpoints: Sequence[Endpoint], connections_max: int = CONNECTIONS_MAX) -> None:
-        """Raises OSError where an address cannot be had."""
+        """Raises OSError where an address cannot be had, with that as its `filename`."""
         quiet_waitress()
-        sockets = []
-        try:
-            for endpoint in endpoints:
+        sockets: list[socket.socket] = []
+        for endpoint in endpoints:
+            try:
                 sockets.append(_bind(endpoint))
-        except OSError:
-            for bound in sockets:
-                bound.close()
-            raise
+            except OSError as error:
+                for bound in sockets:
+                    bound.close()
+                error.filename = str(endpoint)
+                raise
         self.endpoints: tuple[Endpoint, ...] = tuple(Endpoint(*bound.getsockname()[:2]) for bound in sockets)
         """Where it listens, ports being the real ones."""
         adjustments = Adjustments(
