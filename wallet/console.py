@@ -230,7 +230,7 @@ def write_table(
 ) -> None:
     """Aligned columns, with colour on a terminal. `numbers` names the columns that are set to the
     right, `details` has what follows each row on indented lines of its own."""
-    coloured = is_terminal() and "NO_COLOR" not in os.environ
+    coloured = is_terminal() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     for place, line in enumerate([columns, *rows]):
         cells = []
