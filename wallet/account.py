@@ -366,7 +366,10 @@ class Wallet:
         if told and told.id != ours.network_id:
             # A name may be used twice, an id is not.
             theirs, own = f"{told.name} ({told.id.hex()[:8]})", f"{ours.network} ({ours.network_id.hex()[:8]})"
-            raise WalletError(f"the node is on network {theirs}, this wallet on {own}: give another --node or --wallet")
+            raise WalletError(
+                f"the node is on network {theirs}, this wallet on {own}: give another --node, "
+                "or a wallet made with `wallet create --network FILE`"
+            )
         if not told and self._genesis() != GENESIS.hash:
             raise WalletError(f"the node is on another network than this wallet ({self.network}): give another --node")
         self._known_network = True

@@ -11,16 +11,16 @@ FeeRate = NewType("FeeRate", int)
 """Satoshis for 1,000 virtual bytes, so that fractions of a satoshi per byte stay whole numbers."""
 
 RELAY_RATE = FeeRate(1_000)
-"""What a node asks at least, by default: 1 sat/vB."""
+"""1 sat/vB: the default minimum relay fee rate."""
 LONG_TERM_RATE = FeeRate(10_000)
-"""10 sat/vB: what spending a coin is taken to cost some day (Bitcoin Core's `consolidatefeerate`)."""
+"""10 sat/vB: the assumed cost of spending a coin later (Bitcoin Core's `consolidatefeerate`)."""
 RATE_MAX = FeeRate(10_000_000)
-"""10,000 sat/vB: more is a slip of the finger (the bound of Bitcoin Core's `maxfeerate`)."""
+"""10,000 sat/vB: more is taken for a typing mistake (the bound of Bitcoin Core's `maxfeerate`)."""
 
 TARGET_BLOCKS = 6
-"""Within how many blocks a payment shall be mined, unless one says otherwise."""
+"""Default confirmation target."""
 SATOSHIS_SHOWN_MAX = 100_000
-"""From this amount on sentences speak of coins: nobody counts the zeros of 14 digits."""
+"""Larger amounts are shown in coins: nobody counts 14 digits."""
 
 _COINS = re.compile(r"(\d{1,8})(?:\.(\d{1,8}))?", re.ASCII)
 _SATOSHIS = re.compile(r"(\d{1,16}) ?sats?", re.ASCII)

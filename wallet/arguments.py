@@ -1,4 +1,4 @@
-"""The command line's own kinds of values: what is not one is wrong usage, told in one line."""
+"""Parameter types of the command line; an invalid value is a usage error of one line."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -12,11 +12,11 @@ from wallet.errors import InvalidValue
 from wallet.uri import PaymentRequest, parse_request
 
 EVERYTHING = "max"
-"""The amount that stands for all there is to spend."""
+"""The amount that means everything that can be spent."""
 
 
 class Parsed(click.ParamType):
-    """A value that one of the wallet's parsers reads."""
+    """A parameter type around one of the wallet's parsers."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name

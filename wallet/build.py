@@ -1,4 +1,4 @@
-"""From chosen coins to a signed transaction. Pure; randomness is passed in."""
+"""Building and signing transactions from chosen coins. Pure; randomness is passed in."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from wallet.sizes import dust_threshold
 
 TX_VERSION = 2
 SEQUENCE = 0xFFFF_FFFD
-"""Lets the lock time count and the payment be replaced (BIP125); no relative lock (BIP68)."""
+"""Enables the lock time and signals replaceability (BIP125); no relative lock time (BIP68)."""
 
 SecretLookup = Callable[[KeyPath], bytes]
-"""Finds the 32-byte secret key at a path."""
+"""Returns the 32-byte secret key at a path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spendable:
-    """What signing needs to know of a coin."""
+    """A coin with what signing needs."""
 
     outpoint: OutPoint
     value: int
@@ -35,8 +35,8 @@ class Spendable:
 def payable_script(address: str) -> bytes:
     """The scriptPubKey of an address that can be paid and spent from here.
 
-    Raises InvalidValue for what is no address or another network's, WalletError for one that could never
-    be spent on this network (P2SH, P2WSH, unknown witness versions, a taproot key on no curve point).
+    Raises InvalidValue for an invalid address or another network's, WalletError for one that could
+    never be spent on this network (P2SH, P2WSH, unknown witness versions, a taproot key on no curve point).
     """
     try:
         script = decode_address(address.strip())
@@ -57,7 +57,7 @@ def payable_script(address: str) -> bytes:
 
 
 def check_payment(output: TxOut, engine: Engine, *, amount_known: bool = True) -> None:
-    """Raises WalletError for an output that nobody would relay or that nobody could ever spend."""
+    """Raises WalletError for an output that nodes would not relay or that could never be spent."""
     dust = dust_threshold(output.script)
     if amount_known and output.value < dust:
         raise WalletError(f"{output.value} sat is too little to pay: nodes take at least {dust} sat for this address")

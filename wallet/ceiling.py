@@ -1,4 +1,4 @@
-"""The fee ceiling: what a payment may cost before a person has to name its fee. Pure.
+"""The fee ceiling: the highest fee of a payment that no person has named. Pure.
 
 A node's estimates, and the minimum it says it has, are claims: whatever they are, nothing above the
 ceiling is signed. Every way to pay goes through `wallet.draft.sign_draft`, which asks here.

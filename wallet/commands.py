@@ -1,4 +1,4 @@
-"""What each command does. Imported with the first one that runs, so that `wallet --help` need not wait for it."""
+"""The commands' work. Imported by the first command that runs, so that `wallet --help` is quick."""
 
 import os
 import sys
@@ -41,7 +41,7 @@ def create(settings: Settings, network: str) -> None:
 
 
 def restore(settings: Settings, network: str) -> None:
-    """Make a wallet file of words asked for."""
+    """Make a wallet file of words typed or read."""
     params = load_network(network)
     _refuse_existing(settings.wallet)
     typed = str(click.prompt("Words", err=True)) if is_dialogue() else sys.stdin.read(WORDS_CHARS_MAX)
@@ -74,7 +74,7 @@ def _refuse_existing(path: Path) -> None:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Wallet]:
-    """The wallet and its node; afterwards what the person should know of older payments."""
+    """An open wallet and its node; prints warnings about older payments afterwards."""
     with Esplora(settings.node_urls) as client:
         wallet = Wallet.open(settings.wallet, None, client)
         yield wallet
@@ -198,7 +198,7 @@ def _question(draft: Draft) -> str:
 
 
 def _pay(wallet: Wallet, draft: Draft, wait: bool) -> Sent:
-    """Just what the person agreed to; if only a block helps and they agreed to wait, the same order after it."""
+    """Send exactly the payment agreed to; with `wait`, the same order after the next block if it has to be."""
     try:
         return wallet.pay_draft(draft)
     except ChainLimit:

@@ -1,5 +1,5 @@
-"""How the command line talks: options that work before and after any subcommand, errors as one
-line, tables and colour for people, JSON for programs."""
+"""The command line's frame: global options before or after any subcommand, errors as one line,
+tables and colour for people, JSON for programs."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class Settings:
     nodes: list[str] = field(default_factory=list)
     """From the command line."""
     nodes_around: list[str] = field(default_factory=list)
-    """From the environment: what counts where the command line names none."""
+    """From the environment: used where the command line names none."""
     password_file: Path | None = None
 
     @property
@@ -79,7 +79,7 @@ def _password_from(path: Path) -> str:
 
 
 def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
-    """Put a global option, wherever it stood, into the one Settings."""
+    """Store a global option, wherever it stood, in the one Settings."""
     settings = context.ensure_object(Settings)
     if not given:
         return
@@ -128,10 +128,10 @@ def global_options(*, environment: bool) -> list[click.Parameter]:
 
 
 class _Usage(click.Command):
-    """Errors of usage always show the usage, an option without its argument included."""
+    """A command whose usage errors always show the usage."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does."""
+        """Parse as click does, and say which command an error belongs to."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -161,7 +161,7 @@ class Command(_Usage):
 
 
 class Group(_Usage, click.Group):
-    """The command line as a whole: where errors become one line and an exit code."""
+    """The whole command line; turns errors into one line and an exit code."""
 
     command_class = Command
 
@@ -253,7 +253,7 @@ def _style(cell: str) -> dict[str, Any]:
 
 @contextmanager
 def busy(text: str) -> Iterator[None]:
-    """A sign of life on the terminal while something takes its time."""
+    """A spinner on the terminal while something takes long."""
     if not sys.stderr.isatty():
         yield
         return

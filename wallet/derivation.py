@@ -18,7 +18,7 @@ from wallet.errors import WalletError
 RECEIVE, CHANGE = 0, 1
 """The two chains of an account: addresses given to others, and our own change."""
 GAP_LIMIT = 20
-"""Unused addresses in a row after which there are none (BIP44)."""
+"""Consecutive unused addresses after which a scan ends (BIP44)."""
 INDEX_MAX = 2**31 - 1
 ACCOUNT_PATH = (84 | HARDENED, 1 | HARDENED, 0 | HARDENED)
 """m/84'/1'/0': the first P2WPKH account of a test network (BIP84)."""
@@ -29,7 +29,7 @@ WORD_COUNTS = (12, 15, 18, 21, 24)
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeyPath:
-    """Where in the account a key is."""
+    """A key's place in the account."""
 
     chain: int
     """RECEIVE or CHANGE."""
@@ -68,7 +68,7 @@ def seed_from_words(words: str, passphrase: str = "") -> bytes:
 
 
 class Account:
-    """The public half: derives scripts, spends nothing."""
+    """The public half of an account: derives scripts, cannot spend."""
 
     def __init__(self, xpub: str) -> None:
         """`xpub` is the account's extended public key. Raises WalletError if it is none."""
@@ -104,7 +104,7 @@ class Account:
 
 
 class AccountSecret:
-    """The private half of an account: what the words open."""
+    """The private half of an account, derived from the words."""
 
     def __init__(self, words: str, path: Sequence[int] = ACCOUNT_PATH) -> None:
         """`words` must have passed `check_words`."""

@@ -1,4 +1,4 @@
-"""What the commands print of transactions, coins and payments: no line over 80 columns, no id cut off."""
+"""Tables of transactions and coins, summaries of payments: at most 80 columns, with whole ids."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from wallet.draft import Draft, Sent
 from wallet.facts import AddressOf, sent_facts
 
 INPUTS_SHOWN = 5
-"""Of the coins that a payment spends: who sends everything has hundreds, and wants to see the rest."""
+"""Spent coins listed in a summary: a payment of everything may have hundreds."""
 
 
 def write_history(entries: Sequence[dict[str, Any]]) -> None:
@@ -62,7 +62,7 @@ def _confirmations(coin: dict[str, Any]) -> str:
 
 
 def write_draft(settings: Settings, draft: Draft, address_of: AddressOf) -> None:
-    """A payment that could be made, and what stands in its way."""
+    """A payment that would be sent, and why it might be refused."""
     warnings = []
     if draft.fee_excess:
         warnings.append(f"the fee of {format_amount(draft.fee)} {draft.fee_excess}")
@@ -79,7 +79,7 @@ def write_draft(settings: Settings, draft: Draft, address_of: AddressOf) -> None
 
 
 def write_sent(settings: Settings, sent: Sent, address_of: AddressOf) -> None:
-    """A payment made: all of it for people and as JSON, else its id alone."""
+    """A payment that was sent: in full for people and as JSON, else its txid alone."""
     facts = sent_facts(sent, address_of)
     if settings.json:
         write_json(facts)

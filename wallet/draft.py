@@ -1,4 +1,4 @@
-"""From an order to a transaction that only lacks signatures: which coins, what fee, what change. Pure."""
+"""Unsigned payments made from orders: coins, fee, change; and their signing below the fee ceiling. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -29,25 +29,25 @@ from wallet.sizes import dust_threshold, outputs_weight
 from wallet.state import OwnCoin, format_outpoint
 
 CHAIN_MAX = 25
-"""Unconfirmed transactions that nodes take in a row: ancestors of the newest, and descendants of
+"""Limit of chained unconfirmed transactions: ancestors of the newest, and descendants of
 the oldest, itself counted (Core's defaults)."""
 ANCESTOR_TIERS = (0, 2, 4, 12, CHAIN_MAX - 1)
-"""How deep a stack of our own unconfirmed payments a coin may stand on: tried in turn."""
+"""Unconfirmed ancestors of our own that a coin may have: limits tried in turn."""
 PAYMENTS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What somebody wants paid."""
+    """Payments that somebody wants made."""
 
     payments: tuple[TxOut, ...]
-    """Whom, and how much."""
+    """Recipients' scripts and amounts."""
     rate: FeeRate | None = None
-    """None: what the node estimates for the target."""
+    """None: the node's estimate for the target."""
     target: int = TARGET_BLOCKS
     """In blocks."""
     subtract_fee: bool = False
-    """The recipient gets the amount less the fee; for a single payment."""
+    """Subtract the fee from the amount; for a single payment."""
     only: tuple[OutPoint, ...] = ()
     """If any: spend all of these coins, and no other."""
     everything: bool = False
@@ -58,19 +58,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What there is to pay from."""
+    """The coins available for payments."""
 
     coins: Mapping[OutPoint, OwnCoin]
     tip_height: int
     ancestors: Mapping[Txid, frozenset[Txid]]
-    """For each unconfirmed payment of ours, those it stands on, itself included."""
+    """For each unconfirmed payment of ours, its unconfirmed ancestors, itself included."""
     change_next: int
     """Index of the next change address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The output that comes back."""
+    """The change output."""
 
     index: int
     """Among the transaction's outputs."""
@@ -80,13 +80,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A payment ready to be signed."""
+    """An unsigned payment."""
 
     order: Order
     tx: Tx
-    """Without witnesses; its id is final already."""
+    """Without witnesses; its txid is final."""
     coins: tuple[OwnCoin, ...]
-    """What it spends, in its inputs' order."""
+    """The coins spent, in the order of inputs."""
     fee: int
     """Satoshis."""
     vsize: int
@@ -133,7 +133,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A payment that the node took."""
+    """A payment that was handed to the node."""
 
     txid: Txid
     payments: tuple[TxOut, ...]
@@ -143,12 +143,12 @@ class Sent:
     vsize: int
     """Virtual bytes."""
     coins: tuple[OwnCoin, ...]
-    """What it spent, in its inputs' order."""
+    """The coins spent, in the order of inputs."""
     change: Change | None
 
     @property
     def change_outpoint(self) -> OutPoint | None:
-        """The coin that came back."""
+        """The change, as a coin."""
         return outpoint(self.txid, self.change.index) if self.change else None
 
 
@@ -220,7 +220,7 @@ def sign_draft(draft: Draft, account: Account, secret_of: SecretLookup, engine: 
 
 
 def spendable(coin: OwnCoin, account: Account) -> Spendable:
-    """The coin as signing wants it."""
+    """The coin with what signing needs."""
     return Spendable(coin.outpoint, coin.value, account.script(coin.path), coin.path)
 
 
@@ -249,7 +249,7 @@ def _goal(order: Order, rate: FeeRate, change_dust: int) -> Goal:
 
 
 def _choose(order: Order, goal: Goal, holdings: Holdings, rng: Random, avoid: Collection[OutPoint]) -> Selection:
-    """Confirmed coins if they do, then more and more of the unconfirmed, other people's last."""
+    """Coins for the order: confirmed ones if they suffice, then unconfirmed change, then other people's payments."""
     if order.only:
         return _choose_only(order, goal, holdings)
     chains = _Chains(holdings)
@@ -268,14 +268,14 @@ def _choose(order: Order, goal: Goal, holdings: Holdings, rng: Random, avoid: Co
 
 
 class _Chains:
-    """Unconfirmed transactions in a row, as far as we know: of other people's the node has the last word."""
+    """Chains of unconfirmed transactions as far as the wallet knows them; the node may know more."""
 
     def __init__(self, holdings: Holdings) -> None:
         self._ancestors = holdings.ancestors
         self._descendants = Counter(txid for stack in holdings.ancestors.values() for txid in stack)
 
     def depth(self, coin: OwnCoin) -> int:
-        """How many transactions an unconfirmed coin stands on; other people's go below all of ours."""
+        """Unconfirmed ancestors of a coin; other people's coins count as deepest."""
         return len(self._stack([coin])) if coin.own else CHAIN_MAX
 
     def have_room(self, coins: Iterable[OwnCoin]) -> bool:

@@ -1,4 +1,4 @@
-"""What can go wrong, each as one line that says what to do. The command line prints just that."""
+"""Errors, each one line that says what to do; the command line prints just that line."""
 
 
 class WalletError(Exception):
@@ -6,7 +6,7 @@ class WalletError(Exception):
 
 
 class InvalidValue(WalletError):
-    """A text that is not what it should be: no address, amount, fee rate or outpoint."""
+    """A text that is not a valid address, amount, fee rate, outpoint or URL."""
 
 
 class WrongPassword(WalletError):
@@ -14,11 +14,11 @@ class WrongPassword(WalletError):
 
 
 class DamagedFile(WalletError):
-    """The wallet file is not one, or not whole."""
+    """The file is not a wallet, or is damaged."""
 
 
 class ShortOfFunds(WalletError):
-    """No choice of the coins allowed pays for the amount and its fee."""
+    """The coins allowed do not pay for the amount and the fee."""
 
 
 class FeeTooHigh(WalletError):
@@ -26,7 +26,7 @@ class FeeTooHigh(WalletError):
 
 
 class ChainLimit(WalletError):
-    """The node holds as many unconfirmed transactions in a row as it allows."""
+    """The node's limit of chained unconfirmed transactions is reached."""
 
 
 class NodeError(WalletError):
@@ -34,7 +34,7 @@ class NodeError(WalletError):
 
 
 class NodeUnreachable(NodeError):
-    """No node answered: whether a request had an effect is not known."""
+    """No node answered: a request may or may not have had an effect."""
 
 
 class NodeNotReady(NodeUnreachable):
@@ -42,7 +42,7 @@ class NodeNotReady(NodeUnreachable):
 
 
 class NodeRefused(NodeError):
-    """A node answered, with no. `request` says to what, `status` is HTTP's, `reason` the node's own words."""
+    """A node's refusal. `request` says to what, `status` is HTTP's, `reason` the node's own words."""
 
     def __init__(self, request: str, status: int, reason: str) -> None:
         super().__init__(f"the node refused {request}: {reason}")

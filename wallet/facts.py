@@ -1,4 +1,4 @@
-"""What the commands say about coins, transactions and payments, ready for JSON. Pure.
+"""JSON of coins, transactions and payments. Pure.
 
 The names are part of the command line's interface: amounts in satoshis end in `_sat`.
 """
@@ -46,7 +46,7 @@ def coin_facts(coin: OwnCoin, address_of: AddressOf, tip_height: int) -> dict[st
 
 
 def sent_facts(sent: Sent, address_of: AddressOf) -> dict[str, Any]:
-    """A payment made, or one that could be."""
+    """A payment that was or would be sent."""
     change = None
     if sent.change and sent.change_outpoint:
         change = {

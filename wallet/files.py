@@ -1,4 +1,4 @@
-"""Writing the wallet file so that it is always whole, by one process at a time, readable by its owner only."""
+"""Atomic writes of the wallet file, by one process at a time, readable only by its owner."""
 
 import fcntl
 import os
@@ -10,9 +10,9 @@ from wallet.errors import WalletError
 
 LOCK_TRIES = 1_200
 LOCK_PAUSE_S = 0.05
-"""A minute in all: longer than any other wallet command holds the lock."""
+"""One minute in total: longer than any wallet command holds the lock."""
 FILE_BYTES_MAX = 64 * 1024 * 1024
-"""More is no wallet file."""
+"""A larger file is not a wallet."""
 
 Pause = Callable[[float], object]
 """Waits for so many seconds."""

@@ -46,7 +46,7 @@ class Cost:
 
 
 NEW_COST = Cost()
-"""Of wallets made here."""
+"""For new wallets."""
 COST_N_MAX, COST_R_MAX, COST_P_MAX = 2**20, 16, 8
 """A file that asks for more than these is refused: opening it could take all memory, or years."""
 COST_BYTES_MAX = 2**30
@@ -65,7 +65,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a wallet is for good."""
+    """A wallet's unchanging facts."""
 
     network: str
     """The network's name."""
@@ -76,7 +76,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Keystore:
-    """A wallet file, decoded as far as it is for this module to say."""
+    """A decoded wallet file; wallet.state reads the rest."""
 
     identity: Identity
     seal: Seal
@@ -146,7 +146,7 @@ def decode_keystore(content: bytes) -> Keystore:
     except ValueError as error:
         raise DamagedFile(f"it does not parse ({error})") from error
     if not isinstance(document, dict) or "groat_wallet" not in document:
-        raise DamagedFile("it is no groat wallet")
+        raise DamagedFile("it is not a groat wallet")
     if document["groat_wallet"] != VERSION:
         raise DamagedFile(
             f"its format is {str(document['groat_wallet'])[:20]!r} and this program reads {VERSION}: update groat"

@@ -1,4 +1,4 @@
-"""Which network a wallet is for, Bitcoin's regtest or what a network file says, and where its node is."""
+"""The network of a wallet: Bitcoin's regtest or a network file; and the default node."""
 
 import tomllib
 from pathlib import Path
@@ -32,7 +32,7 @@ def load_network(network: str) -> Params:
 
 
 def _hint(path: Path) -> str:
-    """Which file may be meant instead."""
+    """Advice on which file may be meant."""
     devnet = user_data_path("groat") / "devnet" / NETWORK_FILE
     for meant in (path / NETWORK_FILE, *([devnet] if path.name == "devnet" else [])):
         if meant.is_file():

@@ -1,4 +1,4 @@
-"""Which coins to spend: branch and bound for a payment without change, else the least wasteful of
+"""Coin selection: branch and bound for a payment without change, else the least wasteful of
 three ways to pay with change. Pure; randomness is passed in.
 
 Waste is what a choice costs beyond necessity, in satoshis: what its inputs cost now rather than
@@ -19,7 +19,7 @@ from wallet.sizes import P2WPKH_INPUT_WEIGHT, P2WPKH_OUTPUT_WEIGHT, WEIGHT_MAX, 
 TRIES_MAX = 20_000
 """Steps of branch and bound; the best choice found by then counts."""
 CHANGE_AIM = 50_000
-"""Satoshis of change that a random draw goes on for: too small a coin only costs fees later."""
+"""Satoshis of change that a random draw aims for: a very small coin only costs fees later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the coins are for."""
+    """The payments that coins are selected for."""
 
     amount: int
-    """Satoshis that the payments come to."""
+    """Sum of the payments in satoshis."""
     outputs: int
-    """How many payments."""
+    """Number of payments."""
     outputs_weight: int
     """Weight units of the payments' outputs."""
     rate: FeeRate
     change_dust: int
-    """Change below this is left to the fee."""
+    """Change below this goes to the fee."""
     least_paid: int
-    """What the payments must at least receive, once a subtracted fee is off."""
+    """The least that the payments may receive once the fee is subtracted."""
     subtract_fee: bool = False
     """The fee is taken from the amount, not added to it."""
     change_weight: int = P2WPKH_OUTPUT_WEIGHT
@@ -59,32 +59,32 @@ class Goal:
         return vsize_of(spend_weight(len(chosen), self.outputs + change, inputs_weight, outputs_weight))
 
     def worth(self, candidate: Candidate) -> int:
-        """What a coin adds to the payment: its value, less the price of its own input."""
+        """A coin's effective value: its value less the fee for its input."""
         return candidate.value - (0 if self.subtract_fee else fee_at(self.rate, vsize_of(candidate.weight)))
 
     def least(self, inputs: int) -> int:
-        """What the chosen coins must be worth together, if there is no change and at most `inputs` of them."""
+        """The sum of effective values that is needed without change, with at most `inputs` coins."""
         if self.subtract_fee:
             return self.amount
         frame = spend_weight(inputs, self.outputs, 0, self.outputs_weight)
         return self.amount + fee_at(self.rate, vsize_of(frame))
 
     def haste(self, candidate: Candidate) -> int:
-        """What spending the coin now costs above spending it later."""
+        """The fee for the coin's input now, less its long-term fee."""
         vsize = vsize_of(candidate.weight)
         return fee_at(self.rate, vsize) - fee_at(LONG_TERM_RATE, vsize)
 
     @property
     def change_price(self) -> int:
-        """What change costs: its output now, its input later."""
+        """Cost of change: its output now, its input at the long-term rate."""
         now = fee_at(self.rate, vsize_of(self.change_weight))
         return now + fee_at(LONG_TERM_RATE, vsize_of(P2WPKH_INPUT_WEIGHT))
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A choice, with its arithmetic closed: inputs = amount + change + fee (amount less the fee's
-    part of it, if the fee is subtracted)."""
+    """Chosen coins with their exact fee and change: inputs = amount + change + fee (the amount is
+    smaller by the fee if that is subtracted)."""
 
     chosen: tuple[Candidate, ...]
     fee: int
@@ -182,7 +182,7 @@ def _smallest_alone(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | 
 
 
 def _largest_first(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
-    """As few coins as possible."""
+    """The largest coins, as few as possible."""
     return _until_enough(pool, goal, goal.least(len(pool)))
 
 

@@ -1,4 +1,4 @@
-"""What inputs and outputs weigh before they exist, and which outputs are too small to be worth it. Pure."""
+"""Weights of inputs and outputs before they are signed, and dust thresholds. Pure."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""`bitcoin:` payment URIs (BIP21): an address, and perhaps an amount and who asks for it. Pure."""
+"""`bitcoin:` payment URIs (BIP21): an address, optionally with amount, label and message. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """Whom to pay, and what else the URI says."""
+    """A payment request: an address and what the URI adds to it."""
 
     address: str
     amount: int | None = None
     """Satoshis."""
     label: str | None = None
-    """Whom the address belongs to, in the words of the URI's maker."""
+    """The recipient's name, as the URI has it."""
     message: str | None = None
-    """What the payment is for, likewise."""
+    """The purpose of the payment, as the URI has it."""
 
 
 def parse_request(text: str) -> PaymentRequest:

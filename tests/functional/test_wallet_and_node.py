@@ -61,7 +61,7 @@ def test_a_wallet_and_a_node_of_two_networks(start_cluster: StartCluster, comman
     theirs, own = devnet().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
     assert outcome.stderr == (
         f"Error: the node is on network devnet ({theirs}), this wallet on regtest ({own}): "
-        "give another --node or --wallet\n"
+        "give another --node, or a wallet made with `wallet create --network FILE`\n"
     )
     assert command("create", "--network", str(toml), file="other.json").returncode == 0
     outcome = command("--node", node.api, "balance", file="other.json")

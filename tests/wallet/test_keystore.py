@@ -180,7 +180,7 @@ def test_nothing_is_ever_overwritten(path: Path, tmp_path: Path) -> None:
     (tmp_path / "link.json").symlink_to("nowhere")
     (tmp_path / "folder").mkdir()
     for existing in (path, tmp_path / "folder"):
-        with pytest.raises(WalletError, match="exists already and is left alone"):
+        with pytest.raises(WalletError, match="already exists: choose another file"):
             WalletFile.create(existing, WORDS, "x", REGTEST, no_pause, CHEAP)
     assert path.read_bytes() == before
 

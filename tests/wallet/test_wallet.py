@@ -279,7 +279,7 @@ def test_a_node_of_another_network_with_the_same_genesis(
     chain.network = devnet()
     wallet, before = make_wallet(), len(chain.handed_in)
     theirs, own = devnet().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
-    says = f"the node is on network devnet ({theirs}), this wallet on regtest ({own}): give another --node or --wallet"
+    says = f"the node is on network devnet ({theirs}), this wallet on regtest ({own}): give another --node"
     order = wallet.order(STRANGER_ADDRESS, 5_000)
     for call in (
         wallet.balance, wallet.history, wallet.address, wallet.new_address, wallet.look,
