@@ -128,7 +128,7 @@ def peers() -> ResponseReturnValue:
 def search_page() -> ResponseReturnValue:
     """Leads to what was meant, or says what there is."""
     found = search(current_call(), request.args.get("q", ""))
-    if len(found.hits) == 1:
+    if len(found.hits) == 1 and found.is_certain:
         hit = found.hits[0]
         return redirect(url_for(f"pages.{hit.kind}", name=hit.name))
     return show("search", found, status=200 if found.hits or found.reason == "empty" else 404)

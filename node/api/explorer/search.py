@@ -20,8 +20,14 @@ TXS_SEARCHED = 20_000
 FOUND_MAX = 20
 """Things that are offered where several fit."""
 _HASH = re.compile(r"[0-9a-f]{64}")
-_HEIGHT = re.compile(r"#?([0-9][0-9,._' ]*)")
+_HEIGHT = re.compile(r"#?\s*([0-9]+|[0-9]{1,3}(?:([,_'’\s])[0-9]{3})(?:\2[0-9]{3})*)")
+"""Plain ASCII digits, or groups of three with one and the same sign between them. A point is none: 1.500 may be
+one and a half, and no block has such a height."""
+_URI = re.compile(r"bitcoin:(?://)?([^?]*)(?:\?.*)?", re.IGNORECASE | re.DOTALL)
+"""BIP21; what follows the question mark is for whoever pays."""
 _OUTPOINT = re.compile(r"([0-9a-f]{64})[:i#/](?:output-)?([0-9]{1,10})")
+_AROUND = " \t\r\n\"'`,;<>()[]"
+"""What stands around something that is copied out of a text."""
 _PIECE = re.compile(r"([0-9a-f]*)(?:…|\.\.+|\*)?([0-9a-f]*)")
 
 
@@ -45,40 +51,58 @@ class Search:
     hits: list[Hit]
     reason: str
     """Why nothing does, in a word that the template knows."""
+    is_certain: bool = True
+    """False where what fits may not be what was meant, so that one asks first."""
 
 
 def search(call: Call, given: str) -> Search:
     """What fits. Looks at no more than the named limits."""
     query = given.strip()[:QUERY_MAX]
-    compact = re.sub(r"\s+", "", query).strip("\"'`,;<>()[]")
-    lowered = compact.lower().removeprefix("0x")
-    if not compact:
+    bare = query.strip(_AROUND)
+    if not bare:
         return Search(query, [], "empty")
+    if match := _URI.fullmatch(bare):
+        return _by_address(query, _joined(match[1])) or Search(query, [], "bad-address")
+    compact = _joined(bare)
+    lowered = compact.lower().removeprefix("0x")
     if _HASH.fullmatch(lowered):
         return _by_hash(call, query, lowered)
     if match := _OUTPOINT.fullmatch(lowered):
         return Search(query, [Hit("tx", match[1], f"Output {match[2]} of a transaction")], "")
-    hits, reason = [], "unknown"
-    if match := _HEIGHT.fullmatch(compact):
-        height = int(re.sub(r"[^0-9]", "", match[1]))
-        entry = call.view.entry_at(height)
-        if entry is not None:
-            return Search(query, [Hit("block", to_hex(entry.hash), f"Block {height:,}")], "")
-        reason = "above"
-    try:
-        script_of(compact)
-        # Bech32 may be in capitals, as in QR codes; Base58 tells them apart.
-        name = lowered if lowered.startswith("bcrt1") else compact
-        return Search(query, [Hit("address", name, "Address")], "")
-    except AddressError as error:
-        if error.other_network:
-            return Search(query, [], "other-network")
-        if lowered.startswith("bcrt1"):
-            return Search(query, [], "bad-address")
+    height = height_in(bare)
+    if height is not None and (entry := call.view.entry_at(height)) is not None:
+        return Search(query, [Hit("block", to_hex(entry.hash), f"Block {height:,}")], "")
+    if found := _by_address(query, compact):
+        return found
+    hits = []
     match = _PIECE.fullmatch(lowered)
     if match and max(len(match[1]), len(match[2])) >= PREFIX_MIN:
         hits = _by_piece(call, match[1], match[2])
-    return Search(query, hits, reason)
+    return Search(query, hits, "unknown" if height is None else "above", height is None)
+
+
+def height_in(text: str) -> int | None:
+    """The height that a text is, or None: `5`, `#5`, `1,234`; neither `0.5` nor `1,5`, `-5` or `5e3`."""
+    match = _HEIGHT.fullmatch(text)
+    return int(re.sub(r"[^0-9]", "", match[1])) if match else None
+
+
+def _joined(text: str) -> str:
+    """Without the spaces and line breaks that copying brings in."""
+    return re.sub(r"\s+", "", text).strip(_AROUND)
+
+
+def _by_address(query: str, text: str) -> Search | None:
+    """The address that a text is, or why it is none; None where it is not like one."""
+    # Bech32 may be in capitals, as in QR codes; Base58 tells them apart.
+    is_bech32 = text.lower().startswith("bcrt1")
+    try:
+        script_of(text)
+    except AddressError as error:
+        if error.other_network:
+            return Search(query, [], "other-network")
+        return Search(query, [], "bad-address") if is_bech32 else None
+    return Search(query, [Hit("address", text.lower() if is_bech32 else text, "Address")], "")
 
 
 def _by_hash(call: Call, query: str, lowered: str) -> Search:

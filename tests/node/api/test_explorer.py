@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -317,7 +318,13 @@ def test_search_leads_to_what_is_meant(shared: Desk, lab: Lab) -> None:
     for query, path in {
         "112": f"block/{tip}",
         "%23112": f"block/{tip}",
-        "+1+12+": f"block/{tip}",
+        "++112%0A": f"block/{tip}",
+        "0112": f"block/{tip}",
+        "(112),": f"block/{tip}",
+        f"bitcoin:{address}": f"address/{address}",
+        f"bitcoin:{address}%3Famount=0.5%26label=112": f"address/{address}",
+        f"BITCOIN:{address.upper()}%3FAMOUNT=0.5": f"address/{address}",
+        f"bitcoin://{address}": f"address/{address}",
         tip: f"block/{tip}",
         tip.upper(): f"block/{tip}",
         f"{tip[:30]}+{tip[30:]}": f"block/{tip}",
@@ -334,11 +341,15 @@ def test_search_leads_to_what_is_meant(shared: Desk, lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "says"),
     [
-        ("", 200, "What can be looked for"),
+        ("", 200, "What you can search for"),
         ("113", 404, "The chain ends at block 112"),
         (UNKNOWN, 404, "No block, transaction or script"),
         ("tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx", 404, "another Bitcoin network"),
-        ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081", 404, "its checksum is wrong"),
+        ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081", 404, "its checksum does not match"),
+        ("bitcoin:bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081", 404, "its checksum does not match"),
+        ("bitcoin:5", 404, "not a valid address"),
+        ("bitcoin:%3Famount=5", 404, "not a valid address"),
+        ("bitcoin:tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx", 404, "another Bitcoin network"),
         ("%3Cscript%3Ealert(1)%3C/script%3E", 404, "&lt;script&gt;"),
         ("x" * 5_000, 404, "Nothing found"),
         ("%00%ff%E2%80%AE", 404, "Nothing found"),
@@ -349,6 +360,39 @@ def test_search_says_what_there_is_where_nothing_fits(shared: Desk, query: str, 
     html = page(shared, f"search?q={query}", status)
     assert says in words(html)
     assert "<script>" not in html
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "0.5", "1.5", "5.0", ".5", "5.", "1,5", "1.000", "1,12", "1 12", "5e0", "5E1", "-5", "+5", "\N{MINUS SIGN}5", "0x5",
+        "0b1", "5/1", "5:5", "5%", "5+5", "#-5", "##5", "5#", "\N{ARABIC-INDIC DIGIT FIVE}", "\N{FULLWIDTH DIGIT FIVE}", "\N{SUPERSCRIPT TWO}", "\N{ROMAN NUMERAL FIVE}", "1__12",
+        "5 blocks", "NaN", "9" * 200, "9" * 20, "18446744073709551621", "4294967301", "1,000.000", "1,0000", ",112,1",
+    ],
+)  # fmt: skip
+def test_what_is_no_height_opens_no_block(shared: Desk, query: str) -> None:
+    assert "Nothing found" in words(page(shared, f"search?q={quote(query)}", 404))
+
+
+def test_heights_may_have_their_thousands_apart(make_desk: MakeDesk) -> None:
+    lab = Lab()
+    desk = make_desk()
+    desk.give([lab.mine() for _ in range(1_002)])
+    for sign in (",", "_", "'", "\N{RIGHT SINGLE QUOTATION MARK}", " ", "\N{NO-BREAK SPACE}", "\N{THIN SPACE}"):
+        assert follow(desk, f"search?q={quote(f'1{sign}001')}") == f"/explorer/block/{block_hash(lab, 1_001)}"
+
+
+def test_digits_above_the_tip_do_not_lead_to_a_hash_that_has_them(desk: Desk, lab: Lab) -> None:
+    """Who looks for block 7312 is not taken to another block because its hash begins so."""
+
+    def by_digits() -> list[str]:
+        return [name for block in lab.blocks if (name := to_hex(block.hash))[:4].isdigit() and name[0] != "0"]
+
+    while not by_digits():
+        desk.give([lab.mine()])
+    text = words(page(desk, f"search?q={by_digits()[0][:4]}"))
+    assert f"There is no block {by_digits()[0][:4]} yet" in text
+    assert f"Block {lab.blocks.index(next(b for b in lab.blocks if to_hex(b.hash) == by_digits()[0])) + 1}" in text
 
 
 def test_a_piece_that_several_hashes_have_asks_which(desk: Desk, lab: Lab) -> None:
