@@ -1,20 +1,17 @@
 """What the first page shows: the tip, the latest blocks, the mempool in short, the newest payments."""
 
-from itertools import islice
-
 from chain.compact import work_from_bits
 from chain.hashes import to_hex
 from chain.value import value
 from node.api.call import Call
 from node.api.explorer.fees import FeeBand, fee_bands
+from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.rows import BlockRow, TxRow, found_row, latest_blocks, pool_rows
 from node.api.lookup import block_txs
 from node.api.shapes import difficulty, hash_rate
 
 BLOCKS_SHOWN = 8
 TXS_SHOWN = 8
-BLOCKS_LOOKED_INTO = 4
-"""Where fewer transactions wait than are shown, the latest blocks have the others."""
 RATE_BLOCKS = 120
 """Blocks over which the hash rate is measured."""
 
@@ -44,11 +41,14 @@ class Home:
     """Satoshis per virtual byte that the next transaction has to pay."""
     bands: list[FeeBand]
     newest: list[TxRow]
+    searched: int | None
+    """Latest blocks that were looked into for payments; None: there are no others."""
 
 
-def home(call: Call) -> Home:
-    """The first page as of now."""
+def home(call: Call, payments: PaymentBlocks) -> Home:
+    """The first page as of now; `payments` remembers where they are."""
     view = call.view
+    newest, searched = _newest(call, payments)
     tip, pool = view.tip, view.pool
     counted = min(RATE_BLOCKS, tip.height - 1)  # genesis is years before block 1
     first = tip.ancestor(tip.height - counted) if counted > 0 else None
@@ -67,19 +67,21 @@ def home(call: Call) -> Home:
         pool.totals.fee,
         pool.floor_sat_kvb / 1000,
         fee_bands(pool),
-        _newest(call),
+        newest,
+        searched,
     )
 
 
-def _newest(call: Call) -> list[TxRow]:
-    """Unconfirmed ones first; then the payments of the latest blocks."""
+def _newest(call: Call, payments: PaymentBlocks) -> tuple[list[TxRow], int | None]:
+    """Unconfirmed ones first, then those of the latest blocks that have any; and `Home.searched`."""
     view = call.view
     rows = pool_rows(view.pool.newest(TXS_SHOWN))
-    entry = view.tip
-    for _ in range(BLOCKS_LOOKED_INTO):
-        if len(rows) >= TXS_SHOWN or entry.parent is None:
-            break
+    if len(rows) == TXS_SHOWN:
+        return rows, None
+    searched = payments.newest(view)
+    for entry in searched.found:
         # The first is the coinbase.
-        rows += [found_row(found) for found in islice(block_txs(view, entry, 1, TXS_SHOWN - len(rows)), TXS_SHOWN)]
-        entry = entry.parent
-    return rows
+        rows += map(found_row, block_txs(view, entry, 1, TXS_SHOWN - len(rows)))
+        if len(rows) == TXS_SHOWN:
+            break
+    return rows, None if searched.rest is None else searched.count

@@ -46,7 +46,7 @@ def page(rule: str, *, live: bool = True) -> Callable[[Page], Page]:
 @page("/")
 def index() -> ResponseReturnValue:
     """The tip, the latest blocks, the mempool in short."""
-    return show("home", home(current_call()), live="tip mempool")
+    return show("home", home(current_call(), request.environ["groat.payments"]), live="tip mempool")
 
 
 @page("/block/<name>")

@@ -17,6 +17,8 @@ from node.api import answers
 from node.api.answers import IMMUTABLE, Answer
 from node.api.call import Call
 from node.api.explorer import routes, words, wsgi
+from node.api.explorer.home import TXS_SHOWN
+from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.showing import TroubleError, current_call, show_trouble
 from node.api.lookup import NoIndex
 from node.ports import StoreError
@@ -44,10 +46,10 @@ VERSION_SIZE = 6
 def make_pages(mount: str) -> Callable[[answers.Request, Callable[[], Call]], Answer]:
     """What answers requests for everything at and below `mount`."""
     root = mount.rstrip("/")
-    site = _make_site()
+    site, payments = _make_site(), PaymentBlocks(TXS_SHOWN)
 
     def answer(asked: answers.Request, call: Callable[[], Call]) -> Answer:
-        return wsgi.ask(site, asked, root, call=call)
+        return wsgi.ask(site, asked, root, call=call, payments=payments)
 
     return answer
 
