@@ -15,21 +15,30 @@ from chain.tx import NULL_OUTPOINT, SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx
 VERSION = 0x2000_0000
 """Of the blocks made here: BIP9's top bits, no signal."""
 NONCES = 1 << 32
+TAG_MAX = 60
+"""Bytes of a miner's name in its coinbases: one push, and the script stays below its 100 bytes."""
 TIME_MAX = (1 << 32) - 1
 """The last second that a header can say, in the year 2106."""
 
 
 def build_block(
-    parent: Entry, txs: Sequence[Tx], fees: int, script: bytes, now: int, params: Params, extra_nonce: int = 0
+    parent: Entry,
+    txs: Sequence[Tx],
+    fees: int,
+    script: bytes,
+    now: int,
+    params: Params,
+    extra_nonce: int = 0,
+    tag: bytes = b"",
 ) -> Block:
     """An unsolved block on top of `parent` that pays subsidy and `fees` to `script`.
 
     Its time is `now`, or the first second that the rules allow. `extra_nonce` (0 to 2^64-1)
-    makes the coinbase, and so the block, differ from others with the same content. Raises
-    ValueError at the end of time.
+    makes the coinbase, and so the block, differ from others with the same content; `tag` is the miner's
+    name in it (see TAG_MAX). Raises ValueError at the end of time.
     """
     height = parent.height + 1
-    coinbase = build_coinbase(height, subsidy(height, params) + fees, script, txs, extra_nonce)
+    coinbase = build_coinbase(height, subsidy(height, params) + fees, script, txs, extra_nonce, tag)
     everything = (coinbase, *txs)
     root = merkle_root([tx.txid for tx in everything])[0]
     return make_block(next_header(parent, now, params, root), everything)
@@ -56,12 +65,14 @@ def bits_after(parent: Entry, params: Params) -> int:
     return next_bits(parent.height, parent.elapsed_s, params)
 
 
-def build_coinbase(height: int, amount: int, script: bytes, txs: Sequence[Tx], extra_nonce: int) -> Tx:
+def build_coinbase(
+    height: int, amount: int, script: bytes, txs: Sequence[Tx], extra_nonce: int, tag: bytes = b""
+) -> Tx:
     """The first transaction: it makes `amount` satoshis and commits to the witnesses."""
     reserved = bytes(32)
     spent = TxIn(
         NULL_OUTPOINT,
-        height_push(height) + varbytes(extra_nonce.to_bytes(8, "little")),
+        height_push(height) + varbytes(extra_nonce.to_bytes(8, "little")) + (varbytes(tag) if tag else b""),
         SEQUENCE_FINAL,
         (reserved,),
     )

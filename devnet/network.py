@@ -57,6 +57,7 @@ def node_command(devnet: Devnet, index: int) -> list[str]:
         *("--api", devnet.api(index)),
         *("--p2p", devnet.p2p(index)),
         *("--log-file", str(devnet.log(index))),
+        *("--name", f"node {index}"),
     ]
     for successor in successors:
         options += ["--peer", devnet.p2p(successor)]

@@ -22,6 +22,7 @@ from node.config import (
     read_endpoint,
     read_finding,
     read_mine,
+    read_name,
     read_network,
     read_role,
     read_rpc_login,
@@ -183,6 +184,12 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
     metavar="HEX",
     help="Minimum chain work, in hex as in getblockchaininfo: branches with less are not kept.",
 )
+@click.option(
+    "--name",
+    default="",
+    metavar="NAME",
+    help="A name for this node: on the explorer's pages, and in the coinbase of blocks that it mines.",
+)
 @click.option("--mine", metavar="ADDRESS", help="Mine, and pay the block rewards to this address.")
 @click.option(
     "--mine-threads",
@@ -297,6 +304,7 @@ def _read_config(
     bootstrap: tuple[str, ...],
     discovery: str,
     minimum_work: str | None,
+    name: str,
     mine: str | None,
     mine_threads: int,
     mine_duty: int,
@@ -328,6 +336,7 @@ def _read_config(
         mine=read_mine(mine, mine_threads, mine_duty, mine_interval, params),
         index=not no_index,
         minimum_work=read_work(minimum_work),
+        name=read_name(name),
         rpc_user=user,
         rpc_password=password,
         allow_hosts=allow_host,

@@ -23,6 +23,8 @@ THREADS_MAX = 1024
 BULK_KB_MAX = 10_000_000
 """Kilobytes a second."""
 
+NAME_MAX = 20
+"""Characters of a node's name."""
 HOST_MAX = 253
 """Characters of a name in DNS."""
 
@@ -89,6 +91,8 @@ class Config:
     """None: standard error."""
     engine: str = "auto"
     """Library that verifies signatures: auto, libsecp256k1 or python."""
+    name: str = ""
+    """What people call this node; empty: nothing."""
     role: Role = Role.FULL
     """What the node does for others."""
     bulk_bytes_s: int = BULK_BYTES_S
@@ -98,6 +102,11 @@ class Config:
     def folder(self) -> Path:
         """The folder of this network's data."""
         return self.datadir / self.params.name
+
+    @property
+    def coinbase_tag(self) -> bytes:
+        """The name in the coinbases of the blocks that it makes, between slashes as mining pools have it."""
+        return f"/{self.name}/".encode() if self.name else b""
 
     @property
     def cookie(self) -> Path:
@@ -215,6 +224,13 @@ def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, 
     if user is not None and (not user or ":" in user):
         raise BadOption("--rpc-user: a user name must not be empty and has no colon")
     return user, password
+
+
+def read_name(text: str) -> str:
+    """A node's name. Raises ConfigError."""
+    if not re.fullmatch(rf"([A-Za-z0-9._-]([A-Za-z0-9 ._-]{{0,{NAME_MAX - 2}}}[A-Za-z0-9._-])?)?", text):
+        raise ConfigError(f"--name: use up to {NAME_MAX} letters, digits, spaces and . _ - with no space at either end")
+    return text
 
 
 def make_folder(folder: Path) -> None:

@@ -297,6 +297,7 @@ class Running:
             role=config.role,
             mines=config.mine is not None,
             bulk_bytes_s=config.bulk_bytes_s,
+            coinbase_tag=config.coinbase_tag,
         )
         self._load_book(core)
         runtime.open(core, self._courier)

@@ -102,10 +102,12 @@ class Node:
         mines: bool = False,
         bulk_bytes_s: int = BULK_BYTES_S,
         finding: Finding | None = None,
+        coinbase_tag: bytes = b"",
     ) -> None:
         """`listen` is what peers are told (see Network), `peers` whom to greet and keep; branches with
         less than `minimum_work` are not kept. `role` is what it does for others, `bulk_bytes_s` what of
-        old blocks and headers it gives them before it rations."""
+        old blocks and headers it gives them before it rations. `coinbase_tag` is the miner's name in the blocks
+        that it makes."""
         token = itertools.count(1).__next__
         verified = VerifiedCache()
         self.params = params
@@ -116,6 +118,7 @@ class Node:
         self._store = store
         self._rng = rng
         self._static = tuple(peers)
+        self._coinbase_tag = coinbase_tag
         self._chain = Chainstate(params, store, token, verified)
         self.counts = self._chain.counts
         """What has happened so far."""
@@ -310,7 +313,8 @@ class Node:
         room = MAX_WEIGHT - WITNESS_SCALE * len(script)
         chosen = select_for_block(self._mempool.view(), room)
         tip, time = self._chain.tip, int(self.time.at(now))
-        block = assemble(tip, chosen, script, time, self.params, self._rng.getrandbits(64))
+        extra_nonce = self._rng.getrandbits(64)
+        block = assemble(tip, chosen, script, time, self.params, extra_nonce, self._coinbase_tag)
         connect_header(block.header, tip, time, self.params)
         return Step(block)
 
@@ -542,11 +546,17 @@ class Node:
 
 
 def assemble(
-    parent: Entry, chosen: Sequence[PoolEntry], script: bytes, now: int, params: Params, extra_nonce: int
+    parent: Entry,
+    chosen: Sequence[PoolEntry],
+    script: bytes,
+    now: int,
+    params: Params,
+    extra_nonce: int,
+    tag: bytes = b"",
 ) -> Block:
     """An unsolved block on `parent` with these entries of the mempool, that pays to `script`."""
     fees = sum(entry.fee for entry in chosen)
-    return build_block(parent, [entry.tx for entry in chosen], fees, script, now, params, extra_nonce)
+    return build_block(parent, [entry.tx for entry in chosen], fees, script, now, params, extra_nonce, tag)
 
 
 def _package_topic(token: int) -> str:

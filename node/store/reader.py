@@ -27,6 +27,7 @@ from node.store.schema import (
     block_key,
     decode_coins,
     decode_sums,
+    sealed_size,
     split_block_key,
     unseal,
 )
@@ -91,6 +92,13 @@ class LedgerReader:
         if coins is None:
             self._on_damage(f"the undo of block {to_hex(block_hash)} at height {height} is cut off")
         return coins
+
+    def undo_sizes(self, top: int) -> Iterator[tuple[int, BlockHash, int]]:
+        """Connected blocks of any branch from height `top` down, each with the bytes of the coins that it spent:
+        0 for one that has its coinbase alone. Of a large block there are several rows."""
+        for key, record in self._blocks.scan(UNDO, block_key(UNDO, top + 1, BlockHash(b"")), reverse=True):
+            height, block_hash = split_block_key(key)
+            yield height, block_hash, sealed_size(record)
 
     def _parts(self, key: bytes) -> list[Row]:
         try:

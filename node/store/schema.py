@@ -189,6 +189,11 @@ def unseal(key: bytes, record: bytes) -> bytes | None:
     return content if record[:_CHECKSUM_SIZE] == _checksum(key, content) else None
 
 
+def sealed_size(record: bytes) -> int:
+    """Bytes of the content."""
+    return len(record) - _CHECKSUM_SIZE
+
+
 def _checksum(key: bytes, content: bytes) -> bytes:
     return blake2b(key + content, digest_size=_CHECKSUM_SIZE).digest()
 

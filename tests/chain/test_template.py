@@ -8,7 +8,7 @@ from chain.connect import height_push
 from chain.params import REGTEST, Asert, Params, devnet
 from chain.pow import check_pow
 from chain.script import LockKind
-from chain.template import VERSION, build_block, solve, with_nonce
+from chain.template import TAG_MAX, VERSION, build_block, solve, with_nonce
 from tests.chainlab import KINDS, NOW, Lab, funded, lock, pay
 
 QUICK = Params("quick", 0x207FFFFF, 20, 60, True, Asert(10, 150, 8, 0x1F7FFFFF, 150))
@@ -27,6 +27,19 @@ def test_an_unsolved_block_is_complete_but_for_its_nonce() -> None:
     assert coinbase.outputs[0].script == lock(LockKind.P2TR)
     assert coinbase.outputs[0].value == 50 * 100_000_000 + 777
     assert witness_commitment(coinbase) == commitment_hash(block.txs, bytes(32))
+    header = solve(block.header, 1000)
+    assert header is not None
+    lab.verdict(make_block(header, block.txs))
+
+
+@pytest.mark.parametrize("tag", [b"", b"/x/", bytes(range(TAG_MAX))])
+@pytest.mark.parametrize("height", [0, 200])
+def test_a_miners_tag_is_in_the_coinbase_and_keeps_to_its_size(tag: bytes, height: int) -> None:
+    lab = Lab()
+    for _ in range(height):
+        lab.mine()
+    block = build_block(lab.tip, [], 0, lock(), NOW, REGTEST, 2**64 - 1, tag)
+    assert tag in block.txs[0].inputs[0].script_sig
     header = solve(block.header, 1000)
     assert header is not None
     lab.verdict(make_block(header, block.txs))

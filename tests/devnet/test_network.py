@@ -31,6 +31,7 @@ def test_a_mining_node(devnet: Devnet) -> None:
         "--api": ["127.0.0.1:18443"],
         "--p2p": ["127.0.0.1:18444"],
         "--log-file": [str(devnet.folder / "node0" / "log")],
+        "--name": ["node 0"],
         "--peer": ["127.0.0.1:18446", "127.0.0.1:18448"],
         "--mine": [devnet.address],
         "--mine-threads": ["1"],

@@ -1,72 +1,71 @@
 """The newest blocks that have payments, however far below the tip they are.
 
-Looking into a block costs a read, so one page looks into a bounded number of them. What was seen is remembered:
-the next page goes on below it, and from a new tip down only to what is known.
+The sizes of undo records tell which blocks spend coins, without reading the blocks. One page looks at a bounded
+number of them, and what was seen is remembered: the next page goes on below it, and from a new tip down only to
+what is known.
 """
 
-from chain.block import HEADER_SIZE
-from chain.codec import read_varint
 from chain.tree import Entry, fork_point
 from chain.value import value
-from node.api.lookup import raw_block
 from node.view import View
 
-BLOCKS_PER_PAGE = 1_000
-"""Blocks that one page looks into, some 20 ms; where payments are further down, the next page goes on there."""
+BLOCKS_PER_PAGE = 10_000
+"""Blocks that one page looks at, in some 20 ms; where payments are further down, the next page goes on there."""
 
 
 @value
 class Searched:
-    """Blocks of one branch that were looked into, from `top` down."""
+    """Blocks of one branch that were looked at, from `top` down."""
 
     top: Entry
     found: tuple[Entry, ...]
     """Those with payments, the newest first."""
     rest: Entry | None
-    """The first that was not looked into; None below genesis, and where a body is missing."""
+    """The first that was not looked at; None below genesis."""
 
     @property
     def count(self) -> int:
-        """Blocks that were looked into."""
+        """Blocks that were looked at."""
         return self.top.height - (self.rest.height if self.rest else -1)
 
 
 class PaymentBlocks:
     """Blocks with more than their coinbase. For any thread: what is remembered is replaced as a whole."""
 
-    def __init__(self, enough: int) -> None:
-        """No more than `enough` blocks are looked for."""
+    def __init__(self, enough: int, most: int = BLOCKS_PER_PAGE) -> None:
+        """No more than `enough` blocks are looked for, among up to `most` at a time."""
         self._enough = enough
+        self._most = most
         self._known: Searched | None = None
 
     def newest(self, view: View) -> Searched:
-        """What is known once up to BLOCKS_PER_PAGE further blocks have been looked into."""
+        """What is known once up to `most` further blocks have been looked at."""
         known = _left_of(self._known, view)
-        above = self._search(view, view.tip, known.top if known else None, (), BLOCKS_PER_PAGE)
-        if known is not None and above.rest is known.top:
-            above = self._joined(above, known)
-            above = self._search(view, above.rest, None, above.found, BLOCKS_PER_PAGE)
-        self._known = above
-        return above
+        searched = self._search(view, view.tip, known.top if known else None, ())
+        if known is not None and searched.rest is known.top:
+            searched = self._joined(searched, known)
+            searched = self._search(view, searched.rest, None, searched.found)
+        self._known = searched
+        return searched
 
-    def _search(
-        self, view: View, at: Entry | None, stop: Entry | None, found: tuple[Entry, ...], most: int
-    ) -> Searched:
-        """Look into up to `most` blocks from `at` down to above `stop`, as long as more are wanted."""
-        for _ in range(most):
-            if at is None or at is stop or len(found) == self._enough:
+    def _search(self, view: View, at: Entry | None, stop: Entry | None, found: tuple[Entry, ...]) -> Searched:
+        """Look at blocks from `at` down to above `stop`, as long as more are wanted."""
+        if at is None or at is stop or len(found) >= self._enough:
+            return Searched(view.tip, found, at)
+        lowest = max(at.height - self._most + 1, stop.height + 1 if stop else 0)
+        for height, block_hash, size in view.reader.undo_sizes(at.height):
+            if height < lowest:
                 break
-            raw = raw_block(view, at)
-            if raw is None:
-                at = None
-                break
-            if read_varint(raw, HEADER_SIZE)[0] > 1:
+            while at.height > height and at.parent is not None:
+                at = at.parent
+            if size and at.hash == block_hash and at not in found[-1:]:
                 found += (at,)
-            at = at.parent
-        return Searched(view.tip, found, at)
+                if len(found) == self._enough:
+                    return Searched(view.tip, found, at.parent)
+        return Searched(view.tip, found, at.ancestor(lowest).parent)
 
     def _joined(self, above: Searched, known: Searched) -> Searched:
-        """Both together; of more than enough the lowest are to be looked for again when they are wanted."""
+        """Both together; of more than enough the lowest are looked for again once they are wanted."""
         found = above.found + known.found
         if len(found) <= self._enough:
             return Searched(above.top, found, known.rest)

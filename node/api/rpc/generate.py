@@ -107,7 +107,7 @@ def _mine_exactly(call: Call, script: bytes, txs: list[Tx]) -> Block:
     view = call.runtime.view
     now = block_time(call, view)
     try:
-        candidate = build_block(view.tip, txs, 0, script, now, view.params)
+        candidate = build_block(view.tip, txs, 0, script, now, view.params, tag=call.config.coinbase_tag)
         check_header_on_tip(view, candidate.header, now)
     except (Rejected, ValueError) as error:
         raise no_template(error) from None

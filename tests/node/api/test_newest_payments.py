@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator
-
-import pytest
+from typing import Any, cast
 
 from chain.block import Block
-from chain.hashes import to_hex
+from chain.hashes import BlockHash, to_hex
 from chain.script import LockKind
 from chain.tx import Tx
-from node.api.explorer.payments import BLOCKS_PER_PAGE
+from node.api.explorer.payments import PaymentBlocks
 from node.view import View
 from tests.chainlab import Lab, pay
 from tests.node.api.conftest import MakeDesk
@@ -32,18 +31,28 @@ def payments(lab: Lab, count: int) -> list[Tx]:
     return [pay([coin]) for coin in lab.take(LockKind.P2WPKH, count)]
 
 
-@pytest.fixture
-def looked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Heights of the blocks that are read."""
-    heights: list[int] = []
-    read = View.raw_block
+class Counted:
+    """A node's view whose looks at undo records are counted."""
 
-    def noted(view: View, entry: object) -> bytes | None:
-        heights.append(entry.height)  # type: ignore[attr-defined]
-        return read(view, entry)  # type: ignore[arg-type]
+    def __init__(self, view: View) -> None:
+        self.reader = self
+        self.looks = 0
+        self._view = view
 
-    monkeypatch.setattr(View, "raw_block", noted)
-    yield heights
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+    def undo_sizes(self, top: int) -> Iterator[tuple[int, BlockHash, int]]:
+        for row in self._view.reader.undo_sizes(top):
+            self.looks += 1
+            yield row
+
+
+def look(desk: Desk, blocks: PaymentBlocks) -> tuple[list[int], bool, int]:
+    """Heights of the blocks found, whether there is more to look at, and how many blocks were."""
+    view = Counted(desk.runtime.view)
+    searched = blocks.newest(cast(View, view))
+    return [entry.height for entry in searched.found], searched.rest is not None, view.looks
 
 
 def test_payments_are_listed_however_many_blocks_ago_they_were(desk: Desk, lab: Lab) -> None:
@@ -59,25 +68,51 @@ def test_what_waits_comes_first_then_the_newest_blocks(desk: Desk, lab: Lab) -> 
     assert newest(desk)[:3] == [to_hex(tx.txid) for tx in (waiting, new, old)]
 
 
-def test_each_page_looks_further_back_and_no_page_looks_far(desk: Desk, lab: Lab, looked: list[int]) -> None:
+def test_thousands_of_blocks_above_the_payments_are_no_obstacle(desk: Desk, lab: Lab) -> None:
     paid = payments(lab, 8)
-    desk.give([lab.mine(paid), *empty_blocks(lab, BLOCKS_PER_PAGE + 200)])
-    looked.clear()
-    assert newest(desk) == []
-    # And those that the page shows.
-    assert BLOCKS_PER_PAGE <= len(looked) <= BLOCKS_PER_PAGE + 20
+    desk.give([lab.mine(paid), *empty_blocks(lab, 2_000)])
     assert newest(desk) == [to_hex(tx.txid) for tx in paid]
 
 
-def test_what_was_seen_is_not_looked_into_again(desk: Desk, lab: Lab, looked: list[int]) -> None:
-    paid = payments(lab, 1)
-    desk.give([lab.mine(paid), *empty_blocks(lab, 300)])
-    assert newest(desk)[0] == to_hex(paid[0].txid)
+def test_each_look_is_bounded_and_the_next_goes_on_below(desk: Desk, lab: Lab) -> None:
+    """Payments at 112 (the lab's own) and 113."""
+    desk.give([lab.mine(payments(lab, 1)), *empty_blocks(lab, 250)])
+    blocks = PaymentBlocks(2, most=100)
+    assert look(desk, blocks) == ([], True, 101)
+    assert look(desk, blocks) == ([], True, 101)
+    found, is_more, looks = look(desk, blocks)
+    assert (found, is_more) == ([113, 112], True)
+    assert looks < 60
+    assert look(desk, blocks) == ([113, 112], True, 0)
+
+
+def test_what_was_seen_is_not_looked_at_again(desk: Desk, lab: Lab) -> None:
+    desk.give([lab.mine(payments(lab, 1)), *empty_blocks(lab, 300)])
+    blocks = PaymentBlocks(1)
+    assert look(desk, blocks)[0] == [113]
     desk.give(empty_blocks(lab, 2))
-    looked.clear()
-    assert newest(desk)[0] == to_hex(paid[0].txid)
-    # The two new ones, and those that the page shows.
-    assert len(looked) < 20
+    assert look(desk, blocks) == ([113], True, 3)
+    desk.give([lab.mine(payments(lab, 1))])
+    assert look(desk, blocks) == ([416], True, 1)
+
+
+def test_the_whole_chain_is_looked_at_once(make_desk: MakeDesk) -> None:
+    desk, lab = make_desk(), Lab()
+    desk.give(empty_blocks(lab, 30))
+    blocks = PaymentBlocks(1)
+    assert look(desk, blocks) == ([], False, 30)
+    assert look(desk, blocks) == ([], False, 0)
+
+
+def test_a_block_that_left_with_a_branch_is_looked_for_no_more(desk: Desk, lab: Lab) -> None:
+    blocks = PaymentBlocks(2)
+    other = lab.copy()
+    desk.give([lab.mine(payments(lab, 1)), *empty_blocks(lab, 2)])
+    assert look(desk, blocks)[0] == [113, 112]
+    desk.give(empty_blocks(other, 5))
+    assert look(desk, blocks)[0] == [112]
+    desk.give([other.mine(payments(other, 1))])
+    assert look(desk, blocks)[0] == [118, 112]
 
 
 def test_payments_of_a_branch_that_was_left_are_gone(desk: Desk, lab: Lab) -> None:
@@ -99,10 +134,3 @@ def test_a_chain_of_coinbases_says_that_there_are_none(make_desk: MakeDesk) -> N
     desk.give(empty_blocks(lab, 20))
     assert newest(desk) == []
     assert "No payments yet" in desk.get("/explorer/").text
-
-
-def test_a_page_that_found_none_yet_says_how_far_it_has_looked(desk: Desk, lab: Lab) -> None:
-    desk.give([lab.mine(payments(lab, 1)), *empty_blocks(lab, 2 * BLOCKS_PER_PAGE)])
-    for pages in (1, 2):
-        assert f"No payments in the latest {pages * BLOCKS_PER_PAGE:,} blocks" in desk.get("/explorer/").text
-    assert len(newest(desk)) > 0
