@@ -227,9 +227,9 @@ def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, 
 
 
 def read_name(text: str) -> str:
-    """A node's name. Raises ConfigError."""
+    """A node's name. Raises BadOption."""
     if not re.fullmatch(rf"([A-Za-z0-9._-]([A-Za-z0-9 ._-]{{0,{NAME_MAX - 2}}}[A-Za-z0-9._-])?)?", text):
-        raise ConfigError(f"--name: use up to {NAME_MAX} letters, digits, spaces and . _ - with no space at either end")
+        raise BadOption(f"--name: use up to {NAME_MAX} letters, digits, spaces and . _ - with no space at either end")
     return text
 
 

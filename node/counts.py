@@ -4,8 +4,25 @@ Written only under the lock, by whoever does what is counted, and read by any th
 a number is replaced whole, and a table copied in one step. Messages and bytes are in traffic.py.
 """
 
+from chain.tree import Entry
+from chain.value import value
+
+REORGS_KEPT = 20
+"""The latest reorganisations that are remembered."""
 TX, BLOCK = "tx", "block"
 """What can be rejected."""
+
+
+@value
+class Reorg:
+    """A reorganisation."""
+
+    old: Entry
+    """The tip that was left."""
+    new: Entry
+    """The tip that came."""
+    time: float
+    """When it was, Unix seconds by this node's clock."""
 
 
 class Counts:
@@ -20,17 +37,20 @@ class Counts:
         """How often any did."""
         self.reorg_depth_most = 0
         """Most blocks that left at once."""
+        self.latest_reorgs: tuple[Reorg, ...] = ()
+        """The newest first."""
         self._rejects: dict[tuple[str, str], int] = {}
 
     # --- the core's ------------------------------------------------------------------------------
 
-    def moved(self, disconnected: int, connected: int) -> None:
-        """The best chain has changed by so many blocks."""
+    def moved(self, old: Entry, new: Entry, disconnected: int, connected: int, now: float) -> None:
+        """The tip is `new` after `old`: so many blocks have left the best chain, and so many have come."""
         self.blocks_connected += connected
         self.blocks_disconnected += disconnected
         if disconnected:
             self.reorgs += 1
             self.reorg_depth_most = max(self.reorg_depth_most, disconnected)
+            self.latest_reorgs = (Reorg(old, new, now), *self.latest_reorgs[: REORGS_KEPT - 1])
 
     def rejected(self, what: str, code: str) -> None:
         """A TX or a BLOCK broke a rule. Codes come from the code's own lists, so the table is bounded."""

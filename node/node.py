@@ -508,7 +508,7 @@ class Node:
 
     def _on_tip(self, change: TipChange, now: float) -> list[Effect]:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
-        self.counts.moved(len(change.disconnected), len(change.connected))
+        self.counts.moved(change.old, change.new, len(change.disconnected), len(change.connected), now)
         self._reached(now)
         if self.ready:
             best = self._chain.tree.best_header.height

@@ -13,7 +13,7 @@ from node.api.docs import description
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers, is_allowed
 from node.api.http.tallies import Tallies
 from node.api.lookup import BlockMeasures, NoIndex
-from node.api.mount import EXPLORER, Explorer
+from node.api.mount import EXPLORER, ICON, Explorer, icon
 from node.api.pace import Pace
 from node.api.rest import blocks, events, filters, mempool, metrics, network, peers, scripts, txs
 from node.api.rest.feed import Feed
@@ -78,6 +78,7 @@ class ApiApp(Dispatcher):
         for route, path in everywhere:
             self.add(route.method, path, self._view(route), optional_end=route.has_optional_end)
         self.add("GET", "/", lambda request, given: Answer(302, b"", TEXT, (("Location", EXPLORER),)))
+        self.add("GET", ICON, lambda request, given: icon())
         self._caps = {(route.method, path): route.body_max for route, path in everywhere}
         self.quick = frozenset((route.method, path) for route, path in everywhere if route.quick)
         """What the listener's own thread may answer; see `Route.quick`."""

@@ -69,6 +69,10 @@ class BlockFacts:
     """Bytes."""
     weight: int
     """Weight units."""
+    reward: int
+    """Satoshis of the coinbase's outputs."""
+    coinbase: bytes
+    """The coinbase's script, at most 100 bytes."""
 
 
 class TxTotals:
@@ -117,7 +121,13 @@ class BlockMeasures:
             block = find_block(view, entry)
             if block is None:
                 return None
-            facts = BlockFacts(len(block.txs), block.size, block.weight)
+            facts = BlockFacts(
+                len(block.txs),
+                block.size,
+                block.weight,
+                sum(output.value for output in block.txs[0].outputs),
+                block.txs[0].inputs[0].script_sig,
+            )
             if len(self._known) >= FACTS_MAX:
                 self._known.clear()
             self._known[entry.hash] = facts

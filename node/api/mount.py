@@ -5,6 +5,7 @@ Flask comes with the first page, not with the node: it takes a quarter of a seco
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -16,7 +17,17 @@ EXPLORER = "/explorer/"
 SITE = "node.api.explorer.site"
 """Imported with the first page; it has `answer`."""
 
+ICON = "/favicon.ico"
+"""What browsers ask for unasked."""
+_ICON_FILE = Path(__file__).parent / "explorer" / "static" / "favicon.ico"
+_ICON_AGE = ("Cache-Control", "public, max-age=86400")
+
 Pages = Callable[[Request, Callable[[], Call]], Answer]
+
+
+def icon() -> Answer:
+    """The explorer's icon, without the explorer."""
+    return Answer(200, _ICON_FILE.read_bytes(), "image/x-icon", (_ICON_AGE,))
 
 
 class Explorer:

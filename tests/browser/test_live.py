@@ -172,7 +172,7 @@ def test_a_payment_is_followed_from_the_mempool_into_a_block(site: Site, opened:
     expect(row).to_be_visible()
     row.get_by_role("link").first.click()
     badge = page.locator("h1 .badge")
-    expect(badge).to_have_text("waiting")
+    expect(badge).to_have_text("unconfirmed")
     await_state(page, "stream")
     loaded = window.reloads
     page.get_by_text("Scripts and witnesses").click()
@@ -217,10 +217,17 @@ def test_a_reorganisation_appears_in_the_tree(site: Site, opened: Open, how: str
         expect(page.locator(f'.node.stale[data-key="{to_hex(left.hash)}"]')).to_be_visible()
         notice = page.locator("#notices .notice")
         expect(notice).to_contain_text("Reorganisation, 1 block deep")
-        expect(notice).to_contain_text("left 1 block for 2 others")
-        notice.get_by_text("Which ones").click()
+        expect(notice).to_contain_text("1 block disconnected after block")
+        expect(notice).to_contain_text("2 connected")
+        notice.get_by_text("Which blocks").click()
         expect(notice.get_by_role("link").first).to_have_attribute("title", to_hex(left.hash))
-        expect(page.locator("#reorgs .notice")).to_have_count(1)
+        # The two of the scene, and this one, which is the newest.
+        listed = page.locator(".reorgs > li")
+        expect(listed).to_have_count(3)
+        expect(listed.first).to_contain_text("1 block disconnected")
+        expect(listed.first.get_by_role("link", include_hidden=True).nth(1)).to_have_attribute(
+            "title", to_hex(left.hash)
+        )
         notice.get_by_role("button", name="Close this notice").click()
         expect(notice).to_have_count(0)
         assert window.reloads == 1
@@ -236,7 +243,7 @@ def test_a_replaced_payment_says_so(site: Site, opened: Open) -> None:
     await_state(page, "stream")
     site.rpc("sendrawtransaction", second.raw.hex())
     expect(page.get_by_role("heading", level=1)).to_have_text("No such transaction")
-    expect(page.locator("main")).to_contain_text("replaced by one that pays more")
+    expect(page.locator("main")).to_contain_text("replaced by one that pays a higher fee")
     window.complaints[:] = [line for line in window.complaints if "404" not in line]
 
 

@@ -52,7 +52,7 @@ def test_without_scripts_a_page_has_its_words_and_no_dead_button(shared: Site, o
     assert [button.get_attribute("aria-label") for button in page.locator("button:visible").all()] == ["Search"]
     words = page.locator("main").inner_text()
     if name == "peers":  # whose numbers are others a moment later
-        assert "Nodes that this one exchanges blocks and transactions with" in words
+        assert "Nodes connected to this one" in words
         return
     scripted = opened(shared).open(shared, path)
     for summary in scripted.locator("summary").all():
@@ -66,13 +66,13 @@ def test_a_fresh_chain_without_an_index(start_cluster: StartCluster, scene: Scen
     window = opened(site)
     for path, says in {
         "": "A fresh chain",
-        "mempool": "Nothing waits",
+        "mempool": "The mempool is empty",
         "forks": "None at these heights",
-        "charts": "too little to draw yet",
-        "peers": "Linked with nobody yet",
+        "charts": "Not enough blocks yet",
+        "peers": "No peers yet",
         "block/0": "Block 0",
-        f"address/{scene.address}": "This node keeps no index",
-        f"tx/{'ab' * 32}": "This node keeps no index",
+        f"address/{scene.address}": "This node has no index",
+        f"tx/{'ab' * 32}": "This node has no index",
     }.items():
         page = window.open(site, path)
         expect(page.locator("main")).to_contain_text(says)

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from chain.hashes import to_hex
 from tests.browser.conftest import NARROW, Open, Site, paths_of
+from tests.browser.test_pages import LEVELS, RUN
 
 SKIPPED = "Skip to the content"
 
@@ -28,6 +29,52 @@ def test_search_from_any_page(shared: Site, opened: Open) -> None:
     box.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing found")
     expect(box).to_have_value("zzz")
+
+
+def test_suggestions_while_typing(shared: Site, opened: Open) -> None:
+    """By keys and by pointer, without taking the Enter away from who does not choose."""
+    page = opened(shared).open(shared, "peers")
+    page.keyboard.press("/")
+    box = page.get_by_role("searchbox")
+    expect(box).to_be_focused()
+    page.keyboard.type("18")
+    options = page.get_by_role("option")
+    expect(options.first).to_contain_text("Block 18")
+    expect(options.nth(1)).to_contain_text("Block 180")
+    expect(page.locator("#spoken")).to_have_text("8 suggestions")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    expect(box).to_have_attribute("aria-activedescendant", "suggestion-1")
+    expect(box).to_have_value("18")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Block 180")
+    box.fill(to_hex(shared.scene.large.txid))
+    options.first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Transaction")
+    box.fill("17")
+    expect(options.first).to_contain_text("Block 17")
+    page.keyboard.press("Escape")
+    expect(options).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Block 17")
+
+
+def test_what_is_suggested_is_accessible(shared: Site, opened: Open, axe: str) -> None:
+    page = opened(shared).open(shared)
+    page.get_by_role("searchbox").fill("18")
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.evaluate(axe)
+    assert page.evaluate(RUN, LEVELS) == []
+
+
+def test_a_slash_in_a_field_is_a_slash(shared: Site, opened: Open) -> None:
+    page = opened(shared).open(shared)
+    box = page.get_by_role("searchbox")
+    box.focus()
+    page.keyboard.type("a/b")
+    expect(box).to_have_value("a/b")
 
 
 def test_the_keyboard_alone_gets_everywhere(shared: Site, opened: Open) -> None:

@@ -21,8 +21,8 @@ def openapi(call: Call) -> Answer:
 
 
 def docs(call: Call) -> Answer:
-    """This API as a page to read, which needs nothing from elsewhere."""
-    body, policy = import_module(DOCS).page()
+    """This API as a page to read and to try, which needs nothing from elsewhere."""
+    body, policy = import_module(DOCS).page(call.config.params.name, call.config.name)
     return Answer(200, body, HTML, (("Content-Security-Policy", policy),))
 
 

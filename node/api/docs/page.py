@@ -1,4 +1,5 @@
-"""`GET /docs`: the OpenAPI document as a page to read. It loads nothing, from here or elsewhere.
+"""`GET /docs`: the OpenAPI document as a page to read and to try, in the explorer's look. It loads nothing but
+what is tried.
 
 The only module beside the explorer that knows Jinja. description.py imports it with the first request.
 """
@@ -27,13 +28,19 @@ SITE = "http://127.0.0.1:18443"
 COOKIE = '"$(cat ~/.local/share/groat/regtest/.cookie)"'
 EXAMPLE_MAX = 100
 """Characters of an example value that a curl line shows; a longer one is a transaction, and named instead."""
-STYLE, SCRIPT = "docs.css", "docs.js"
+LOOK = HERE.parent / "explorer" / "static"
+"""The explorer's style sheet is the first part of this page's, its choice of the theme of the script."""
+STYLES = (LOOK / "explorer.css", HERE / "static" / "docs.css")
+SCRIPTS = (LOOK / "theme.js", HERE / "static" / "docs.js")
+TRIED_MAX = 20_000
+"""Characters of an answer that are shown where a call is tried."""
 
 
 @cache
-def page() -> tuple[bytes, str]:
-    """The page, and the Content-Security-Policy that lets it use what it holds and nothing else."""
-    style, script = ((HERE / "static" / name).read_text("utf-8") for name in (STYLE, SCRIPT))
+def page(network: str, name: str) -> tuple[bytes, str]:
+    """The page of a node of this network, which may have a name; and the Content-Security-Policy that lets it use
+    what it holds, this node, and nothing else."""
+    style, script = ("\n".join(path.read_text("utf-8") for path in paths) for paths in (STYLES, SCRIPTS))
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -48,6 +55,10 @@ def page() -> tuple[bytes, str]:
         methods=METHODS,
         rpc_curl=rpc_curl,
         explorer=EXPLORER,
+        network=network,
+        node=name,
+        tried_max=TRIED_MAX,
+        rpc_body=rpc_body,
         name_of=lambda ref: ref.rpartition("/")[2],
         style=Markup(style),
         script=Markup(script),
@@ -56,15 +67,16 @@ def page() -> tuple[bytes, str]:
 
 
 def policy(style: str, script: str) -> str:
-    """Nothing from anywhere but these two."""
+    """These two, and this node."""
     return "; ".join(
         (
             "default-src 'none'",
             f"style-src {digest(style)}",
             f"script-src {digest(script)}",
-            "img-src data:",  # an empty icon, so that no browser asks for one
+            "img-src 'self'",
+            "connect-src 'self'",
             "base-uri 'none'",
-            "form-action 'none'",
+            "form-action 'self'",
             "frame-ancestors 'none'",
         )
     )
@@ -76,13 +88,26 @@ def digest(content: str) -> str:
 
 
 def operations() -> dict[str, list[dict[str, Any]]]:
-    """What can be asked, by topic: the document's operations, with method, path and a curl line."""
-    topics: dict[str, list[dict[str, Any]]] = {}
+    """What can be asked, by topic: the document's operations, with method, path and a curl line.
+
+    Paths that differ only in how they name the same thing, or in a last part that may be left out, are one row: the
+    one with the most parameters, and the others as its `forms`.
+    """
+    topics: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             row = {**operation, "method": method.upper(), "path": path, "curl": curl(method, path, operation)}
-            topics.setdefault(operation["tags"][0], []).append(row)
-    return topics
+            row["base"] = "" if "servers" in operation else "/api"
+            same = topics.setdefault(operation["tags"][0], {})
+            same.setdefault((row["method"], operation["summary"]), []).append(row)
+    return {topic: [_joined(rows) for rows in same.values()] for topic, same in topics.items()}
+
+
+def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several operations that do the same, as one."""
+    main = max(rows, key=lambda row: len(row.get("parameters", ())))
+    forms = sorted((row for row in rows if row is not main), key=lambda row: len(row["path"]))
+    return {**main, "forms": forms}
 
 
 def curl(method: str, path: str, operation: dict[str, Any]) -> str:
@@ -109,9 +134,14 @@ def curl(method: str, path: str, operation: dict[str, Any]) -> str:
 
 def rpc_curl(method: Method, url: str = f"{SITE}/") -> str:
     """A line that calls it, its required parameters by name."""
+    return f"curl -s --user {COOKIE} --data {shlex.quote(rpc_body(method))} {url}"
+
+
+def rpc_body(method: Method) -> str:
+    """A call of it, its required parameters by name."""
     params = {arg.name: _SAMPLES.get(arg.kind.split(" or ")[0], "…") for arg in method.args if arg.required}
     body = {"method": method.name, **({"params": params} if params else {}), "id": 1}
-    return f"curl -s --user {COOKIE} --data {shlex.quote(json.dumps(body, ensure_ascii=False))} {url}"
+    return json.dumps(body, ensure_ascii=False)
 
 
 _BODIES = {TEXT: '--data "$hex"', JSON: "--data '[\"'$hex'\"]'"}

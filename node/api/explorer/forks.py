@@ -1,4 +1,4 @@
-"""What the page of branches shows: the latest blocks of all branches, and reorganisations."""
+"""The page of branches: the latest blocks of all branches, and the latest reorganisations."""
 
 from chain.hashes import BlockHash, to_hex
 from chain.tree import Entry, fork_point
@@ -54,6 +54,8 @@ class ForksPage:
     reorgs: int
     """Since the node started."""
     deepest: int
+    latest: list[tuple[float, "Reorg"]]
+    """The last of them with their times, the newest first."""
 
 
 @value
@@ -91,6 +93,7 @@ def forks_page(call: Call, top: int | None) -> ForksPage:
         len(nodes) - len(drawing.nodes),
         counts.reorgs,
         counts.reorg_depth_most,
+        [(one.time, reorg) for one in counts.latest_reorgs if (reorg := reorg_between(one.old, one.new))],
     )
 
 

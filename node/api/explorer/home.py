@@ -1,16 +1,16 @@
-"""What the first page shows: the tip, the latest blocks, the mempool in short, the newest payments."""
+"""The overview: the tip, the latest blocks and the projected next one, the mempool, the newest payments."""
 
 from chain.compact import work_from_bits
 from chain.hashes import to_hex
 from chain.value import value
 from node.api.call import Call
-from node.api.explorer.fees import FeeBand, fee_bands
+from node.api.explorer.fees import FeeBand, NextBlock, fee_bands, next_block
 from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.rows import BlockRow, TxRow, found_row, latest_blocks, pool_rows
 from node.api.lookup import block_txs
 from node.api.shapes import difficulty, hash_rate
 
-BLOCKS_SHOWN = 8
+BLOCKS_SHOWN = 7
 TXS_SHOWN = 8
 RATE_BLOCKS = 120
 """Blocks over which the hash rate is measured."""
@@ -18,20 +18,20 @@ RATE_BLOCKS = 120
 
 @value
 class Home:
-    """The first page."""
+    """The overview."""
 
     hash: str
     height: int
     time: int
     difficulty: float
     work: int
-    """Hashes that a block takes on average."""
+    """Expected hashes of a block."""
     hash_rate: float | None
     """Hashes a second."""
     spacing_s: int | None
-    """Wanted seconds between blocks; None where the network has no difficulty."""
+    """Target seconds between blocks; None where the network has no difficulty."""
     mean_spacing_s: float | None
-    """Over the same blocks."""
+    """Average over the same blocks."""
     blocks: list[BlockRow]
     tx_count: int
     """In the mempool."""
@@ -40,15 +40,18 @@ class Home:
     floor: float
     """Satoshis per virtual byte that the next transaction has to pay."""
     bands: list[FeeBand]
+    next: NextBlock | None
+    """The projected next block; None: the mempool is empty."""
     newest: list[TxRow]
     searched: int | None
     """Latest blocks that were looked into for payments; None: there are no others."""
 
 
 def home(call: Call, payments: PaymentBlocks) -> Home:
-    """The first page as of now; `payments` remembers where they are."""
+    """The overview as of now; `payments` remembers where they are."""
     view = call.view
     newest, searched = _newest(call, payments)
+    bands = fee_bands(view.pool)
     tip, pool = view.tip, view.pool
     counted = min(RATE_BLOCKS, tip.height - 1)  # genesis is years before block 1
     first = tip.ancestor(tip.height - counted) if counted > 0 else None
@@ -66,7 +69,8 @@ def home(call: Call, payments: PaymentBlocks) -> Home:
         pool.totals.vsize,
         pool.totals.fee,
         pool.floor_sat_kvb / 1000,
-        fee_bands(pool),
+        bands,
+        next_block(pool, bands),
         newest,
         searched,
     )

@@ -1,4 +1,4 @@
-"""What the mempool's page shows: how much waits at which rate, what is asked for, and a list."""
+"""The mempool's page: its size by fee rate, fee estimates, and a list of transactions."""
 
 from heapq import nlargest
 from itertools import islice
@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from chain.value import value
 from node.api.call import Call
-from node.api.explorer.fees import COUNTED_MAX, FeeBand, fee_bands
+from node.api.explorer.fees import BLOCK_VSIZE, COUNTED_MAX, FeeBand, fee_bands
 from node.api.explorer.rows import TxRow, pool_rows
 from node.fees import FeeView
 from node.policy import MIN_RELAY_FEE_SAT_KVB
@@ -15,17 +15,19 @@ from node.pool.entry import Totals
 TXS_SHOWN = 50
 """Transactions of the list."""
 TARGETS = (1, 3, 6, 144)
-"""Blocks to wait, for which estimates are shown."""
+"""Confirmation targets, in blocks, for which estimates are shown."""
 
 
 @value
 class Estimate:
-    """What to pay."""
+    """A fee estimate."""
 
     blocks: int
-    """To be mined within so many."""
+    """To be confirmed within so many."""
     rate: float | None
     """Satoshis per virtual byte; None where too little is known."""
+    is_least: bool
+    """It is that of a longer wait, the shortest that there is an estimate for: less is not enough."""
 
 
 @value
@@ -33,6 +35,8 @@ class MempoolPage:
     """The mempool."""
 
     totals: Totals
+    blocks: float
+    """Full blocks that they would fill."""
     usage: int
     """Bytes of memory, about."""
     floor: float
@@ -57,17 +61,20 @@ def mempool_page(call: Call, order: str) -> MempoolPage:
         entries = pool.newest(TXS_SHOWN)
     return MempoolPage(
         pool.totals,
+        pool.totals.vsize / BLOCK_VSIZE,
         pool.usage,
         floor,
         fee_bands(pool),
         COUNTED_MAX if pool.totals.count > COUNTED_MAX else None,
-        [Estimate(blocks, _rate(fees, blocks, floor)) for blocks in TARGETS],
+        [_estimate(fees, blocks, floor) for blocks in TARGETS],
         order,
         pool_rows(entries),
     )
 
 
-def _rate(fees: FeeView, blocks: int, floor: float) -> float | None:
-    """The estimate, or that of the next longer wait; not less than is relayed at all."""
+def _estimate(fees: FeeView, blocks: int, floor: float) -> Estimate:
+    """What is known of so short a wait, or of the next longer one; not less than is relayed at all."""
     nearest = fees.nearest(blocks)
-    return None if nearest is None else max(nearest.rate, floor)
+    if nearest is None:
+        return Estimate(blocks, None, False)
+    return Estimate(blocks, max(nearest.rate, floor), nearest.blocks != blocks)

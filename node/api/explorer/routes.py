@@ -16,7 +16,7 @@ from node.api.explorer.forks import forks_page, reorg_between
 from node.api.explorer.home import home
 from node.api.explorer.mempool import mempool_page
 from node.api.explorer.peers import peers_page
-from node.api.explorer.search import search
+from node.api.explorer.search import Hit, search, suggest
 from node.api.explorer.showing import FRAGMENTS, TroubleError, current_call, show
 from node.api.explorer.transaction import tx_page
 from node.api.lookup import FoundTx, NoIndex, find_tx
@@ -129,9 +129,15 @@ def search_page() -> ResponseReturnValue:
     """Leads to what was meant, or says what there is."""
     found = search(current_call(), request.args.get("q", ""))
     if len(found.hits) == 1 and found.is_certain:
-        hit = found.hits[0]
-        return redirect(url_for(f"pages.{hit.kind}", name=hit.name))
+        return redirect(_path_of(found.hits[0]))
     return show("search", found, status=200 if found.hits or found.reason == "empty" else 404)
+
+
+@page("/suggest", live=False)
+def suggestions() -> ResponseReturnValue:
+    """What could be meant by what was typed so far, for search.js."""
+    hits = suggest(current_call(), request.args.get("q", ""))
+    return [{"words": hit.words, "name": hit.name, "path": _path_of(hit)} for hit in hits]
 
 
 @page("/pulse", live=False)
@@ -156,6 +162,10 @@ def reorg() -> ResponseReturnValue:
 
 
 # --- what paths and queries mean ---------------------------------------------------------------
+
+
+def _path_of(hit: Hit) -> str:
+    return url_for(f"pages.{hit.kind}", name=hit.name)
 
 
 def _entry(name: str) -> Entry:

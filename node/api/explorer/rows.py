@@ -1,16 +1,21 @@
-"""Blocks and transactions as lists show them: a line each."""
+"""Blocks and transactions as lists show them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from chain.connect import subsidy
 from chain.hashes import to_hex
 from chain.tree import Entry
+from chain.tx import Tx
 from chain.value import value
 from node.api.call import Call
+from node.api.explorer.words import miner_name
 from node.api.lookup import FoundTx
 from node.pool.entry import Entry as PoolEntry
 
 WEIGHT_MAX = 4_000_000
 """Weight units of a full block (BIP141)."""
+PAYMENTS_SHOWN = 2
+"""Outputs that a list shows by themselves; of a transaction with more it shows their sum."""
 
 
 @value
@@ -28,10 +33,14 @@ class BlockRow:
     """Share of the weight that a block may have."""
     since_parent: int
     """Seconds by the headers' clocks."""
+    fees: int
+    """Satoshis that the miner took beside the subsidy."""
+    miner: str | None
+    """Who mined it, by the tag in its coinbase; None without one."""
 
 
 def block_row(call: Call, entry: Entry) -> BlockRow:
-    """The line of a block."""
+    """A block's row."""
     facts = call.measures.of(call.view, entry)
     return BlockRow(
         to_hex(entry.hash),
@@ -41,6 +50,8 @@ def block_row(call: Call, entry: Entry) -> BlockRow:
         facts.size if facts else 0,
         facts.weight / WEIGHT_MAX if facts else 0.0,
         entry.time - entry.parent.time if entry.parent else 0,
+        max(0, facts.reward - subsidy(entry.height, call.view.params)) if facts else 0,
+        miner_name(facts.coinbase) if facts else None,
     )
 
 
@@ -58,8 +69,14 @@ class TxRow:
     txid: str
     inputs: int
     outputs: int
-    amount: int
-    """Satoshis of all outputs."""
+    paid: int
+    """Satoshis that go to other scripts than the inputs', or of all outputs where none does."""
+    paid_outputs: int
+    """How many outputs that are."""
+    payments: tuple[int, ...]
+    """Their amounts; empty where they are more than PAYMENTS_SHOWN."""
+    is_to_itself: bool
+    """Every output goes back to a script of the inputs."""
     fee: int | None
     """Satoshis; None of a coinbase, and where the coins are unknown."""
     rate: float | None
@@ -75,16 +92,20 @@ class TxRow:
 
 
 def found_row(found: FoundTx, change: int = 0) -> TxRow:
-    """The line of a transaction, wherever it is."""
+    """A transaction's row, wherever it is."""
     tx = found.tx
     known = not tx.is_coinbase and bool(found.spent) and None not in found.spent
     fee = found.fee if known else None
     pooled, entry = found.unconfirmed, found.entry
+    amounts, is_to_itself = _paid(tx, {coin.script for coin in found.spent if coin is not None})
     return TxRow(
         to_hex(tx.txid),
         len(tx.inputs),
         len(tx.outputs),
-        sum(output.value for output in tx.outputs),
+        sum(amounts),
+        len(amounts),
+        amounts if len(amounts) <= PAYMENTS_SHOWN else (),
+        is_to_itself,
         fee,
         None if fee is None else fee / tx.vsize,
         tx.vsize,
@@ -95,11 +116,22 @@ def found_row(found: FoundTx, change: int = 0) -> TxRow:
     )
 
 
+def _paid(tx: Tx, own: Collection[bytes]) -> tuple[tuple[int, ...], bool]:
+    """Amounts of the outputs to scripts other than these, or of all where there are none, which is told too.
+
+    An output to a script of the inputs is change for certain. Change to a fresh address cannot be told from a
+    payment, so nothing else is left out. Outputs of nothing, which carry data, are no payments.
+    """
+    outputs = [output for output in tx.outputs if output.value]
+    others = tuple(output.value for output in outputs if output.script not in own)
+    return others or tuple(output.value for output in outputs), not others and bool(outputs)
+
+
 def in_pool(entry: PoolEntry) -> FoundTx:
     """A transaction of the mempool, as found."""
     return FoundTx(entry.tx, None, entry.spent, entry)
 
 
 def pool_rows(entries: Iterable[PoolEntry]) -> list[TxRow]:
-    """The lines of transactions of the mempool."""
+    """Rows of transactions of the mempool."""
     return [found_row(in_pool(entry)) for entry in entries]

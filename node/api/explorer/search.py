@@ -1,4 +1,4 @@
-"""What somebody means who pastes something: a height, a block, a transaction, an address, a script."""
+"""The search: a height, a block, a transaction, an address, a script, by what was typed or pasted."""
 
 import re
 
@@ -17,10 +17,12 @@ BLOCKS_SEARCHED = 2_000
 """Latest blocks among which a piece of a hash is looked for."""
 TXS_SEARCHED = 20_000
 """Transactions of the mempool, the same."""
+SUGGESTED_MAX = 8
+"""Things that are suggested while somebody types."""
 FOUND_MAX = 20
 """Things that are offered where several fit."""
 _HASH = re.compile(r"[0-9a-f]{64}")
-_HEIGHT = re.compile(r"#?\s*([0-9]+|[0-9]{1,3}(?:([,_'’\s])[0-9]{3})(?:\2[0-9]{3})*)")
+_HEIGHT = re.compile(r"#?\s*([0-9]+|[0-9]{1,3}(?:([,_'\u2019\s])[0-9]{3})(?:\2[0-9]{3})*)")
 """Plain ASCII digits, or groups of three with one and the same sign between them. A point is none: 1.500 may be
 one and a half, and no block has such a height."""
 _URI = re.compile(r"bitcoin:(?://)?([^?]*)(?:\?.*)?", re.IGNORECASE | re.DOTALL)
@@ -79,6 +81,18 @@ def search(call: Call, given: str) -> Search:
     if match and max(len(match[1]), len(match[2])) >= PREFIX_MIN:
         hits = _by_piece(call, match[1], match[2])
     return Search(query, hits, "unknown" if height is None else "above", height is None)
+
+
+def suggest(call: Call, given: str) -> list[Hit]:
+    """What could be meant by a text that is still being typed, the likeliest first."""
+    found = list(search(call, given).hits)
+    height = height_in(given.strip()[:QUERY_MAX].strip(_AROUND))
+    if height is not None:
+        for longer in range(10 * height, 10 * height + 10):
+            entry = call.view.entry_at(longer) if longer else None
+            if entry is not None:
+                found.append(Hit("block", to_hex(entry.hash), f"Block {longer:,}"))
+    return found[:SUGGESTED_MAX]
 
 
 def height_in(text: str) -> int | None:

@@ -94,6 +94,8 @@ def _surroundings() -> dict[str, Any]:
     return {
         "chain": {
             "network": call.config.params.name,
+            "name": call.config.name,
+            "node": call.config.name or request.host,
             "height": view.tip.height,
             "tip": view.tip.hash[::-1].hex(),
             "now": g.now,

@@ -1,5 +1,6 @@
 """Numbers, amounts, times and strangers' texts as people read them. Pure: the time comes as an argument."""
 
+import re
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -10,6 +11,8 @@ SHORT_HEAD, SHORT_TAIL = 8, 8
 """Characters of a long name that are shown on both sides of the gap."""
 TEXT_MAX = 300
 """Characters shown of what a stranger wrote; the rest is cut."""
+_TAG = re.compile(rb"/([A-Za-z0-9](?:[A-Za-z0-9 ._:-]{0,28}[A-Za-z0-9.])?)/")
+"""A miner's name in a coinbase."""
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _LATEST = 253_402_300_799
@@ -156,6 +159,12 @@ def message(content: bytes) -> str | None:
 def letters(content: bytes) -> str:
     """What of bytes is ASCII text, a box for each of the others."""
     return readable("".join(chr(byte) if 0x20 <= byte < 0x7F else "\0" for byte in content))
+
+
+def miner_name(coinbase: bytes) -> str | None:
+    """What a coinbase's script says about who mined the block: the text between two slashes, as pools have it."""
+    match = _TAG.search(coinbase)
+    return match[1].decode() if match else None
 
 
 FILTERS = {

@@ -92,7 +92,8 @@ class Desk:
         self.config.cookie.write_text(f"{USER}:{PASSWORD}\n")
         self.store = open_memory(MemoryDisk(), params.network_id, index=index)
         rng = random.Random(7)
-        self.node = Node(params, self.store, Identity(rng.randbytes(32), ENGINE, rng), rng, coinbase_tag=self.config.coinbase_tag)
+        identity = Identity(rng.randbytes(32), ENGINE, rng)
+        self.node = Node(params, self.store, identity, rng, coinbase_tag=self.config.coinbase_tag)
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), solver)
         self.runtime.open(self.node, NoCarrier())
         if admit:

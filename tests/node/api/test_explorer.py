@@ -80,7 +80,17 @@ def test_each_page_has_landmarks_and_one_heading(shared: Desk, path: str) -> Non
 
 def test_pages_and_the_api_lead_to_each_other(shared: Desk) -> None:
     assert '<a href="/docs">API</a>' in page(shared, "")
-    assert '<a href="/explorer/">the explorer</a>' in shared.get("/docs").text
+    docs = shared.get("/docs").text
+    for end in ("", "mempool", "forks", "charts", "peers"):
+        assert f'href="/explorer/{end}"' in page(shared, "")
+        assert f'href="/explorer/{end}"' in docs
+
+
+def test_browsers_find_the_icon_without_the_explorer(shared: Desk) -> None:
+    reply = shared.get("/favicon.ico")
+    assert (reply.status, reply.type, reply.body[:4]) == (200, "image/x-icon", b"\0\0\1\0")
+    assert reply.headers["cache-control"] == "public, max-age=86400"
+    assert shared.request("HEAD", "/favicon.ico").status == 200
 
 
 def test_head_is_get_without_a_body(shared: Desk) -> None:
@@ -124,7 +134,7 @@ def test_the_overview_shows_the_tip_and_what_waits(desk: Desk, lab: Lab) -> None
     assert f"/explorer/block/{block_hash(lab, 112)}" in html
     assert to_hex(tx.txid) in html
     assert "Latest block 112" in words(html)
-    assert "1 waiting" in words(html)
+    assert "1 unconfirmed" in words(html)
 
 
 def test_a_block_shows_all_its_facts(shared: Desk, lab: Lab) -> None:
@@ -176,7 +186,7 @@ def test_a_stale_block_says_so_and_keeps_its_transactions(desk: Desk, lab: Lab) 
     assert link
     assert "in a stale block" in words(page(desk, link[2]))
     # Back in the mempool, as the best chain does not have it.
-    assert "waiting" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
+    assert "unconfirmed" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
 
 
 def test_a_transaction_shows_where_coins_come_from_and_go(desk: Desk, lab: Lab) -> None:
@@ -267,7 +277,7 @@ def test_all_branches_are_drawn(desk: Desk, lab: Lab) -> None:
     assert {drawn[block_hash(lab, height)] for height in range(92, 116)} == {"best"}
     assert len(drawn) == 26
     assert "2 blocks after block 112" in words(html)
-    assert "1 reorganisation since the node started, the deepest of 2 blocks" in words(html)
+    assert "Reorganisations since the node started 1, the deepest of 2 blocks" in words(html)
 
 
 def test_a_reorganisation_is_told_between_two_tips(desk: Desk, lab: Lab) -> None:
@@ -365,9 +375,10 @@ def test_search_says_what_there_is_where_nothing_fits(shared: Desk, query: str, 
 @pytest.mark.parametrize(
     "query",
     [
-        "0.5", "1.5", "5.0", ".5", "5.", "1,5", "1.000", "1,12", "1 12", "5e0", "5E1", "-5", "+5", "\N{MINUS SIGN}5", "0x5",
-        "0b1", "5/1", "5:5", "5%", "5+5", "#-5", "##5", "5#", "\N{ARABIC-INDIC DIGIT FIVE}", "\N{FULLWIDTH DIGIT FIVE}", "\N{SUPERSCRIPT TWO}", "\N{ROMAN NUMERAL FIVE}", "1__12",
-        "5 blocks", "NaN", "9" * 200, "9" * 20, "18446744073709551621", "4294967301", "1,000.000", "1,0000", ",112,1",
+        "0.5", "1.5", "5.0", ".5", "5.", "1,5", "1.000", "1,12", "1 12", "5e0", "5E1", "-5", "+5", "0x5", "0b1", "5/1",
+        "5:5", "5%", "5+5", "#-5", "##5", "5#", "1__12", "5 blocks", "NaN", "9" * 200, "9" * 20, "4294967301",
+        "18446744073709551621", "1,000.000", "1,0000", ",112,1", "\N{MINUS SIGN}5", "\N{ARABIC-INDIC DIGIT FIVE}",
+        "\N{FULLWIDTH DIGIT FIVE}", "\N{SUPERSCRIPT TWO}", "\N{ROMAN NUMERAL FIVE}",
     ],
 )  # fmt: skip
 def test_what_is_no_height_opens_no_block(shared: Desk, query: str) -> None:
@@ -470,7 +481,7 @@ def test_without_index_pages_say_what_is_missing(make_desk: MakeDesk, lab: Lab) 
     desk.pool(tx)
     for path in (f"address/{encode_address(lock())}", f"script/{'ab' * 32}", f"tx/{UNKNOWN}"):
         assert "--no-index" in words(page(desk, path, 400))
-    assert "waiting" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
+    assert "unconfirmed" in words(page(desk, f"tx/{to_hex(tx.txid)}"))
     listed = to_hex(lab.blocks[111].txs[1].txid)
     assert "confirmation" in words(page(desk, f"tx/{listed}?block={block_hash(lab, 112)}"))
     assert "--no-index" in words(page(desk, f"search?q={UNKNOWN}", 404))
@@ -489,4 +500,97 @@ def test_a_starting_node_has_a_page_that_tries_again(make_desk: MakeDesk) -> Non
 
 def test_the_files_are_in_the_package() -> None:
     folder = Path(__file__).parents[3] / "node" / "api" / "explorer"
-    assert {path.suffix for path in (folder / "static").iterdir()} == {".css", ".js", ".svg"}
+    assert {path.suffix for path in (folder / "static").iterdir()} == {".css", ".ico", ".js", ".svg"}
+
+
+# --- what a list says of a transaction and a block ----------------------------------------------------
+
+
+def amounts(html: str, txid: str) -> list[str]:
+    """The amounts in a transaction's row."""
+    row = html.partition(f'<tr data-key="{txid}"')[2].partition("</tr>")[0]
+    parts = re.findall(r'<span class="part[^"]*">(.*?)</span>\s*(?=<span class="part|</td)', row)
+    return [re.sub("<[^>]*>", "", part) for part in parts]
+
+
+def test_change_to_the_same_script_is_no_payment(desk: Desk, lab: Lab) -> None:
+    [coin] = lab.take()
+    rest = coin.coin.value - 600_000 - 1_000
+    tx = pay([coin], [TxOut(600_000, lock(LockKind.P2TR, 7)), TxOut(rest, coin.coin.script)])
+    desk.pool(tx)
+    for path in ("", "mempool"):
+        assert amounts(page(desk, path), to_hex(tx.txid)) == ["0.00600000"]
+
+
+def test_what_may_be_change_is_shown_beside_the_payment(desk: Desk, lab: Lab) -> None:
+    """Change to a fresh address cannot be told from a payment, so neither is hidden behind a sum."""
+    [coin] = lab.take()
+    rest = coin.coin.value - 600_000 - 1_000
+    tx = pay([coin], [TxOut(600_000, lock(LockKind.P2TR, 7)), TxOut(rest, lock(LockKind.P2TR, 8))])
+    desk.pool(tx)
+    assert amounts(page(desk, ""), to_hex(tx.txid)) == ["0.00600000", f"{rest / 10**8:.8f}"]
+
+
+def test_a_payment_to_many_is_their_sum_and_one_to_itself_says_so(desk: Desk, lab: Lab) -> None:
+    many, itself = lab.take(LockKind.P2WPKH, 2)
+    outputs = [TxOut(10_000 * n, lock(LockKind.P2TR, n)) for n in range(1, 5)]
+    first = pay([many], [*outputs, TxOut(many.coin.value - 101_000, many.coin.script)])
+    second = pay([itself], [TxOut(itself.coin.value - 1_000, itself.coin.script)])
+    desk.pool(first, second)
+    html = page(desk, "")
+    assert amounts(html, to_hex(first.txid)) == ["0.00100000", "in 4 outputs"]
+    assert amounts(html, to_hex(second.txid))[-1] == "to itself"
+
+
+def test_blocks_show_how_full_they_are_their_fees_and_their_miner(make_desk: MakeDesk) -> None:
+    desk = make_desk(name="node 7")
+    address = encode_address(lock())
+    desk.rpc("generatetoaddress", 2, address)
+    html = page(desk, "")
+    assert words(html).count("node 7") >= 2
+    assert "0 sat fees" in words(html)
+    assert "% full" in words(html)
+    tip = desk.rpc("getbestblockhash")
+    assert "Miner node 7 by the tag in its coinbase" in words(page(desk, f"block/{tip}"))
+    assert "/node 7/" in page(desk, f"block/{tip}")
+
+
+def test_fees_are_those_that_the_miner_took(desk: Desk, lab: Lab) -> None:
+    fees = lab.blocks[111].txs[0].outputs[0].value - 50 * 10**8
+    assert fees > 0
+    assert f"{fees:,} sat fees" in words(page(desk, ""))
+
+
+def test_every_page_says_which_node_it_is(make_desk: MakeDesk, shared: Desk) -> None:
+    desk = make_desk(name="node 7")
+    for path in ("", "mempool", "forks", "charts", "peers", "search"):
+        html = page(desk, path)
+        assert '<span class="node-name" title="The node that serves this page">node 7</span>' in html
+        assert re.search(r"<title>[^<]* · node 7 · groat regtest</title>", html)
+    assert ">node 7<" in desk.get("/docs").text
+    # Without a name it is where it was asked.
+    assert f">127.0.0.1:{shared.port}<" in page(shared, "peers")
+
+
+def test_the_next_block_is_projected(desk: Desk, lab: Lab) -> None:
+    assert "Next block no transactions yet" in words(page(desk, ""))
+    txs = [pay([coin], fee=fee) for coin, fee in zip(lab.take(LockKind.P2WPKH, 2), (200, 20_000), strict=True)]
+    desk.pool(*txs)
+    assert "Next block 2 tx &lt; 0.1 % full 20,200 sat fees 1–200 sat/vB" in words(page(desk, ""))
+
+
+def test_an_unknown_estimate_is_no_number(shared: Desk) -> None:
+    text = words(page(shared, "mempool"))
+    assert "1 block not enough data" in text
+    assert "Minimum fee rate 1 sat/vB" in text
+
+
+def test_suggestions_are_few_and_lead_to_pages(shared: Desk, lab: Lab) -> None:
+    found = shared.get("/explorer/suggest?q=11").json()
+    assert [hit["words"] for hit in found] == ["Block 11", "Block 110", "Block 111", "Block 112"]
+    assert found[3]["path"] == f"/explorer/block/{block_hash(lab, 112)}"
+    tip = block_hash(lab, 112)
+    assert shared.get(f"/explorer/suggest?q={tip[:10]}").json()[0]["name"] == tip
+    assert len(shared.get("/explorer/suggest?q=1").json()) == 8
+    for nothing in ("", "0.5", "zzz", "%00", "x" * 5_000, "-1", "9" * 100):
+        assert shared.get(f"/explorer/suggest?q={nothing}").json() == []

@@ -251,3 +251,22 @@ def test_a_reorganisation_is_told_by_what_left_and_came() -> None:
     back = reorg_between(entries["c"], entries["a"])
     assert back
     assert (back.depth, back.came_count) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("coinbase", "name"),
+    [
+        (b"\x02\x70\x00\x08........\x08/node 1/", "node 1"),
+        (b"\x03abc/slush/\xfa\xbemm", "slush"),
+        (b"\x01/F2Pool.com:x1/\x00", "F2Pool.com:x1"),
+        (b"no tag at all", None),
+        (b"//", None),
+        (b"/<script>/", None),
+        (b"/ /", None),
+        (b"/\xe2\x80\xae/", None),
+        (b"/" + b"x" * 31 + b"/", None),
+        (b"", None),
+    ],
+)
+def test_a_miners_name_is_between_slashes(coinbase: bytes, name: str | None) -> None:
+    assert words.miner_name(coinbase) == name

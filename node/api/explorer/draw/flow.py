@@ -6,7 +6,7 @@ from chain.value import value
 
 WIDTH = 200
 """Of the drawing; it is stretched to the room there is."""
-ROW = 72
+ROW = 88
 """Height of an input or output in the lists beside it, which the drawing has to match."""
 BROAD = 56.0
 """Of all that flows, where it comes together."""

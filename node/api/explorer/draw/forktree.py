@@ -9,7 +9,7 @@ ROW, LANE = 50, 148
 BOX_WIDTH, BOX_HEIGHT = 128, 34
 BEND = 8
 """Radius where the line of a branch turns: half the gap between two rows of blocks."""
-LEFT = 64
+LEFT = 88
 """Room for the heights."""
 LANES_MAX = 8
 """Branches side by side; blocks of further ones are not drawn, and are counted."""

@@ -2,7 +2,7 @@
 const NOTICE_MS = 60000; // that a reorganisation stays on the screen
 const WORDS = {
   live: ["live", "Updates as things happen"],
-  polls: ["polling", "Asks the node every few seconds: its event stream has no place left"],
+  polls: ["polling", "Asks the node every few seconds: all of its event streams are taken"],
   lost: ["offline", "The node does not answer; trying again"],
 };
 
@@ -14,14 +14,9 @@ export function say(state) {
   shown.title = WORDS[state][1];
 }
 
-// A notice as the node wrote it; a page with a list of them keeps it there too.
+// A notice as the node wrote it.
 export function notify(html) {
   const notice = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
-  const list = document.getElementById("reorgs");
-  if (list) {
-    list.prepend(notice.cloneNode(true));
-    list.closest("[hidden]")?.removeAttribute("hidden");
-  }
   document.getElementById("notices").append(notice);
   notice.querySelector(".close").addEventListener("click", () => notice.remove());
   setTimeout(() => notice.remove(), NOTICE_MS);
