@@ -56,7 +56,7 @@ MEASURE = """(edge) => {
     // text in the drawing of a transaction is whole among its scripts.
     const isAway = (head) => head && getComputedStyle(head).position === 'absolute';
     const free = (element) => isAway(element.closest('thead')) ||
-        element.closest('svg, .scroll, pre, .hidden, .skip, [hidden], .who:has(q)');
+        element.closest('svg, .scroll, pre, input, textarea, .hidden, .skip, [hidden], .who:has(q)');
     if (document.documentElement.scrollWidth > width) wrong.push(`page: ${document.documentElement.scrollWidth}`);
     for (const element of document.body.querySelectorAll('*')) {
         if (free(element) || !element.checkVisibility()) continue;

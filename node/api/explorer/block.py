@@ -1,4 +1,4 @@
-"""What the page of a block shows, on whichever branch it is."""
+"""The page of a block, on any branch."""
 
 from enum import StrEnum
 
@@ -20,22 +20,22 @@ from node.view import View
 
 TXS_PER_PAGE = 25
 CHILDREN_SHOWN = 6
-"""Blocks that stand on it, of all branches; more are not listed."""
+"""Children that are listed, of all branches."""
 
 
 class Standing(StrEnum):
-    """What a block is worth."""
+    """The status of a block."""
 
     BEST = "best"
     STALE = "stale"
     """Valid as far as is known, and outside the best chain."""
     INVALID = "invalid"
     HEADER = "header only"
-    """Its body has not come."""
+    """This node does not have its body."""
 
 
 def standing(view: View, entry: Entry) -> Standing:
-    """Where a block stands."""
+    """The status of a block."""
     if view.in_best_chain(entry):
         return Standing.BEST
     if entry.invalid:
@@ -45,7 +45,7 @@ def standing(view: View, entry: Entry) -> Standing:
 
 @value
 class Neighbour:
-    """Another block that a page leads to."""
+    """Another block that a page links to."""
 
     hash: str
     height: int
@@ -54,16 +54,16 @@ class Neighbour:
 
 @value
 class Reward:
-    """Who was paid for a block."""
+    """The reward of a block."""
 
     total: int
     """Satoshis."""
     subsidy: int
     fees: int
     address: str | None
-    """Who got most of it, if that has an address."""
+    """Of the largest output, if its script has one."""
     text: str
-    """What the miner wrote, as far as it is letters."""
+    """The coinbase's script as text."""
 
 
 @value
@@ -79,18 +79,18 @@ class BlockPage:
     weight: int
     difficulty: float
     work: int
-    """Hashes that it takes on average."""
+    """Expected hashes."""
     chainwork: int
     reward: Reward | None
     """None without a body."""
     previous: Neighbour | None
     following: list[Neighbour]
     rivals: list[Neighbour]
-    """Other blocks on the same parent."""
+    """Other blocks with the same parent."""
     fork: Neighbour | None
-    """Where its branch leaves the best chain; None on that chain."""
+    """The last block that its branch shares with the best chain; None on that chain."""
     in_its_place: str | None
-    """The best chain's block of this height, if it is another."""
+    """The best chain's block at this height, if it is another."""
     txs: list[TxRow]
     first: int
     """Position of the first of these."""

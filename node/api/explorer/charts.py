@@ -1,4 +1,4 @@
-"""What the page of charts shows: time between blocks, difficulty and hash rate over the latest blocks."""
+"""The page of charts: time between blocks, difficulty and hash rate over the latest blocks."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from node.api.explorer.draw.plot import Plot, draw_bars, draw_line
 from node.api.shapes import difficulty, hash_rate
 
 RANGES = (50, 200, 1000)
-"""How many of the latest blocks can be looked at."""
+"""Numbers of latest blocks to choose from."""
 POINTS = 50
 """A chart's bars or points at most: of more blocks each stands for several in a row."""
 RATE_BLOCKS = 20
@@ -45,7 +45,7 @@ class ChartsPage:
     ranges: tuple[int, ...]
     points: list[Point]
     spacing_s: int | None
-    """Wanted between two blocks."""
+    """Target between two blocks."""
     mean_s: float
     intervals: Plot
     difficulties: Plot

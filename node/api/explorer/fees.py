@@ -15,6 +15,8 @@ BOUNDS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 
 """Lowest fee rate of each band, in satoshis per virtual byte."""
 STEPS = (0.1, 0.2, 0.5)
 """Widths of the bands where all rates are close together."""
+NARROW_BELOW = 100
+"""From this lowest rate on, in satoshis per virtual byte, such widths would tell nothing."""
 BANDS_WANTED = 5
 """With fewer bands than this between the lowest and the highest rate, they are narrower."""
 COUNTED_MAX = 50_000
@@ -97,7 +99,8 @@ def _bounds(entries: Sequence[Entry]) -> Sequence[float]:
     """BOUNDS, or narrower ones where those would put nearly everything into one band."""
     rates = [round(entry.fee / entry.vsize, 6) for entry in entries]
     lowest, highest = min(rates), max(rates)
-    if bisect_right(BOUNDS, highest) - bisect_right(BOUNDS, lowest) + 1 >= BANDS_WANTED:
+    wide = bisect_right(BOUNDS, highest) - bisect_right(BOUNDS, lowest) + 1
+    if wide >= BANDS_WANTED or lowest >= NARROW_BELOW:
         return BOUNDS
     for step in STEPS:
         first = int(lowest / step + 1e-6)

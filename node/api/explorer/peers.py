@@ -1,4 +1,4 @@
-"""What the page of the peers shows: the same facts as `GET /v1/peers`."""
+"""The page of peers, with the facts of `GET /v1/peers`."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class PeersPage:
 
 
 def peers_page(call: Call) -> PeersPage:
-    """Who this node is linked with, as of now."""
+    """The peers of this node, as of now."""
     found = all_peers(call)
     shapes = [full_shape(call, peer) for peer in found[:PEERS_SHOWN]]
     for shape in shapes:

@@ -45,7 +45,7 @@ def page(rule: str, *, live: bool = True) -> Callable[[Page], Page]:
 
 @page("/")
 def index() -> ResponseReturnValue:
-    """The tip, the latest blocks, the mempool in short."""
+    """The tip, the latest blocks, the mempool, the newest payments."""
     return show("home", home(current_call(), request.environ["groat.payments"]), live="tip mempool")
 
 
@@ -95,7 +95,7 @@ def script(name: str) -> ResponseReturnValue:
 
 @page("/mempool")
 def mempool() -> ResponseReturnValue:
-    """What waits; `?order=best-paid` lists that first."""
+    """The mempool; with `?order=best-paid` the highest fee rates first."""
     order = "best-paid" if request.args.get("order") == "best-paid" else "newest"
     return show("mempool", mempool_page(current_call(), order), live="mempool tip")
 
@@ -112,7 +112,7 @@ def forks() -> ResponseReturnValue:
 
 @page("/charts")
 def charts() -> ResponseReturnValue:
-    """Pictures of the latest blocks, as many as `?blocks=` says."""
+    """Charts of the latest blocks, as many as `?blocks=` says."""
     asked = whole_number(request.args.get("blocks", ""))
     count = asked if asked in RANGES else RANGES[0]
     return show("charts", charts_page(current_call(), count), live="tip")
@@ -120,13 +120,13 @@ def charts() -> ResponseReturnValue:
 
 @page("/peers")
 def peers() -> ResponseReturnValue:
-    """Who this node is linked with."""
+    """The peers of this node."""
     return show("peers", peers_page(current_call()), live="time")
 
 
 @page("/search", live=False)
 def search_page() -> ResponseReturnValue:
-    """Leads to what was meant, or says what there is."""
+    """Redirects to what was searched for, or lists what fits."""
     found = search(current_call(), request.args.get("q", ""))
     if len(found.hits) == 1 and found.is_certain:
         return redirect(_path_of(found.hits[0]))
@@ -142,7 +142,7 @@ def suggestions() -> ResponseReturnValue:
 
 @page("/pulse", live=False)
 def pulse() -> ResponseReturnValue:
-    """What live.js asks for where it has no event stream: anything here changes when a page may have to."""
+    """For live.js without an event stream: changes whenever a page may have to."""
     view = current_call().view
     newest = view.pool.newest(1)
     return {
@@ -155,7 +155,7 @@ def pulse() -> ResponseReturnValue:
 
 @page("/reorg", live=False)
 def reorg() -> ResponseReturnValue:
-    """What was left on the way from one tip to another, as a notice; 204 where nothing was."""
+    """The reorganisation between two tips, as a notice; 204 where there was none."""
     old, new = _entry(request.args.get("from", "")), _entry(request.args.get("to", ""))
     happened = reorg_between(old, new)
     return render_template("parts/reorg.html", reorg=happened) if happened else ("", 204)

@@ -1,4 +1,4 @@
-"""What the page of an address or a script hash shows: the balance, the history, the coins."""
+"""The page of an address or a script hash: the balance, the history, the coins."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""How a route answers: a whole page, the live part of one, or the page of a trouble."""
+"""Answers of a route: a whole page, its live part, or an error page."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ LIVE_BUSY_RETRY_S = 2
 
 
 class TroubleError(Exception):
-    """Something that a page cannot show, and the page that says so."""
+    """An error page, raised."""
 
     def __init__(self, status: int, kind: str, **facts: Any) -> None:
         """`kind` names a case of templates/trouble.html, `facts` are what it tells."""
@@ -43,6 +43,6 @@ def show(name: str, page: Any, *, live: str = "", status: int = 200) -> tuple[st
 
 
 def show_trouble(trouble: TroubleError) -> tuple[str, int, dict[str, str]]:
-    """The page of a trouble."""
+    """The error page."""
     headers = {"Retry-After": str(LIVE_BUSY_RETRY_S)} if trouble.status == 503 else {}
     return render_template("trouble.html", kind=trouble.kind, facts=trouble.facts), trouble.status, headers

@@ -1,4 +1,4 @@
-"""What the page of a transaction shows: where its coins come from, and where they go."""
+"""The page of a transaction: its inputs, its outputs, and where their coins come from and go."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ class TxPage:
     """Unconfirmed transactions that it spends from."""
     awaited_by: list[str]
     package_rate: float | None
-    """With all that has to be mined before it, in satoshis per virtual byte."""
+    """Together with its unconfirmed ancestors, in satoshis per virtual byte."""
     raw: str | None
     """Hex; None where that is too long for a page."""
     knows_spenders: bool

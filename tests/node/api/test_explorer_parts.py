@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from markupsafe import Markup
@@ -11,7 +13,10 @@ from node.api.explorer import words
 from node.api.explorer.draw.flow import BROAD, ROW, THIN, draw_flow
 from node.api.explorer.draw.forktree import BOX_HEIGHT, LANE, LANES_MAX, LEFT, Drawing, Node, draw_tree
 from node.api.explorer.draw.plot import HEIGHT, WIDTH, draw_bars, draw_line
+from node.api.explorer.fees import BLOCK_VSIZE, NextBlock, fee_bands, next_block
 from node.api.explorer.forks import reorg_between
+from node.pool.entry import Totals
+from node.pool.view import MempoolView
 from tests.chainlab import START_TIME, Lab
 
 NOW = 1_700_000_000.0
@@ -270,3 +275,52 @@ def test_a_reorganisation_is_told_by_what_left_and_came() -> None:
 )
 def test_a_miners_name_is_between_slashes(coinbase: bytes, name: str | None) -> None:
     assert words.miner_name(coinbase) == name
+
+
+# --- the mempool by fee rate -------------------------------------------------------------------------
+
+
+def pool_of(*txs: tuple[int, int]) -> MempoolView:
+    """A mempool of transactions of these fees and sizes."""
+    entries = {number: SimpleNamespace(fee=fee, vsize=vsize) for number, (fee, vsize) in enumerate(txs)}
+    fees, sizes = (sum(tx[side] for tx in txs) for side in (0, 1))
+    return cast(MempoolView, SimpleNamespace(entries=entries, totals=Totals(len(txs), sizes, fees)))
+
+
+@pytest.mark.parametrize(
+    ("rates", "names"),
+    [
+        # Far apart: the usual bands, the empty ones between them too.
+        ((1, 12, 60), ["50–75", "30–50", "20–30", "15–20", "10–15", "7–10", "5–7", "4–5", "3–4", "2–3", "1–2"]),
+        # As on a devnet, close together: narrower ones.
+        ((3, 3.2, 3.35), ["3.3–3.4", "3.2–3.3", "3.1–3.2", "3–3.1"]),
+        ((1, 2, 3), ["3–3.5", "2.5–3", "2–2.5", "1.5–2", "1–1.5"]),
+        ((3,), ["3–3.1"]),
+        ((2_000,), ["1,000+"]),
+        ((), []),
+    ],
+)
+def test_bands_are_as_narrow_as_the_rates_are_close(rates: tuple[float, ...], names: list[str]) -> None:
+    bands = fee_bands(pool_of(*((round(rate * 1_000), 1_000) for rate in rates)))
+    assert [band.name for band in bands] == names
+    assert sum(band.count for band in bands) == len(rates)
+    assert sum(band.fees for band in bands) == round(sum(rates) * 1_000)
+
+
+def test_the_next_block_takes_everything_where_that_fits() -> None:
+    pool = pool_of((3_000, 1_000), (500, 250))
+    assert next_block(pool, fee_bands(pool)) == NextBlock(2, 1_250, 3_500, 2.0, 3.2, False)
+    assert next_block(pool_of(), []) is None
+
+
+def test_the_next_block_of_a_full_mempool_is_the_best_paid_part() -> None:
+    """Two blocks' worth: one and a half at 2 sat/vB, half a block at 60."""
+    dear = [(60 * 10_000, 10_000)] * 50
+    cheap = [(2 * 10_000, 10_000)] * 150
+    pool = pool_of(*dear, *cheap)
+    found = next_block(pool, fee_bands(pool))
+    assert found
+    assert (found.tx_count, found.is_estimate, found.low, found.high) == (100, True, 2, 75)
+    assert found.vsize == BLOCK_VSIZE
+    assert found.fees == 30_000_000 + 2 * (BLOCK_VSIZE - 500_000)
+    assert found.fill == 1.0

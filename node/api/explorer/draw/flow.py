@@ -1,4 +1,4 @@
-"""A transaction as a flow: a ribbon for each input and output, as broad as what it carries."""
+"""A transaction as a flow: a ribbon for each input and output, as broad as its amount."""
 
 from collections.abc import Sequence
 
