@@ -296,6 +296,8 @@ def _choose_all(order: Order, goal: Goal, holdings: Holdings, avoid: Collection[
         coins = [coin for coin in holdings.coins.values() if coin.is_mature(holdings.tip_height)]
     chosen = [candidate for candidate in _candidates(coins) if order.only or goal.worth(candidate) > 0]
     total = sum(candidate.value for candidate in chosen)
+    if not coins:
+        raise ShortOfFunds("not enough coins: none can be sent now (see `wallet balance`)")
     if not chosen or (selection := close(chosen, replace(goal, amount=total, subtract_fee=True))) is None:
         if fits(chosen, goal):
             raise ShortOfFunds("nothing would be left to send after the fee: see `wallet balance`")
