@@ -1,48 +1,34 @@
-"""groatd's command line: the one place where a Config is made."""
+"""groatd's command line: options, and which of the commands is meant."""
 
+import gc
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib import import_module
 from json import dumps
 from pathlib import Path
 from typing import Any
 
 import click
-from platformdirs import user_data_dir
 
-from chain.hashes import to_hex
-from node.config import (
+from node.settings import (
+    BULK_KB,
     BULK_KB_MAX,
+    ENGINES,
     INTERVAL_MAX_S,
     MINE_INTERVAL_S,
+    ROLES,
     THREADS_MAX,
     BadOption,
-    Config,
     ConfigError,
-    read_endpoint,
-    read_finding,
-    read_mine,
-    read_name,
-    read_network,
-    read_role,
-    read_rpc_login,
-    read_work,
-    read_zmq,
 )
-from node.daemon import choose_engine, run
-from node.logs import start_logging, stop_logging
-from node.maintenance import LedgerFacts, reindex_ledger, verify_ledger
-from node.peers.standing.choking import BULK_BYTES_S
-from node.peers.standing.roles import Role
-from node.ports import StoreError
-from node.runtime import monotonic
-from node.verifying import VerifierPool, verifier_processes
 
+COMMANDS = "node.commands"
+"""Imported where a command is carried out: `--help` is to be there at once."""
 ENVIRONMENT = "GROAT"
 """In front of an option's name in the environment: GROAT_MINE_THREADS."""
 FAILED, MISUSED = 1, 2
 """Exit statuses."""
-ENGINES = ("auto", "libsecp256k1", "python")
 EPILOG = """
 \b
 Examples:
@@ -74,7 +60,7 @@ def main() -> None:
             exit_code = MISUSED
     except BadOption as error:
         exit_code = _fail(str(error), MISUSED)
-    except (ConfigError, StoreError, click.ClickException) as error:
+    except (ConfigError, click.ClickException) as error:
         exit_code = _fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
     except (click.Abort, KeyboardInterrupt):
         exit_code = 1
@@ -247,15 +233,15 @@ def _toml_value_of(kind: Any, setting: Any, where: str) -> Any:
 )
 @click.option(
     "--role",
-    type=click.Choice([role.value for role in Role]),
-    default=Role.FULL.value,
+    type=click.Choice(ROLES),
+    default=ROLES[0],
     show_default=True,
     help="What the node does for others: everything; serve recent blocks only; relay only; headers only.",
 )
 @click.option(
     "--bulk-budget",
     type=click.IntRange(1, BULK_KB_MAX),
-    default=BULK_BYTES_S // 1_000,
+    default=BULK_KB,
     show_default=True,
     metavar="KB",
     help="Upload of old blocks and headers per second before it is rationed.",
@@ -278,80 +264,25 @@ def groatd(context: click.Context, json: bool, check: bool, **given: Any) -> int
     context.obj = given
     if context.invoked_subcommand is not None:
         return None
-    config = _read_config(**given)
+    commands = _commands()
+    config = commands.read_config(**given)
     if check:
         return None
-    try:
-        handler = start_logging(config.log_format, config.log_file)
-    except OSError as error:
-        raise ConfigError(f"--log-file: cannot write {config.log_file}: {error.strerror}") from None
-    try:
-        fault = run(config)
-    finally:
-        stop_logging(handler)
+    fault = commands.run_node(config)
     if fault is None:
         return None
     return _fail(fault) if config.log_file else 1  # or it stands on the terminal already
 
 
-def _read_config(
-    network: str,
-    datadir: str | None,
-    api: tuple[str, ...],
-    p2p: str,
-    unlisted: bool,
-    peer: tuple[str, ...],
-    bootstrap: tuple[str, ...],
-    discovery: str,
-    minimum_work: str | None,
-    name: str,
-    mine: str | None,
-    mine_threads: int,
-    mine_duty: int,
-    mine_interval: float,
-    no_index: bool,
-    rpc_user: str | None,
-    rpc_password: str | None,
-    allow_host: tuple[str, ...],
-    cors_origin: tuple[str, ...],
-    zmq: tuple[str, ...],
-    log_format: str,
-    log_file: str | None,
-    engine: str,
-    role: str,
-    bulk_budget: int,
-    config: str | None,
-) -> Config:
-    """The configuration that the options make. Raises ConfigError."""
-    params = read_network(network)
-    user, password = read_rpc_login(rpc_user, rpc_password)
-    return Config(
-        params=params,
-        datadir=_datadir(datadir),
-        api=tuple(read_endpoint(text, "--api", any_port=True) for text in api),
-        p2p=read_endpoint(p2p, "--p2p", any_port=True),
-        unlisted=unlisted,
-        peers=tuple(read_endpoint(text, "--peer") for text in peer),
-        finding=read_finding(discovery, bootstrap),
-        mine=read_mine(mine, mine_threads, mine_duty, mine_interval, params),
-        index=not no_index,
-        minimum_work=read_work(minimum_work),
-        name=read_name(name),
-        rpc_user=user,
-        rpc_password=password,
-        allow_hosts=allow_host,
-        cors_origins=cors_origin,
-        zmq=read_zmq(zmq),
-        log_format=log_format,
-        log_file=Path(log_file) if log_file else None,
-        engine=engine,
-        role=read_role(role, mine is not None),
-        bulk_bytes_s=bulk_budget * 1_000,
-    )
-
-
-def _datadir(given: str | None) -> Path:
-    return Path(given or user_data_dir("groat", appauthor=False)).expanduser().absolute()
+def _commands() -> Any:
+    """What the commands do."""
+    # Importing makes 100,000 objects and no garbage: the collector would take a seventh of the start.
+    gc.disable()
+    try:
+        return import_module(COMMANDS)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -374,12 +305,8 @@ def verify(given: dict[str, Any], network: str | None, datadir: str | None, json
       groatd verify --deep --json
     """
     config = _config_of(given, network, datadir)
-    verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
-    try:
-        with _Bar("verifying") as bar:
-            facts = verify_ledger(config.folder, config.params, verifiers, deep=deep, progress=bar.show)
-    finally:
-        verifiers.stop()
+    with _Bar("verifying") as bar:
+        facts = _commands().verify(config, deep, bar.show)
     _print_facts(facts, json)
 
 
@@ -394,27 +321,23 @@ def reindex(given: dict[str, Any], network: str | None, datadir: str | None, jso
       groatd --no-index reindex
     """
     config = _config_of(given, network, datadir)
-    if not config.folder.is_dir():
-        raise ConfigError(f"{config.folder} does not exist: check --datadir and --network")
-    verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
-    try:
-        with _Bar("reindexing") as bar:
-            facts = reindex_ledger(config.folder, config.params, verifiers, index=config.index, progress=bar.show)
-    finally:
-        verifiers.stop()
+    with _Bar("reindexing") as bar:
+        facts = _commands().reindex(config, bar.show)
     _print_facts(facts, json)
 
 
-def _config_of(given: dict[str, Any], network: str | None, datadir: str | None) -> Config:
+def _config_of(given: dict[str, Any], network: str | None, datadir: str | None) -> Any:
     after = {"network": network, "datadir": datadir}
-    return _read_config(**(given | {name: setting for name, setting in after.items() if setting is not None}))
+    said = {name: setting for name, setting in after.items() if setting is not None}
+    return _commands().read_config(**(given | said))
 
 
-def _print_facts(facts: LedgerFacts, as_json: bool) -> None:
+def _print_facts(facts: Any, as_json: bool) -> None:
+    tip = facts.hash[::-1].hex()
     if as_json or click.get_current_context().find_root().params["json"]:
-        click.echo(dumps({"height": facts.height, "tip": to_hex(facts.hash), "digest": f"{facts.digest:0128x}"}))
+        click.echo(dumps({"height": facts.height, "tip": tip, "digest": f"{facts.digest:0128x}"}))
         return
-    click.echo(f"height {facts.height}\ntip {to_hex(facts.hash)}\ndigest {facts.digest:0128x}")
+    click.echo(f"height {facts.height}\ntip {tip}\ndigest {facts.digest:0128x}")
 
 
 class _Bar:

@@ -1,4 +1,4 @@
-"""The node's configuration, checked, as one frozen value. Only the command line makes it."""
+"""The node's configuration, checked, as one frozen value. Only groatd's commands make it."""
 
 import ipaddress
 import os
@@ -14,27 +14,12 @@ from node.peers.find.discoveries import Finding, Way
 from node.peers.standing.choking import BULK_BYTES_S
 from node.peers.standing.roles import Role
 from node.ports import Endpoint
-
-MINE_INTERVAL_S = 10
-"""Between the blocks of `regtest --mine`."""
-INTERVAL_MAX_S = 1_000_000.0
-THREADS_MAX = 1024
-"""Miner processes."""
-BULK_KB_MAX = 10_000_000
-"""Kilobytes a second."""
+from node.settings import INTERVAL_MAX_S, BadOption, ConfigError
 
 NAME_MAX = 20
 """Characters of a node's name."""
 HOST_MAX = 253
 """Characters of a name in DNS."""
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used; one line that says which and why."""
-
-
-class BadOption(ConfigError):
-    """An option whose value cannot be meant so, on any machine: wrong usage."""
 
 
 @dataclass(frozen=True, slots=True)

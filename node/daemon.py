@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any
 
 from chain.errors import Invalid, Rejected
-from chain.keys import Engine, default_engine, libsecp256k1_engine, python_engine
 from chain.tx import Tx
 from node.api.app import ApiApp
 from node.api.http.door import P2pDoor
@@ -25,7 +24,7 @@ from node.api.http.serve import API_THREADS, P2P_THREADS, Listener, Site, connec
 from node.api.http.tallies import Tallies
 from node.api.mount import EXPLORER
 from node.api.p2p import P2pApp, p2p_body_cap
-from node.config import Config, ConfigError, make_folder
+from node.config import Config, make_folder
 from node.courier import Courier
 from node.filters.index import FilterIndex
 from node.filters.keeper import FilterKeeper
@@ -40,9 +39,10 @@ from node.pool.dump import load_dump
 from node.ports import Endpoint, StoreError
 from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secretfiles import Cookie, read_node_key, write_private
+from node.settings import ConfigError
 from node.store.filters import open_filters
 from node.store.opening import open_store
-from node.verifying import VerifierPool, verifier_processes
+from node.verifying import VerifierPool, choose_engine, verifier_processes
 
 log = logging.getLogger("groat.daemon")
 
@@ -101,18 +101,6 @@ def prepare_folder(config: Config) -> Cookie:
     """The network's folder, ours alone as long as the cookie in it is not removed. Raises ConfigError."""
     make_folder(config.folder)
     return Cookie(config.cookie)
-
-
-def choose_engine(name: str) -> Engine:
-    """The signature engine of that name. Raises ConfigError where it cannot be had."""
-    try:
-        makers = {"auto": default_engine, "libsecp256k1": libsecp256k1_engine, "python": python_engine}
-        engine = makers[name]()
-    except ImportError as error:
-        raise ConfigError(f"--engine {name}: {error}") from None
-    if engine.name == "python":
-        log.warning("SLOW: signatures are verified in Python, some 50 times slower than by libsecp256k1")
-    return engine
 
 
 def no_place_to_listen(faults: Mapping[str, OSError]) -> ConfigError:

@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from node.config import ConfigError
+from node.settings import ConfigError
 
 COOKIE_USER = "__cookie__"
 KEY_SIZE = 32

@@ -15,8 +15,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from chain.keys import CHECK_SIZE, Check, Engine
+from chain.keys import CHECK_SIZE, Check, Engine, default_engine, libsecp256k1_engine, python_engine
 from node.child import Child
+from node.settings import ConfigError
 from node.verifier import BATCH_HEAD, VERDICT, token_of
 
 log = logging.getLogger("groat.verify")
@@ -262,6 +263,18 @@ class _Lane:
             except VerifierLost as lost:
                 log.warning("verifier process lost (%s)", lost)
         return self._engine.first_failure(share.checks)
+
+
+def choose_engine(name: str) -> Engine:
+    """The signature engine of that name. Raises ConfigError where it cannot be had."""
+    try:
+        makers = {"auto": default_engine, "libsecp256k1": libsecp256k1_engine, "python": python_engine}
+        engine = makers[name]()
+    except ImportError as error:
+        raise ConfigError(f"--engine {name}: {error}") from None
+    if engine.name == "python":
+        log.warning("SLOW: signatures are verified in Python, some 50 times slower than by libsecp256k1")
+    return engine
 
 
 class VerifierPool:

@@ -314,7 +314,7 @@ def test_json_log_lines(start_cluster: StartCluster) -> None:
 
 def test_the_portable_engine_is_loudly_slow(start_cluster: StartCluster) -> None:
     cluster = start_cluster(1, options=[["--engine", "python"]])
-    assert "WARNING daemon: SLOW: " in cluster.nodes[0].log.read_text()
+    assert "WARNING verify: SLOW: " in cluster.nodes[0].log.read_text()
 
 
 def test_a_fixed_login_beside_the_cookie(start_cluster: StartCluster) -> None:

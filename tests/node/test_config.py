@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,16 @@ from click.testing import CliRunner
 from chain.address import decode_address
 from chain.params import REGTEST, devnet
 from node import cli as command_line
-from node.config import Config, ConfigError, Mine, make_folder, read_endpoint, read_network, read_rpc_login
+from node import daemon
+from node.child import ROOT
+from node.config import Config, Mine, make_folder, read_endpoint, read_network, read_rpc_login
 from node.peers.find.discoveries import Finding, Way
+from node.peers.standing.choking import BULK_BYTES_S
 from node.peers.standing.roles import Role
 from node.ports import Endpoint, StoreError
 from node.secretfiles import Cookie, read_node_key, write_private
+from node.settings import BULK_KB, ENGINES, ROLES, ConfigError
+from node.verifying import choose_engine
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 NETWORK = """
@@ -45,7 +52,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     seen: list[Config] = []
-    monkeypatch.setattr(command_line, "run", seen.append)
+    monkeypatch.setattr(daemon, "run", seen.append)
 
     def start(*arguments: str) -> Config:
         assert command_line.groatd.main(list(arguments), standalone_mode=False) is None
@@ -200,6 +207,22 @@ def test_the_log_goes_to_its_file(started: Started, tmp_path: Path) -> None:
     assert (tmp_path / "log").exists()
 
 
+def test_what_the_command_line_offers_is_what_there_is() -> None:
+    """It knows it by heart, so that --help need not import the node."""
+    assert [role.value for role in Role] == list(ROLES)
+    assert BULK_KB * 1_000 == BULK_BYTES_S
+    for engine in ENGINES:
+        assert choose_engine(engine)
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_what_does_not_run_the_node_does_not_import_it(option: str) -> None:
+    script = "import sys; from node.cli import groatd; groatd.main(sys.argv[1:], standalone_mode=False);"
+    script += "print([name for name in sys.modules if name.split('.')[0] in ('chain', 'requests', 'waitress')])"
+    ran = subprocess.run([sys.executable, "-c", script, option], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ran.stdout.endswith("\n[]\n")
+
+
 # --- what cannot be used -----------------------------------------------------------------------
 
 
@@ -350,12 +373,12 @@ def test_what_keeps_the_node_from_starting_is_one_line(
     def refuse(config: Config) -> None:
         raise error
 
-    monkeypatch.setattr(command_line, "run", refuse)
+    monkeypatch.setattr(daemon, "run", refuse)
     assert fails("--datadir", str(tmp_path)) == f"groatd: {error}\n"
 
 
 def test_why_a_node_had_to_stop_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command_line, "run", lambda config: "the disk is full")
+    monkeypatch.setattr(daemon, "run", lambda config: "the disk is full")
     assert fails("--datadir", str(tmp_path)) == ""  # the log has said it on standard error
     assert fails("--datadir", str(tmp_path), "--log-file", str(tmp_path / "log")) == "groatd: the disk is full\n"
 

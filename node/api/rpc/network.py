@@ -10,13 +10,14 @@ from node.api.peers import all_peers, full_shape, service_names
 from node.api.rpc.args import flag, integer, string
 from node.api.rpc.method import ALREADY_ADDED, BAD_VALUE, MISC, NOT_ADDED, NOT_IN_NODES, RpcError, topic
 from node.api.shapes import Shape
-from node.config import ConfigError, read_endpoint
+from node.config import read_endpoint
 from node.node import Node
 from node.peers.peerinfo import PeerInfo
 from node.peers.standing.roles import offers
 from node.peers.wire.messages import PROTOCOL_VERSION, RELAYS
 from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
 from node.ports import Endpoint, Step
+from node.settings import ConfigError
 
 CORE_VERSION = 290000
 """The Bitcoin Core whose JSON-RPC this follows: what clients choose their dialect by."""
