@@ -41,10 +41,13 @@ LEFT_SHOWN_MAX = 5
 """Files of others that `down --wipe` names."""
 
 
+handed_on = click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- GROATD_OPTIONS]")
+"""What stands behind `--`."""
+
+
 def groatd_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What stands behind `--`, and how to forget it."""
-    command = click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED)(command)
-    return setting("--plain", is_flag=True, help="Forget the options of groatd given before.")(command)
+    return setting("--plain", is_flag=True, help="Forget the options of groatd given before.")(handed_on(command))
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -60,8 +63,17 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@setting("--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True, help="How many nodes.")
-@setting("--miners", type=click.IntRange(0, NODES_MAX), default=1, show_default=True, help="How many of them mine.")
+@setting(
+    "--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True, metavar="N", help="Number of nodes."
+)
+@setting(
+    "--miners",
+    type=click.IntRange(0, NODES_MAX),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Number of nodes that mine: the first ones.",
+)
 @setting(
     "--network",
     type=click.Choice(["devnet", "regtest"]),
@@ -76,7 +88,7 @@ def cli(context: click.Context) -> None:
     default=10,
     show_default=True,
     metavar="SECONDS",
-    help="Wanted time between blocks.",
+    help="Time between blocks that the difficulty aims at.",
 )
 @setting(
     "--mine-duty",
@@ -84,7 +96,7 @@ def cli(context: click.Context) -> None:
     default=DUTY_DEFAULT,
     show_default=True,
     metavar="PERCENT",
-    help="How much of a core each miner uses.",
+    help="Percent of a core that each miner uses.",
 )
 @setting(
     "--api-port",
@@ -102,10 +114,10 @@ def cli(context: click.Context) -> None:
 @everywhere()
 @click.pass_context
 def up(context: click.Context, attach: bool, plain: bool, groatd_options: tuple[str, ...], **plan: Any) -> None:
-    """Start the network, or start it again as it was. --nodes adds nodes to it.
+    """Start the network, or start it again as it was. A higher --nodes adds nodes.
 
     \b
-    Every node is started with the options of groatd behind --, now and later.
+    Options of groatd behind -- are given to every node, now and at later starts.
     With --zmq tcp://HOST:PORT node i publishes at PORT + 10i.
 
     \b
@@ -159,7 +171,7 @@ def _attend(devnet: Devnet, screen: Screen) -> None:
 @everywhere()
 @click.pass_obj
 def status(shared: Shared) -> None:
-    """What every node is doing, and what the wallet holds.
+    """Show what every node is doing, and what the wallet can spend.
 
     \b
     Examples:
@@ -198,7 +210,7 @@ def fund(shared: Shared, address: str, amount: str) -> None:
 
 @cli.command(short_help="Mine BLOCKS blocks now.")
 @click.argument("blocks", type=click.IntRange(1, BLOCKS_MAX))
-@setting("--node", type=int, metavar="I", help="Which node mines.  [default: the first that runs]")
+@setting("--node", type=int, metavar="I", help="Index of the node that mines.  [default: the first that runs]")
 @setting("--to", metavar="ADDRESS", help="The address that the blocks pay to.  [default: the devnet's wallet]")
 @everywhere()
 @click.pass_obj
@@ -252,7 +264,7 @@ def stop(shared: Shared, index: int) -> None:
     _change(shared, index, "stopping", lambda devnet, say: network.stop(devnet, [index], say))
 
 
-@cli.command()
+@cli.command(short_help="Start node INDEX again.")
 @click.argument("index", type=int)
 @groatd_options
 @everywhere()
@@ -269,8 +281,8 @@ def start(shared: Shared, index: int, plain: bool, groatd_options: tuple[str, ..
     _change(shared, index, "starting", lambda devnet, say: launch.start(devnet, index, options, say))
 
 
-@cli.command()
-@click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED)
+@cli.command(short_help="Add a node while the network runs.")
+@handed_on
 @everywhere()
 @click.pass_obj
 def add(shared: Shared, groatd_options: tuple[str, ...]) -> None:
@@ -325,13 +337,14 @@ def _tell_change(shared: Shared, devnet: Devnet, index: int) -> None:
     type=click.IntRange(0, LINES_MAX),
     default=LINES_DEFAULT,
     show_default=True,
-    help="How many of the last lines.",
+    metavar="N",
+    help="Number of lines.",
 )
 @setting("-f", "--follow", is_flag=True, help="Show new lines too, until Ctrl-C.")
 @everywhere()
 @click.pass_obj
 def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
-    """The end of node INDEX's log.
+    """Show the end of node INDEX's log.
 
     \b
     Examples:
@@ -353,7 +366,7 @@ def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
 
 
 @cli.command("open")
-@setting("--node", type=int, metavar="I", help="The node whose explorer it is.  [default: the first that runs]")
+@setting("--node", type=int, metavar="I", help="Index of the node.  [default: the first that runs]")
 @setting("--no-browser", is_flag=True, help="Print the address, and open nothing.")
 @everywhere()
 @click.pass_obj

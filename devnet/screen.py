@@ -71,7 +71,12 @@ def write_table(
 
 
 def write_line(text: str, colour: str | None = None, *, bold: bool = False) -> None:
-    """A line on standard output; in colour on a terminal, unless NO_COLOR says otherwise (no-color.org)."""
-    if (colour or bold) and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+    """A line on standard output, in colour where that is wanted."""
+    if (colour or bold) and _takes_colour():
         text = click.style(text, fg=colour, bold=bold or None)
     click.echo(text)
+
+
+def _takes_colour() -> bool:
+    """A terminal that can, whose user has not set NO_COLOR (no-color.org)."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")

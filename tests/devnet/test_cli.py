@@ -350,6 +350,7 @@ def test_nodes_that_lag_or_stand_still_have_a_colour_on_a_terminal(
 ) -> None:
     save(replace(devnet, nodes=4, processes=(None,) * 4, options=((),) * 4))
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     answers = [NodeStatus(True, height, "ab" * 32, 2, 0) for height in (105, 104, 103)] + [NodeStatus(running=False)]
     assert status_of(monkeypatch, devnet, answers) == 0

@@ -49,9 +49,13 @@ def test_a_table_has_colours_on_a_terminal_only_and_none_under_no_color(
         return capsys.readouterr().out
 
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     plain = "node  state\n   0  ok\n  10  stopped\n"
     assert drawn() == plain
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert drawn() == "\x1b[1mnode  state\x1b[0m\n   0  ok\n\x1b[31m  10  stopped\x1b[0m\n"
+    monkeypatch.setenv("TERM", "dumb")
+    assert drawn() == plain
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert drawn() == plain
