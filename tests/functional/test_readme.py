@@ -43,7 +43,7 @@ def shape(line: str, home: str, data: str) -> str:
     line = re.sub(r"\S*bin/(devnet|wallet)\b", r"\1", line.replace("'", ""))
     line = re.sub(r"^words:( +[a-z]+){12}$", "words: TWELVE", line)
     line = re.sub(r"\bbcrt1\w+", "ADDRESS", line)
-    line = re.sub(r"\b[0-9a-f]{16,}\b|\b[0-9a-f]{8}(?= +\d+ +\d+$)", "HEX", line)  # the latter: a tip in `devnet status`
+    line = re.sub(r"\b[0-9a-f]{16,}\b|\b[0-9a-f]{8}(?= +\d+ +\d+$)", "HEX", line)  # the latter: a tip
     return " ".join(re.sub(r"\d+", "0", line).split())
 
 
