@@ -201,7 +201,7 @@ def fund(shared: Shared, address: str, amount: str) -> None:
     devnet = load_existing(shared.folder)
     amount_sat = funds.read_payment(address, amount)
     with shared.screen.step("paying"):
-        payment = funds.pay(devnet, devnet.api_url(_any_running(devnet)), address, amount_sat)
+        payment = funds.pay(devnet, devnet.api_url(_running(devnet, None)), address, amount_sat)
     if shared.as_json:
         write_json({"address": address, "amount_sat": amount_sat, **payment})
     else:
@@ -223,7 +223,7 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
       devnet mine 1 --node 2 --to bcrt1q...
     """
     devnet, screen = load_existing(shared.folder), shared.screen
-    index = _any_running(devnet) if node is None else devnet.check_index(node)
+    index = _running(devnet, node)
     payee = devnet.address
     if to is not None:
         funds.read_address(to, "--to")
@@ -242,12 +242,16 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
             click.echo(block_hash)
 
 
-def _any_running(devnet: Devnet) -> int:
-    """The first node that runs. Raises DevnetError if none does."""
-    for index in range(devnet.nodes):
-        if network.is_running(devnet, index):
-            return index
-    raise DevnetError("no node is running: `devnet up` starts them")
+def _running(devnet: Devnet, index: int | None) -> int:
+    """This node, or the first that runs. Raises DevnetError if it does not run."""
+    if index is None:
+        for index in range(devnet.nodes):
+            if network.is_running(devnet, index):
+                return index
+        raise DevnetError("no node is running: `devnet up` starts them")
+    if not network.is_running(devnet, devnet.check_index(index)):
+        raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
+    return index
 
 
 @cli.command()
@@ -379,9 +383,7 @@ def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
       devnet open --node 1 --no-browser
     """
     devnet = load_existing(shared.folder)
-    index = _any_running(devnet) if node is None else devnet.check_index(node)
-    if not network.is_running(devnet, index):
-        raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
+    index = _running(devnet, node)
     url = f"{devnet.api_url(index)}/explorer/"
     opened = not no_browser and webbrowser.open(url)
     if shared.as_json:

@@ -255,6 +255,10 @@ def test_open_shows_the_explorer_of_a_node_that_runs(
     assert capsys.readouterr().err == (
         f"Error: node 2 is not running: `devnet start --dir {standing.folder} 2` starts it\n"
     )
+    assert call(monkeypatch, "mine", "1", "--node", "2", *here) == 1
+    assert capsys.readouterr().err == (
+        f"Error: node 2 is not running: `devnet start --dir {standing.folder} 2` starts it\n"
+    )
     assert call(monkeypatch, "open", "--node", "3", *here) == 2
 
 
