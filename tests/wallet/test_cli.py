@@ -357,12 +357,14 @@ def test_send_everything(funded: Run) -> None:
     sent = facts(funded("send", STRANGER_ADDRESS, "max", "--json", "--dry-run", "--coin", named))
     assert sent["recipients"][0]["value_sat"] == COIN - sent["fee_sat"]
     assert (sent["change"], [row["outpoint"] for row in sent["inputs"]]) == (None, [named])
+    shown = funded("send", STRANGER_ADDRESS, "max", "--dry-run").stdout
+    assert (shown.count("spends"), "and 5 more coins; --json lists all" in shown) == (5, True)
     sent = facts(funded("send", STRANGER_ADDRESS, "MAX", "--json"))
     assert sent["recipients"][0]["value_sat"] == 10 * COIN - sent["fee_sat"]
     assert (sent["change"], len(sent["inputs"])) == (None, 10)
     assert (
         error(funded("send", STRANGER_ADDRESS, "max"))
-        == "nothing would be left to send after the fee: see `wallet balance`"
+        == "not enough coins: none can be sent now (see `wallet balance`)"
     )
 
 

@@ -1,13 +1,20 @@
 """The HTTP client against servers that behave, misbehave, and are not there. Real HTTP throughout."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chain.hashes import Txid, sha256
 from chain.params import GENESIS
@@ -33,7 +40,7 @@ def raw_server(answer: Callable[[socket.socket], object], until: bytes = b"\r\n\
             connection.settimeout(5)
             with connection:
                 try:
-                    while until not in connection.recv(65_536):
+                    while until and until not in connection.recv(65_536):
                         pass
                     answer(connection)
                 except OSError:
@@ -273,6 +280,28 @@ def test_tls_with_a_server_that_has_none() -> None:
             Esplora([secure]) as client,
             pytest.raises(NodeUnreachable, match=f"{secure} does not speak TLS: write http:// and not https://"),
         ):
+            client.tip_height()
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, *(datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2100))
+    )
+    pem = made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "server.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True):
+            pass
+
+    with raw_server(answer, until=b"") as url:
+        secure = url.replace("http", "https")
+        with Esplora([secure]) as client, pytest.raises(NodeUnreachable, match=f"the certificate of {secure} is not"):
             client.tip_height()
 
 
