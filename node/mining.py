@@ -21,6 +21,7 @@ from node.config import Mine
 from node.hashing import LOOPS, NONCES
 from node.miner import REPORT_SIZE, Report, Work, decode_report
 from node.node import Submission
+from node.parts import Switch
 from node.runtime import OVER, TIP, Runtime
 
 log = logging.getLogger("groat.mining")
@@ -34,6 +35,8 @@ REFRESH_S = 1.0
 """How often the time in the header moves on, and a fuller mempool gives a new template."""
 CATCHING_UP_S = 0.5
 """Between two looks whether the chain has been caught up with."""
+OFF_S = 0.2
+"""Between two looks whether mining is wanted again."""
 BEHIND_MAX = 2
 """Blocks by which the best known header may be ahead before mining waits."""
 REFUSED_S = 1.0
@@ -226,6 +229,7 @@ class Supervisor:
         """The tip on which no block could be made, and of which that is said already."""
         for topic in (TIP, OVER):
             runtime.subscribe(topic, pool.wake)
+        self._switch = runtime.mining = Switch(pool.wake)
 
     def run(self) -> None:
         """Mine until the node stops."""
@@ -234,10 +238,20 @@ class Supervisor:
         while not self._runtime.over:
             if interval_s is not None and self._runtime.pause(interval_s):
                 return
-            if self._is_catching_up():
+            if not self._switch.is_on:
+                self._rest()
+            elif self._is_catching_up():
                 self._runtime.pause(CATCHING_UP_S)
             else:
                 self._mine_block()
+
+    def _rest(self) -> None:
+        """Mine nothing until that is wanted again."""
+        log.info("mining is off")
+        self._pool.rest()
+        while not self._switch.is_on and not self._runtime.pause(OFF_S):
+            pass
+        log.info("mining is on again")
 
     def _mine_block(self) -> None:
         """Work on one template until it is solved or a better one can be had."""
@@ -246,7 +260,7 @@ class Supervisor:
         if block is None:
             return
         header: Header | None = None
-        while not self._runtime.over and state == self._state():
+        while not self._runtime.over and self._switch.is_on and state == self._state():
             newest = at_time(block.header, int(self._runtime.view.time.at(self._runtime.now())))
             if header is None or header.raw != newest.raw:
                 header = newest

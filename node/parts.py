@@ -41,6 +41,21 @@ class Carrier(Protocol):
         ...
 
 
+class Switch:
+    """Something that goes on until it is turned off, and can be turned on again. From any thread."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """`changed` is called after each turn that makes a difference."""
+        self._changed = changed
+        self.is_on = True
+
+    def turn(self, on: bool) -> None:
+        """Turn it on, or off."""
+        if self.is_on != on:
+            self.is_on = on
+            self._changed()
+
+
 class Solver(Protocol):
     """Does proof of work; `node.mining.MinerPool` is one."""
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from chain.block import Header
 from chain.errors import Rejected
-from node.parts import Carrier, Core, Solver
+from node.parts import Carrier, Core, Solver, Switch
 from node.ports import (
     Answer,
     Close,
@@ -90,6 +90,8 @@ class Runtime:
         self._ready = False
         self.traffic = Traffic()
         """Bytes carried to and from peers."""
+        self.mining: Switch | None = None
+        """Turns this node's own mining off and on; None where it does not mine."""
         self.fault: str | None = None
         """Why the node has to stop, where it is not by anybody's wish."""
         self._ending: queue.SimpleQueue[int] = queue.SimpleQueue()

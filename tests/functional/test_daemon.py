@@ -79,6 +79,25 @@ def test_a_node_with_nothing_to_do_has_few_threads(start_cluster: StartCluster) 
     print(f"{most} threads, then {[threads(node) for node in cluster.nodes]}")
 
 
+def test_mining_is_paused_and_goes_on(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2, links=(), options=[["--mine", ADDRESS, "--mine-interval", "0.05"], []])
+    cluster.wait_for(lambda: cluster.rpc(0, "getblockcount") > 1, "mined blocks")
+    assert cluster.rpc(0, "getgenerate") is True
+    assert cluster.rpc(0, "setgenerate", False) is None
+    assert cluster.rpc(0, "getgenerate") is False
+    heights: list[int] = []
+
+    def rests() -> bool:
+        heights.append(cluster.rpc(0, "getblockcount"))
+        return len(heights) > 20 and len(set(heights[-20:])) == 1
+
+    cluster.wait_for(rests, "it to rest")
+    assert len(cluster.rpc(0, "generatetoaddress", 1, ADDRESS)) == 1, "blocks can be made all the same"
+    assert cluster.rpc(0, "setgenerate", True) is None
+    cluster.wait_for(lambda: cluster.rpc(0, "getblockcount") > heights[-1] + 2, "it to go on")
+    assert cluster.rpc(1, "getgenerate") is False
+
+
 # --- starting and stopping ---------------------------------------------------------------------
 
 

@@ -122,6 +122,8 @@ class Script:
         self.no_template: list[Exception] = []
         self.subscribed: list[str] = []
         self.over = False
+        self.woken = 0
+        self.mining: Any = None
         self.supervisor = Supervisor(self, self, MINE, lambda: self.clock)  # type: ignore[arg-type]
 
     # What the supervisor asks of the runtime.
@@ -185,7 +187,10 @@ class Script:
         return outcome
 
     def wake(self) -> None:
-        raise AssertionError("only to be subscribed")
+        self.woken += 1
+
+    def rest(self) -> None:
+        self.log.append("rest")
 
     def passes(self, seconds: float) -> Any:
         """An outcome: nothing, after so long."""
@@ -333,6 +338,32 @@ def test_own_blocks_do_not_renew_the_wait(script: Script) -> None:
     script.supervisor.run()
     assert script.log.count(("submit", 777)) == 5
     assert script.clock == pytest.approx(DELIVERY_S, abs=mining.CATCHING_UP_S)
+
+
+def test_nothing_is_mined_while_it_is_turned_off(script: Script) -> None:
+    """What is under way is dropped at once, and the processes rest."""
+    switch = script.mining
+    script.outcomes = [lambda: switch.turn(False), None]
+    paused = script.pause
+
+    def pause(seconds: float) -> bool:
+        if script.clock > 3:
+            switch.turn(True)
+        return paused(seconds)
+
+    script.pause = pause  # type: ignore[method-assign]
+    script.supervisor.run()
+    assert script.log[:3] == ["template", ("assign", 1000), "rest"]
+    assert set(script.log[3:-2]) == {("pause", mining.OFF_S)}
+    assert script.log[-2:] == ["template", ("assign", 1004)]
+    assert script.woken == 2
+
+
+def test_a_miner_that_is_turned_off_ends_with_the_node(script: Script) -> None:
+    script.mining.turn(False)
+    script.supervisor.run()
+    assert script.over
+    assert "template" not in script.log
 
 
 def test_a_block_or_two_behind_is_mined_on(script: Script) -> None:

@@ -7,8 +7,8 @@ from chain.template import bits_after
 from chain.tree import Entry
 from chain.tx import TxIn, make_tx
 from node.api.call import Call
-from node.api.rpc.args import ignored, integer, string
-from node.api.rpc.method import BAD_VALUE, UNDECODABLE, RpcError, topic
+from node.api.rpc.args import flag, ignored, integer, string
+from node.api.rpc.method import BAD_VALUE, MISC, UNDECODABLE, RpcError, topic
 from node.api.rpc.shapes import bits_hex, network_shape, target_hex
 from node.api.shapes import Shape, bits_difficulty, hash_rate
 from node.chainstate import examine
@@ -55,6 +55,20 @@ def with_coinbase_witness(block: Block) -> Block:
     )
 
 
+def setgenerate(call: Call, generate: bool) -> None:
+    """Turn this node's own mining off or on, where it was started with --mine; it is on after each start."""
+    switch = call.runtime.mining
+    if switch is None:
+        raise RpcError(MISC, "This node does not mine: start it with --mine ADDRESS, or use generatetoaddress")
+    switch.turn(generate)
+
+
+def getgenerate(call: Call) -> bool:
+    """Whether this node mines now."""
+    switch = call.runtime.mining
+    return switch is not None and switch.is_on
+
+
 def getmininginfo(call: Call) -> Shape:
     """What a miner wants to know."""
     view = call.view
@@ -95,6 +109,8 @@ def _since_retarget(last: Entry, params: Params) -> int:
 METHODS = topic(
     "Mining",
     (submitblock, string("hexdata"), ignored("dummy")),
+    (setgenerate, flag("generate")),
+    (getgenerate,),
     (getmininginfo,),
     (getnetworkhashps, integer("nblocks", HASHRATE_BLOCKS), integer("height", -1)),
 )

@@ -10,6 +10,7 @@ from chain.connect import height_push, subsidy
 from chain.hashes import to_hex
 from chain.params import GENESIS, REGTEST, devnet
 from chain.tx import Tx, outpoint
+from node.parts import Switch
 from tests.chainlab import (
     Lab,
     Owned,
@@ -252,3 +253,20 @@ def test_preciousblock(desk: Desk, lab: Lab) -> None:
     assert desk.rpc("getbestblockhash") == to_hex(three.hash)
     assert desk.rpc_error("preciousblock", "ab" * 32) == (-5, "Block not found")
     assert desk.rpc_error("preciousblock", "ab")[0] == -8
+
+
+def test_mining_can_be_turned_off_only_where_there_is_some(desk: Desk) -> None:
+    assert desk.rpc("getgenerate") is False
+    assert desk.rpc_error("setgenerate", False) == (
+        -1,
+        "This node does not mine: start it with --mine ADDRESS, or use generatetoaddress",
+    )
+    turned: list[bool] = []
+    switch = desk.runtime.mining = Switch(lambda: turned.append(switch.is_on))
+    for wanted in (False, False, True):
+        assert desk.rpc("setgenerate", wanted) is None
+        assert desk.rpc("getgenerate") is wanted
+    assert turned == [False, True]
+    for wrong in (0, "false", [], {}):
+        assert desk.rpc_error("setgenerate", wrong)[0] == -3
+    assert desk.rpc_error("setgenerate")[0] == -1
