@@ -29,7 +29,7 @@ SUMS = "height bestblock txouts bogosize total_amount transactions disk_size"
 SCRIPT = "asm desc hex address type"
 WORK = "bits difficulty target"
 CHAIN_INFO = (
-    "chain blocks headers bestblockhash bits target difficulty time mediantime verificationprogress"
+    "chain network blocks headers bestblockhash bits target difficulty time mediantime verificationprogress"
     " initialblockdownload chainwork size_on_disk pruned warnings"
 )
 POOL_ENTRY = (
@@ -113,7 +113,7 @@ ROWS: list[tuple[str, list[Any], str, str]] = [
         "isvalid address scriptPubKey isscript iswitness witness_version witness_program",
     ),
     ("validateaddress", ["x"], "", "isvalid error_locations error"),
-    ("getmininginfo", [], "", f"blocks {WORK} networkhashps pooledtx chain next warnings"),
+    ("getmininginfo", [], "", f"blocks {WORK} networkhashps pooledtx chain network next warnings"),
     ("getmininginfo", [], "next", f"height {WORK}"),
     ("getrpcinfo", [], "", "active_commands logpath"),
     ("getrpcinfo", [], "active_commands 0", "method duration"),
