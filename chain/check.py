@@ -96,8 +96,6 @@ def check_block(block: Block, checked: Container[Wtxid] = frozenset()) -> None:
     stripped = block.stripped_size
     if stripped * WITNESS_SCALE > MAX_WEIGHT:
         raise Invalid(Reject.BLOCK_LENGTH, f"{stripped} stripped bytes")
-    if block.weight > MAX_WEIGHT:
-        raise Invalid(Reject.BLOCK_WEIGHT, f"{block.weight} weight units")
     if any(tx.is_coinbase for tx in block.txs[1:]):
         raise Invalid(Reject.CB_MULTIPLE)
     for tx in block.txs:

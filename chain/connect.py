@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from chain.block import Block, Header
-from chain.check import MAX_SIGOPS_COST, legacy_sigops_cost
+from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT, legacy_sigops_cost
 from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
 from chain.errors import Invalid, Reject, Unready
 from chain.hashes import Wtxid
@@ -143,6 +143,21 @@ def connect_inputs(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
     return fee
 
 
+def connect_body(block: Block, context: Context) -> None:
+    """All that a block's place decides by itself, whichever branch it is on and whatever coins there are.
+
+    For one that has passed `check_body` and `check_block`. Raises Invalid(NONFINAL, for absolute locks; CB_HEIGHT;
+    BLOCK_WEIGHT, where Core looks at it).
+    """
+    for tx in block.txs:
+        if tx.lock_time and not is_final(tx, context.height, context.parent_median_time):
+            raise Invalid(Reject.NONFINAL, "absolute lock")
+    if not block.txs[0].inputs[0].script_sig.startswith(height_push(context.height)):
+        raise Invalid(Reject.CB_HEIGHT)
+    if block.weight > MAX_WEIGHT:
+        raise Invalid(Reject.BLOCK_WEIGHT, f"{block.weight} weight units")
+
+
 @value
 class Connected:
     """What a block comes to on top of its parent."""
@@ -164,12 +179,8 @@ def connect_block(
     `lookup` sees the coins as they are after the parent. `known` are witness txids whose
     signatures have been verified before; they give no checks. Raises Invalid.
     """
+    connect_body(block, context)
     height, coinbase = context.height, block.txs[0]
-    for tx in block.txs:
-        if tx.lock_time and not is_final(tx, height, context.parent_median_time):
-            raise Invalid(Reject.NONFINAL, "absolute lock")
-    if not coinbase.inputs[0].script_sig.startswith(height_push(height)):
-        raise Invalid(Reject.CB_HEIGHT)
     created: dict[OutPoint, Coin] = {}
     spent: dict[OutPoint, Coin] = {}
     undo: list[Coin] = []

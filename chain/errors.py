@@ -50,8 +50,6 @@ class Reject(StrEnum):
     # Block without context: the block itself
     BLOCK_LENGTH = "bad-blk-length"
     """No transactions, or four times the stripped size above 4,000,000."""
-    BLOCK_WEIGHT = "bad-blk-weight"
-    """Weight above 4,000,000 (BIP141)."""
     BLOCK_SIGOPS = "bad-blk-sigops"
     """Signature-operation cost above 80,000 (BIP141)."""
     CB_MULTIPLE = "bad-cb-multiple"
@@ -80,6 +78,8 @@ class Reject(StrEnum):
     # In context
     CB_HEIGHT = "bad-cb-height"
     """The coinbase does not start with the minimal push of the height (BIP34)."""
+    BLOCK_WEIGHT = "bad-blk-weight"
+    """Weight above 4,000,000 (BIP141). It needs no context, but Core looks at it with what does."""
     CB_AMOUNT = "bad-cb-amount"
     """The coinbase takes more than subsidy and fees."""
     NONFINAL = "bad-txns-nonfinal"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
 from chain.check import check_block, check_body
 from chain.coins import CoinLookup
-from chain.connect import connect_header
+from chain.connect import connect_body, connect_header, context_after
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
@@ -178,14 +178,16 @@ class Chainstate:
         """Take in a body: its entry is `ready` as soon as all bodies before it are here too.
 
         `sync` makes it survive a power cut at once. Raises Rejected; the header is marked
-        invalid where the block itself is at fault.
+        invalid where the block itself is at fault, unless nothing was known of it, and nothing need be.
         """
         block = examined.block
-        entry = self.submit_header(block.header, now)
-        if examined.fault is not None:
-            self._mark_invalid(entry, examined.fault)
+        if examined.fault is not None and block.hash not in self.tree.entries:
+            # As in Core, which looks at where it stands only then: so that what stands on it is no more known.
+            self.counts.rejected(BLOCK, examined.fault.code)
             raise examined.fault
+        entry = self.submit_header(block.header, now)
         if not entry.has_body:
+            self._judge_body(entry, examined)
             # What is not followed need not be safe yet: the block that makes it so is written behind it.
             sync = sync and entry.chainwork > self.best.chainwork
             self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
@@ -196,6 +198,19 @@ class Chainstate:
                 self._siblings.add(entry)
                 self._limit_siblings()
         return entry
+
+    def _judge_body(self, entry: Entry, examined: Examined) -> None:
+        """A new body's faults, but for those that only coins can show: wherever it stands it is refused at once.
+        Raises Invalid."""
+        fault = examined.fault
+        if fault is None and entry.parent is not None:
+            try:
+                connect_body(examined.block, context_after(entry.parent))
+            except Invalid as misplaced:
+                fault = misplaced
+        if fault is not None:
+            self._mark_invalid(entry, fault)
+            raise fault
 
     def _limit_siblings(self) -> None:
         """Forget the oldest blocks beside the best chain where there are too many."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain.block import Block
+from chain.block import Block, Header
 from chain.check import MAX_WEIGHT, check_tx
 from chain.coins import CoinLookup
 from chain.connect import Context, connect_header, context_after
@@ -294,6 +294,14 @@ class Node:
         if best.height >= entry.height and best.ancestor(entry.height) is entry:
             return Step(Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
         return Step("duplicate-inconclusive" if submission.was_known else "inconclusive", effects)
+
+    def submit_header(self, header: Header, now: float) -> Step[str | None]:
+        """Take in the header of a block whose body was refused as not its own. None: another body may come; else
+        the word for a block that is here already, as of `submit_block`. Raises Rejected."""
+        entry = self._chain.submit_header(header, int(now))
+        if not entry.has_body:
+            return Step(None, tuple(self._pump()))
+        return Step("duplicate" if self._is_followed(entry) else "duplicate-inconclusive")
 
     def submit_next(self, submission: Submission, now: float) -> Step[bool]:
         """Take in a block made on the tip. False: another came first, and this one is not needed. Raises Rejected."""

@@ -33,7 +33,6 @@ STAGES: dict[str, set[Reject]] = {
     },
     "block": {
         Reject.BLOCK_LENGTH,
-        Reject.BLOCK_WEIGHT,
         Reject.BLOCK_SIGOPS,  # what needs no coins
         Reject.CB_MULTIPLE,
         Reject.CB_LENGTH,
@@ -48,6 +47,7 @@ STAGES: dict[str, set[Reject]] = {
     "connect": {
         Reject.NONFINAL,
         Reject.CB_HEIGHT,
+        Reject.BLOCK_WEIGHT,
         Reject.INPUTS_MISSING_OR_SPENT,
         Reject.PREMATURE_COINBASE,
         Reject.IN_BELOW_OUT,

@@ -1,7 +1,8 @@
 """JSON-RPC for miners outside the node: what they hand in, and what they want to know."""
 
 from chain.block import Block, decode_block, make_block, witness_commitment
-from chain.errors import Invalid, Rejected
+from chain.check import check_block
+from chain.errors import Invalid, Reject, Rejected
 from chain.params import Params
 from chain.template import bits_after
 from chain.tree import Entry
@@ -18,6 +19,8 @@ HASHRATE_BLOCKS = 120
 """Blocks over which the network's hash rate is estimated, unless the caller names another number."""
 RETARGET_BLOCKS = 144
 """Blocks for which Core's regtest would keep its difficulty: what nblocks -1 counts back to."""
+WITNESS_FAULTS = frozenset({Reject.UNEXPECTED_WITNESS, Reject.WITNESS_NONCE, Reject.WITNESS_MERKLE})
+"""Of a body: what a header does not name, so that somebody may have changed it on the way."""
 BLOCK_HEX_MAX = 8_000_000
 """Hex digits of the largest block."""
 
@@ -28,6 +31,18 @@ def submitblock(call: Call, hexdata: str, dummy: object) -> str | None:
     try:
         submission = Submission(examine(block, call.config.params, call.view.pool.wtxids))
         return call.change(lambda node, now: node.submit_block(submission, now))
+    except Rejected as error:
+        if error.code in WITNESS_FAULTS:
+            return _word_for(call, block, str(error.code))
+        return str(error.code)
+
+
+def _word_for(call: Call, block: Block, fault: str) -> str:
+    """The word for a block whose witnesses are not its own: Core looks at all else, and at its header, before, and
+    keeps that."""
+    try:
+        check_block(block, call.view.pool.wtxids)
+        return call.change(lambda node, now: node.submit_header(block.header, now)) or fault
     except Rejected as error:
         return str(error.code)
 

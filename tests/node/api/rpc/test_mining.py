@@ -71,6 +71,10 @@ INVALID: dict[str, Callable[[Block, Lab], Block]] = {
     "unexpected-witness": lambda good, lab: with_coinbase(good, lambda tx: remade(tx, outputs=tx.outputs[:1])),
     "bad-witness-nonce-size": lambda good, lab: with_coinbase(good, lambda tx: with_input(tx, witness=(bytes(31),))),
     "bad-witness-merkle-match": lambda good, lab: with_coinbase(good, lambda tx: with_input(tx, witness=(b"x" * 32,))),
+    # The block, whatever it stands on: then its header is not looked at (Core).
+    "bad-cb-multiple": lambda good, lab: with_txs(good, with_input(good.txs[0], sequence=5, witness=())),
+    "bad-cb-length": lambda good, lab: with_script(good, bytes(101)),
+    "bad-txns-vout-negative": lambda good, lab: with_coinbase(good, lambda tx: with_output(tx, value=-1)),
     # The header.
     "prev-blk-not-found": lambda good, lab: reblock(good, prev_hash=bytes(32)),
     "time-too-old": lambda good, lab: reblock(good, time=lab.tip.median_time),
@@ -81,11 +85,8 @@ INVALID: dict[str, Callable[[Block, Lab], Block]] = {
 """What leaves no mark: the same block is answered the same again."""
 
 MARKED: dict[str, Callable[[Block, Lab], Block]] = {
-    "bad-cb-multiple": lambda good, lab: with_txs(good, with_input(good.txs[0], sequence=5, witness=())),
-    "bad-cb-length": lambda good, lab: with_script(good, bytes(101)),
     "bad-cb-height": lambda good, lab: with_script(good, height_push(lab.height)),
     "bad-cb-amount": lambda good, lab: with_amount(good, lab, 1),
-    "bad-txns-vout-negative": lambda good, lab: with_coinbase(good, lambda tx: with_output(tx, value=-1)),
     "bad-txns-nonfinal": lambda good, lab: with_txs(good, pay(lab.take(), lock_time=lab.height + 1, sequences=[0])),
     "bad-txns-inputs-missingorspent": lambda good, lab: with_txs(good, unknown_coin(lab)),
     "bad-txns-in-belowout": lambda good, lab: with_txs(good, pay(lab.take(), fee=-1)),
@@ -115,6 +116,36 @@ def test_words_for_invalid_blocks(desk: Desk, lab: Lab, word: str) -> None:
     assert desk.rpc("submitblock", above.raw.hex()) == "bad-prevblk"
     assert desk.rpc("getbestblockhash") == to_hex(lab.tip.hash)
     assert desk.rpc("submitblock", lab.candidate().raw.hex()) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "child"),
+    [
+        ("bad-txnmrklroot", "prev-blk-not-found"),
+        ("bad-cb-multiple", "prev-blk-not-found"),
+        ("unexpected-witness", "inconclusive"),
+        ("bad-witness-nonce-size", "inconclusive"),
+        ("bad-witness-merkle-match", "inconclusive"),
+    ],
+)
+def test_words_for_what_stands_on_a_refused_body(desk: Desk, lab: Lab, word: str, child: str) -> None:
+    """Where only the witnesses are not its own the header is kept; tests/oracle/test_branches.py asks Core."""
+    block = INVALID[word](lab.candidate(), lab.copy())
+    assert desk.rpc("submitblock", block.raw.hex()) == word
+    above = lab.candidate(time=block.header.time + 1)
+    above = with_script(reblock(above, prev_hash=block.hash), height_push(lab.height + 2))
+    assert desk.rpc("submitblock", above.raw.hex()) == child
+    assert desk.rpc("getbestblockhash") == to_hex(lab.tip.hash)
+
+
+@pytest.mark.parametrize("word", ["bad-cb-height", "bad-txns-nonfinal"])
+def test_what_its_place_decides_is_refused_beside_the_best_chain_too(desk: Desk, lab: Lab, word: str) -> None:
+    beside, made = lab.copy(), lab.mine()
+    desk.give([made])
+    block = MARKED[word](beside.candidate(extra_nonce=9), beside)
+    assert desk.rpc("submitblock", block.raw.hex()) == word
+    assert desk.rpc("submitblock", block.raw.hex()) == "duplicate-invalid"
+    assert [tip["status"] for tip in desk.rpc("getchaintips")] in (["active"], ["active", "invalid"])
 
 
 def test_words_for_valid_blocks(desk: Desk, lab: Lab) -> None:
