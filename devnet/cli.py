@@ -191,7 +191,7 @@ def status(shared: Shared) -> None:
 @everywhere()
 @click.pass_obj
 def fund(shared: Shared, address: str, amount: str) -> None:
-    """Pay AMOUNT coins to ADDRESS from the devnet's wallet.
+    """Pay AMOUNT coins, or max, to ADDRESS from the devnet's wallet.
 
     \b
     Examples:
@@ -203,7 +203,7 @@ def fund(shared: Shared, address: str, amount: str) -> None:
     with shared.screen.step("paying"):
         payment = funds.pay(devnet, devnet.api_url(_running(devnet, None)), address, amount_sat)
     if shared.as_json:
-        write_json({"address": address, "amount_sat": amount_sat, **payment})
+        write_json({"address": address, **payment})
     else:
         click.echo(payment["txid"])
 

@@ -1,4 +1,4 @@
-"""How hard the first scheduled block must be on this machine: measure, then compute."""
+"""The initial difficulty: the hash rate of this machine is measured, and gives the first scheduled target."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The devnet's own wallet: made with the network, full from the first block on."""
+"""The devnet's own wallet: created with the network, and funded by its first blocks."""
 
 import os
 from collections.abc import Iterator
@@ -19,8 +19,10 @@ from wallet.draft import Order
 from wallet.errors import WalletError
 from wallet.store import WalletFile
 
+MAX = "max"
+"""An amount: all that can be spent."""
 PARTS = 100
-"""Coins that the first one is split into: so many payments can be under way at once."""
+"""Coins that the first one is split into, so that as many payments can be unconfirmed at once."""
 PART_SAT = COIN // 2
 """Of each but the last, which is what remains."""
 
@@ -33,9 +35,11 @@ def create(devnet: Devnet, params: Params) -> str:
         return wallet.address_of(KeyPath(RECEIVE, 0))
 
 
-def read_payment(address: str, amount: str) -> int:
-    """The amount in satoshis, once both are known to be ones. Raises BadValue."""
+def read_payment(address: str, amount: str) -> int | None:
+    """The amount in satoshis, None for `max`, if the address is one too. Raises BadValue."""
     read_address(address, "ADDRESS")
+    if amount == MAX:
+        return None
     try:
         return parse_amount(amount)
     except WalletError as error:
@@ -65,11 +69,12 @@ def split(devnet: Devnet, url: str, first: Block) -> None:
         wallet.pay(order)
 
 
-def pay(devnet: Devnet, url: str, address: str, amount_sat: int) -> dict[str, Any]:
-    """Send from the wallet: {"txid", "fee_sat"}. Raises WalletError."""
+def pay(devnet: Devnet, url: str, address: str, amount_sat: int | None) -> dict[str, Any]:
+    """Send from the wallet, None: all of it; {"amount_sat", "txid", "fee_sat"}. Raises WalletError."""
     with _open(devnet, url, PASSWORD) as wallet:
         sent = wallet.send(address, amount_sat)
-    return {"txid": to_hex(sent.txid), "fee_sat": sent.fee}
+    paid = sum(output.value for output in sent.payments)
+    return {"amount_sat": paid, "txid": to_hex(sent.txid), "fee_sat": sent.fee}
 
 
 @contextmanager

@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What a node says of itself; all but `running` None for one that does not answer."""
+    """A node's answers about itself; all but `running` are None for one that does not answer."""
 
     running: bool
     """Its process is alive."""
@@ -45,7 +45,7 @@ class NodeStatus:
     mempool: int | None = None
     """Transactions waiting."""
     warnings: tuple[str, ...] = ()
-    """What its operator should know, in its own words."""
+    """The node's own warnings to its operator."""
 
 
 def node_command(devnet: Devnet, index: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What all of devnet's commands have in common: options anywhere, and errors as one line."""
+"""The options that every devnet command takes; errors as one line and an exit status."""
 
 import re
 import shlex
@@ -22,13 +22,13 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
 def default_folder() -> Path:
-    """Where a devnet lives if nobody says otherwise."""
+    """The folder of a devnet without --dir."""
     return platformdirs.user_data_path("groat") / "devnet"
 
 
 @dataclass(slots=True)
 class Shared:
-    """What the global options say; they may stand before and after a subcommand."""
+    """The values of the global options, which may stand before and after a subcommand."""
 
     folder: Path = field(default_factory=default_folder)
     as_json: bool = False
@@ -37,7 +37,7 @@ class Shared:
 
     @property
     def screen(self) -> Screen:
-        """Where people see what is going on."""
+        """Progress for people."""
         return Screen(quiet=self.as_json, wording=self.worded)
 
     def worded(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""What `up` and `status` tell: every node, the wallet, and what to try next."""
+"""The report of `up` and `status`: every node, the wallet, and what to try next."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Asking a node of ours: its JSON-RPC with the cookie, and plain GETs. No retries, no state."""
+"""A client of one node: JSON-RPC with its cookie, and plain GETs. No retries, no state."""
 
 import base64
 import http.client
@@ -13,15 +13,15 @@ REPLY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_S = 10.0
 """For a connection, and for each wait on it."""
 WARMING_UP = -28
-"""The node is alive and still recovering."""
+"""Bitcoin Core's code for a node that is still starting."""
 
 
 class Unreachable(DevnetError):
-    """Nobody answers there, or not yet."""
+    """The node does not answer, or not yet."""
 
 
 class RpcError(DevnetError):
-    """The node said no."""
+    """An error that the node answered with."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What people see: spinners and bars while they wait, tables; plain lines where nobody looks, nothing with --json."""
+"""Output for people: spinners and progress bars, tables; plain lines without a terminal, nothing with --json."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""What a devnet is, where its parts lie, and the file that remembers it.
+"""A devnet's configuration, its paths and ports, and the state file that keeps them; the lock.
 
-Knows nothing of processes but the numbers that name them, and talks to nobody.
+Starts, stops and asks nothing.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ VERSION = 2
 
 
 class DevnetError(Exception):
-    """What went wrong and what to do about it, in one line."""
+    """An error as one line that says what to do."""
 
 
 class BadValue(DevnetError):
-    """An option or argument of the command line that cannot be meant so: wrong usage."""
+    """An option or argument with a value that cannot be used: wrong usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,21 @@ class Process:
 @dataclass(frozen=True, slots=True)
 class Devnet:
     folder: Path
-    """Everything of this devnet lies in it."""
+    """The folder with all its files."""
     network: str
     """devnet or regtest: also the name of each node's folder for it."""
     nodes: int
-    """How many there are."""
+    """Number of nodes."""
     miners: int
     """The first so many nodes mine."""
     spacing_s: int
-    """Wanted seconds between blocks."""
+    """Seconds between blocks that the difficulty aims at."""
     mine_duty: int
     """Percent of a core that a miner uses."""
     api_port: int
     """Node i's API is at this + 2i, its P2P one above."""
     address: str
-    """The wallet's: miners and first blocks pay it."""
+    """The wallet's address, which the first blocks and the miners pay to."""
     ready: bool
     """False until the first `up` has come to its end."""
     processes: tuple[Process | None, ...]

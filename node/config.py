@@ -3,9 +3,11 @@
 import ipaddress
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from chain.address import AddressError, decode_address
@@ -157,6 +159,8 @@ def read_zmq(addresses: Iterable[str]) -> tuple[str, ...]:
             raise BadOption(f"--zmq: {address!r} is neither tcp://HOST:PORT nor ipc://PATH")
         if chosen.count(address) > 1:
             raise BadOption(f"--zmq: {address} is given twice")
+    if chosen and find_spec("zmq") is None:
+        raise ConfigError(f"--zmq needs pyzmq: install it with `{sys.executable} -m pip install pyzmq`")
     return chosen
 
 

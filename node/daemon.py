@@ -224,10 +224,7 @@ class Running:
         addresses = self._config.zmq
         if not addresses:
             return
-        try:
-            zmqpub = import_module(ZMQ_PUBLISHER)
-        except ImportError as error:
-            raise ConfigError(f"--zmq needs pyzmq (pip install 'groat[zmq]'): {error}") from None
+        zmqpub = import_module(ZMQ_PUBLISHER)
         try:
             publisher = zmqpub.Publisher(addresses)
         except zmqpub.Unusable as error:

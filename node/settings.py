@@ -19,4 +19,4 @@ class ConfigError(ValueError):
 
 
 class BadOption(ConfigError):
-    """An option whose value cannot be meant so, on any machine: wrong usage."""
+    """An option with a value that cannot be used on any machine: wrong usage."""

@@ -164,6 +164,8 @@ def test_funding_reaches_every_node(standing: Commands) -> None:
     paid = standing.facts("fund", ADDRESS, "0.25")
     assert paid["amount_sat"] == 25_000_000
     assert 0 < paid["fee_sat"] < 10_000
+    everything = standing.run("fund", ADDRESS, 10_000_000, check=False)
+    assert (everything.returncode, "`max` as the amount" in everything.stderr) == (1, True)
     script_hash = sha256(p2wpkh_script(bytes.fromhex("751e76e8199196d454941c45d1b3a323f1433bd6"))).hex()
     for index in range(3):
         client = standing.client(index)
@@ -335,6 +337,8 @@ def test_options_of_groatd_go_to_every_node(tmp_path: Path) -> None:
         shown = commands.run("status").stdout
         assert f"ZeroMQ    tcp://127.0.0.1:{port + 10} (node 1)" in shown
         assert "options   --cors-origin http://localhost:3000 --unlisted (node 0, 1)" in shown
+        paid = commands.facts("fund", ADDRESS, "max")
+        assert paid["amount_sat"] + paid["fee_sat"] >= facts["wallet"]["balance_sat"]
         pids = [node["pid"] for node in facts["nodes"]]
         grown = commands.facts("up", "--nodes", 3)["nodes"]
         assert [node["pid"] for node in grown[:2]] == pids

@@ -199,9 +199,11 @@ def groatd(tmp_path: Path, *options: str, without: str = "") -> tuple[int, str]:
 
 
 def test_without_its_library(tmp_path: Path) -> None:
-    status, line = groatd(tmp_path, "--zmq", "tcp://127.0.0.1:28332", without="zmq")
-    assert status == 1
-    assert line.startswith("groatd: --zmq needs pyzmq (pip install 'groat[zmq]'): ")
+    for more in ((), ("--check",)):
+        status, line = groatd(tmp_path, "--zmq", "tcp://127.0.0.1:28332", *more, without="zmq")
+        assert status == 1
+        assert line == f"groatd: --zmq needs pyzmq: install it with `{sys.executable} -m pip install pyzmq`"
+    assert not (tmp_path / "data").exists()
 
 
 def test_an_address_in_use(tmp_path: Path) -> None:
