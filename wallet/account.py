@@ -6,9 +6,10 @@
             print(wallet.send(address, 10_000).txid)
 
 Payments happen under the wallet's lock: the chain is looked at if there is a new block, coins are
-chosen that no payment before has spent, the signed transaction is written to the wallet file, and
-only then sent. So payments in quick succession, or from several processes, never spend a coin
-twice, and one that a node loses is handed over again by whichever command comes next.
+chosen that no payment before holds, the signed transaction is written to the wallet file and read
+back, and only then handed to a node. A command signs once at most: what a node says afterwards
+changes what is known of the payment (wallet.delivery), never which one it is. An order that is
+given again before anybody was told that it was sent goes on with the payment made for it.
 """
 
 import math
@@ -23,59 +24,44 @@ from chain.address import encode_address
 from chain.hashes import BlockHash, to_hex
 from chain.keys import default_engine
 from chain.params import GENESIS
-from chain.tx import OutPoint, TxOut, outpoint_txid
-from wallet.amounts import TARGET_BLOCKS, FeeRate
+from chain.tx import OutPoint, TxOut
+from wallet.amounts import RELAY_RATE, TARGET_BLOCKS, FeeRate, fee_at, format_fee_rate
+from wallet.broadcast import hand_over
 from wallet.build import payable_script
 from wallet.client import Esplora
+from wallet.delivery import Answer, after_answer, conflicts_with_all, repetitions, shared_coins
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
-from wallet.draft import Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
-from wallet.errors import ChainLimit, NodeError, NodeRefused, NodeUnreachable, ShortOfFunds, WalletError
+from wallet.draft import Change, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
+from wallet.errors import (
+    ChainLimit,
+    NodeError,
+    NodeRefused,
+    NodeUnreachable,
+    PaymentRefused,
+    ShortOfFunds,
+    WalletError,
+)
 from wallet.esplora import Tip
 from wallet.history import Entry, history_of
-from wallet.ledger import Balance, as_chain_tx, balance_of, unconfirmed_ancestors, with_pending
-from wallet.refusals import Refusal, advice, chain_limit, refusal_kind
-from wallet.scan import Scan, scan, used_receiving
-from wallet.state import (
-    BURIED_DEPTH,
-    PENDING_KEEP_BLOCKS,
-    PENDING_MAX,
-    Fate,
-    OwnCoin,
-    Pending,
-    Snapshot,
-    State,
-)
+from wallet.ledger import Balance, offered, unconfirmed_ancestors, with_payments
+from wallet.payment import Payment, Stage
+from wallet.provenance import foreign_parents, proven_coins
+from wallet.refusals import Receipt, Refusal, chain_limit, refusal_kind, refused_error, unclear_error
+from wallet.scan import used_receiving
+from wallet.state import PAYMENTS_MAX, OwnCoin, Snapshot, State, next_change_index
 from wallet.store import WalletFile
+from wallet.view import View, advanced, changed, look, news
 
-PLANS_MAX = 64
-"""How often one payment is planned anew with other coins before it is given up."""
-BUSY_TRIES = 25
-BUSY_PAUSE_S = 0.2
-"""How often, and after what pause, a transaction is offered to a node that is busy."""
+RATE_TRIES = 4
+"""How often the rate of a payment that replaces another is raised until its fee is enough."""
+COINS_CHECKED_MAX = 20
+"""Of more coins than this not each is asked for: the whole wallet is looked at."""
 WAIT_BLOCKS_MAX = 100
 WAIT_S = 1_800.0
 """`wait` waits so long for one block, and for so many blocks."""
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the chain and our own payments make of the wallet, at one tip."""
-
-    found: Scan
-    pending: tuple[Pending, ...]
-
-    @property
-    def tip(self) -> Tip:
-        """The best block then."""
-        return self.found.tip
-
-    @property
-    def coins(self) -> dict[OutPoint, OwnCoin]:
-        """Every unspent coin, immature ones included."""
-        return with_pending(self.found.coins, self.pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +88,7 @@ class Wallet:
         self._engine = default_engine()
         self._known_network = False
         self._tip: Tip | None = None
+        self._is_fresh = self._is_thorough = False
         self._minimum: tuple[Tip | None, FeeRate | None] | None = None
 
     @classmethod
@@ -130,23 +117,33 @@ class Wallet:
 
     def balance(self) -> Balance:
         """What the wallet has, read off the chain now."""
-        view = self.look()
-        return balance_of(view.coins.values(), view.tip.height)
+        return self.look().balance
 
     def history(self) -> tuple[list[Entry], Tip]:
         """Every transaction of the wallet, newest first, and the tip that confirmations count from."""
         view = self.look(whole=True)
-        txs = dict(view.found.txs)
-        for payment in view.pending:
-            if payment.fate is not Fate.LOST and payment.txid not in txs:
-                txs[payment.txid] = as_chain_tx(payment, self._account.script)
-        return history_of(txs.values(), self._account.path_of), view.tip
+        return history_of(view.found.txs, view.payments, self._account), view.tip
 
     def look(self, *, whole: bool = False) -> View:
-        """Walk the chain for everything the wallet has, and hand over again what the node lost."""
+        """Walk the chain for everything the wallet has, and hand over again what no node shows."""
         self._file.refresh()
         self._check_network()
-        return self._look(whole=whole)
+        state = self._file.state
+        view = look(self._client, self._account, state, whole=whole)
+        self.warnings += news(state, view)
+        if changed(state.payments, view.payments):
+            self._remember(state, view)
+        return view
+
+    def _remember(self, state: State, view: View) -> None:
+        """Keep what a look taught about payments, if nobody else changes the file just now."""
+        with self._file.locked_at_once() as locked:
+            if locked and self._file.state == state:
+                try:
+                    self._file.save(replace(state, payments=view.payments))
+                except WalletError as error:
+                    # Reading is possible in a folder that cannot be written; the next look finds it again.
+                    self.warnings.append(f"not remembered: {error}")
 
     def address_of(self, path: KeyPath) -> str:
         """The address of the key at `path`."""
@@ -163,15 +160,17 @@ class Wallet:
 
     def new_address(self) -> Receiving:
         """An address never handed out before, remembered as handed out."""
-        warning = None
+        warning, used = None, frozenset[int]()
+        self._file.refresh()
+        try:
+            # Not with the lock held: a node may take its time.
+            used = self._used_receiving()
+        except NodeUnreachable as error:
+            warning = f"not checked whether it was used: {error}"
+        after_used = max(used, default=-1) + 1
+        first_unused = next(index for index in range(len(used) + 1) if index not in used)
         with self._file.locked(self._client.pause):
             state = self._file.state
-            try:
-                used = self._used_receiving()
-            except NodeUnreachable as error:
-                used, warning = frozenset(), f"not checked whether it was used: {error}"
-            after_used = max(used, default=-1) + 1
-            first_unused = next(index for index in range(len(used) + 1) if index not in used)
             index = max(state.receive_next, after_used, first_unused + 1)
             self._file.save(replace(state, receive_next=index + 1))
         if not warning and index - after_used >= GAP_LIMIT:
@@ -256,49 +255,119 @@ class Wallet:
 
         return self._patiently(attempt, wait, on_wait)
 
+    def resumed(self, order: Order) -> Sent | None:
+        """The payment that was signed for the same order before and that nobody was told of, handed
+        over again; None if there is none, or only such as were refused and can be replaced.
+
+        Raises PaymentUnclear, ChainLimit. Needs no password.
+        """
+        with self._file.locked(self._client.pause):
+            self._check_network()
+            self._catch_up()
+            return self._resume(order)
+
     def pay_draft(self, draft: Draft) -> Sent:
         """Sign and send just this draft. Raises WalletError if its coins were spent meanwhile."""
         with self._file.locked(self._client.pause):
             self._catch_up()
+            if sent := self._resume(draft.order):
+                return sent
             held = self._holdings()
-            fresh = draft.change is None or draft.change.path.index >= held.change_next
-            if not fresh or any(coin.outpoint not in held.coins for coin in draft.coins):
+            earlier = self._repetitions(draft.order)
+            free = held.coins.keys() | {point for payment in earlier for point in payment.spent}
+            fresh = draft.change is None or draft.change.path.index == held.change_next
+            if not fresh or any(coin.outpoint not in free for coin in draft.coins):
                 raise WalletError("another payment of this wallet came in between: nothing was sent; run it again")
-            try:
-                return self._hand_over(draft)
-            except NodeRefused as refused:
-                raise advice(refused) from refused
+            return self._hand_over(draft)
 
     def _place(self, order: Order) -> Sent:
-        """Plan and send, with other coins or a closer look at the chain where that may help."""
-        avoid: set[OutPoint] = set()
-        thorough = False
-        for _ in range(PLANS_MAX):
-            try:
-                draft = self._draft(order, avoid)
-                return self._hand_over(draft)
-            except (ShortOfFunds, ChainLimit):
-                if thorough:
-                    raise
-            except NodeRefused as refused:
-                kind = refusal_kind(refused)
-                parents = {outpoint_txid(coin.outpoint) for coin in draft.coins if coin.height is None}
-                if kind is Refusal.CHAIN_LIMIT and parents and not order.only:
-                    # Every coin of those transactions stands in the same row.
-                    avoid |= {point for point in self._holdings().coins if outpoint_txid(point) in parents}
-                    continue
-                if kind is not Refusal.COINS_GONE or thorough:
-                    raise advice(refused) from refused
-            # The last look was at this very tip, but it is the unconfirmed that changed.
-            thorough = True
-            self._catch_up(thorough=True)
-        raise chain_limit()
+        """Go on with the payment made for the order before, or plan, sign and hand over one."""
+        return self._resume(order) or self._hand_over(self._planned(order))
 
-    def _draft(self, order: Order, avoid: set[OutPoint] | None = None) -> Draft:
+    def _repetitions(self, order: Order) -> list[Payment]:
+        return repetitions(self._file.state.payments, order.payments)
+
+    def _resume(self, order: Order) -> Sent | None:
+        """Hand over again what was signed for this order; the outcome, or None if it may be replaced."""
+        for payment in reversed(self._repetitions(order)):
+            name = to_hex(payment.txid)
+            settled = self._settle(payment, hand_over(self._client, payment))
+            if settled.stage is Stage.SEEN:
+                self.warnings.append(
+                    f"payment {name} was signed before for the same order, and is sent: nothing more was paid. To "
+                    "pay the same again, run the command once more"
+                )
+                return _sent(settled)
+            if refusal_kind(settled.reason) is Refusal.CHAIN_LIMIT:
+                raise refused_error(settled)
+        return None
+
+    def _planned(self, order: Order) -> Draft:
+        """The draft of coins that the node still shows as unspent: after a closer look where they may not be."""
+        try:
+            draft = self._draft(order)
+            if self._is_fresh or not self._are_spent(draft, order):
+                return draft
+        except (ShortOfFunds, ChainLimit):
+            if self._is_thorough:
+                raise
+        # The last look was at this very tip, but it is the unconfirmed that changed.
+        self._catch_up(thorough=True)
+        return self._draft(order)
+
+    def _are_spent(self, draft: Draft, order: Order) -> bool:
+        """True if a coin of the draft is spent by something else, as far as is quickly found out."""
+        if len(draft.coins) > COINS_CHECKED_MAX:
+            return True
+        earlier = {payment.txid for payment in self._repetitions(order)}
+        spenders = (self._client.outspend(coin.outpoint) for coin in draft.coins)
+        return any(spender is not None and spender.txid not in earlier for spender in spenders)
+
+    def _draft(self, order: Order) -> Draft:
         minimum = self._minimum_rate()
         rate = order.rate or rate_for(self._client.fee_estimates(), order.target, minimum)
         held = self._holdings()
-        return make_draft(order, rate, held, self._account, self._rng, self._engine, avoid or set(), minimum)
+        if earlier := self._repetitions(order):
+            return self._replacement(order, rate, minimum, held, earlier)
+        return make_draft(order, rate, held, self._account, self._rng, self._engine, minimum=minimum)
+
+    def _replacement(
+        self, order: Order, rate: FeeRate, minimum: FeeRate | None, held: Holdings, earlier: Sequence[Payment]
+    ) -> Draft:
+        """A draft that cannot be mined beside any payment made for the order before, and that a node
+        takes in its place (BIP125: more fee, by the relay rate)."""
+        coins = {**held.coins, **self._coins_of(earlier)}
+        must = shared_coins(earlier, frozenset(coins))
+        if must is None:
+            name = to_hex(earlier[-1].txid)
+            raise PaymentRefused(
+                f"payment {name} of this order is signed, and another transaction spends its coins: nothing more is "
+                "signed for it before one of the two is buried; see `wallet history`"
+            )
+        held, least = replace(held, coins=coins), max(payment.fee for payment in earlier)
+        for _ in range(RATE_TRIES):
+            draft = make_draft(order, rate, held, self._account, self._rng, self._engine, must, minimum)
+            enough = least + fee_at(RELAY_RATE, draft.vsize)
+            if draft.fee >= enough:
+                return draft
+            needed = FeeRate(-(-enough * 1_000 // draft.vsize))
+            if order.rate:
+                raise PaymentRefused(
+                    f"payment {to_hex(earlier[-1].txid)} of this order is signed: to replace it give --fee-rate "
+                    f"{format_fee_rate(needed)} or more"
+                )
+            rate = needed
+        raise PaymentRefused(f"no fee was found that replaces payment {to_hex(earlier[-1].txid)}: give --fee-rate")
+
+    def _coins_of(self, earlier: Sequence[Payment]) -> dict[OutPoint, OwnCoin]:
+        """The coins of payments that nothing else spends, by the node's word."""
+        coins, own = {}, {payment.txid for payment in earlier}
+        for payment in earlier:
+            for point, (value, path) in zip(payment.spent, payment.inputs, strict=True):
+                spender = self._client.outspend(point)
+                if spender is None or spender.txid in own:
+                    coins[point] = OwnCoin(point, value, path, None, own=True, proven=True)
+        return coins
 
     def _minimum_rate(self) -> FeeRate | None:
         """The lowest fee rate that the node takes, if it says so: asked for once a block."""
@@ -312,49 +381,64 @@ class Wallet:
         snapshot = state.snapshot
         if snapshot is None:
             raise AssertionError("nothing was looked at yet")
-        coins = with_pending(snapshot.coins, state.pending)
-        return Holdings(coins, snapshot.height, unconfirmed_ancestors(state.pending), state.change_next)
+        coins = offered(with_payments(snapshot.coins, state.payments), state.payments)
+        return Holdings(coins, snapshot.height, unconfirmed_ancestors(state.payments), next_change_index(state))
 
     def _hand_over(self, draft: Draft) -> Sent:
-        """Sign, write down, send. What the node refuses is struck out again."""
+        """Check the coins, sign, write down, and only then give it to a node."""
         if self._secret is None:
             raise WalletError("sending needs the wallet's password: give --password-file FILE")
-        before = self._file.state
-        if len(before.pending) >= PENDING_MAX:
-            raise WalletError(f"{PENDING_MAX} payments wait for a block already: wait for one, and try again")
+        state = self._file.state
+        if len(state.payments) >= PAYMENTS_MAX:
+            raise WalletError(f"{PAYMENTS_MAX} payments wait for a block already: wait for one, and try again")
+        if not conflicts_with_all((coin.outpoint for coin in draft.coins), self._repetitions(draft.order)):
+            raise AssertionError("a second payment of one order")
+        own = {payment.txid: payment.tx for payment in state.payments}
+        proven = proven_coins(self._client, self._account, draft.coins, own)
+        parents = foreign_parents(self._client, draft.coins, own)
         tx = sign_draft(draft, self._account, self._secret.secret, self._engine)
-        payment = Pending(
-            tx.raw,
-            draft.fee,
-            tuple((coin.value, coin.path) for coin in draft.coins),
-            tuple((i, path) for i, output in enumerate(tx.outputs) if (path := self._account.path_of(output.script))),
-            before.snapshot.height if before.snapshot else 0,
+        payment = Payment(
+            raw=tx.raw,
+            fee=draft.fee,
+            inputs=tuple((coin.value, coin.path) for coin in draft.coins),
+            outputs=tuple((i, path) for i, out in enumerate(tx.outputs) if (path := self._account.path_of(out.script))),
+            sent_height=state.snapshot.height if state.snapshot else 0,
+            paid=draft.order.payments,
+            parents=parents,
         )
-        change_next = draft.change.path.index + 1 if draft.change else before.change_next
-        self._file.save(replace(before, pending=(*before.pending, payment), change_next=change_next))
+        change_next = max(state.change_next, draft.change.path.index + 1 if draft.change else 0)
+        self._file.save(
+            replace(
+                state,
+                payments=(*state.payments, payment),
+                change_next=change_next,
+                snapshot=_with_proven(state.snapshot, proven),
+            )
+        )
         try:
-            self._deliver(tx.raw)
-        except NodeRefused:
-            self._file.save(before)
-            raise
-        except (NodeUnreachable, KeyboardInterrupt) as error:
-            raise NodeUnreachable(
-                f"payment {to_hex(tx.txid)} may have been sent: do not repeat it. The wallet keeps it and hands it "
-                f"over again; see `wallet history` ({str(error) or 'interrupted'})"
-            ) from error
+            receipt = hand_over(self._client, payment)
+        except KeyboardInterrupt as error:
+            raise unclear_error(payment, "interrupted") from error
+        settled = self._settle(payment, receipt)
+        if settled.stage is not Stage.SEEN:
+            raise refused_error(settled)
         return draft.sent(tx.vsize)
 
-    def _deliver(self, raw: bytes) -> None:
-        """Hand a transaction to the node. Raises NodeRefused, NodeUnreachable."""
-        for attempt in range(1, BUSY_TRIES + 1):
-            try:
-                self._client.send(raw)
-            except NodeRefused as refused:
-                if refusal_kind(refused) is not Refusal.BUSY or attempt == BUSY_TRIES:
-                    raise
-                self._client.pause(BUSY_PAUSE_S)
-            else:
-                return
+    def _settle(self, payment: Payment, receipt: Receipt) -> Payment:
+        """Write down what a node said of a payment. Raises PaymentUnclear where it said nothing."""
+        state = self._file.state
+        height = state.snapshot.height if state.snapshot else 0
+        settled = after_answer(payment, receipt.answer, height, reason=receipt.reason)
+        settled = replace(settled, told=settled.told or settled.stage is Stage.SEEN)
+        payments = tuple(settled if one.txid == payment.txid else one for one in state.payments)
+        try:
+            self._file.save(replace(state, payments=payments))
+        except WalletError as error:
+            name = to_hex(payment.txid)
+            self.warnings.append(f"payment {name} is in the wallet file, but not what came of it: {error}")
+        if receipt.answer is Answer.UNCLEAR:
+            raise unclear_error(settled, receipt.reason)
+        return settled
 
     # --- looking at the chain -----------------------------------------------------------------
 
@@ -385,52 +469,34 @@ class Wallet:
     def _catch_up(self, *, thorough: bool = False) -> None:
         """Bring the state up to the node's tip: no work if that has not moved, unless `thorough`."""
         state = self._file.state
-        if not thorough and state.snapshot and state.snapshot.tip == self._client.tip_hash():
+        room = state.change_next < state.change_seen + GAP_LIMIT
+        if not thorough and room and state.snapshot and state.snapshot.tip == self._client.tip_hash():
             self._tip = Tip(state.snapshot.tip, state.snapshot.height)
+            self._is_fresh = self._is_thorough = False
             self._account.derive(RECEIVE, state.receive_next)  # to know payments to ourselves
             return
-        view = self._look(thorough=thorough)
-        self._tip = view.tip
-        self._file.state = _advanced(state, view)
-
-    def _look(self, *, whole: bool = False, thorough: bool = True) -> View:
-        state, tip = self._file.state, self._client.tip()
-        # Settled addresses are passed over for speed, unless the chain went back.
-        behind = state.snapshot is None or tip.height < state.snapshot.height
-        skip = () if thorough or behind else state.settled
-        handed_out = (state.receive_next, state.change_next)
-        found = scan(self._client, self._account, tip, handed_out, whole=whole, passed_over=skip)
-        return View(found, tuple(self._fate(payment, found) for payment in state.pending))
-
-    def _fate(self, payment: Pending, found: Scan) -> Pending:
-        """What became of a payment; one that the node does not know is handed over again."""
-        if shown := found.txs.get(payment.txid):
-            return replace(payment, fate=Fate.SEEN, height=shown.height)
-        try:
-            self._deliver(payment.raw)
-        except NodeRefused as refused:
-            kind = refusal_kind(refused)
-            if kind in (Refusal.CONFIRMED, Refusal.COINS_GONE):
-                # Its coins are gone, too, once it is in a block.
-                height = self._client.tx_height(payment.txid)
-                return replace(payment, fate=Fate.LOST if height is None else Fate.SEEN, height=height)
-            self.warnings.append(f"payment {to_hex(payment.txid)} waits: the node does not take it ({refused.reason})")
-        return replace(payment, fate=Fate.SENT, height=None)
+        view = look(self._client, self._account, state, thorough=thorough)
+        self.warnings += news(state, view)
+        self._tip, self._is_fresh, self._is_thorough = view.tip, True, thorough
+        self._file.state = advanced(state, view)
 
 
-def _advanced(state: State, view: View) -> State:
-    """The state after a look: indexes never go back, buried payments need no keeping."""
-    height = view.tip.height
-    kept = tuple(
-        payment
-        for payment in view.pending
-        if (payment.height is None or payment.height > height - BURIED_DEPTH + 1)
-        and not (payment.fate is Fate.LOST and payment.sent_height < height - PENDING_KEEP_BLOCKS)
+def _with_proven(snapshot: Snapshot | None, proven: Sequence[OwnCoin]) -> Snapshot | None:
+    """The snapshot with these coins' amounts noted as proven."""
+    if snapshot is None:
+        return None
+    points = {coin.outpoint for coin in proven}
+    coins = tuple(replace(coin, proven=True) if coin.outpoint in points else coin for coin in snapshot.coins)
+    return replace(snapshot, coins=coins)
+
+
+def _sent(payment: Payment) -> Sent:
+    """What to report of a payment that was signed before."""
+    own = [Change(index, path, payment.tx.outputs[index].value) for index, path in payment.outputs]
+    change = next((output for output in own if output.path.chain == CHANGE), None)
+    paid = tuple(output for index, output in enumerate(payment.tx.outputs) if not change or index != change.index)
+    coins = tuple(
+        OwnCoin(point, value, path, None, own=True, proven=True)
+        for point, (value, path) in zip(payment.spent, payment.inputs, strict=True)
     )
-    return State(
-        receive_next=max(state.receive_next, view.found.next_index(RECEIVE)),
-        change_next=max(state.change_next, view.found.next_index(CHANGE)),
-        pending=kept,
-        snapshot=Snapshot(view.tip.hash, height, tuple(view.found.coins)),
-        settled=frozenset(view.found.settled),
-    )
+    return Sent(payment.txid, paid, payment.fee, payment.tx.vsize, coins, change)

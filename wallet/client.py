@@ -9,7 +9,7 @@ import functools
 import re
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,11 +20,15 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, to_hex
+from chain.tx import OutPoint, Tx, outpoint_index, outpoint_txid
+from wallet.delivery import Answer
 from wallet.errors import InvalidValue, NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
 from wallet.esplora import (
     ChainTx,
     Network,
+    Spending,
     Tip,
     Utxo,
     read_block_height,
@@ -33,22 +37,29 @@ from wallet.esplora import (
     read_height,
     read_minimum_rate,
     read_network,
-    read_status,
+    read_outspend,
+    read_raw_tx,
+    read_tx,
     read_txs,
     read_utxos,
 )
 from wallet.networks import DEFAULT_NODE
+from wallet.refusals import Receipt, one_line, read_receipt
 
 DEADLINE_S = 30.0
 """For one call, from connecting to the last byte."""
 CONNECT_S = 5.0
-BODY_BYTES_MAX = 64 * 1024 * 1024
-"""An answer beyond this is cut off and counts as none."""
-REASON_CHARS_MAX = 300
-"""Of a refusal, shown to people."""
+LIST_BYTES_MAX = 32 * 1024 * 1024
+TX_BYTES_MAX = 4 * 1024 * 1024
+SMALL_BYTES_MAX = 64 * 1024
+"""Of a list, one transaction, anything else. An answer beyond this is cut off and counts as none."""
 NODES_MAX = 16
 TIP_POLL_S = 0.25
 NOT_READY_PAUSE_S = 0.5
+NOT_READY = (502, 503, 504)
+"""HTTP statuses of a node that is starting or full, or of a gateway before one."""
+NOT_THE_API = (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, Rejected)
+"""What reading an answer raises that is not the Esplora API's."""
 _CHUNK = 65_536
 _BLANK = re.compile(r"[\s\x00-\x1f]")
 
@@ -186,27 +197,70 @@ class Esplora:
 
     def script_txs(self, script_hash: bytes) -> list[ChainTx]:
         """The first page of a script's history: unconfirmed, then newest first."""
-        return self._get(f"/scripthash/{script_hash.hex()}/txs", read_txs)
+        return self._get(f"/scripthash/{script_hash.hex()}/txs", read_txs, LIST_BYTES_MAX)
 
     def script_txs_after(self, script_hash: bytes, last: Txid) -> list[ChainTx]:
         """The page of confirmed transactions that follows `last`."""
-        return self._get(f"/scripthash/{script_hash.hex()}/txs/chain/{to_hex(last)}", read_txs)
+        return self._get(f"/scripthash/{script_hash.hex()}/txs/chain/{to_hex(last)}", read_txs, LIST_BYTES_MAX)
 
     def script_coins(self, script_hash: bytes) -> list[Utxo]:
         """A script's unspent outputs, less those that the mempool spends."""
-        return self._get(f"/scripthash/{script_hash.hex()}/utxo", read_utxos)
+        return self._get(f"/scripthash/{script_hash.hex()}/utxo", read_utxos, LIST_BYTES_MAX)
 
     # Transactions
 
-    def send(self, raw: bytes) -> Txid:
-        """Hand a transaction over to be relayed. NodeRefused's reason is then the node's policy or rule.
+    def send(self, raw: bytes, txid: Txid) -> Receipt:
+        """Hand a transaction to one node after the other until one takes it. Sending it twice does no harm.
 
-        Sending it twice does no harm."""
-        return Txid(read_hash(self._exchange("POST", "/tx", raw.hex().encode())))
+        Raises nothing: REFUSED if every node refused it, UNCLEAR where any of them may have it.
+        """
+        give_up = time.monotonic() + self._deadline_s
+        content = raw.hex().encode()
+        while True:
+            receipts, waiting = [], False
+            for base in self._urls:
+                try:
+                    status, body = self._ask("POST", base, "/tx", content, SMALL_BYTES_MAX)
+                except NodeError as error:
+                    receipt = Receipt(Answer.UNCLEAR, str(error))
+                else:
+                    receipt = read_receipt(status, body, txid)
+                    waiting = waiting or status in NOT_READY
+                if receipt.answer in (Answer.TAKEN, Answer.KNOWN):
+                    return receipt
+                receipts.append(receipt)
+            if not waiting or time.monotonic() > give_up:
+                return next((r for r in receipts if r.answer is Answer.UNCLEAR), receipts[0])
+            self.pause(NOT_READY_PAUSE_S)
 
-    def tx_height(self, txid: Txid) -> int | None:
-        """The height of a transaction's block; None while unconfirmed, and for an unknown one."""
-        return self._get(f"/tx/{to_hex(txid)}/status", read_status)
+    def tx(self, txid: Txid) -> ChainTx | None:
+        """A transaction of the best chain or the mempool, or None where the first node that answers has none."""
+        tx = self._find(f"/tx/{to_hex(txid)}", read_tx)
+        if tx is not None and tx.txid != txid:
+            raise NodeError(f"{self._urls[0]} gave another transaction than was asked for: use another --node")
+        return tx
+
+    def each_tx(self, txid: Txid) -> Iterator[ChainTx | None]:
+        """The transaction as each node in turn shows it; None of one that has it not, or does not answer."""
+        for base in tuple(self._urls):
+            try:
+                status, body = self._ask("GET", base, f"/tx/{to_hex(txid)}", None, TX_BYTES_MAX)
+                tx = read_tx(body) if status == 200 else None
+            except (NodeError, *NOT_THE_API):
+                tx = None
+            yield tx if tx is not None and tx.txid == txid else None
+
+    def raw_tx(self, txid: Txid) -> Tx | None:
+        """A transaction itself, its hash checked, or None where the node has none."""
+        tx = self._find(f"/tx/{to_hex(txid)}/hex", read_raw_tx)
+        if tx is not None and tx.txid != txid:
+            raise NodeError(f"{self._urls[0]} gave another transaction than was asked for: use another --node")
+        return tx
+
+    def outspend(self, point: OutPoint) -> Spending | None:
+        """The transaction that spends an output; None for an unspent one, and for one that the node does not know."""
+        path = f"/tx/{to_hex(outpoint_txid(point))}/outspend/{outpoint_index(point)}"
+        return self._find(path, read_outspend)
 
     def fee_estimates(self) -> dict[int, Decimal]:
         """For each target in blocks the fee rate, in satoshis per virtual byte, to be mined within it."""
@@ -224,11 +278,11 @@ class Esplora:
 
     # Exchanges
 
-    def _get(self, path: str, parse: Callable[[bytes], T]) -> T:
-        body = self._exchange("GET", path)
+    def _get(self, path: str, parse: Callable[[bytes], T], most: int = SMALL_BYTES_MAX) -> T:
+        body = self._exchange(path, most)
         try:
             return parse(body)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except NOT_THE_API as error:
             raise NodeError(
                 f"{self._urls[0]} gave an answer that is not the Esplora API's (to {path[:60]}): check --node"
             ) from error
@@ -242,44 +296,57 @@ class Esplora:
         except NodeError:
             return None
 
-    def _exchange(self, method: str, path: str, content: bytes | None = None) -> bytes:
+    def _find(self, path: str, parse: Callable[[bytes], T]) -> T | None:
+        """As `_get`; None for what is not found."""
+        try:
+            return self._get(path, parse, TX_BYTES_MAX)
+        except NodeRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
+    def _exchange(self, path: str, most: int) -> bytes:
         """The body of the first node's answer. A node that fails goes to the end of the row; while
         there are nodes that are only not ready yet, they are asked again."""
         give_up = time.monotonic() + self._deadline_s
         while True:
-            failures = []
+            failures: list[NodeUnreachable] = []
             for _ in range(len(self._urls)):
+                base = self._urls[0]
                 try:
-                    return self._ask(method, self._urls[0], path, content)
+                    status, body = self._ask("GET", base, path, None, most)
                 except NodeUnreachable as error:
                     failures.append(error)
-                    self._urls.append(self._urls.pop(0))
+                else:
+                    if status == 200:
+                        return body
+                    if status not in NOT_READY:
+                        raise NodeRefused(f"GET {path[:40]} at {base}", status, one_line(body) or "no reason given")
+                    why = "is not ready (it may be starting): try again in a few seconds"
+                    failures.append(NodeNotReady(f"the node at {base} {why}"))
+                self._urls.append(self._urls.pop(0))
             hopeful = [error for error in failures if isinstance(error, NodeNotReady)]
             if not hopeful or time.monotonic() > give_up:
                 raise (hopeful or failures)[0]
             self.pause(NOT_READY_PAUSE_S)
 
-    def _ask(self, method: str, base: str, path: str, content: bytes | None) -> bytes:
+    def _ask(self, method: str, base: str, path: str, content: bytes | None, most: int) -> tuple[int, bytes]:
+        """Status and body of one node's answer. Raises NodeUnreachable, NodeError for one that is too large."""
         self._deadline.at = time.monotonic() + self._deadline_s
         try:
             try:
-                status, body = self._once(method, base + "/api" + path, content)
+                return self._once(method, base + "/api" + path, content, most)
             except requests.ConnectionError:
                 # The node may just have closed the connection that we kept: once more, on a new one.
-                status, body = self._once(method, base + "/api" + path, content)
+                return self._once(method, base + "/api" + path, content, most)
         except (requests.Timeout, ReadTimeoutError, TimeoutError) as error:
             raise NodeUnreachable(
                 f"the node at {base} takes too long to answer: try again, or another --node"
             ) from error
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _no_answer(base, error) from error
-        if status in (502, 503, 504):
-            raise NodeNotReady(f"the node at {base} is not ready (it may be starting): try again in a few seconds")
-        if status != 200:
-            raise NodeRefused(f"{method} {path[:40]} at {base}", status, _reason(body))
-        return body
 
-    def _once(self, method: str, url: str, content: bytes | None) -> tuple[int, bytes]:
+    def _once(self, method: str, url: str, content: bytes | None, most: int) -> tuple[int, bytes]:
         left = self._deadline.left()
         with self._session.request(
             method, url, data=content, stream=True, allow_redirects=False, timeout=(min(CONNECT_S, left), left)
@@ -288,8 +355,8 @@ class Esplora:
             while part := response.raw.read1(_CHUNK, decode_content=False):
                 self._deadline.left()
                 size += len(part)
-                if size > BODY_BYTES_MAX:
-                    raise NodeError(f"an answer of {urlsplit(url).netloc} is over {BODY_BYTES_MAX} bytes")
+                if size > most:
+                    raise NodeError(f"an answer of {urlsplit(url).netloc} is over {most} bytes: use another --node")
                 parts.append(part)
             return response.status_code, b"".join(parts)
 
@@ -317,10 +384,3 @@ def _no_answer(base: str, error: Exception) -> NodeUnreachable:
             return NodeUnreachable(f"the certificate of {base} is not one to trust: check --node")
         return NodeUnreachable(f"{base} does not speak TLS: write http:// and not https://")
     return NodeUnreachable(f"no node answers at {base}: start one (`devnet up` or `groatd`), or give --node URL")
-
-
-def _reason(body: bytes) -> str:
-    """A refusal's text as one safe line."""
-    text = body[: REASON_CHARS_MAX * 4].decode("utf-8", "replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line.removeprefix("sendrawtransaction RPC error ")[:REASON_CHARS_MAX] or "no reason given"

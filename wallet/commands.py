@@ -77,9 +77,11 @@ def _opened(settings: Settings) -> Iterator[Wallet]:
     """An open wallet and its node; prints warnings about older payments afterwards."""
     with Esplora(settings.node_urls) as client:
         wallet = Wallet.open(settings.wallet, None, client)
-        yield wallet
-        for warning in wallet.warnings:
-            note(f"Note: {warning}")
+        try:
+            yield wallet
+        finally:
+            for warning in dict.fromkeys(wallet.warnings):
+                note(f"Note: {warning}")
 
 
 def address(settings: Settings, new: bool, qr: bool) -> None:
@@ -138,7 +140,8 @@ def coins(settings: Settings) -> None:
     with _opened(settings) as wallet, busy("reading the chain"):
         view = wallet.look()
         held = sorted(view.coins.values(), key=lambda coin: -coin.value)
-        facts = [coin_facts(coin, wallet.address_of, view.tip.height) for coin in held]
+        free, height = view.spendable, view.tip.height
+        facts = [coin_facts(coin, wallet.address_of, height, is_spendable=coin.outpoint in free) for coin in held]
     if settings.json:
         write_json(facts)
     elif facts:
@@ -171,6 +174,8 @@ def send(
         wallet.unlock(settings.password())
         if yes or not is_dialogue():
             sent = wallet.pay(order, wait=wait, on_wait=on_wait)
+        elif resumed := wallet.resumed(order):
+            sent = resumed
         else:
             draft = wallet.draft(order, wait=wait, on_wait=on_wait)
             sent = _pay(wallet, _agreed(draft, request), wait)

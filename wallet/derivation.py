@@ -83,6 +83,7 @@ class Account:
         self.xpub = xpub
         self._scripts: dict[KeyPath, bytes] = {}
         self._paths: dict[bytes, KeyPath] = {}
+        self._derived = {RECEIVE: 0, CHANGE: 0}
 
     def script(self, path: KeyPath) -> bytes:
         """The P2WPKH scriptPubKey of the key at `path`."""
@@ -95,8 +96,9 @@ class Account:
 
     def derive(self, chain: int, count: int) -> None:
         """Make the first `count` scripts of a chain known to `path_of`."""
-        for index in range(count):
+        for index in range(self._derived[chain], count):
             self.script(KeyPath(chain, index))
+        self._derived[chain] = max(self._derived[chain], count)
 
     def path_of(self, script: bytes) -> KeyPath | None:
         """Where the script's key is, if `script` was derived before; None for everybody else's."""

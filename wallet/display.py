@@ -13,6 +13,8 @@ from wallet.facts import AddressOf, sent_facts
 
 INPUTS_SHOWN = 5
 """Spent coins listed in a summary: a payment of everything may have hundreds."""
+REASON_COLUMNS_MAX = 78
+"""Of a node's refusal in a table; --json has all of it."""
 
 
 def write_history(entries: Sequence[dict[str, Any]]) -> None:
@@ -24,11 +26,11 @@ def write_history(entries: Sequence[dict[str, Any]]) -> None:
             entry["kind"],
             ("+" if entry["net_sat"] >= 0 else "") + format_coins(entry["net_sat"]),
             "" if entry["fee_sat"] is None else str(entry["fee_sat"]),
-            "unconfirmed" if entry["height"] is None else str(entry["height"]),
+            entry["status"] if entry["height"] is None else str(entry["height"]),
         )
         for entry in entries
     ]
-    details = [[entry["txid"], *_counterparties(entry)] for entry in entries]
+    details = [[entry["txid"], *_counterparties(entry), *_trouble(entry)] for entry in entries]
     write_table(columns, rows, numbers=("amount", "fee_sat", "height"), details=details)
 
 
@@ -44,6 +46,12 @@ def _counterparties(entry: dict[str, Any]) -> list[str]:
     return [f"{way} {first}" + (f" and {len(others)} more" if others else "")]
 
 
+def _trouble(entry: dict[str, Any]) -> list[str]:
+    if entry["conflict"]:
+        return [f"conflict {entry['conflict']}"]
+    return [f"not taken: {entry['reason']}"[:REASON_COLUMNS_MAX]] if entry["reason"] else []
+
+
 def write_coins(coins: Sequence[dict[str, Any]]) -> None:
     """Unspent coins, each with its outpoint on a line of its own."""
     rows = [(format_coins(coin["value_sat"]), _confirmations(coin), coin["address"]) for coin in coins]
@@ -57,7 +65,7 @@ def write_coins(coins: Sequence[dict[str, Any]]) -> None:
 
 def _confirmations(coin: dict[str, Any]) -> str:
     if coin["height"] is None:
-        return "unconfirmed"
+        return "unconfirmed" if coin["spendable"] else "waiting"
     return f"{coin['confirmations']}" if coin["spendable"] else f"immature {coin['confirmations']}"
 
 

@@ -1,7 +1,7 @@
 """Unsigned payments made from orders: coins, fee, change; and their signing below the fee ceiling. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
@@ -173,11 +173,11 @@ def make_draft(
     account: Account,
     rng: Random,
     engine: Engine,
-    avoid: Set[OutPoint] = frozenset(),
+    must: Set[OutPoint] = frozenset(),
     minimum: FeeRate | None = None,
 ) -> Draft:
-    """Choose coins and lay out the transaction. `avoid` are coins that the node has just refused,
-    `minimum` the lowest rate that it takes.
+    """Choose coins and lay out the transaction. `must` are coins that it spends in any case, `minimum`
+    is the lowest rate that the node takes.
 
     Raises ShortOfFunds; ChainLimit where only a block would help; WalletError for what cannot be
     ordered. The fee ceiling is for whoever signs (`sign_draft`).
@@ -186,10 +186,7 @@ def make_draft(
     path = KeyPath(CHANGE, holdings.change_next)
     change_script = account.script(path)
     goal = _goal(order, rate, dust_threshold(change_script))
-    if order.everything:
-        selection = _choose_all(order, goal, holdings, avoid)
-    else:
-        selection = _choose(order, goal, holdings, rng, avoid)
+    selection = _choose_all(order, goal, holdings) if order.everything else _choose(order, goal, holdings, rng, must)
     outputs = list(order.payments)
     if order.subtract_fee or order.everything:
         outputs = [TxOut(selection.total - selection.change - selection.fee, outputs[0].script)]
@@ -202,6 +199,9 @@ def make_draft(
         place = tx.outputs.index(outputs[-1])
         change = Change(place, path, selection.change)
     spent = tuple(holdings.coins[txin.outpoint] for txin in tx.inputs)
+    if not must <= {coin.outpoint for coin in spent}:
+        names = " ".join(f"--coin {format_outpoint(point)}" for point in sorted(must))
+        raise WalletError(f"a payment of this order is signed already: to replace it, spend its coin too ({names})")
     return Draft(order, tx, spent, selection.fee, selection.vsize, change, rate, minimum)
 
 
@@ -248,13 +248,15 @@ def _goal(order: Order, rate: FeeRate, change_dust: int) -> Goal:
     )
 
 
-def _choose(order: Order, goal: Goal, holdings: Holdings, rng: Random, avoid: Collection[OutPoint]) -> Selection:
+def _choose(order: Order, goal: Goal, holdings: Holdings, rng: Random, must: Set[OutPoint]) -> Selection:
     """Coins for the order: confirmed ones if they suffice, then unconfirmed change, then other people's payments."""
     if order.only:
         return _choose_only(order, goal, holdings)
+    if must:
+        return _choose_around(goal, holdings, must)
     chains = _Chains(holdings)
     mature = [coin for coin in holdings.coins.values() if coin.is_mature(holdings.tip_height)]
-    usable = [coin for coin in mature if coin.outpoint not in avoid and chains.have_room([coin])]
+    usable = [coin for coin in mature if chains.have_room([coin])]
     for tier in (*ANCESTOR_TIERS, None):
         allowed = [coin for coin in usable if tier is None or coin.height is not None or chains.depth(coin) <= tier]
         try:
@@ -265,6 +267,22 @@ def _choose(order: Order, goal: Goal, holdings: Holdings, rng: Random, avoid: Co
             return selection
     select(_candidates(mature), goal, rng)  # raises ShortOfFunds unless it is but the limit
     raise chain_limit()
+
+
+def _choose_around(goal: Goal, holdings: Holdings, must: Set[OutPoint]) -> Selection:
+    """The coins of `must`, and as few others as do: confirmed ones first, the largest of them."""
+    others = [
+        coin for coin in holdings.coins.values() if coin.outpoint not in must and coin.is_mature(holdings.tip_height)
+    ]
+    others.sort(key=lambda coin: (coin.height is None, not coin.own, -coin.value))
+    chosen = [holdings.coins[point] for point in sorted(must)]
+    while (selection := close(_candidates(chosen), goal)) is None:
+        if not others:
+            raise shortage(_candidates(chosen), goal)
+        chosen.append(others.pop(0))
+    if not _Chains(holdings).have_room(chosen):
+        raise chain_limit()
+    return selection
 
 
 class _Chains:
@@ -288,7 +306,7 @@ class _Chains:
         return frozenset[Txid]().union(*(self._ancestors.get(txid, frozenset((txid,))) for txid in parents))
 
 
-def _choose_all(order: Order, goal: Goal, holdings: Holdings, avoid: Collection[OutPoint]) -> Selection:
+def _choose_all(order: Order, goal: Goal, holdings: Holdings) -> Selection:
     """Every coin that brings more than it costs, or all those named; what is left after the fee is paid."""
     if order.only:
         coins = _named(order, holdings)
@@ -305,7 +323,7 @@ def _choose_all(order: Order, goal: Goal, holdings: Holdings, avoid: Collection[
         raise ShortOfFunds(
             f"{len(chosen)} coins are too many for one transaction: send {at_once} coins or less, several times"
         )
-    if not _Chains(holdings).have_room(coins) or any(coin.outpoint in avoid for coin in coins):
+    if not _Chains(holdings).have_room(coins):
         raise chain_limit()
     return selection
 

@@ -29,6 +29,10 @@ class ChainLimit(WalletError):
     """The node's limit of chained unconfirmed transactions is reached."""
 
 
+class PaymentRefused(WalletError):
+    """A node refused a payment that is signed: it stays live, and keeps its coins."""
+
+
 class NodeError(WalletError):
     """The node's fault or the network's."""
 
@@ -39,6 +43,10 @@ class NodeUnreachable(NodeError):
 
 class NodeNotReady(NodeUnreachable):
     """A node answered that it cannot serve now: it is starting, or full."""
+
+
+class PaymentUnclear(NodeUnreachable):
+    """A payment was handed out, and whether a node has it is not known."""
 
 
 class NodeRefused(NodeError):

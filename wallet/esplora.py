@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from chain.hashes import BlockHash, Txid, from_hex
-from chain.tx import MAX_MONEY, OutPoint, TxOut, outpoint
+from chain.hashes import BlockHash, Txid, from_hex, to_hex
+from chain.tx import MAX_MONEY, NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, decode_tx, make_tx, outpoint
 from wallet.fields import parse_json
 
 PAGE_CONFIRMED = 25
@@ -19,6 +19,8 @@ PAGE_UNCONFIRMED = 50
 NETWORK_ID_BYTES = 32
 NAME_CHARS_MAX = 32
 """Of a network."""
+VALUES_MAX = 1_000_000
+"""JSON values in one answer: what they take in memory is bounded before they are read."""
 RATE_MAX_SAT_VB = 10**9
 """More is no estimate."""
 
@@ -51,7 +53,11 @@ class ChainIn:
 
 @dataclass(frozen=True, slots=True)
 class ChainTx:
-    """A transaction of the best chain or the mempool."""
+    """A transaction of the best chain or the mempool.
+
+    Its id was computed from its parts, so that the outpoints and outputs are those of the transaction
+    of that id. Prevouts, fee and place are the node's word.
+    """
 
     txid: Txid
     inputs: tuple[ChainIn, ...]
@@ -78,6 +84,15 @@ class Utxo:
     height: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """The transaction that spends an output, by the node's word."""
+
+    txid: Txid
+    height: int | None
+    """Of its block; None while unconfirmed."""
+
+
 def read_hash(body: bytes) -> BlockHash:
     """A hash in display hex, as text."""
     return BlockHash(from_hex(body.decode("ascii").strip()))
@@ -93,19 +108,30 @@ def read_block_height(body: bytes) -> int:
     return _whole(parse_json(body, Decimal)["height"])
 
 
-def read_status(body: bytes) -> int | None:
-    """The height in a transaction's status; None while unconfirmed."""
-    return _height(parse_json(body))
+def read_tx(body: bytes) -> ChainTx:
+    """One transaction."""
+    return _tx(_json(body))
+
+
+def read_raw_tx(body: bytes) -> Tx:
+    """A transaction from its hex."""
+    return decode_tx(bytes.fromhex(body.decode("ascii")))
+
+
+def read_outspend(body: bytes) -> Spending | None:
+    """The transaction that spends an output; None for an unspent one, and for one that is not known."""
+    row = _json(body)
+    return Spending(Txid(from_hex(row["txid"])), _height(row["status"])) if row["spent"] is True else None
 
 
 def read_txs(body: bytes) -> list[ChainTx]:
     """A page of transactions."""
-    return [_tx(row) for row in _rows(parse_json(body))]
+    return [_tx(row) for row in _rows(_json(body))]
 
 
 def read_utxos(body: bytes) -> list[Utxo]:
     """A script's unspent outputs."""
-    return [_utxo(row) for row in _rows(parse_json(body))]
+    return [_utxo(row) for row in _rows(_json(body))]
 
 
 def read_estimates(body: bytes) -> dict[int, Decimal]:
@@ -133,24 +159,39 @@ def read_minimum_rate(body: bytes) -> Decimal:
     return Decimal(rate)
 
 
+def _json(body: bytes) -> Any:
+    return parse_json(body, values_max=VALUES_MAX)
+
+
 def _tx(row: Any) -> ChainTx:
-    inputs = tuple(_input(item) for item in _rows(row["vin"]))
-    if not inputs:
+    spends = _rows(row["vin"])
+    if not spends:
         raise ValueError("a transaction without inputs")
+    outputs = tuple(_output(item) for item in _rows(row["vout"]))
+    inputs = tuple(_spend(item) for item in spends)
+    # Some servers give the version with a sign.
+    tx = make_tx(row["version"] & 0xFFFF_FFFF, inputs, outputs, _whole(row["locktime"], 2**32 - 1))
+    if to_hex(tx.txid) != row["txid"]:
+        raise ValueError("a transaction is not the one of its id")
     height = _height(row["status"])
     return ChainTx(
-        Txid(from_hex(row["txid"])),
-        inputs,
-        tuple(_output(item) for item in _rows(row["vout"])),
+        tx.txid,
+        tuple(_input(item, txin) for item, txin in zip(spends, inputs, strict=True)),
+        outputs,
         _whole(row["fee"], MAX_MONEY),
         height,
         None if height is None else _whole(row["status"]["block_time"], 2**32 - 1),
     )
 
 
-def _input(row: Any) -> ChainIn:
+def _spend(row: Any) -> TxIn:
     point = outpoint(Txid(from_hex(row["txid"])), _whole(row["vout"], 2**32 - 1))
-    return ChainIn(point, None if row.get("is_coinbase") else _output(row["prevout"]))
+    return TxIn(point, bytes.fromhex(row["scriptsig"]), _whole(row["sequence"], 2**32 - 1))
+
+
+def _input(row: Any, txin: TxIn) -> ChainIn:
+    is_coinbase = txin.outpoint == NULL_OUTPOINT
+    return ChainIn(txin.outpoint, None if is_coinbase else _output(row["prevout"]))
 
 
 def _output(row: Any) -> TxOut:

@@ -25,22 +25,25 @@ def entry_facts(entry: Entry, tip_height: int) -> dict[str, Any]:
         "kind": entry.kind,
         "net_sat": entry.net,
         "fee_sat": entry.fee,
+        "status": entry.status,
         "confirmed": entry.height is not None,
         "height": entry.height,
         "confirmations": 0 if entry.height is None else max(1, tip_height - entry.height + 1),
         "time": entry.time,
         "counterparties": list(entry.counterparties),
+        "conflict": None if entry.conflict is None else to_hex(entry.conflict),
+        "reason": entry.reason or None,
     }
 
 
-def coin_facts(coin: OwnCoin, address_of: AddressOf, tip_height: int) -> dict[str, Any]:
+def coin_facts(coin: OwnCoin, address_of: AddressOf, tip_height: int, *, is_spendable: bool) -> dict[str, Any]:
     """An unspent coin."""
     return {
         "outpoint": format_outpoint(coin.outpoint),
         "value_sat": coin.value,
         "height": coin.height,
         "confirmations": coin.confirmations(tip_height),
-        "spendable": coin.is_mature(tip_height),
+        "spendable": is_spendable,
         "address": address_of(coin.path),
     }
 

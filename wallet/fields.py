@@ -13,9 +13,12 @@ def refuse_fraction(text: str) -> NoReturn:
     raise ValueError(f"{text} does not belong here")
 
 
-def parse_json(text: bytes, fraction: Callable[[str], Any] = refuse_fraction) -> Any:
+def parse_json(text: bytes, fraction: Callable[[str], Any] = refuse_fraction, *, values_max: int | None = None) -> Any:
     """A JSON value; `fraction` reads numbers that are not whole. Raises ValueError, also on what the
-    standard library lets pass (NaN, keys given twice, nesting beyond all sense)."""
+    standard library lets pass (NaN, keys given twice, nesting beyond all sense), and for more than
+    `values_max` values within: two bytes of text may become a hundred in memory."""
+    if values_max is not None and sum(map(text.count, (b",", b"[", b"{"))) > values_max:
+        raise ValueError("too many values")
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=refuse_fraction, parse_float=fraction)
     except RecursionError as error:

@@ -75,7 +75,7 @@ def exclusive(path: Path, pause: Pause) -> Iterator[None]:
     Raises WalletError if another process does not let go of it in time.
     """
     try:
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open_lock(path)
     except OSError as error:
         raise WalletError(
             f"cannot write in {path.parent}: {error.strerror}; choose another place with --wallet FILE"
@@ -85,6 +85,32 @@ def exclusive(path: Path, pause: Pause) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # which lets go of the lock
+
+
+@contextmanager
+def tried_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock as `exclusive` does, without waiting: False where it cannot be had."""
+    try:
+        descriptor = _open_lock(path)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _wait_for_lock(descriptor: int, path: Path, pause: Pause) -> None:

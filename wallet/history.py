@@ -1,14 +1,16 @@
 """The wallet's transactions as people read them. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chain.address import encode_address
 from chain.hashes import Txid
 from chain.tx import TxOut
+from wallet.derivation import Account
 from wallet.esplora import ChainTx
-from wallet.ledger import PathOf
+from wallet.ledger import PathOf, as_chain_tx
+from wallet.payment import Payment, Stage
 
 
 class Kind(StrEnum):
@@ -19,6 +21,19 @@ class Kind(StrEnum):
     SELF = "self"
     """From our own coins to our own addresses alone."""
     MINED = "mined"
+
+
+class Status(StrEnum):
+    """How far a transaction has come."""
+
+    CONFIRMED = "confirmed"
+    """In a block."""
+    UNCONFIRMED = "unconfirmed"
+    """Waiting at the node."""
+    WAITING = "waiting"
+    """A payment of ours that is signed, and that the node does not show."""
+    LOST = "lost"
+    """A payment of ours that can never be mined: a buried transaction spends a coin that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +52,34 @@ class Entry:
     """Its block's header time, Unix seconds; None while unconfirmed."""
     counterparties: tuple[str, ...]
     """Addresses paid (of what we sent) or paid from (of what we received)."""
+    status: Status
+    conflict: Txid | None = None
+    """The transaction that spends a coin which this payment needs."""
+    reason: str = ""
+    """The node's words, where it does not take the payment."""
 
 
-def history_of(txs: Iterable[ChainTx], path_of: PathOf) -> list[Entry]:
-    """Newest first: the unconfirmed, then by falling height."""
-    entries = [entry_of(tx, path_of) for tx in txs]
-    return sorted(entries, key=lambda entry: (entry.height is not None, -(entry.height or 0)))
+def history_of(txs: Mapping[Txid, ChainTx], payments: Iterable[Payment], account: Account) -> list[Entry]:
+    """Newest first: what waits, then by falling height. Payments that the chain does not show are there too,
+    the lost among them."""
+    entries = [entry_of(tx, account.path_of) for tx in txs.values()]
+    for payment in payments:
+        if payment.txid not in txs:
+            entry = entry_of(as_chain_tx(payment, account.script), account.path_of)
+            entries.append(replace(entry, status=_status(payment), conflict=payment.conflict, reason=payment.reason))
+    waits = {entry.txid: entry.status in (Status.UNCONFIRMED, Status.WAITING) for entry in entries}
+    sent = {payment.txid: payment.sent_height for payment in payments}
+    return sorted(entries, key=lambda e: (not waits[e.txid], -(sent.get(e.txid, 0) if e.height is None else e.height)))
+
+
+def _status(payment: Payment) -> Status:
+    match payment.stage:
+        case Stage.DEAD:
+            return Status.LOST
+        case Stage.SEEN | Stage.BURIED:
+            return Status.UNCONFIRMED if payment.height is None else Status.CONFIRMED
+        case _:
+            return Status.WAITING
 
 
 def entry_of(tx: ChainTx, path_of: PathOf) -> Entry:
@@ -65,6 +102,7 @@ def entry_of(tx: ChainTx, path_of: PathOf) -> Entry:
         height=tx.height,
         time=tx.time,
         counterparties=_addresses(others),
+        status=Status.UNCONFIRMED if tx.height is None else Status.CONFIRMED,
     )
 
 

@@ -3,7 +3,7 @@ but for fresh salts.
 
 The file is one JSON object:
 
-    groat_wallet  1, the format's version
+    groat_wallet  2, the format's version (wallet.state reads version 1 too)
     network       {"name", "id"}: which network the wallet is for
     xpub          the account's extended public key
     seal          how the words are encrypted, and the ciphertext (see `Seal`)
@@ -27,8 +27,10 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from wallet.errors import DamagedFile, WalletError, WrongPassword
 from wallet.fields import Fields, parse_json
+from wallet.state import VERSION
 
-VERSION = 1
+SEAL_VERSION = 1
+"""Of the sealed part, which is bound to it."""
 KEY_BYTES, SALT_BYTES, NONCE_BYTES = 32, 16, 12
 WORDS_BYTES_MAX = 1_024
 XPUB_CHARS_MAX = 128
@@ -82,6 +84,8 @@ class Keystore:
     seal: Seal
     state: Fields
     """For wallet.state to read."""
+    version: int
+    """Of the format of `state`."""
 
 
 def seal_words(words: str, password: str, identity: Identity, cost: Cost | None = None) -> Seal:
@@ -114,7 +118,7 @@ def _stretch(password: str, salt: bytes, cost: Cost) -> bytes:
 
 def _bound(identity: Identity, cost: Cost) -> bytes:
     """What the ciphertext is bound to besides the password."""
-    facts = [VERSION, identity.network, identity.network_id.hex(), identity.xpub, cost.n, cost.r, cost.p]
+    facts = [SEAL_VERSION, identity.network, identity.network_id.hex(), identity.xpub, cost.n, cost.r, cost.p]
     return json.dumps(facts).encode()
 
 
@@ -147,16 +151,15 @@ def decode_keystore(content: bytes) -> Keystore:
         raise DamagedFile(f"it does not parse ({error})") from error
     if not isinstance(document, dict) or "groat_wallet" not in document:
         raise DamagedFile("it is not a groat wallet")
-    if document["groat_wallet"] != VERSION:
-        raise DamagedFile(
-            f"its format is {str(document['groat_wallet'])[:20]!r} and this program reads {VERSION}: update groat"
-        )
+    version = document["groat_wallet"]
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise DamagedFile(f"its format is {str(version)[:20]!r} and this program reads {VERSION}: update groat")
     fields = Fields(document, "the file")
     network, seal = fields.object("network"), fields.object("seal")
     identity = Identity(
         network.text("name", NAME_CHARS_MAX), network.content("id", 32, 32), fields.text("xpub", XPUB_CHARS_MAX)
     )
-    return Keystore(identity, _decode_seal(seal), fields.object("state"))
+    return Keystore(identity, _decode_seal(seal), fields.object("state"), version)
 
 
 def _decode_seal(fields: Fields) -> Seal:

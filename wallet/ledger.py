@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from chain.hashes import Txid
 from chain.tx import OutPoint, TxOut, outpoint, outpoint_txid
+from wallet.delivery import held_coins, is_live
 from wallet.derivation import KeyPath
 from wallet.esplora import ChainIn, ChainTx, Utxo
-from wallet.state import Fate, OwnCoin, Pending
+from wallet.payment import Payment, Stage
+from wallet.state import OwnCoin
 
 PathOf = Callable[[bytes], KeyPath | None]
 """Finds whose a scriptPubKey is: the key's place in our account, or None."""
@@ -26,20 +28,21 @@ class Balance:
     immature: int
     """Mined by us less than 100 blocks ago."""
     spendable: int
-    """What `send` could spend now: confirmed and unconfirmed."""
+    """What `send` could spend now: confirmed, and unconfirmed that a node is known to have."""
 
 
-def balance_of(coins: Iterable[OwnCoin], tip_height: int) -> Balance:
-    """The sums over the coins."""
+def balance_of(coins: Mapping[OutPoint, OwnCoin], payments: Iterable[Payment], tip_height: int) -> Balance:
+    """The sums over the coins, of which `payments` made some."""
     confirmed = unconfirmed = immature = 0
-    for coin in coins:
+    for coin in coins.values():
         if coin.height is None:
             unconfirmed += coin.value
         elif coin.is_mature(tip_height):
             confirmed += coin.value
         else:
             immature += coin.value
-    return Balance(confirmed, unconfirmed, immature, confirmed + unconfirmed)
+    mature = (coin for coin in offered(coins, payments).values() if coin.is_mature(tip_height))
+    return Balance(confirmed, unconfirmed, immature, sum(coin.value for coin in mature))
 
 
 def coins_in(script: bytes, path: KeyPath, txs: Iterable[ChainTx]) -> list[OwnCoin]:
@@ -47,7 +50,7 @@ def coins_in(script: bytes, path: KeyPath, txs: Iterable[ChainTx]) -> list[OwnCo
     txs = tuple(txs)
     spent = {spent.outpoint for tx in txs for spent in tx.inputs}
     return [
-        OwnCoin(point, output.value, path, tx.height, tx.is_coinbase)
+        OwnCoin(point, output.value, path, tx.height, tx.is_coinbase, proven=True)
         for tx in txs
         for index, output in enumerate(tx.outputs)
         if output.script == script and (point := outpoint(tx.txid, index)) not in spent
@@ -78,40 +81,46 @@ def mark_own(coins: Iterable[OwnCoin], txs: Mapping[Txid, ChainTx], path_of: Pat
     return marked
 
 
-def with_pending(coins: Iterable[OwnCoin], pending: Iterable[Pending]) -> dict[OutPoint, OwnCoin]:
-    """The coins as they are once our own payments are counted that the chain does not show yet."""
-    held = {coin.outpoint: coin for coin in coins}
-    for payment in pending:
-        if payment.fate is Fate.LOST:
+def with_payments(coins: Iterable[OwnCoin], payments: Iterable[Payment]) -> dict[OutPoint, OwnCoin]:
+    """The coins as they are once the wallet's own payments are counted that the chain did not show."""
+    payments = tuple(payments)
+    held = held_coins(payments)
+    left = {coin.outpoint: coin for coin in coins if coin.outpoint not in held}
+    for payment in payments:
+        if not is_live(payment) or payment.counted:
             continue
-        tx = payment.tx
-        for spent in tx.inputs:
-            held.pop(spent.outpoint, None)
-        if payment.fate is Fate.SENT:
-            for index, path in payment.outputs:
-                point = outpoint(tx.txid, index)
-                held[point] = OwnCoin(point, tx.outputs[index].value, path, None, own=True)
-    return held
+        for index, path in payment.outputs:
+            point = outpoint(payment.txid, index)
+            value = payment.tx.outputs[index].value
+            if point not in held:
+                left.setdefault(point, OwnCoin(point, value, path, None, own=True, proven=True))
+    return left
 
 
-def unconfirmed_ancestors(pending: Iterable[Pending]) -> dict[Txid, frozenset[Txid]]:
+def offered(coins: Mapping[OutPoint, OwnCoin], payments: Iterable[Payment]) -> dict[OutPoint, OwnCoin]:
+    """The coins that a payment may be made from: none made by a payment that no node is known to have."""
+    unseen = {payment.txid for payment in payments if payment.stage in (Stage.SIGNED, Stage.HANDED_OUT)}
+    return {point: coin for point, coin in coins.items() if outpoint_txid(point) not in unseen}
+
+
+def unconfirmed_ancestors(payments: Iterable[Payment]) -> dict[Txid, frozenset[Txid]]:
     """For each unconfirmed payment of ours, the unconfirmed payments it stands on, itself included.
 
     Of other people's we know nothing: the node has the last word.
     """
     ancestors: dict[Txid, frozenset[Txid]] = {}
-    for payment in pending:
-        if payment.fate is Fate.LOST or payment.height is not None:
+    for payment in payments:
+        if not is_live(payment) or payment.height is not None:
             continue
-        parents = (ancestors.get(outpoint_txid(spent.outpoint), frozenset()) for spent in payment.tx.inputs)
+        parents = (ancestors.get(outpoint_txid(point), frozenset()) for point in payment.spent)
         ancestors[payment.txid] = frozenset({payment.txid}).union(*parents)
     return ancestors
 
 
-def as_chain_tx(payment: Pending, script_at: ScriptAt) -> ChainTx:
-    """A pending payment in the form that the chain shows transactions in."""
+def as_chain_tx(payment: Payment, script_at: ScriptAt) -> ChainTx:
+    """A payment in the form that the chain shows transactions in."""
     inputs = tuple(
-        ChainIn(spent.outpoint, TxOut(value, script_at(path)))
-        for spent, (value, path) in zip(payment.tx.inputs, payment.inputs, strict=True)
+        ChainIn(point, TxOut(value, script_at(path)))
+        for point, (value, path) in zip(payment.spent, payment.inputs, strict=True)
     )
     return ChainTx(payment.txid, inputs, payment.tx.outputs, payment.fee, payment.height, None)

@@ -4,16 +4,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from chain.hashes import Txid, sha256
-from chain.params import COINBASE_MATURITY
+from chain.params import COINBASE_MATURITY, INITIAL_SUBSIDY
+from chain.tx import TxOut, outpoint_index, outpoint_txid
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, KeyPath
 from wallet.errors import NodeError
-from wallet.esplora import PAGE_CONFIRMED, PAGE_UNCONFIRMED, ChainTx, Tip
+from wallet.esplora import PAGE_CONFIRMED, PAGE_UNCONFIRMED, ChainIn, ChainTx, Tip, Utxo
 from wallet.ledger import coins_in, coins_listed, mark_own
-from wallet.state import BURIED_DEPTH, OwnCoin
+from wallet.payment import BURIED_DEPTH
+from wallet.state import OwnCoin
 
 PAGES_MAX = 20_000
 """Pages of one script's history: half a million transactions."""
+ADDRESSES_AHEAD_MAX = 20_000
+"""Addresses looked at beyond those handed out: more have been used by no wallet that was restored."""
+RECOGNISED_AHEAD = 200
+"""Addresses beyond the gap limit that are recognised in transactions read for another address."""
 
 
 @dataclass(slots=True)
@@ -26,9 +32,11 @@ class Scan:
     """Transactions of ours: all of them if the walk was whole, otherwise at least the young."""
     coins: list[OwnCoin] = field(default_factory=list)
     used: set[KeyPath] = field(default_factory=set)
-    """Addresses with any transaction, but for those passed over."""
+    """Addresses with any transaction, those passed over included."""
     settled: set[KeyPath] = field(default_factory=set)
     """Addresses used and emptied, all of it buried."""
+    looked_at: dict[int, int] = field(default_factory=dict)
+    """How many addresses of each chain were looked at."""
 
     def next_index(self, chain: int) -> int:
         """The first index after the last used address of a chain."""
@@ -46,38 +54,59 @@ def scan(
 ) -> Scan:
     """Walk both chains until GAP_LIMIT unused addresses follow the last used or handed out one.
 
-    `handed_out` counts addresses known to be in use (receiving, change). `whole` reads every
-    script's history to its end; without it only as far as coins need. Addresses in
-    `passed_over` are taken for used and empty.
+    An address is used that any transaction read pays, whichever address it was read for: so change
+    beyond the gap is found too. `handed_out` counts addresses known to be in use (receiving,
+    change). `whole` reads every script's history to its end; without it only as far as coins need.
+    Addresses in `passed_over` are taken for used and empty. Raises NodeError for what cannot be.
     """
     found = Scan(tip)
     skip = frozenset(passed_over)
-    for chain in (RECEIVE, CHANGE):
-        index, end = 0, handed_out[chain] + GAP_LIMIT
-        while index < end:
-            path = KeyPath(chain, index)
-            if path in skip or _visit(client, account, path, found, whole=whole):
-                end = max(end, index + 1 + GAP_LIMIT)
-            index += 1
+    found.used |= skip
+    index = {RECEIVE: 0, CHANGE: 0}
+    while chains := [chain for chain in index if index[chain] < _end(found, chain, handed_out[chain])]:
+        chain = chains[0]
+        if index[chain] > handed_out[chain] + ADDRESSES_AHEAD_MAX:
+            raise NodeError(f"the node shows more than {ADDRESSES_AHEAD_MAX} used addresses: use another --node")
+        account.derive(chain, _end(found, chain, handed_out[chain]) + RECOGNISED_AHEAD)
+        path = KeyPath(chain, index[chain])
+        if path not in skip:
+            _visit(client, account, path, found, whole=whole)
+        index[chain] += 1
+    found.looked_at = index
     found.coins = mark_own(found.coins, found.txs, account.path_of)
     found.settled |= skip
-    found.used |= skip
+    _check_supply(found)
     return found
 
 
-def _visit(client: Esplora, account: Account, path: KeyPath, found: Scan, *, whole: bool) -> bool:
-    """Add what one address has to `found`; False if it was never used."""
+def _end(found: Scan, chain: int, handed_out: int) -> int:
+    """The index before which a chain is looked at, as far as is known."""
+    return max(handed_out, found.next_index(chain)) + GAP_LIMIT
+
+
+def _check_supply(found: Scan) -> None:
+    """Blocks make 50 coins each at most, so there are never more."""
+    claimed = sum(coin.value for coin in found.coins)
+    if claimed > INITIAL_SUBSIDY * (found.tip.height + 1):
+        raise NodeError(
+            f"the node claims {claimed} sat for this wallet, more than {found.tip.height} blocks can have made: "
+            "use another --node"
+        )
+
+
+def _visit(client: Esplora, account: Account, path: KeyPath, found: Scan, *, whole: bool) -> None:
+    """Add what one address has to `found`."""
     script = account.script(path)
     script_hash = sha256(script)
     txs = client.script_txs(script_hash)
     if not txs:
-        return False
-    found.used.add(path)
+        return
     unconfirmed = sum(tx.height is None for tx in txs)
     complete = unconfirmed < PAGE_UNCONFIRMED and len(txs) - unconfirmed < PAGE_CONFIRMED
     if whole and not complete:
         txs = _rest(client, script_hash, txs, -1)
         complete = unconfirmed < PAGE_UNCONFIRMED
+    _check_history(script, txs, complete=complete)
     if complete:
         coins = coins_in(script, path, txs)
     else:
@@ -87,23 +116,63 @@ def _visit(client: Esplora, account: Account, path: KeyPath, found: Scan, *, who
         mature_height = found.tip.height - COINBASE_MATURITY + 1
         if not whole and any(utxo.height is not None and utxo.height > mature_height for utxo in utxos):
             txs = _rest(client, script_hash, txs, mature_height)
-        coins = coins_listed(utxos, path, mature_height, {tx.txid: tx for tx in txs})
+            _check_history(script, txs, complete=False)
+        known = {tx.txid: tx for tx in txs}
+        _check_coins(script, utxos, known)
+        coins = coins_listed(utxos, path, mature_height, known)
     found.txs.update((tx.txid, tx) for tx in txs)
+    found.used.add(path)
+    found.used |= {own for tx in txs for output in tx.outputs if (own := account.path_of(output.script))}
     found.coins += coins
     buried = found.tip.height - BURIED_DEPTH + 1
     if complete and not coins and all(tx.height is not None and tx.height <= buried for tx in txs):
         found.settled.add(path)
-    return True
+
+
+def _check_history(script: bytes, txs: list[ChainTx], *, complete: bool) -> None:
+    """Raises NodeError for a transaction that is listed twice, or has nothing to do with the script."""
+    known = {tx.txid: tx for tx in txs}
+    if len(known) != len(txs):
+        raise NodeError("the node repeats transactions in an address's history: try again, or use another --node")
+    for tx in txs:
+        pays = any(output.script == script for output in tx.outputs)
+        if not pays and not any(_spends(spent, script, known, complete) for spent in tx.inputs):
+            raise NodeError("the node lists a transaction for an address that it does not touch: use another --node")
+
+
+def _spends(spent: ChainIn, script: bytes, known: dict[Txid, ChainTx], complete: bool) -> bool:
+    """True if an input spends the script; in a complete history the coin that it spends is there too."""
+    if spent.prevout is None or spent.prevout.script != script:
+        return False
+    source = known.get(outpoint_txid(spent.outpoint))
+    if source is None:
+        return not complete
+    index = outpoint_index(spent.outpoint)
+    return index < len(source.outputs) and source.outputs[index] == spent.prevout
+
+
+def _check_coins(script: bytes, utxos: list[Utxo], known: dict[Txid, ChainTx]) -> None:
+    """Raises NodeError for a coin that is listed twice, or is not what the transaction that made it says."""
+    if len({utxo.outpoint for utxo in utxos}) != len(utxos):
+        raise NodeError("the node lists a coin twice: use another --node")
+    for utxo in utxos:
+        source, index = known.get(outpoint_txid(utxo.outpoint)), outpoint_index(utxo.outpoint)
+        if source and (index >= len(source.outputs) or source.outputs[index] != TxOut(utxo.value, script)):
+            raise NodeError("the node lists a coin with another amount than was paid: use another --node")
 
 
 def _rest(client: Esplora, script_hash: bytes, first: list[ChainTx], down_to: int) -> list[ChainTx]:
     """The first page and those after it, until the blocks go below a height."""
     txs = list(first)
     page = [tx for tx in first if tx.height is not None]
+    seen = {tx.txid for tx in txs}
     for _ in range(PAGES_MAX):
         if len(page) < PAGE_CONFIRMED or (page[-1].height or 0) <= down_to:
             return txs
         page = client.script_txs_after(script_hash, page[-1].txid)
+        if not seen.isdisjoint(tx.txid for tx in page):
+            raise NodeError("the node repeats transactions in an address's history: try again, or use another --node")
+        seen.update(tx.txid for tx in page)
         txs += page
     raise NodeError(f"one address has more than {PAGES_MAX * PAGE_CONFIRMED} transactions: too many to read")
 
@@ -113,7 +182,12 @@ def used_receiving(client: Esplora, account: Account, handed_out: int) -> frozen
     used = set()
     index, end = 0, handed_out + GAP_LIMIT
     while index < end:
-        if client.script_txs(sha256(account.script(KeyPath(RECEIVE, index)))):
+        if index > handed_out + ADDRESSES_AHEAD_MAX:
+            raise NodeError(f"the node shows more than {ADDRESSES_AHEAD_MAX} used addresses: use another --node")
+        script = account.script(KeyPath(RECEIVE, index))
+        txs = client.script_txs(sha256(script))
+        _check_history(script, txs, complete=False)
+        if txs:
             used.add(index)
             end = max(end, index + 1 + GAP_LIMIT)
         index += 1

@@ -8,8 +8,8 @@ from pathlib import Path
 from chain.params import Params
 from wallet.derivation import AccountSecret
 from wallet.errors import DamagedFile, WalletError
-from wallet.files import Pause, exclusive, read_file, write_file
-from wallet.keystore import Cost, Identity, Seal, decode_keystore, encode_keystore, open_words, seal_words
+from wallet.files import FILE_BYTES_MAX, Pause, exclusive, read_file, tried_lock, write_file
+from wallet.keystore import Cost, Identity, Keystore, Seal, decode_keystore, encode_keystore, open_words, seal_words
 from wallet.state import State, decode_state, encode_state
 
 
@@ -60,14 +60,37 @@ class WalletFile:
             self.refresh()
             yield
 
+    @contextmanager
+    def locked_at_once(self) -> Iterator[bool]:
+        """As `locked`, but without waiting: False where another process has the lock, or none can be had."""
+        with tried_lock(self.path) as locked:
+            if locked:
+                self.refresh()
+            yield locked
+
     def refresh(self) -> None:
         """Read the file again if it is another than when last read. Needs no lock: it is always whole."""
         if self._stamp != self._stat():
             self._load()
 
     def save(self, state: State) -> None:
-        """Write the state; to be called with the lock held."""
-        write_file(self.path, encode_keystore(self.identity, self._seal, encode_state(state)))
+        """Write the state, and read it back; to be called with the lock held.
+
+        Raises WalletError, with the old file in place, for a state that this program could not read
+        again; and if the disk gives back something else than was written.
+        """
+        content = encode_keystore(self.identity, self._seal, encode_state(state))
+        try:
+            if len(content) > FILE_BYTES_MAX:
+                raise DamagedFile(f"it would have over {FILE_BYTES_MAX} bytes")
+            again = _decoded(content)[1]
+        except DamagedFile as error:
+            raise WalletError(f"the wallet file has no room for more ({error}): nothing was sent") from error
+        if again.payments != state.payments:
+            raise AssertionError("the payments written are not those read")
+        write_file(self.path, content)
+        if read_file(self.path) != content:
+            raise WalletError(f"{self.path} does not hold what was written to it: nothing was sent; check the disk")
         self.state = state
         self._stamp = self._stat()
 
@@ -75,8 +98,7 @@ class WalletFile:
         stamp = self._stat()
         content = read_file(self.path)
         try:
-            keystore = decode_keystore(content)
-            self.state = decode_state(keystore.state)
+            keystore, self.state = _decoded(content)
         except DamagedFile as error:
             raise DamagedFile(
                 f"{self.path} is not a wallet file, or is damaged: {error}; restore it from a copy or its words"
@@ -90,6 +112,11 @@ class WalletFile:
         except OSError:
             return None  # reading it says what is wrong
         return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+
+def _decoded(content: bytes) -> tuple[Keystore, State]:
+    keystore = decode_keystore(content)
+    return keystore, decode_state(keystore.state, keystore.version)
 
 
 def _refuse_existing(path: Path) -> None:

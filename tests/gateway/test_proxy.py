@@ -118,12 +118,22 @@ def test_payments_through_it_are_remembered(
     assert purse.txids() > {sent["txid"]}
 
 
-def test_a_payment_whose_answer_is_lost_may_have_been_sent(
+def test_a_payment_whose_answer_is_lost_is_asked_for(
     pair: Cluster, gateway: Gateway, commands: Commands, tmp_path: Path
 ) -> None:
     purse = Purse(commands, tmp_path / "wallet.json", gateway.url).create()
     pair.rpc(0, "generatetoaddress", MATURE, purse.address())
     gateway.rules = [rules.on_payment(rules.lose_answer)]
+    sent = purse.get("send", BURN, "0.5", "--yes")
+    assert pair.rpc(0, "getrawmempool") == [sent["txid"]]
+
+
+def test_a_payment_that_nothing_is_known_of_may_have_been_sent(
+    pair: Cluster, gateway: Gateway, commands: Commands, tmp_path: Path
+) -> None:
+    purse = Purse(commands, tmp_path / "wallet.json", gateway.url).create()
+    pair.rpc(0, "generatetoaddress", MATURE, purse.address())
+    gateway.rules = [rules.on_payment(rules.lose_answer), rules.on(r"/api/tx/[0-9a-f]{64}$", rules.lose_request)]
     outcome = purse.run("send", BURN, "0.5", "--yes")
     [txid] = {payment.txid for payment in gateway.payments}
     assert (outcome.code, outcome.out) == (1, "")

@@ -268,6 +268,12 @@ class Chain:
                 )
         return rows
 
+    def outspend(self, point: OutPoint) -> dict[str, Any]:
+        for tx, height in self.known().values():
+            if any(spent.outpoint == point for spent in tx.inputs):
+                return {"spent": True, "txid": to_hex(tx.txid), "vin": 0, "status": self.status(height)}
+        return {"spent": False}
+
     def get(self, path: list[str]) -> Any:
         """The answer to a GET: text for str, JSON for the rest. LookupError for 404."""
         match path:
@@ -289,9 +295,12 @@ class Chain:
                 return [self.tx_json(tx) for tx in mined[start : start + PAGE]]
             case ["scripthash", script_hash, "utxo"]:
                 return self.utxos(bytes.fromhex(script_hash))
-            case ["tx", txid, "status"]:
-                found = self.find(Txid(bytes.fromhex(txid)[::-1]))
-                return self.status(found[1] if found else None)
+            case ["tx", txid]:
+                return self.tx_json(self.known()[Txid(bytes.fromhex(txid)[::-1])][0])
+            case ["tx", txid, "hex"]:
+                return self.known()[Txid(bytes.fromhex(txid)[::-1])][0].raw.hex()
+            case ["tx", txid, "outspend", index]:
+                return self.outspend(outpoint(Txid(bytes.fromhex(txid)[::-1]), int(index)))
             case ["fee-estimates"]:
                 return self.estimates
             case ["v1", "network"] if self.network:

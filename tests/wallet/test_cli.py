@@ -223,6 +223,9 @@ def test_history(funded: Run, chain: Chain) -> None:
         "confirmations": 0,
         "time": None,
         "counterparties": [STRANGER_ADDRESS],
+        "status": "unconfirmed",
+        "conflict": None,
+        "reason": None,
     }
     assert (rows[1]["kind"], rows[1]["net_sat"], rows[1]["height"], rows[1]["confirmations"]) == (
         "received",

@@ -1,5 +1,6 @@
 """The HTTP client against servers that behave, misbehave, and are not there. Real HTTP throughout."""
 
+import json
 import socket
 import ssl
 import threading
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,10 +20,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from chain.hashes import Txid, sha256
 from chain.params import GENESIS
+from chain.tx import outpoint
 from tests.wallet.esplora_server import STRANGER_SCRIPT, Chain, Server, serve
 from wallet import client as client_module
 from wallet.client import Esplora
+from wallet.delivery import Answer
 from wallet.errors import InvalidValue, NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
+from wallet.esplora import Spending
 
 
 @contextmanager
@@ -69,8 +74,13 @@ def test_the_routes(client: Esplora, chain: Chain) -> None:
     assert (tip.hash, tip.height) == (chain.blocks[-1][0], chain.height)
     assert (client.tip_hash(), client.tip_height()) == (tip.hash, tip.height)
     assert client.block_hash(0) == GENESIS.hash
-    assert client.tx_height(tx.txid) == chain.height
-    assert client.tx_height(Txid(bytes(32))) is None
+    shown = client.tx(tx.txid)
+    assert shown
+    assert (shown.txid, shown.height) == (tx.txid, chain.height)
+    assert client.raw_tx(tx.txid) == tx
+    assert (client.tx(Txid(bytes(32))), client.raw_tx(Txid(bytes(32)))) == (None, None)
+    assert client.outspend(tx.inputs[0].outpoint) == Spending(tx.txid, chain.height)
+    assert client.outspend(outpoint(tx.txid, 0)) is None
     assert client.fee_estimates() == {1: Decimal("3.5"), 6: Decimal(2), 25: Decimal(1)}
     script_hash = sha256(STRANGER_SCRIPT)
     first = client.script_txs(script_hash)
@@ -117,15 +127,13 @@ def test_a_dripping_node_meets_the_deadline(drip: str) -> None:
         assert time.monotonic() - began < 3
 
 
-def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "BODY_BYTES_MAX", 1_000_000)
-
+def test_an_endless_answer_is_cut_off() -> None:
     def answer(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         for _ in range(1_000):
             connection.sendall(b"7" * 65_536)
 
-    with raw_server(answer) as url, Esplora([url]) as client, pytest.raises(NodeError, match="over 1000000 bytes"):
+    with raw_server(answer) as url, Esplora([url]) as client, pytest.raises(NodeError, match="over 65536 bytes"):
         client.tip_height()
 
 
@@ -196,11 +204,41 @@ def test_estimates_that_are_none(server: Server, client: Esplora, body: str) -> 
 
 def test_what_a_refusal_says_is_one_safe_line(server: Server, client: Esplora) -> None:
     server.before = lambda _: (400, "sendrawtransaction RPC error -26: \x1b[31mdust\n\r\0bad" + "x" * 5_000)
-    with pytest.raises(NodeRefused) as refused:
-        client.send(b"\0")
-    assert refused.value.reason.startswith("-26: [31mdust bad")
-    assert len(refused.value.reason) == 300
-    assert str(refused.value).isprintable()
+    receipt = client.send(b"\0", Txid(bytes(32)))
+    assert receipt.answer is Answer.REFUSED
+    assert receipt.reason.startswith("-26: [31mdust bad")
+    assert len(receipt.reason) <= 300
+    assert receipt.reason.isprintable()
+
+
+def test_a_transaction_that_is_not_the_one_of_its_id(server: Server, client: Esplora, chain: Chain) -> None:
+    """The parts that the API shows make up the id: no amount, script or outpoint can be another."""
+    tx = chain.pay(STRANGER_SCRIPT, 5_000)
+    good = chain.tx_json(tx)
+    rows: list[dict[str, Any]] = [json.loads(json.dumps(good)) for _ in range(6)]
+    rows[0]["vout"][0]["value"] += 1
+    rows[1]["vout"][0]["scriptpubkey"] = "00"
+    rows[2]["vin"][0]["vout"] += 1
+    rows[3]["locktime"] += 1
+    rows[4]["version"] = 1
+    rows[5]["txid"] = "00" * 32
+    for row in rows:
+        server.before = lambda _, row=row: (200, json.dumps([row]))  # type: ignore[misc]
+        with pytest.raises(NodeError, match="not the Esplora API's"):
+            client.script_txs(bytes(32))
+    server.before = lambda _: (200, json.dumps({**good, "version": good["version"] - 2**32}))
+    assert client.tx(tx.txid)  # some servers give the version with a sign
+    with pytest.raises(NodeError, match="another transaction than was asked for"):
+        client.tx(Txid(bytes(32)))
+    server.before = lambda _: (200, tx.raw.hex())
+    with pytest.raises(NodeError, match="another transaction than was asked for"):
+        client.raw_tx(Txid(bytes(32)))
+
+
+def test_an_answer_of_too_many_values_is_not_read(server: Server, client: Esplora) -> None:
+    server.before = lambda _: (200, "[" + "[]," * 400_000 + "[]]")
+    with pytest.raises(NodeError, match="not the Esplora API's"):
+        client.script_txs(bytes(32))
 
 
 # --- several nodes ---------------------------------------------------------------------------------

@@ -2,27 +2,38 @@
 
 import re
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from chain.hashes import sha256
+from chain.hashes import Txid, sha256
 from chain.params import REGTEST, devnet
-from chain.tx import COIN, Tx, TxOut, outpoint, outpoint_txid
+from chain.tx import COIN, OutPoint, Tx, TxOut, outpoint, outpoint_txid
 from tests.wallet.conftest import CHEAP, PASSWORD, MakeWallet
 from tests.wallet.esplora_server import STRANGER_ADDRESS, STRANGER_SCRIPT, Chain, Server
 from wallet import account as account_module
+from wallet import broadcast as broadcast_module
 from wallet import client as client_module
 from wallet.account import Wallet
 from wallet.amounts import FeeRate, parse_amount
 from wallet.build import payable_script
 from wallet.client import Esplora
+from wallet.delivery import KEEP_BLOCKS
 from wallet.derivation import CHANGE, RECEIVE, KeyPath, words_from_entropy
 from wallet.draft import Order, Sent, rate_for
-from wallet.errors import ChainLimit, FeeTooHigh, NodeUnreachable, ShortOfFunds, WalletError, WrongPassword
-from wallet.history import Kind
-from wallet.state import Fate
+from wallet.errors import (
+    ChainLimit,
+    FeeTooHigh,
+    NodeUnreachable,
+    PaymentRefused,
+    ShortOfFunds,
+    WalletError,
+    WrongPassword,
+)
+from wallet.history import Kind, Status
+from wallet.payment import Stage
 from wallet.store import WalletFile
 
 
@@ -306,23 +317,35 @@ def test_a_node_that_does_not_tell_its_network(
 @pytest.mark.parametrize(
     ("reason", "says"),
     [
-        ("-26: mempool min fee not met, 141 < 900", "the fee is too low for the node now .*: give a higher --fee-rate"),
-        ("-26: min relay fee not met, 1 < 2", "give a higher --fee-rate"),
-        ("-26: something-new", "the node refused the payment: -26: something-new"),
-        ("-26: non-final", "the node refused the payment: -26: non-final"),
+        ("-26: mempool min fee not met, 141 < 900", "the fee is too low for the node now .* with a higher --fee-rate"),
+        ("-26: min relay fee not met, 1 < 2", "with a higher --fee-rate to replace it"),
+        ("-26: something-new", "the node refused the payment .-26: something-new.: .* keeps its coins"),
+        ("-26: non-final", "the node refused the payment .-26: non-final.: .* is signed"),
+        ("-25: bad-txns-inputs-missingorspent", "the node says that the coins are spent or unknown .* is signed"),
+        ("-26: too-long-mempool-chain, too many", "as many unconfirmed transactions in a row .* is signed and waits"),
     ],
 )
-def test_what_the_node_refuses_is_as_if_never_sent(rich: Wallet, chain: Chain, reason: str, says: str) -> None:
+def test_a_refused_payment_keeps_its_coins(rich: Wallet, chain: Chain, reason: str, says: str) -> None:
     chain.refuse_next = [reason]
-    with pytest.raises(WalletError, match=says):
+    with pytest.raises((PaymentRefused, ChainLimit), match=says):
         rich.send(STRANGER_ADDRESS, 5_000)
     assert chain.pool == {}
-    assert rich.balance().confirmed == 10 * COIN
-    assert len(chain.handed_in) == 2  # the stranger's payment, and the one refused: not again
+    assert len(chain.handed_in) == 2  # the stranger's payment, and the one refused
+    # The next look offers it again; it counts as paid, and its coin is not spent by another.
+    chain.refuse_next = [reason]
+    balance = rich.balance()
+    assert (balance.confirmed, balance.spendable) == (9 * COIN, 9 * COIN)
+    assert balance.unconfirmed == COIN - 5_000 - 282
+    other = rich.send(STRANGER_ADDRESS, 7_000)
+    assert not {coin.outpoint for coin in other.coins} & set(spent_by(rich, chain.handed_in[1]))
+
+
+def spent_by(wallet: Wallet, txid: Txid) -> tuple[OutPoint, ...]:
+    return next(payment.spent for payment in wallet.look().payments if payment.txid == txid)
 
 
 def test_a_busy_node_is_asked_again(rich: Wallet, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account_module, "BUSY_PAUSE_S", 0.001)
+    monkeypatch.setattr(broadcast_module, "BUSY_PAUSE_S", 0.001)
     chain.refuse_next = ["-26: busy"] * 3
     assert rich.send(STRANGER_ADDRESS, 5_000).txid in chain.pool
 
@@ -334,8 +357,11 @@ def test_payments_in_quick_succession(rich: Wallet, chain: Chain, server: Server
     rich.send(STRANGER_ADDRESS, 5_000)
     server.requests.clear()
     sent = [rich.send(STRANGER_ADDRESS, 5_000 + n) for n in range(30)]
-    # No look at the chain while the tip stays: is it still there, what fee, and the payment.
-    assert len(server.requests) == 3 * 30
+    # While the tip stays: is it still there, what fee, are the coins unspent, and the payment. The chain
+    # is looked at once, when so much change is out that a restored wallet might not find it.
+    looks = [request for request in server.requests if "/scripthash/" in request or "/block/" in request]
+    assert len(server.requests) - len(looks) <= 4 * 30 + 1
+    assert len([request for request in looks if "/block/" in request]) == 1
     spent = [coin.outpoint for payment in sent for coin in payment.coins]
     assert len(spent) == len(set(spent))
     assert {payment.txid for payment in sent} <= set(chain.pool)
@@ -407,11 +433,18 @@ def test_a_limit_that_only_the_node_knows(wallet: Wallet, make_wallet: MakeWalle
     for _ in range(24):
         other.send(STRANGER_ADDRESS, 5_000)
     other.pay(other.order(wallet.address().address, other.balance().spendable, subtract_fee=True))
-    with pytest.raises(ChainLimit):
+    with pytest.raises(ChainLimit, match="is signed and waits"):
         wallet.send(STRANGER_ADDRESS, 5_000)
+    waiting = chain.handed_in[-1]
     chain.pay(script_of(wallet, 1), 100_000, mine=False)
-    sent = wallet.send(STRANGER_ADDRESS, 5_000)
+    sent = wallet.send(STRANGER_ADDRESS, 6_000)
     assert [coin.value for coin in sent.coins] == [100_000]
+    # The same order goes on with the payment that is signed, and nothing else is paid for it.
+    with pytest.raises(ChainLimit, match="is signed and waits"):
+        wallet.send(STRANGER_ADDRESS, 5_000)
+    chain.mine()
+    assert wallet.send(STRANGER_ADDRESS, 5_000).txid == waiting
+    assert set(chain.pool) == {waiting}
 
 
 def test_waiting_for_a_block_at_the_limit(wallet: Wallet, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,14 +538,23 @@ def test_a_payment_whose_coins_are_gone_counts_for_nothing(
     lost = rich.send(STRANGER_ADDRESS, 5_000)
     chain.forget()
     copy = make_wallet(0, "copy")
-    copy.pay(copy.order(STRANGER_ADDRESS, 10 * COIN, subtract_fee=True))
+    everything = copy.pay(copy.order(STRANGER_ADDRESS, 10 * COIN, subtract_fee=True))
     chain.mine()
     assert rich.balance().spendable == 0
-    assert lost.txid not in {entry.txid for entry in rich.history()[0]}
+    assert rich.history()[0][0].status is Status.WAITING
+    assert "It is lost once that has 6 confirmations" in rich.warnings[0]
+    chain.mine(5)
+    rich.warnings.clear()
+    entry = rich.history()[0][-1]
+    assert (entry.txid, entry.status, entry.conflict) == (lost.txid, Status.LOST, everything.txid)
+    assert ["is lost" in warning for warning in rich.warnings] == [True]
+    rich.warnings.clear()
+    assert rich.balance().spendable == 0
+    assert rich.warnings == []  # it was said once
     with pytest.raises(ShortOfFunds):
-        rich.send(STRANGER_ADDRESS, 5_000)
+        rich.send(STRANGER_ADDRESS, 5_001)
     # Were that branch to lose, the payment would count again.
-    chain.rewind(1)
+    chain.rewind(6)
     chain.forget()
     assert rich.history()[0][0].txid == lost.txid
     assert lost.txid in chain.pool
@@ -524,6 +566,8 @@ def test_one_coin_gone_sets_the_others_of_a_payment_free(rich: Wallet, make_wall
     chain.forget()
     copy = make_wallet(0, "copy")
     copy.pay(copy.order(STRANGER_ADDRESS, COIN, only=[lost.coins[0].outpoint], subtract_fee=True))
+    chain.mine(5)
+    assert rich.balance().confirmed == 8 * COIN  # it might still be mined, were the branch to lose
     chain.mine()
     assert rich.balance().confirmed == 9 * COIN
     assert rich.pay(rich.order(STRANGER_ADDRESS, 9 * COIN, subtract_fee=True)).txid in chain.pool
@@ -534,11 +578,23 @@ def test_a_buried_payment_is_forgotten_and_a_young_one_kept(rich: Wallet, chain:
     chain.mine(5)
     rich.send(STRANGER_ADDRESS, 6_000)
     state = WalletFile(tmp_path / "wallet0.json").state
-    assert [(p.fate, p.height) for p in state.pending] == [(Fate.SEEN, chain.height - 4), (Fate.SENT, None)]
+    assert [(p.stage, p.height) for p in state.payments] == [(Stage.SEEN, chain.height - 4), (Stage.SEEN, None)]
     chain.mine()
     rich.send(STRANGER_ADDRESS, 7_000)
     state = WalletFile(tmp_path / "wallet0.json").state
-    assert [p.height for p in state.pending] == [chain.height, None]
+    buried = chain.height
+    assert [(p.stage, p.height) for p in state.payments] == [
+        (Stage.BURIED, buried - 5),
+        (Stage.SEEN, buried),
+        (Stage.SEEN, None),
+    ]
+    # One node's word at one time is not enough to forget it.
+    chain.mine(KEEP_BLOCKS - 1)
+    rich.send(STRANGER_ADDRESS, 8_000)
+    assert len(WalletFile(tmp_path / "wallet0.json").state.payments) == 4
+    chain.mine()
+    rich.send(STRANGER_ADDRESS, 9_000)
+    assert len(WalletFile(tmp_path / "wallet0.json").state.payments) == 4
 
 
 def test_no_answer_means_perhaps(rich: Wallet, chain: Chain, server: Server, tmp_path: Path) -> None:
@@ -556,7 +612,7 @@ def test_no_answer_means_perhaps(rich: Wallet, chain: Chain, server: Server, tmp
 
 
 def test_an_interrupted_payment_says_what_is_known(rich: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: object, __: bytes) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Esplora, "send", interrupted)
@@ -569,7 +625,7 @@ def test_a_refusal_to_relay_again_is_a_warning_not_a_failure(rich: Wallet, chain
     before = rich.balance()
     chain.forget()
     chain.refuse_next = ["-26: mempool min fee not met"]
-    assert rich.balance() == before
+    assert rich.balance() == replace(before, spendable=9 * COIN)  # less its change
     assert rich.warnings == [
         f"payment {sent.txid[::-1].hex()} waits: the node does not take it (-26: mempool min fee not met)"
     ]
@@ -581,11 +637,12 @@ def test_a_payment_confirmed_while_nobody_looked(rich: Wallet, chain: Chain, tmp
     chain.mine()
     chain.mine(60, script_of(rich))
     assert rich.balance().confirmed == 0
-    assert [(p.fate, p.height) for p in rich.look().pending] == [(Fate.SEEN, 2)]
+    assert [(p.stage, p.height) for p in rich.look().payments] == [(Stage.BURIED, 2)]
     assert sent.txid in {entry.txid for entry in rich.history()[0]}
     chain.pay(script_of(rich, 1), COIN)
     rich.send(STRANGER_ADDRESS, 5_000)
-    assert [p.fate for p in WalletFile(tmp_path / "wallet0.json").state.pending] == [Fate.SENT]  # buried, so forgotten
+    payments = WalletFile(tmp_path / "wallet0.json").state.payments
+    assert [p.stage for p in payments] == [Stage.BURIED, Stage.SEEN]
 
 
 # --- drafts ----------------------------------------------------------------------------------------

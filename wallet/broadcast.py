@@ -1,0 +1,138 @@
+"""Giving payments to nodes, and asking nodes what became of them.
+
+Nothing here decides: what an answer means is for `wallet.refusals` and `wallet.delivery`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chain.coins import Coin
+from chain.errors import Rejected
+from chain.hashes import Txid, to_hex
+from chain.keys import default_engine
+from chain.script import LockKind, Spend, classify
+from chain.tx import OutPoint, Tx, TxOut, decode_tx, outpoint_index, outpoint_txid
+from wallet.client import Esplora
+from wallet.delivery import Answer, after_answer, is_buried, shown_answer
+from wallet.derivation import Account
+from wallet.errors import NodeError
+from wallet.esplora import ChainTx
+from wallet.payment import Payment
+from wallet.refusals import Receipt, Refusal, refusal_kind
+from wallet.state import format_outpoint
+
+BUSY_TRIES = 25
+BUSY_PAUSE_S = 0.2
+"""How often, and after what pause, a transaction is offered to a node that is busy."""
+CONFLICT_LOOKUPS_MAX = 1_000
+"""Coins of one payment that are looked up for what spends them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A transaction that spends a coin which a payment needs."""
+
+    txid: Txid
+    height: int | None
+    """Of its block; None while unconfirmed."""
+    is_signed: bool
+    """Its signature opens that coin: nobody but the key's owner made it."""
+
+
+def hand_over(client: Esplora, payment: Payment) -> Receipt:
+    """Give a payment to the nodes, after its parents where it is refused without them.
+
+    Where no node said yes or no, each is asked whether it has the payment: then the answer is TAKEN.
+    """
+    receipt = _patiently_sent(client, payment)
+    if payment.parents and _is(receipt, Refusal.COINS_GONE):
+        for raw in reversed(payment.parents):
+            client.send(raw, decode_tx(raw).txid)
+        receipt = _patiently_sent(client, payment)
+    if receipt.answer is Answer.UNCLEAR and _is_shown(client, payment):
+        return Receipt(Answer.TAKEN)
+    return receipt
+
+
+def _patiently_sent(client: Esplora, payment: Payment) -> Receipt:
+    for _ in range(BUSY_TRIES - 1):
+        receipt = client.send(payment.raw, payment.txid)
+        if not _is(receipt, Refusal.BUSY):
+            return receipt
+        client.pause(BUSY_PAUSE_S)
+    return client.send(payment.raw, payment.txid)
+
+
+def _is(receipt: Receipt, kind: Refusal) -> bool:
+    return receipt.answer is Answer.REFUSED and refusal_kind(receipt.reason) is kind
+
+
+def _is_shown(client: Esplora, payment: Payment) -> bool:
+    try:
+        return any(client.each_tx(payment.txid))
+    except NodeError:
+        return False
+
+
+def follow_up(
+    client: Esplora, account: Account, payment: Payment, shown: Mapping[Txid, ChainTx], tip_height: int
+) -> Payment:
+    """What became of a payment: found among the transactions `shown`, asked for, or given to the nodes
+    again. One that is refused may be in conflict with another transaction."""
+    tx = shown.get(payment.txid) or client.tx(payment.txid)
+    if tx is not None:
+        return after_answer(payment, shown_answer(tx.height, tip_height), tip_height, height=tx.height)
+    payment = after_answer(payment, Answer.NOT_SHOWN, tip_height)
+    receipt = hand_over(client, payment)
+    payment = after_answer(payment, receipt.answer, tip_height, reason=receipt.reason)
+    if receipt.answer is Answer.REFUSED and (conflict := find_conflict(client, account, payment)):
+        deep = conflict.is_signed and conflict.height is not None and is_buried(conflict.height, tip_height)
+        answer = Answer.DEEP_CONFLICT if deep else Answer.CONFLICT
+        return after_answer(payment, answer, tip_height, conflict=conflict.txid)
+    return payment
+
+
+def find_conflict(client: Esplora, account: Account, payment: Payment) -> Conflict | None:
+    """The transaction that spends a coin which the payment needs, read and checked."""
+    family = payment.family
+    for point in sorted(payment.needs)[:CONFLICT_LOOKUPS_MAX]:
+        spending = client.outspend(point)
+        if spending is None or spending.txid in family:
+            continue
+        tx = client.raw_tx(spending.txid)
+        if tx is None or all(spent.outpoint != point for spent in tx.inputs):
+            raise NodeError(
+                f"the node says that {to_hex(spending.txid)} spends {format_outpoint(point)}, and cannot show it: "
+                "use another --node"
+            )
+        return Conflict(tx.txid, spending.height, _is_signed(client, account, payment, tx, point))
+    return None
+
+
+def _is_signed(client: Esplora, account: Account, payment: Payment, tx: Tx, point: OutPoint) -> bool:
+    """True if the input of `tx` that spends `point` bears the signature that its coin asks for."""
+    own = {
+        spent: TxOut(value, account.script(path))
+        for spent, (value, path) in zip(payment.spent, payment.inputs, strict=True)
+    }
+    output = own.get(point) or _output(client, point)
+    if output is None:
+        return False
+    # The signature hash of taproot takes in every coin that the transaction spends, the others their own alone.
+    others = _output if classify(output.script) is LockKind.P2TR else _none
+    spent = [output if i.outpoint == point else own.get(i.outpoint) or others(client, i.outpoint) for i in tx.inputs]
+    coins = [Coin.make(0, False, one or TxOut(0, b"")) for one in spent]
+    index = next(index for index, txin in enumerate(tx.inputs) if txin.outpoint == point)
+    try:
+        return default_engine().first_failure(Spend(tx, coins).check(index)) is None
+    except Rejected:
+        return False
+
+
+def _output(client: Esplora, point: OutPoint) -> TxOut | None:
+    source, index = client.raw_tx(outpoint_txid(point)), outpoint_index(point)
+    return source.outputs[index] if source is not None and index < len(source.outputs) else None
+
+
+def _none(_: Esplora, __: OutPoint) -> TxOut | None:
+    return None

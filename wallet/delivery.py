@@ -1,0 +1,190 @@
+"""The delivery rule: what may have happened to a payment, and which coins it holds. Pure.
+
+A payment that was signed and handed out is live until a transaction that conflicts with it is
+buried. No node's refusal frees a coin: the node may lag, or lie, or have passed the payment on and
+lost the answer. So
+
+- only `held_coins` says which coins may not be spent, and only a payment that is DEAD holds none;
+- only `Answer.DEEP_CONFLICT` makes a payment DEAD;
+- an order is signed again only with a coin of every live payment made for it before
+  (`repetitions`, `shared_coins`), so that no two of them can be mined.
+
+The stages of a payment:
+
+    SIGNED ──handed to a node──► HANDED_OUT ◄──a node does not show it── SEEN, BURIED
+                                   │   ▲
+             a node has it ────────┤   └────── the chain is another ── BURIED, DEAD
+                                   ▼                                          ▲
+                                 SEEN ──six blocks deep──► BURIED             │
+                                   └──────── a conflict is six deep ──────────┘
+
+`EVIDENCE` says of every answer what it proves; `stage_after` is that table applied.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from chain.hashes import Txid
+from chain.tx import OutPoint, TxOut
+from wallet.payment import BURIED_DEPTH, Payment, Stage
+
+KEEP_BLOCKS = 100
+"""How long a buried payment is kept after it was first found buried: one look at a node that lags
+or lies is not enough to forget it."""
+DEAD_MAX = 1_000
+"""Dead payments kept for the history, the newest."""
+
+
+class Answer(Enum):
+    """What a node said, or did not say, of a payment."""
+
+    TAKEN = auto()
+    """To POST /tx: 200 with the payment's id."""
+    KNOWN = auto()
+    """To POST /tx: 400, and that it has the payment or its outputs already (-27)."""
+    REFUSED = auto()
+    """To POST /tx: 400 with a reject reason."""
+    UNCLEAR = auto()
+    """To POST /tx: anything else, or nothing."""
+    WAITING = auto()
+    """Shown as unconfirmed."""
+    IN_BLOCK = auto()
+    """Shown in a block."""
+    DEEP = auto()
+    """Shown in a block under BURIED_DEPTH - 1 others or more."""
+    NOT_SHOWN = auto()
+    """Not known there."""
+    CONFLICT = auto()
+    """Another transaction spends a coin that it needs, and is not buried."""
+    DEEP_CONFLICT = auto()
+    """Another transaction spends a coin that it needs, bears the coin's signature, and is buried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one answer proves."""
+
+    proves: str
+    leaves_open: str
+    """What it does not prove."""
+    stage: Stage
+    """Of a live payment afterwards."""
+
+
+EVIDENCE: dict[Answer, Evidence] = {
+    Answer.TAKEN: Evidence("one node has it", "that others will, or a miner", Stage.SEEN),
+    Answer.KNOWN: Evidence("one node has it, or had its block", "in which block", Stage.SEEN),
+    Answer.REFUSED: Evidence("one node does not take it now", "that nobody has it, or will", Stage.HANDED_OUT),
+    Answer.UNCLEAR: Evidence("nothing", "whether a node has it", Stage.HANDED_OUT),
+    Answer.WAITING: Evidence("one node has it", "that it will be mined", Stage.SEEN),
+    Answer.IN_BLOCK: Evidence("it is in that node's best chain", "that it stays there", Stage.SEEN),
+    Answer.DEEP: Evidence("it is settled, if the node is honest", "that the node is honest", Stage.BURIED),
+    Answer.NOT_SHOWN: Evidence("one node does not have it, or lags", "that nobody has it", Stage.HANDED_OUT),
+    Answer.CONFLICT: Evidence("one of two can be mined", "which", Stage.HANDED_OUT),
+    Answer.DEEP_CONFLICT: Evidence(
+        "it cannot be mined unless six blocks are undone", "that node and payer do not lie together", Stage.DEAD
+    ),
+}
+"""The table of answers. Of one that nobody has but us (SIGNED), silence says nothing new."""
+
+
+def stage_after(stage: Stage, answer: Answer) -> Stage:
+    """The stage of a payment once a node gave this answer."""
+    if answer is Answer.NOT_SHOWN and stage in (Stage.SIGNED, Stage.DEAD):
+        return stage
+    if stage is Stage.DEAD and answer in (Answer.REFUSED, Answer.UNCLEAR):
+        return stage
+    return EVIDENCE[answer].stage
+
+
+def after_answer(payment: Payment, answer: Answer, tip_height: int, *, height: int | None = None,
+                 reason: str = "", conflict: Txid | None = None) -> Payment:  # fmt: skip
+    """The payment as it stands after an answer. `height` is its block's where one was shown, `reason`
+    a refusal's, `conflict` the transaction that spends a coin it needs."""
+    stage = stage_after(payment.stage, answer)
+    shown = stage in (Stage.SEEN, Stage.BURIED)
+    buried_at = (payment.buried_at if payment.buried_at is not None else tip_height) if stage is Stage.BURIED else None
+    keeps_conflict = answer in (Answer.REFUSED, Answer.UNCLEAR, Answer.NOT_SHOWN)
+    return replace(
+        payment,
+        stage=stage,
+        counted=answer in (Answer.WAITING, Answer.IN_BLOCK, Answer.DEEP),
+        height=height if shown else None,
+        buried_at=buried_at,
+        reason=reason if answer is Answer.REFUSED else "" if shown else payment.reason,
+        conflict=conflict or (payment.conflict if keeps_conflict else None),
+    )
+
+
+def doubted(payment: Payment) -> Payment:
+    """The payment once a node's chain is not the one in which it was settled: what was buried there,
+    itself or a conflict, has to be shown again."""
+    settled = payment.stage in (Stage.BURIED, Stage.DEAD)
+    return replace(payment, stage=Stage.HANDED_OUT, height=None, buried_at=None, counted=False) if settled else payment
+
+
+def shown_answer(height: int | None, tip_height: int) -> Answer:
+    """What it says that a node shows a payment: `height` of its block, None while it waits."""
+    if height is None:
+        return Answer.WAITING
+    return Answer.DEEP if is_buried(height, tip_height) else Answer.IN_BLOCK
+
+
+def is_buried(height: int, tip_height: int) -> bool:
+    """True if a block at `height` has BURIED_DEPTH confirmations."""
+    return tip_height - height + 1 >= BURIED_DEPTH
+
+
+def is_live(payment: Payment) -> bool:
+    """True if it may still be mined, or is."""
+    return payment.stage is not Stage.DEAD
+
+
+def held_coins(payments: Iterable[Payment]) -> frozenset[OutPoint]:
+    """The coins that may not be spent: those of every payment that is live. Nothing else frees a coin."""
+    return frozenset(point for payment in payments if is_live(payment) for point in payment.spent)
+
+
+def is_same_order(payment: Payment, paid: Sequence[TxOut]) -> bool:
+    """True if the payment was made to pay just these outputs."""
+    return _order_key(payment.paid) == _order_key(paid)
+
+
+def _order_key(paid: Sequence[TxOut]) -> list[tuple[bytes, int]]:
+    return sorted((output.script, output.value) for output in paid)
+
+
+def repetitions(payments: Iterable[Payment], paid: Sequence[TxOut]) -> list[Payment]:
+    """The live payments made for the same order, of which nobody was told that they were sent. Newest last."""
+    return [p for p in payments if is_live(p) and not p.told and p.paid and is_same_order(p, paid)]
+
+
+def shared_coins(earlier: Sequence[Payment], available: frozenset[OutPoint]) -> frozenset[OutPoint] | None:
+    """Coins of which spending all makes a new payment conflict with each of `earlier`, or None if the
+    available ones do not suffice. One coin that all of them spend does."""
+    common = frozenset.intersection(*(frozenset(payment.spent) for payment in earlier)) & available
+    if common:
+        return frozenset({min(common)})
+    chosen: set[OutPoint] = set()
+    for payment in earlier:
+        own = [point for point in payment.spent if point in available]
+        if not own:
+            return None
+        if not chosen.intersection(own):
+            chosen.add(min(own))
+    return frozenset(chosen)
+
+
+def conflicts_with_all(spent: Iterable[OutPoint], earlier: Iterable[Payment]) -> bool:
+    """True if a transaction that spends these can never be mined beside any of `earlier`."""
+    points = frozenset(spent)
+    return all(points.intersection(payment.spent) for payment in earlier)
+
+
+def kept(payments: Iterable[Payment], tip_height: int) -> tuple[Payment, ...]:
+    """The payments without those that need no keeping: long buried, or dead and of the oldest."""
+    young = [p for p in payments if p.buried_at is None or tip_height < p.buried_at + KEEP_BLOCKS]
+    dead = [payment for payment in young if not is_live(payment)]
+    dropped = {id(payment) for payment in dead[: max(0, len(dead) - DEAD_MAX)]}
+    return tuple(payment for payment in young if id(payment) not in dropped)

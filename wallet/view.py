@@ -1,0 +1,117 @@
+"""What the chain and the wallet's own payments make of the wallet, at one tip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chain.hashes import to_hex
+from chain.tx import OutPoint
+from wallet.broadcast import follow_up
+from wallet.client import Esplora
+from wallet.delivery import doubted, kept
+from wallet.derivation import CHANGE, RECEIVE, Account
+from wallet.esplora import Tip
+from wallet.ledger import Balance, balance_of, offered, with_payments
+from wallet.payment import BURIED_DEPTH, Payment, Stage
+from wallet.scan import Scan, scan
+from wallet.state import OwnCoin, Snapshot, State
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at the chain."""
+
+    found: Scan
+    payments: tuple[Payment, ...]
+    """As the look left them."""
+
+    @property
+    def tip(self) -> Tip:
+        """The best block then."""
+        return self.found.tip
+
+    @property
+    def coins(self) -> dict[OutPoint, OwnCoin]:
+        """Every unspent coin, immature ones included."""
+        return with_payments(self.found.coins, self.payments)
+
+    @property
+    def balance(self) -> Balance:
+        """The sums over the coins."""
+        return balance_of(self.coins, self.payments, self.tip.height)
+
+    @property
+    def spendable(self) -> frozenset[OutPoint]:
+        """The coins that a payment may be made from now."""
+        free = offered(self.coins, self.payments).values()
+        return frozenset(coin.outpoint for coin in free if coin.is_mature(self.tip.height))
+
+
+def look(client: Esplora, account: Account, state: State, *, whole: bool = False, thorough: bool = True) -> View:
+    """Walk the chain for everything the wallet has, and follow up every payment that is not settled.
+
+    `whole` reads every address's history to its end; without `thorough` settled addresses are passed over.
+    """
+    tip = client.tip()
+    goes_on = _goes_on(client, state.snapshot, tip)
+    passed_over = state.settled if goes_on and not thorough else ()
+    handed_out = (state.receive_next, state.change_next)
+    found = scan(client, account, tip, handed_out, whole=whole, passed_over=passed_over)
+    payments = tuple(
+        payment
+        if goes_on and payment.stage in (Stage.BURIED, Stage.DEAD)
+        else follow_up(client, account, payment if goes_on else doubted(payment), found.txs, tip.height)
+        for payment in state.payments
+    )
+    return View(found, payments)
+
+
+def _goes_on(client: Esplora, before: Snapshot | None, tip: Tip) -> bool:
+    """True if the chain is the one of the last look, with more blocks: then what was buried still is."""
+    if before is None or before.height > tip.height:
+        return False
+    return before.tip == tip.hash or client.block_hash(before.height) == before.tip
+
+
+def advanced(state: State, view: View) -> State:
+    """The state after a look: indexes never go back, payments long buried need no keeping."""
+    change_seen = view.found.next_index(CHANGE)
+    return State(
+        receive_next=max(state.receive_next, view.found.next_index(RECEIVE)),
+        change_next=max(state.change_next, change_seen),
+        change_seen=change_seen,
+        payments=kept(view.payments, view.tip.height),
+        snapshot=Snapshot(view.tip.hash, view.tip.height, tuple(view.found.coins)),
+        settled=frozenset(view.found.settled),
+    )
+
+
+def news(state: State, view: View) -> list[str]:
+    """Lines for people: payments that wait or are lost, and a node that knows less than was known."""
+    lines = []
+    if state.snapshot and view.tip.height < state.snapshot.height:
+        lines.append(
+            f"the node's best block is {view.tip.height}, and this wallet has seen block {state.snapshot.height}: "
+            "the node is behind, or its chain was rewound"
+        )
+    for before, now in zip(state.payments, view.payments, strict=True):
+        if line := _news_of(before, now):
+            lines.append(f"payment {to_hex(now.txid)} {line}")
+    return lines
+
+
+def _news_of(before: Payment, now: Payment) -> str | None:
+    conflict = None if now.conflict is None else to_hex(now.conflict)
+    if now.stage is Stage.DEAD:
+        lost = f"is lost: {conflict} spends a coin that it needs, and is buried. Its other coins are free again"
+        return None if before.stage is Stage.DEAD else lost
+    if conflict:
+        waits = f"waits: {conflict} spends a coin that it needs. It is lost once that has {BURIED_DEPTH} confirmations"
+        return None if before.conflict == now.conflict else waits
+    if now.stage is not Stage.HANDED_OUT:
+        return None
+    return f"waits: the node does not take it ({now.reason})" if now.reason else "waits: no node is known to have it"
+
+
+def changed(before: Sequence[Payment], after: Sequence[Payment]) -> bool:
+    """True if a look taught anything about payments."""
+    return tuple(before) != tuple(after)
