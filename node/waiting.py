@@ -27,6 +27,11 @@ class Busy(Exception):
 
     retry_after_s = BUSY_RETRY_S
 
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+        """How many may."""
+
 
 class Ringer(Protocol):
     """What is rung from under the lock: `ring` takes no time."""
@@ -92,7 +97,7 @@ class Parking:
         if seats is None:
             return
         if self._taken[seats] >= self._most[seats]:
-            raise Busy
+            raise Busy(self._most[seats])
         self._taken[seats] += 1
 
     def rise(self, seats: str | None) -> None:

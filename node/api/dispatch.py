@@ -97,9 +97,9 @@ class Dispatcher(Paths):
             return problem(error.status, error.line, error.headers)
         except NotReady:
             return _not_ready()
-        except Busy:
-            retry = [("Retry-After", str(Busy.retry_after_s))]
-            return problem(503, "too many requests are waiting: come again", retry)
+        except Busy as busy:
+            retry = [("Retry-After", str(busy.retry_after_s))]
+            return problem(503, f"too many requests are waiting ({busy.most} may): come again", retry)
         except NoIndex:
             return problem(*NO_INDEX)
         except StoreError as error:

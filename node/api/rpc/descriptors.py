@@ -7,6 +7,7 @@ from chain.address import encode_address
 from chain.script import LockKind, classify
 from node.api.call import Call
 from node.api.rpc.args import integer_in, string, wrong_type
+from node.api.rpc.limits import DERIVED_MAX
 from node.api.rpc.method import BAD_VALUE, NOT_FOUND, Arg, RpcError, topic
 from node.api.shapes import Shape
 from node.descriptors.checksum import descriptor_checksum
@@ -16,8 +17,6 @@ from node.runtime import NotReady
 
 RANGE_MAX = 1_000_000
 """Indexes of a range; a longer one is refused, as in Core."""
-DERIVED_MAX = 100_000
-"""Keys that one call may derive, which takes some seconds; more is refused."""
 LOOK_EVERY = 1_000
 """Indexes between two looks at whether the node stops."""
 
@@ -62,8 +61,13 @@ def check_cost(descriptors: tuple[Descriptor, ...], indexes: range) -> int:
     """How many keys are derived. Raises RpcError(-8) for too many."""
     cost = len(indexes) * sum(one.cost for one in descriptors)
     if cost > DERIVED_MAX:
-        raise RpcError(BAD_VALUE, "Range is too large")
+        raise too_many_keys()
     return cost
+
+
+def too_many_keys() -> RpcError:
+    """The error for more than DERIVED_MAX keys, whose derivation would take long."""
+    return RpcError(BAD_VALUE, f"Range is too large: more than {DERIVED_MAX} keys are not derived in one call")
 
 
 def outputs(call: Call, descriptor: Descriptor, indexes: range) -> Iterator[list[Output]]:

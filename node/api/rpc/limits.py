@@ -3,7 +3,11 @@
 from typing import Final
 
 from node.api.jsontext import DEPTH_MAX, DIGITS_MAX, ITEMS_MAX, STRINGS_MAX
+from node.api.rpc.coin_search import FOUND_MAX
+from node.waiting import API_SEATS
 
+DERIVED_MAX: Final = 100_000
+"""Keys derived for one call, which takes some seconds; Core takes a range of a million."""
 RPC_BODY_MAX: Final = 10_000_000
 """Bytes of a request: a full block in hex, and some."""
 BATCH_MAX: Final = RPC_BODY_MAX // len('{"method":"help"},')
@@ -15,5 +19,6 @@ A request may have {RPC_BODY_MAX} bytes; that is what limits the number of calls
 have {BATCH_REPLY_MAX} bytes: the calls after that are not carried out, and answered with error -1.
 One call may have {STRINGS_MAX} strings, {ITEMS_MAX} commas, brackets {DEPTH_MAX} deep and numbers of {DIGITS_MAX} \
 characters.
+{API_SEATS} calls may wait for something at once; {DERIVED_MAX} keys may be derived, and {FOUND_MAX} coins found, by one.
 Work whose client has gone is not gone on with."""
 """For `help help`."""

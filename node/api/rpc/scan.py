@@ -9,7 +9,8 @@ from node.api.call import Call
 from node.api.jsontext import Coins
 from node.api.rpc.args import array, string, wrong_type
 from node.api.rpc.coin_search import FOUND_MAX, Found, TooMany
-from node.api.rpc.descriptors import DERIVED_MAX, check_cost, outputs, read_descriptor, read_range
+from node.api.rpc.descriptors import check_cost, outputs, read_descriptor, read_range, too_many_keys
+from node.api.rpc.limits import DERIVED_MAX
 from node.api.rpc.method import BAD_VALUE, MISC, RpcError, shown, topic
 from node.api.shapes import Shape
 from node.descriptors.reading import Descriptor, Output
@@ -48,7 +49,7 @@ def _wanted(call: Call, scanobjects: list[Any]) -> dict[bytes, Output]:
     scripts: dict[bytes, Output] = {}
     objects = [_read_object(given) for given in scanobjects]
     if sum(check_cost(found, indexes) for found, indexes in objects) > DERIVED_MAX:
-        raise RpcError(BAD_VALUE, "Range is too large")
+        raise too_many_keys()
     for found, indexes in objects:
         for one in found:
             for found_at in outputs(call, one, indexes):

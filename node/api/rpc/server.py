@@ -123,8 +123,8 @@ class RpcServer:
                 return method.answer(asked, *method.bind(request.get("params")))
         except NotReady:
             raise RpcError(WARMING_UP, "The node is starting") from None
-        except Busy:
-            raise RpcError(MISC, "Too many requests are waiting: try again") from None
+        except Busy as busy:
+            raise RpcError(MISC, f"Too many requests are waiting ({busy.most} may): try again") from None
         except NoIndex:
             raise RpcError(MISC, "This node runs with --no-index: it cannot answer this") from None
         except SubmissionError as error:

@@ -20,13 +20,13 @@ LOOK_S = 5.0
 
 
 def waitfornewblock(call: Call, timeout: int, current_tip: BlockHash | None) -> Shape:
-    """Wait up to timeout milliseconds (0: as long as it may) for another tip than current_tip, or than now."""
+    """Wait up to timeout milliseconds (0: 600000, the most) for another tip than current_tip, or than now."""
     known = call.view.tip.hash if current_tip is None else current_tip
     return _tip_shape(await_tip(call, lambda tip: tip.hash != known, _seconds(timeout)))
 
 
 def waitforblock(call: Call, block_hash: BlockHash, timeout: int) -> Shape:
-    """Wait up to timeout milliseconds (0: as long as it may) until a block is in the best chain; else the tip."""
+    """Wait up to timeout milliseconds (0: 600000, the most) until a block is in the best chain; else the tip."""
     tree = call.view.tree
 
     def is_here(tip: Entry) -> bool:
@@ -40,7 +40,7 @@ def waitforblock(call: Call, block_hash: BlockHash, timeout: int) -> Shape:
 
 
 def waitforblockheight(call: Call, height: int, timeout: int) -> Shape:
-    """Wait up to timeout milliseconds (0: as long as it may) until the tip is at a height or above; else the tip."""
+    """Wait up to timeout milliseconds (0: 600000, the most) until the tip is at a height or above; else the tip."""
     return _tip_shape(await_tip(call, lambda tip: tip.height >= height, _seconds(timeout)))
 
 

@@ -100,7 +100,7 @@ def dispatched(error: Exception) -> tuple[Answer, _Runtime]:
     [
         (Problem(418, "short", [("X", "y")]), 418, (("X", "y"),)),
         (NotReady(), 503, (("Retry-After", "1"),)),
-        (Busy(), 503, (("Retry-After", "1"),)),
+        (Busy(16), 503, (("Retry-After", "1"),)),
         (NoIndex(), 400, ()),
     ],
 )

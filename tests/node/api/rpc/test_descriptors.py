@@ -29,6 +29,7 @@ ENGINE = default_engine()
 MASTER = master_key(bytes(range(32)), TEST_PRIVATE)
 TPRV, TPUB = encode_extended(MASTER), encode_extended(MASTER.public(ENGINE))
 FINGERPRINT = MASTER.fingerprint(ENGINE).hex()
+TOO_MANY_KEYS = (-8, "Range is too large: more than 100000 keys are not derived in one call")
 RANGED = f"wpkh([d34db33f/84h]{TPUB}/0/*)"
 KEY = key(0).public
 LONG = bytes.fromhex(
@@ -129,7 +130,7 @@ def test_deriveaddresses_refuses(shared: Desk, monkeypatch: pytest.MonkeyPatch) 
         ((ranged, [-1, 2]), (-8, "Range should be greater or equal than 0")),
         ((ranged, [0, 2**31]), (-8, "End of range is too high")),
         ((ranged, [0, 1_000_000]), too_large),
-        ((ranged, 999_999), too_large),  # ours: as many as Core takes would last minutes
+        ((ranged, 999_999), TOO_MANY_KEYS),  # ours: as many as Core takes would last minutes
         ((ranged, "1"), no_range),
         ((ranged, [1]), no_range),
         ((ranged, [1, 2, 3]), no_range),
@@ -144,10 +145,11 @@ def test_deriveaddresses_refuses(shared: Desk, monkeypatch: pytest.MonkeyPatch) 
         assert shared.rpc_error("deriveaddresses", *given) == expected
     monkeypatch.setattr(rpc_descriptors, "DERIVED_MAX", 4)
     assert len(shared.rpc("deriveaddresses", ranged, 3)) == 4
-    assert shared.rpc_error("deriveaddresses", ranged, 4) == too_large
+    few = (-8, TOO_MANY_KEYS[1].replace("100000", "4"))
+    assert shared.rpc_error("deriveaddresses", ranged, 4) == few
     multi = with_checksum(f"wsh(multi(1,{TPUB}/0/*,{TPUB}/1/*))")
     assert len(shared.rpc("deriveaddresses", multi, 1)) == 2
-    assert shared.rpc_error("deriveaddresses", multi, 2) == too_large
+    assert shared.rpc_error("deriveaddresses", multi, 2) == few
 
 
 def test_generateblock_takes_any_descriptor_of_one_script(desk: Desk) -> None:
@@ -272,10 +274,10 @@ def test_scantxoutset_refuses(shared: Desk, monkeypatch: pytest.MonkeyPatch) -> 
             ("start", [{"desc": RANGED, "range": [2, 1]}]),
             (-8, "Range specified as [begin,end] must not have begin after end"),
         ),
-        (("start", [{"desc": RANGED, "range": 500_000}]), (-8, "Range is too large")),
+        (("start", [{"desc": RANGED, "range": 500_000}]), TOO_MANY_KEYS),
         (("start", ["wpkh(x)"]), (-5, "wpkh(): key 'x' is not valid")),
         (("start", [f"wpkh({TPUB}/1h)"]), (-5, "Cannot derive script without private keys")),
-        (("start", [RANGED] * 100), (-8, "Range is too large")),
+        (("start", [RANGED] * 100), TOO_MANY_KEYS),
         ((5,), string),
     ]:
         assert shared.rpc_error("scantxoutset", *given) == error

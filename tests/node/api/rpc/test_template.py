@@ -244,7 +244,7 @@ def test_only_so_many_wait(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch,
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(desk.rpc, "getblocktemplate", {**REQUEST, "longpollid": present})
         wait_for(lambda: held(desk) == ["getblocktemplate"])
-        busy = (-1, "Too many requests are waiting: try again")
+        busy = (-1, "Too many requests are waiting (1 may): try again")
         assert desk.rpc_error("getblocktemplate", {**REQUEST, "longpollid": present}) == busy
         assert desk.rpc_error("waitfornewblock") == busy
         assert desk.rpc("getblocktemplate", REQUEST)["longpollid"] == present
