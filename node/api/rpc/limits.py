@@ -19,6 +19,6 @@ A request may have {RPC_BODY_MAX} bytes; that is what limits the number of calls
 have {BATCH_REPLY_MAX} bytes: the calls after that are not carried out, and answered with error -1.
 One call may have {STRINGS_MAX} strings, {ITEMS_MAX} commas, brackets {DEPTH_MAX} deep and numbers of {DIGITS_MAX} \
 characters.
-{API_SEATS} calls may wait for something at once; {DERIVED_MAX} keys may be derived, and {FOUND_MAX} coins found, by one.
+{API_SEATS} calls may wait for something at once; one may derive {DERIVED_MAX} keys and find {FOUND_MAX} coins.
 Work whose client has gone is not gone on with."""
 """For `help help`."""
