@@ -9,7 +9,6 @@ one after the other, the next is connected over the deltas of those still being 
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
@@ -24,7 +23,7 @@ from chain.tree import BlockTree, Entry, is_on, path
 from node.chaintime import ChainTime
 from node.counts import BLOCK, Counts
 from node.moves import SLICE_BLOCKS_MAX, Fault, Move, Slice
-from node.ports import Change, Store, StoreError
+from node.ports import Change, Damaged, Store, StoreError
 from node.recent import RecentBlocks
 from node.siblings import Siblings
 
@@ -104,6 +103,8 @@ class Chainstate:
         self._sequence = 0
         self.stored: list[Entry] = []
         """Blocks whose bodies are new here, until somebody takes note of them and empties the list."""
+        self._detached: set[BlockHash] = set()
+        """Stored bodies above one that is lost: theirs again as soon as their headers have a place."""
         self._precious = FIRST_SEEN
         """Sequence of the block that was preferred last: each comes before those of earlier calls."""
         self.ruled_out = 0
@@ -127,6 +128,8 @@ class Chainstate:
             if header.prev_hash in tree.entries:
                 entry = tree.add(header, invalid=header.hash in marks)
                 entry.has_body = entry.ready = True  # as its parent's, or that would not be here
+            else:
+                self._detached.add(header.hash)
         tip = tree.get(self._store.tip().hash)
         if tip is None:
             raise StoreError("the ledger's tip has no stored block: run groatd reindex")
@@ -161,7 +164,12 @@ class Chainstate:
         except Rejected as fault:
             self.counts.rejected(BLOCK, fault.code)
             raise
-        return self.tree.add(header)
+        if header.hash not in self._detached:
+            return self.tree.add(header)
+        self._detached.discard(header.hash)
+        entry = self.tree.add(header, invalid=header.hash in self._store.marks())
+        self._admit(entry)
+        return entry
 
     def forget(self, headers: Sequence[Entry]) -> None:
         """Drop headers without bodies, those on top first; each on which something else stands stays."""
@@ -232,7 +240,7 @@ class Chainstate:
             or entry is self.tree.best_header
             or entry.hash in self._ruled_out
             or any(move.target is entry for move in self._moves)
-            or self._store.undo(entry.height, entry.hash) is not None
+            or self._store.was_connected(entry.height, entry.hash)
         )
 
     def failure(self, block_hash: BlockHash) -> Rejected | None:
@@ -301,12 +309,10 @@ class Chainstate:
     def _body(self, entry: Entry, known: TxLookup) -> Block:
         block = self.recent.take(entry.hash)
         if block is None:
-            raw = self._store.block(entry.height, entry.hash)
-            if raw is None:
-                raise _BodyLost(entry)
             try:
-                block = decode_block(raw, known)
-            except Invalid:  # it was whole when it was stored
+                raw = self._store.block(entry.height, entry.hash)
+                block = decode_block(raw or b"", known)
+            except (Damaged, Invalid):  # it was whole when it was stored; not followed yet, it can come again
                 raise _BodyLost(entry) from None
         if not self._moves[-1].left:  # a reorganisation finds most of them in what it undoes
             made = {tx.txid for tx in block.txs}
@@ -315,15 +321,14 @@ class Chainstate:
         return block
 
     def _stored_change(self, entry: Entry) -> Change:
-        """A block of the best chain with the coins it spent."""
+        """A block of the best chain with the coins it spent. Raises Damaged."""
         if (change := self.recent.change(entry.hash)) is not None:
             return change
         undo = self._store.undo(entry.height, entry.hash)
         raw = self._store.block(entry.height, entry.hash)
-        with suppress(Invalid):
-            if undo is not None and raw is not None:
-                return Change(decode_block(raw), entry.height, undo)
-        raise StoreError(f"block {to_hex(entry.hash)} of the best chain is lost: run groatd reindex")
+        assert undo is not None, "it is in the best chain"
+        assert raw is not None
+        return Change(decode_block(raw), entry.height, undo)
 
     def verified(self, token: int, failure: int | None) -> list[TipChange]:
         """The verdict on a slice's signatures. Commits the moves that are now free to be committed.

@@ -81,11 +81,11 @@ def run(config: Config) -> str | None:
         node = Running(config, stack)
         last_words = "stopped"
         try:
-            with contextlib.suppress(NotReady):  # a fault while starting, which `wait` tells
+            with contextlib.suppress(NotReady):  # a fault while starting
                 node.start()
-            return node.wait()
+            node.wait()
         except KeyboardInterrupt:
-            return None
+            pass
         except (ConfigError, StoreError):
             last_words = ""  # it never ran, and the reason is still to be told
             raise
@@ -95,6 +95,7 @@ def run(config: Config) -> str | None:
             node.stop()
             if last_words:
                 log.info(last_words)
+    return node.fault
 
 
 def prepare_folder(config: Config) -> Cookie:
@@ -192,9 +193,13 @@ class Running:
         if mine and self._miners:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
 
-    def wait(self) -> str | None:
-        """Until somebody or something stops the node; what it was, if it was a fault."""
+    def wait(self) -> None:
+        """Until somebody or something stops the node."""
         self._runtime.wait()
+
+    @property
+    def fault(self) -> str | None:
+        """Why the node had to stop, unless it was told to."""
         return self._runtime.fault
 
     def stop(self) -> None:
@@ -352,7 +357,9 @@ class Running:
                 return
 
     def _save_mempool(self) -> None:
-        view = self._runtime.view
+        view = self._runtime.peek()
+        if view is None:
+            return
         state = view.tip.hash, view.pool.totals
         if state == self._saved:
             return

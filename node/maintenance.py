@@ -16,9 +16,8 @@ from chain.pow import check_pow
 from chain.tree import BlockTree, Entry
 from chain.tx import OutPoint
 from node.chainstate import Chainstate
-from node.ports import Reader, Store, Tip
+from node.ports import Damaged, Reader, Store, Tip
 from node.store.filters import discard_filters
-from node.store.kv import Damaged
 from node.store.opening import open_store
 from node.store.schema import coins_digest
 from node.verifying import VerifierPool

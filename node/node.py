@@ -207,6 +207,7 @@ class Node:
             self.counts,
             self.time,
             self._network.catch_up,
+            self._store.lost(),
         )
 
     # --- local calls: transactions ----------------------------------------------------------------

@@ -12,7 +12,7 @@ from chain.block import Block
 from chain.coins import Coin, CoinsDelta
 from chain.hashes import BlockHash, Txid
 from chain.keys import Check
-from chain.tx import OutPoint
+from chain.tx import OutPoint, Tx
 from chain.value import value
 from node.events import Event
 
@@ -172,6 +172,11 @@ class StoreError(Exception):
     """The environment's fault (disk full, permission, corruption): stop, never reject on it."""
 
 
+class Damaged(StoreError):
+    """Stored bytes are not what was written, or not there although they were written. Noted where it is
+    found, so that the next start repairs or rebuilds them; never the same as "there is no such thing"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tip:
     """The ledger's state in three facts."""
@@ -231,8 +236,20 @@ class ScriptStats(NamedTuple):
     spent_sum: int
 
 
+@dataclass(frozen=True, slots=True)
+class LostBlocks:
+    """Stored blocks that a repair could not keep, and that peers have to send again."""
+
+    count: int
+    low: int
+    """Height of the lowest."""
+    high: int
+    """Height of the highest."""
+
+
 class Reader(Protocol):
-    """Consistent reads: of the store now, or of a snapshot for ever."""
+    """Consistent reads: of the store now, or of a snapshot for ever. None means that there is no such
+    thing; what is there and cannot be read raises Damaged."""
 
     has_index: bool
     """False with --no-index: tx_location, spender, history, utxos and stats raise LookupError."""
@@ -240,21 +257,35 @@ class Reader(Protocol):
     def tip(self) -> Tip: ...
     def coin(self, point: OutPoint) -> Coin | None: ...
     def coins(self) -> Iterator[tuple[OutPoint, Coin]]: ...
-    def block(self, height: int, block_hash: BlockHash) -> bytes | None: ...
-    def undo(self, height: int, block_hash: BlockHash) -> tuple[Coin, ...] | None: ...
+    def block(self, height: int, block_hash: BlockHash) -> bytes | None:
+        """The body, or None if it was never stored."""
+        ...
+
+    def undo(self, height: int, block_hash: BlockHash) -> tuple[Coin, ...] | None:
+        """The coins that the block spent, or None if it was never connected."""
+        ...
+
+    def was_connected(self, height: int, block_hash: BlockHash) -> bool:
+        """True if the block has undo: it is, or once was, in the best chain."""
+        ...
+
     def undo_sizes(self, top: int) -> Iterator[tuple[int, BlockHash, int]]:
         """(height, hash, bytes of the coins spent) of connected blocks of any branch, from height `top` down; a large
         block comes several times."""
         ...
 
     def tx_location(self, txid: Txid) -> TxLocation | None: ...
-    def tx_at(self, place: TxLocation, block_hash: BlockHash) -> tuple[bytes, tuple[Coin, ...] | None] | None:
+    def tx_at(self, txid: Txid, place: TxLocation, block_hash: BlockHash) -> tuple[Tx, tuple[Coin, ...]]:
         """A transaction of the best chain and the coins it spent, without reading the whole block."""
         ...
 
     def spender(self, point: OutPoint) -> Spender | None: ...
     def history(self, script_hash: bytes, before: tuple[int, int] | None, limit: int) -> list[HistoryRow]:
         """Newest first, strictly below `before` = (height, position)."""
+        ...
+
+    def condemn_ledger(self, reason: str) -> Damaged:
+        """The error to raise where rows of the ledger contradict each other; the next start builds it anew."""
         ...
 
     def utxos(self, script_hash: bytes, limit: int) -> list[tuple[OutPoint, Coin]]: ...
@@ -267,6 +298,10 @@ class Store(Reader, Protocol):
 
     def headers(self) -> Iterator[tuple[int, bytes]]:
         """(height, 80 bytes) of every stored body, genesis left out, heights ascending."""
+        ...
+
+    def lost(self) -> LostBlocks | None:
+        """What repairs could not keep, until the best chain is as high again."""
         ...
 
     def marks(self) -> dict[BlockHash, str]:

@@ -22,6 +22,7 @@ from node.ports import (
     Close,
     Compute,
     Computed,
+    Damaged,
     Dial,
     Effect,
     Park,
@@ -56,6 +57,10 @@ VERIFY_JOBS_MAX = 4
 """Large batches that wait for a verifier; with one more the thread that has it does it."""
 VERIFY_THREADS = 2
 """Threads that wait for verifiers: as many as the core has batches under way."""
+STARTING, STOPPING = "the node is starting", "the node is stopping"
+DAMAGED = "the node stops: what it has stored is damaged, and is repaired when it starts again"
+BROKEN = "the node stops because of a fault: its log says which"
+"""The reasons why a node does not answer."""
 TIP, OVER = "tip", "over"
 """Topics to subscribe to: the best chain has a new tip; the node begins to stop."""
 
@@ -93,8 +98,10 @@ class Runtime:
         self.mining: Switch | None = None
         """Turns this node's own mining off and on; None where it does not mine."""
         self.fault: str | None = None
-        """Why the node has to stop, where it is not by anybody's wish."""
-        self._ending: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """Why the node has to stop, where it is not by anybody's wish; for its operator."""
+        self.refusal = STARTING
+        """What whoever asks is told while the node is not ready; for anybody."""
+        self._ending: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._over = threading.Event()
         self._parking = Parking()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
@@ -102,6 +109,7 @@ class Runtime:
         self._events = Events()
         self._verify_jobs: queue.SimpleQueue[Verify | None] = queue.SimpleQueue()
         self._solving = threading.Lock()
+        self._failing = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     # --- life --------------------------------------------------------------------------------
@@ -130,15 +138,28 @@ class Runtime:
 
     @property
     def ready(self) -> bool:
-        """True between `admit` and the beginning of the end."""
-        return self._ready
+        """True between `admit` and the beginning of the end, or a fault."""
+        return self._ready and self.fault is None
 
-    def stop(self, exit_code: int = 0) -> None:
+    def stop(self) -> None:
         """Ask for the end; `wait` returns. Also from signal handlers."""
-        self._ending.put(exit_code)  # reentrant, as the queue module promises
+        self._ending.put(None)  # reentrant, as the queue module promises
 
-    def wait(self) -> int:
-        """Wait until somebody calls `stop`; the first one's exit code."""
+    def fail(self, error: Exception) -> None:
+        """End the node because of this, with a line or a traceback in the log: the one way to stop it
+        that nobody asked for. What fails while storage is closed under it is nothing."""
+        if self.over:
+            return
+        is_ours = not isinstance(error, StoreError)
+        with self._failing:
+            if self.fault is None:
+                self.fault = f"a bug in the node: {error!r}" if is_ours else str(error)
+                self.refusal = DAMAGED if isinstance(error, Damaged) else BROKEN
+                log.critical("%s", self.fault, exc_info=error if is_ours else None)
+        self._ending.put(None)
+
+    def wait(self) -> None:
+        """Wait until somebody calls `stop` or `fail`; `fault` tells them apart."""
         while True:
             # Python handles signals between two steps of the main thread. One that comes just before
             # it falls asleep, or to another thread, wakes nobody: without an end to the sleep it is lost.
@@ -148,6 +169,8 @@ class Runtime:
     def close(self) -> None:
         """Refuse what comes, send away who waits, drop the core. `join` comes after."""
         self._ready = False
+        if self.fault is None:
+            self.refusal = STOPPING
         self._over.set()
         with self._lock:
             self._core = self._view = None
@@ -197,7 +220,7 @@ class Runtime:
     def view(self) -> View:
         """The node as of the last change, immutable. Take it once per request. Raises NotReady."""
         view = self._view
-        if view is None or not self._ready:
+        if view is None or not self.ready:
             raise NotReady
         return view
 
@@ -210,10 +233,10 @@ class Runtime:
 
         Where the reply is to wait, waits without the lock and calls again; None if there was
         still no reply at the deadline. What `fn` raises must satisfy `is_refusal`, and is passed
-        on. `seats` names whose waiting threads are counted, None for the node's own. Raises
-        NotReady; Busy where too many wait.
+        on. `seats` names whose waiting threads are counted, None for the node's own, which are let
+        in after a fault too, as far as there still is a core. Raises NotReady; Busy where too many wait.
         """
-        if not self._ready:
+        if not (self.ready if seats else self._ready):
             raise NotReady
         deadline: float | None = None
         while True:
@@ -408,10 +431,7 @@ class Runtime:
         except Exception as error:
             if is_refusal(error) or isinstance(error, NotReady | Busy):
                 raise
-            is_ours = not isinstance(error, StoreError)
-            self.fault = f"a bug in the node: {error!r}" if is_ours else str(error)
-            log.critical("%s", self.fault, exc_info=is_ours)
-            self.stop(1)
+            self.fail(error)
             raise NotReady from error
 
 

@@ -71,4 +71,5 @@ class Teller:
         if change.connected:
             return len(change.connected[-1].block.txs)
         raw = self._store.block(change.new.height, change.new.hash)
-        return 1 if raw is None else read_varint(raw, HEADER_SIZE)[0]  # only genesis is not stored
+        assert raw is not None, "it is in the best chain"
+        return read_varint(raw, HEADER_SIZE)[0]

@@ -17,7 +17,7 @@ from node.counts import Counts
 from node.fees import FeeView
 from node.mempool import MempoolView
 from node.peers.standing.service import Service
-from node.ports import Reader
+from node.ports import LostBlocks, Reader
 from node.recent import RecentBlocks
 
 
@@ -44,6 +44,17 @@ class View:
     """What time it is for rules, policy and mining; live."""
     catch_up: CatchUp = field(default_factory=CatchUp)
     """Whether blocks of a longer chain come in; live."""
+    lost: LostBlocks | None = None
+    """Stored blocks that a repair could not keep, and that have not come again."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator should know of the chain."""
+        if self.lost is None:
+            return ()
+        count, low, high = self.lost.count, self.lost.low, self.lost.high
+        what = f"{count} blocks from height {low} to {high} were lost with damaged storage"
+        return (f"{what}: they come again from peers, or are gone where no peer has them; the log names them",)
 
     def tx_spending(self, point: OutPoint) -> Tx | None:
         """A transaction of the pool or of a recent block of the best chain whose first input may be

@@ -11,6 +11,7 @@ JSON = "application/json"
 OCTETS = "application/octet-stream"
 IMMUTABLE = "public, immutable, max-age=31536000"
 """Cache-Control of what its URL names for ever."""
+NOT_READY_RETRY_S = 1
 LINE_MAX = 300
 """Characters of a problem's line; a longer one is cut."""
 
@@ -110,6 +111,13 @@ def document(body: Any) -> Answer:
 def problem(status: int, line: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
     """An error: text, one line of ASCII."""
     return Answer(status, one_line(line).encode(), TEXT, tuple(headers))
+
+
+def not_ready(refusal: str, *, for_good: bool) -> Answer:
+    """The answer of a node that does not answer: come again soon, unless it has to be started again."""
+    if for_good:
+        return problem(500, refusal)
+    return problem(503, f"{refusal}: come again", [("Retry-After", str(NOT_READY_RETRY_S))])
 
 
 def one_line(words: str) -> str:

@@ -28,7 +28,7 @@ from node.api.rpc.template_cache import Templates
 from node.config import Config
 from node.filters.index import FilterIndex
 from node.ports import Endpoint
-from node.runtime import Runtime
+from node.runtime import NotReady, Runtime
 
 ROUTES: tuple[Route, ...] = (
     *blocks.ROUTES,
@@ -73,7 +73,7 @@ class ApiApp(Dispatcher):
         self._coin_search = CoinSearch()
         self._explorer = Explorer()
         self._templates, self._commands = Templates(), Commands()
-        self._rpc = RpcServer(METHODS, Credentials.of(config), self._commands)
+        self._rpc = RpcServer(METHODS, Credentials.of(config), runtime, self._commands)
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
             self.add(route.method, path, self._view(route), optional_end=route.has_optional_end)
@@ -114,7 +114,10 @@ class ApiApp(Dispatcher):
             login = request.header("AUTHORIZATION")
             return self._rpc.answer(login, request.body(), lambda: self._call(request), pace)
         if self._explorer.takes(request):
-            return self._explorer.answer(request, lambda: self._call(request))
+            page = self._explorer.answer(request, lambda: self._call(request))
+            if self._runtime.fault:  # the page would say that the node is starting
+                raise NotReady
+            return page
         if raw_path(request) == "/" and request.method not in ("GET", "HEAD"):
             raise Problem(405, "JSONRPC server handles only POST requests")
         return super().respond(request)

@@ -6,14 +6,13 @@ Knows nothing of what is asked or answered; `app.py` and `p2p.py` fill the table
 import logging
 from collections.abc import Callable, Mapping
 
-from node.api.answers import Answer, Problem, Request, problem
+from node.api.answers import Answer, Problem, Request, not_ready, problem
 from node.api.lookup import NoIndex
 from node.ports import StoreError
 from node.runtime import Busy, NotReady, Runtime
 
 log = logging.getLogger("groat.api")
 
-NOT_READY_RETRY_S = 1
 NO_INDEX = (400, "this node runs with --no-index: it cannot answer this")
 
 View = Callable[[Request, Mapping[str, str]], Answer]
@@ -96,16 +95,15 @@ class Dispatcher(Paths):
         except Problem as error:
             return problem(error.status, error.line, error.headers)
         except NotReady:
-            return _not_ready()
+            return self._not_ready()
         except Busy as busy:
             retry = [("Retry-After", str(busy.retry_after_s))]
             return problem(503, f"too many requests are waiting ({busy.most} may): come again", retry)
         except NoIndex:
             return problem(*NO_INDEX)
         except StoreError as error:
-            log.critical("%s", error)
-            self._runtime.stop(1)
-            return _not_ready()
+            self._runtime.fail(error)
+            return self._not_ready()
         except Exception:
             log.exception("a bug in the node: %s %r", request.method, request.path[:100])
             return problem(500, "internal server error")
@@ -118,6 +116,9 @@ class Dispatcher(Paths):
         view, given = found
         return view(request, given)
 
+    def _not_ready(self) -> Answer:
+        return not_ready(self._runtime.refusal, for_good=self._runtime.fault is not None)
+
 
 def raw_path(request: Request) -> str:
     """The path as it came."""
@@ -128,7 +129,3 @@ def no_endpoint(request: Request) -> Problem:
     """Nothing is here, or nothing that takes this method."""
     quoted = raw_path(request).replace("\\", "\\\\").replace('"', '\\"')
     return Problem(404, f'endpoint does not exist "{quoted}"')
-
-
-def _not_ready() -> Answer:
-    return problem(503, "the node is starting: come again", [("Retry-After", str(NOT_READY_RETRY_S))])

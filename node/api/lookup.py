@@ -10,10 +10,10 @@ from itertools import islice
 from chain.block import HEADER_SIZE, Block, decode_block
 from chain.codec import read_varint
 from chain.coins import Coin
-from chain.hashes import BlockHash, Txid
+from chain.hashes import BlockHash, Txid, to_hex
 from chain.params import GENESIS
 from chain.tree import Entry
-from chain.tx import OutPoint, Tx, decode_tx, read_tx
+from chain.tx import OutPoint, Tx, read_tx
 from node.pool.entry import Entry as PoolEntry
 from node.ports import HistoryRow, TxLocation
 from node.view import View
@@ -135,7 +135,8 @@ class BlockMeasures:
 
 
 def raw_block(view: View, entry: Entry) -> bytes | None:
-    """A block's bytes, or None where only the header is here."""
+    """A block's bytes, or None where only the header is here. This and all that stands on it raise
+    Damaged where a body or undo was stored and cannot be read."""
     return GENESIS.raw if entry is view.tree.genesis else view.raw_block(entry)
 
 
@@ -166,9 +167,7 @@ def find_tx(view: View, txid: Txid) -> FoundTx | None:
         return FoundTx(GENESIS.txs[0], view.tree.genesis, ())
     _need_index(view)
     place = view.reader.tx_location(txid)
-    if place is None:
-        return None
-    return _tx_at(view, place)
+    return None if place is None else _tx_at(view, txid, place)
 
 
 def find_confirmed(view: View, txid: Txid) -> tuple[Entry, int] | None:
@@ -214,22 +213,19 @@ def script_history(view: View, script_hash: bytes, last: Txid | None, limit: int
 
 
 def _txs_of(view: View, rows: Iterable[HistoryRow]) -> Iterator[FoundTx]:
-    """The transactions of history rows, in their order."""
+    """The transactions of history rows, in their order. Raises Damaged."""
     for row in rows:
         place = view.reader.tx_location(row.txid)
-        found = _tx_at(view, place) if place else None
-        if found is not None:
-            yield found
+        if place is None:
+            raise view.reader.condemn_ledger(f"transaction {to_hex(row.txid)} of a history is not in the index")
+        yield _tx_at(view, row.txid, place)
 
 
-def _tx_at(view: View, place: TxLocation) -> FoundTx | None:
-    """The best chain's transaction at this place, or None if its block is lost."""
+def _tx_at(view: View, txid: Txid, place: TxLocation) -> FoundTx:
+    """The best chain's transaction at this place. Raises Damaged."""
     entry = view.tip.ancestor(place.height)
-    found = view.reader.tx_at(place, entry.hash)
-    if found is None:
-        return None
-    tx, spent = decode_tx(found[0]), found[1]
-    return FoundTx(tx, entry, (None,) * len(tx.inputs) if spent is None else spent)
+    tx, spent = view.reader.tx_at(txid, place, entry.hash)
+    return FoundTx(tx, entry, spent)
 
 
 def _walk(view: View, entry: Entry, raw: bytes) -> Iterator[FoundTx]:

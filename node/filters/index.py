@@ -5,7 +5,8 @@ the best chain from genesis on, and those of a branch that was left stay. Whoeve
 it under its block's hash; two threads that make the same one do no harm.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from chain.block import decode_block
 from chain.hashes import to_hex
@@ -27,6 +28,10 @@ class FiltersBehind(Exception):
 
 class NoFilter(Exception):
     """There is no such filter, and waiting does not help; says why."""
+
+
+class FiltersBroken(Exception):
+    """The filters cannot be read or written; says why. Those that are damaged are made anew at the next start."""
 
 
 @value
@@ -61,6 +66,11 @@ class FilterIndex:
         if self._rows:
             self._rows.close()
 
+    @property
+    def fault(self) -> str | None:
+        """Why there are none any more, if so."""
+        return self._fault
+
     def give_up(self, why: str) -> None:
         """Make no more filters, and tell everybody why there are none."""
         self._fault = why
@@ -86,14 +96,13 @@ class FilterIndex:
     # --- what there is -------------------------------------------------------------------------
 
     def of(self, view: View, entry: Entry) -> BlockFilter:
-        """The filter of a block of any branch. Raises FiltersBehind, NoFilter."""
+        """The filter of a block of any branch. Raises FiltersBehind, FiltersBroken, NoFilter, and Damaged
+        where a block for it is."""
         in_best_chain = view.in_best_chain(entry)
         rows = self._prepare(view, entry.height if in_best_chain else -1)
-        try:
+        with self._failing():
             header = rows.header(entry.height, entry.hash)
             encoded = rows.filter(entry.height, entry.hash)
-        except StoreError as error:
-            raise self._failed(error) from error
         if encoded is not None and header is not None:
             return BlockFilter(encoded, header)
         if in_best_chain:
@@ -102,13 +111,11 @@ class FilterIndex:
 
     def headers(self, view: View, start: int, count: int) -> Sequence[bytes]:
         """The filter headers of the best chain's blocks from a height on, no more than `count`; fewer
-        only where the chain ends. Raises FiltersBehind, NoFilter."""
+        only where the chain ends. Raises as `of`."""
         stop = min(start + count, view.tip.height + 1)
         rows = self._prepare(view, stop - 1)
-        try:
+        with self._failing():
             known = rows.headers(start, stop)
-        except StoreError as error:
-            raise self._failed(error) from error
         found = []
         entry: Entry | None = view.tip.ancestor(stop - 1)
         while entry is not None and entry.height >= start:
@@ -121,7 +128,7 @@ class FilterIndex:
     def _prepare(self, view: View, height: int) -> FilterRows:
         """The rows, as soon as they reach this height of the best chain; a few missing ones are made."""
         if self._fault:
-            raise NoFilter(self._fault)
+            raise FiltersBroken(self._fault)
         missing = height - self.height(view)
         if self._rows is None or missing > NEAR_BLOCKS:
             raise FiltersBehind
@@ -132,41 +139,51 @@ class FilterIndex:
     # --- making them ---------------------------------------------------------------------------
 
     def make_next(self, view: View) -> None:
-        """Make the filter of the best chain's next block that has none. Raises NoFilter for good."""
+        """Make the filter of the best chain's next block that has none. Raises FiltersBroken for good, and
+        Damaged where the block is."""
         if self._rows is None or self.is_level(view):
             return
         last = self._last(view)
         entry = view.tip.ancestor(last.height + 1 if last else 0)
-        try:
-            if self._rows.header(entry.height, entry.hash) is None:
-                self._make(view, entry, self._rows)
-        except StoreError as error:
-            raise self._failed(error) from error
+        with self._failing():
+            is_made = self._rows.header(entry.height, entry.hash) is not None
+        if not is_made:
+            self._make(view, entry, self._rows)
         self._reached = entry
 
     def _make(self, view: View, entry: Entry, rows: FilterRows) -> None:
         previous = NO_HEADER
         if entry.parent is not None:
-            before = rows.header(entry.parent.height, entry.parent.hash)
+            with self._failing():
+                before = rows.header(entry.parent.height, entry.parent.hash)
             if before is None:
                 raise self._lost(f"the filter header of {_name(entry.parent)} is lost")
             previous = before
         raw, spent = view.raw_block(entry), view.reader.undo(entry.height, entry.hash)
-        if raw is None or spent is None:
-            raise self._failed(f"{_name(entry)} is lost or damaged: start the node again to have it repaired")
+        assert raw is not None, "it is in the best chain"
+        assert spent is not None
         encoded = basic_filter(decode_block(raw, view.tx_spending), spent)
-        rows.put(entry.height, entry.hash, encoded, filter_header(encoded, previous))
+        with self._failing():
+            rows.put(entry.height, entry.hash, encoded, filter_header(encoded, previous))
 
-    def _lost(self, what: str) -> NoFilter:
+    def _lost(self, what: str) -> FiltersBroken:
         """Of a row that was written."""
         assert self._rows
         self._rows.condemn(what)
         return self._failed(what)
 
-    def _failed(self, why: object) -> NoFilter:
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What is done with the rows: what fails is theirs alone, the node goes on without them."""
+        try:
+            yield
+        except StoreError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, why: object) -> FiltersBroken:
         reason = f"block filters are not available: {why}"
         self.give_up(reason)
-        return NoFilter(reason)
+        return FiltersBroken(reason)
 
 
 def _name(entry: Entry) -> str:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from chain.tree import Entry
-from node.filters.index import FilterIndex, NoFilter
+from node.filters.index import FilterIndex, FiltersBroken
 from node.ports import StoreError
 from node.runtime import Runtime
 from node.view import View
@@ -44,15 +44,18 @@ class FilterKeeper:
         """When the tip was first seen where it is, and the last work ended."""
 
     def run(self) -> None:
-        """Until the node stops, or there is nothing to be made for good. Raises NotReady."""
+        """Until the node stops, or there is nothing to be made for good. Raises NotReady, and StoreError
+        where it is not the filters that cannot be read, but the blocks."""
         try:
             self._index.open(self._runtime.view)
-            self._keep()
-        except NoFilter as reason:
-            self._say_why(str(reason))
         except StoreError as error:
             self._index.give_up(f"block filters are not available: {error}")
             self._say_why(str(error))
+            return
+        try:
+            self._keep()
+        except FiltersBroken as reason:
+            self._say_why(str(reason))
 
     def _say_why(self, reason: str) -> None:
         if not self._runtime.over:  # what is closed under it then is no fault

@@ -1,5 +1,6 @@
 """A network's data directory: one process owns it, and it remembers what was found broken."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -15,6 +16,7 @@ log = logging.getLogger("groat.store")
 
 BLOCKS = "blocks"
 LEDGER = "ledger"
+PID = "pid"
 
 
 class Directory:
@@ -22,24 +24,30 @@ class Directory:
     with the process, however that ends."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
-        """Take the directory. Raises Locked with the owner's pid, and StoreError."""
+        """Take the directory. Without `create` it need not be writable. Raises Locked with the owner's
+        pid, and StoreError."""
         self.path = path
         self.blocks = path / BLOCKS
+        """Where the database is, or the copy to look into."""
         self.ledger = path / LEDGER
         self._told: set[str] = set()
         self._lock: int | None = None
+        self._is_writable = False
         try:
             if create:
                 path.mkdir(parents=True, exist_ok=True)
-            elif not self.blocks.is_dir():
+            elif not (path / BLOCKS).is_dir():
                 raise StoreError(f"{path} holds no blocks: check --datadir and --network")
-            lock = os.open(path / "pid", os.O_RDWR | os.O_CREAT, 0o644)
+            lock, is_writable = _open_lock(path / PID, create)
         except OSError as error:
             raise explain(path, str(error)) from error
+        if lock is None:
+            return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            if is_writable:
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError as error:
             owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
             os.close(lock)
@@ -47,12 +55,13 @@ class Directory:
         except OSError as error:
             os.close(lock)
             raise explain(path, str(error)) from error
-        self._lock = lock
+        self._lock, self._is_writable = lock, is_writable
 
     def release(self) -> None:
         """Let others have it. The file stays: unlinking it would race with who locks it next."""
         if self._lock is not None:
-            os.ftruncate(self._lock, 0)
+            if self._is_writable:
+                os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
 
@@ -98,6 +107,17 @@ class Directory:
 
     def _note(self, part: str) -> Path:
         return self.path / f"{part}.damaged"
+
+
+def _open_lock(path: Path, must_write: bool) -> tuple[int | None, bool]:
+    """The file to lock, and whether it is open for writing; None where it is not there and cannot be made:
+    then nobody can use the directory either. Raises OSError."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644), True
+    except OSError as error:
+        if must_write or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+    return (os.open(path, os.O_RDONLY), False) if path.exists() else (None, False)
 
 
 def discard(folder: Path) -> None:

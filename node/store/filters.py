@@ -17,9 +17,9 @@ import logging
 from pathlib import Path
 
 from chain.hashes import BlockHash
-from node.ports import StoreError
+from node.ports import Damaged, StoreError
 from node.store.directory import discard
-from node.store.kv import Damaged, Kv, OnDamage
+from node.store.kv import Kv, OnDamage
 from node.store.leveldb import LevelDb, explain
 from node.store.schema import META, TIP, block_key, encode_meta, split_block_key
 

@@ -20,10 +20,6 @@ class Locked(StoreError):
     """Another process owns the data directory."""
 
 
-class Damaged(StoreError):
-    """Stored bytes are not what was written: the next start repairs or rebuilds them."""
-
-
 class Reads(Protocol):
     """Reads of a database as it is now, or of a snapshot for ever."""
 

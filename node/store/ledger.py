@@ -12,7 +12,7 @@ from chain.block import HEADER_SIZE
 from chain.coins import Coin, CoinsDelta
 from chain.hashes import BlockHash
 from chain.tx import OutPoint
-from node.ports import Change, Reader, StoreError, Tip
+from node.ports import Change, LostBlocks, Reader, StoreError, Tip
 from node.store.coincache import CoinCache
 from node.store.headers import StoredHeaders
 from node.store.indexes import Index
@@ -22,20 +22,29 @@ from node.store.reader import LedgerReader
 from node.store.schema import (
     BODY,
     COIN,
+    CONNECTED,
     DIGEST_MODULUS,
     HEADER,
+    LOST,
+    LOST_VALUE,
     MARK,
     TIP,
     UNDO,
     VOUCHED,
     block_key,
+    chain_key,
     coins_digest,
+    commit_key,
     encode_coins,
     encode_tip,
     seal,
 )
 
 log = logging.getLogger("groat.store")
+
+COMMITS_KEPT = 10_000
+"""Numbers of the latest commits that are kept: those before them have long been in tables, which are
+not lost without a word."""
 
 
 class Ledger(LedgerReader):
@@ -48,26 +57,31 @@ class Ledger(LedgerReader):
         ledger: Kv,
         tip: Tip,
         has_index: bool,
-        on_damage: OnDamage,
+        on_damaged_blocks: OnDamage,
+        on_damaged_ledger: OnDamage,
         release: Callable[[], None],
         *,
         headers: StoredHeaders | None = None,
+        commits: int = 0,
         vouched: bool = False,
         read_only: bool = False,
         rebuilding: str | None = None,
     ) -> None:
         """Made by opening.py. `release` gives up the data directory once both are closed.
-        `headers` are those that were read on the way; `vouched` tells whether it is on record
-        that the coins match the digest."""
-        super().__init__(blocks, ledger, tip, has_index, on_damage)
+        `headers` are those that were read on the way, `commits` is the last one's number; `vouched`
+        tells whether it is on record that the coins match the digest."""
+        super().__init__(blocks, ledger, tip, has_index, on_damaged_blocks, on_damaged_ledger)
         self._blocks_kv = blocks
         self._ledger_kv = ledger
         self._release = release
         self._headers = headers
+        self._commits = commits
         self._vouched = vouched
         self._may_vouch = not read_only
         self._cache = CoinCache()
         self._index = Index(ledger)
+        lost = blocks.get(LOST)
+        self._lost = LostBlocks(*LOST_VALUE.unpack(lost)) if lost else None
         self.rebuilding = rebuilding
         """Why `ledger/` was thrown away when this was opened, or None: the stored blocks are
         then to be connected again, as at any start."""
@@ -78,6 +92,10 @@ class Ledger(LedgerReader):
         """(height, 80 bytes) of every stored body, genesis left out, heights ascending."""
         headers, self._headers = self._headers, None
         return iter(StoredHeaders(self._blocks) if headers is None else headers)
+
+    def lost(self) -> LostBlocks | None:
+        """What repairs could not keep, until the best chain is as high again."""
+        return self._lost
 
     def marks(self) -> dict[BlockHash, str]:
         """Blocks not to build on, and why."""
@@ -148,27 +166,42 @@ class Ledger(LedgerReader):
             delete(COIN + point)
         for point, coin in created.items():
             put(COIN + point, coin)
+        for change in disconnected:
+            delete(chain_key(change.height))
+        for change in connected:
+            put(chain_key(change.height), change.block.hash)
         if self.has_index:
             self._index.write(batch, self._tip.height, disconnected, connected)
         if self._vouched:
             delete(VOUCHED)
         put(TIP, encode_tip(tip))
+        put(commit_key(self._commits + 1), b"")
+        delete(commit_key(max(0, self._commits + 1 - COMMITS_KEPT)))
         batch.write()
+        self._commits += 1
 
         self._tip, self._vouched, self._may_vouch = tip, False, may_vouch
         self._cache.apply(delta)
+        if self._lost and height >= self._lost.high:
+            self._lost = None
+            self._blocks_kv.write([(LOST, None)], sync=False)
 
     def _write_undo(self, connected: Iterable[Change]) -> None:
+        self._headers = None
         batch = self._blocks_kv.batch(sync=True)
         for change in connected:
             undo_key = block_key(UNDO, change.height, change.block.hash)
             for key, part in in_parts(undo_key, encode_coins(change.undo)):
                 batch.put(key, seal(key, part))
+            header_key = block_key(HEADER, change.height, change.block.hash)
+            batch.put(header_key, change.block.header.raw + CONNECTED)
         batch.write()
 
     def snapshot(self) -> LedgerReader:
         """The ledger as it stands, for a reader that takes no lock."""
-        return LedgerReader(self._blocks, self._ledger_kv.snapshot(), self._tip, self.has_index, self._on_damage)
+        ledger = self._ledger_kv.snapshot()
+        condemn = self._on_damaged_blocks, self._on_damaged_ledger
+        return LedgerReader(self._blocks, ledger, self._tip, self.has_index, *condemn)
 
     def close(self) -> None:
         """Give up the databases and the directory. Nobody may be reading any more."""

@@ -15,8 +15,8 @@ try:
 except ImportError:
     import plyvel_next as plyvel
 
-from node.ports import StoreError
-from node.store.kv import Batch, Damaged, Edit, Locked, OnDamage, Row
+from node.ports import Damaged, StoreError
+from node.store.kv import Batch, Edit, Locked, OnDamage, Row
 
 WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 """Held in memory, and twice that in log files, before a table is written: larger is slower here,
@@ -171,15 +171,18 @@ class LevelDb(_LevelReads):
         on_damage: OnDamage,
         *,
         create: bool = True,
+        known_as: Path | None = None,
         write_buffer_bytes: int = WRITE_BUFFER_BYTES,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        """Open, and make if it is not there. Raises StoreError, among them Locked and Damaged."""
+        """Open, and make if it is not there. `known_as` is what errors call it, if it is a copy. Raises
+        StoreError, among them Locked and Damaged."""
+        name = known_as or path
         try:
             if is_headless(path):
-                raise Damaged(f"{path} is damaged (CURRENT is missing)")
+                raise Damaged(f"{name} is damaged (CURRENT is missing)")
             if not create and not (path / "CURRENT").exists():  # LevelDB makes the directory even to say so
-                raise StoreError(f"{path} is empty: start the node to have it built")
+                raise StoreError(f"{name} is empty: start the node to have it built")
             self._db = plyvel.DB(
                 str(path),
                 create_if_missing=True,
@@ -190,12 +193,12 @@ class LevelDb(_LevelReads):
                 compression=None,  # hashes and signatures do not compress
             )
         except OSError as error:
-            raise explain(path, str(error)) from error
+            raise explain(name, str(error)) from error
         except plyvel.Error as error:
             if _is_damage(error):
-                raise Damaged(f"{path} is damaged ({_text(error)})") from error
-            raise explain(path, _text(error)) from error
-        super().__init__(self._db, path, on_damage)
+                raise Damaged(f"{name} is damaged ({_text(error)})") from error
+            raise explain(name, _text(error)) from error
+        super().__init__(self._db, name, on_damage)
 
     def batch(self, *, sync: bool) -> Batch:
         """An empty batch. Of what was written unsynced before, LevelDB does not sync the end of a
@@ -224,11 +227,14 @@ def is_headless(path: Path) -> bool:
     return any(entry.suffix in {".ldb", ".sst", ".log"} for entry in path.iterdir())
 
 
-def repair(path: Path) -> None:
-    """Keep what can be read, its order of writing included; the rest goes to `lost/`."""
+def repair(path: Path) -> list[Path]:
+    """Keep what can be read, its order of writing included; the rest goes to `lost/`. Returns the
+    tables of which nothing could be read, or not all."""
+    before = set(path.glob("lost/*.ldb"))
     try:
         plyvel.repair_db(str(path), paranoid_checks=True, compression=None)
     except plyvel.Error as error:
         raise StoreError(
             f"{path} is damaged beyond repair ({_text(error)}): move it away, start again, and peers send its blocks"
         ) from error
+    return sorted(set(path.glob("lost/*.ldb")) - before)

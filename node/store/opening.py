@@ -1,35 +1,43 @@
 """Opening a store: whose is it, is it whole, and what to do if not.
 
-`blocks/` is repaired in place, and what it lost peers send again. `ledger/` is thrown away: an
+`blocks/` is repaired in place: each block that is still whole stays, what is lost is named, and peers
+send it again. `ledger/` is thrown away: an
 ordinary start then connects the stored blocks from genesis. Nothing is served from a ledger
-whose digest does not match its tip, or whose blocks are not all here.
+whose digest does not match its tip, or whose blocks, undo and commits are not all here.
 
 The digest is computed again unless a record vouches for it. That is written when the store is
 closed and when the digest was found right, and goes with the next commit, in its batch: so as
 long as it is there, nothing was written since. What decays on the disk meanwhile, LevelDB's
-checksums find when it is read.
+checksums find when it is read; what it drops without a word (see schema.py), each start finds out.
+
+An inspection works on a scratch copy of what LevelDB writes to (see scratch.py): it leaves everything
+as it is, may read what it may not write, and reads every row.
 """
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from chain.coins import Coin
 from chain.params import GENESIS
 from chain.tx import OutPoint
-from node.ports import StoreError, Tip
+from node.ports import Damaged, StoreError, Tip
 from node.store.directory import BLOCKS, LEDGER, Directory
 from node.store.headers import StoredHeaders
-from node.store.kv import Damaged, Kv, Reads
+from node.store.kv import Kv, Reads, scan_prefix
 from node.store.ledger import Ledger
-from node.store.leveldb import LevelDb, repair
+from node.store.leveldb import LevelDb, explain, repair
 from node.store.memory import MemoryDisk
 from node.store.reader import coins_of
-from node.store.salvage import salvage
+from node.store.salvage import note_lost, recover_tables, salvage
 from node.store.schema import (
     BLOCKS_SCHEMA,
+    CHAIN,
+    COMMIT,
+    CONNECTED,
+    HEADER,
     LEDGER_SCHEMA,
     META,
     TIP,
@@ -40,6 +48,7 @@ from node.store.schema import (
     encode_meta,
     encode_tip,
 )
+from node.store.scratch import Scratch
 
 log = logging.getLogger("groat.store")
 
@@ -47,6 +56,8 @@ EMPTY_TIP = Tip(GENESIS.hash, 0, 0)
 """A fresh ledger's: genesis, without a coin."""
 OLDEST_BLOCKS_SCHEMA = 1
 """That is still read."""
+UNDO_TOLD_SCHEMA = 3
+"""From this one on of `blocks/`, headers tell of undo."""
 COINS_PER_LINE = 1_000_000
 """Between two lines of progress in the log; some seconds."""
 
@@ -56,6 +67,8 @@ class _Found(NamedTuple):
 
     tip: Tip
     has_index: bool
+    commits: int
+    """Number of the last one."""
     vouched: bool
     """It is on record that its coins match the digest."""
 
@@ -73,20 +86,26 @@ def open_store(
     with ExitStack() as stack:
         directory = Directory(path, create=not inspect)
         stack.callback(directory.release)
+        if inspect:
+            scratch = Scratch(path)
+            stack.callback(scratch.remove)
+            directory.blocks, directory.ledger = scratch.path / BLOCKS, scratch.path / LEDGER
         blocks, headers, why = _open_blocks(directory, network_id, inspect)
         stack.callback(blocks.close)
         if reindex:
             why = "reindex"
-        ledger, found, why = _open_ledger(directory, headers, network_id, index, inspect, why)
-        stack.pop_all()
+        ledger, found, why = _open_ledger(directory, blocks, headers, network_id, index, inspect, why)
+        release = stack.pop_all()
     return Ledger(
         blocks,
         ledger,
         found.tip,
         found.has_index,
         directory.reporter(BLOCKS),
-        directory.release,
+        directory.reporter(LEDGER),
+        release.close,
         headers=headers,
+        commits=found.commits,
         vouched=found.vouched,
         read_only=inspect,
         rebuilding=why,
@@ -105,8 +124,10 @@ def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> L
         found.tip,
         found.has_index,
         log.error,
+        log.error,
         lambda: None,
         headers=headers,
+        commits=found.commits,
         vouched=found.vouched,
     )
 
@@ -124,28 +145,58 @@ def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tupl
             why = str(damage)
             directory.reporter(BLOCKS)(why)
     if inspect:
-        raise Damaged(f"{directory.blocks} is damaged ({why}): start the node to have it repaired")
+        raise Damaged(f"{directory.path / BLOCKS} is damaged ({why}): start the node to have it repaired")
     log.warning("repairing %s", directory.blocks)
-    repair(directory.blocks)
+    tables = repair(directory.blocks)
     blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS))
     with _closed_on_error(blocks):
+        if _is_ledger_ours(directory, network_id):  # the blocks' record may be what is damaged
+            blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
         _claim(blocks, network_id, str(directory.path), adopt=True, inspect=False)
-        kept, dropped = salvage(blocks)
-        log.warning("repaired %s: %d blocks kept, %d broken ones dropped; peers send what is missing",
-                    directory.blocks, kept, dropped)  # fmt: skip
+        _repair_blocks(directory, blocks, tables)
         headers = StoredHeaders(blocks)
-        directory.discard_ledger()  # it may stand on blocks and undo that are gone
+        _discard_ledger(directory, blocks, headers)  # it may stand on blocks and undo that are gone
         directory.repaired(BLOCKS)
     return blocks, headers, "its blocks had to be repaired"
 
 
+def _repair_blocks(directory: Directory, blocks: Kv, tables: list[Path]) -> None:
+    """Keep all that is still what its hash says; the log says what is not."""
+    stored = {key[1:] for key, _ in scan_prefix(blocks, HEADER)}
+    try:
+        recovered = recover_tables(blocks, tables)
+    except OSError as error:
+        raise explain(directory.blocks, str(error)) from error
+    if recovered:
+        log.warning("%d rows were read out of tables whose index is lost", recovered)
+    kept, dropped = salvage(blocks)
+    log.warning("repaired %s: %d blocks kept, %d broken ones dropped", directory.blocks, kept, dropped)
+    note_lost(blocks, stored - {key[1:] for key, _ in scan_prefix(blocks, HEADER)})
+
+
 def _open_readable(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders]:
     """Open this network's blocks and read all headers: the start needs every one."""
-    blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS), create=not inspect)
+    blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS), create=not inspect, known_as=directory.path / BLOCKS)
     with _closed_on_error(blocks):
-        _claim(blocks, network_id, str(directory.path), adopt=False, inspect=inspect)
-        headers = StoredHeaders(blocks)
+        if inspect:
+            read_all(blocks)
+        schema = _claim(blocks, network_id, str(directory.path), adopt=False, inspect=inspect)
+        headers = StoredHeaders(blocks, tell_undo=schema >= UNDO_TOLD_SCHEMA)
+        if schema < BLOCKS_SCHEMA and not inspect:
+            _upgrade(blocks, headers, network_id)
     return blocks, headers
+
+
+def _upgrade(blocks: Kv, headers: StoredHeaders, network_id: bytes) -> None:
+    """Have headers tell of undo, where an earlier version has written them."""
+    blocks.write(((HEADER + place, raw + CONNECTED) for place, raw in headers.connected()), sync=True)
+    blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
+
+
+def read_all(rows: Reads) -> None:
+    """Read every row, so that whatever fails its checksum is found. Raises Damaged."""
+    for _ in rows.scan(b"", b"\xff"):
+        pass
 
 
 @contextmanager
@@ -157,15 +208,11 @@ def _closed_on_error(kv: Kv) -> Iterator[None]:
         raise
 
 
-def _claim(blocks: Kv, network_id: bytes, where: str, *, adopt: bool, inspect: bool) -> None:
-    """Raise StoreError unless the blocks are this network's; empty ones become it, and with
-    `adopt` those that lost the record that says so. From here on they are of our schema."""
+def _claim(blocks: Kv, network_id: bytes, where: str, *, adopt: bool, inspect: bool) -> int:
+    """The schema of the blocks. Raises StoreError unless they are this network's; empty ones become
+    it, and with `adopt` those that lost the record that says so. Raises Damaged where only that is lost."""
     record = blocks.get(META)
-    ours = encode_meta(BLOCKS_SCHEMA, network_id)
-    if record is None:
-        if not adopt and not _is_empty(blocks):
-            raise StoreError(f"{where} holds something else: choose another --datadir")
-    else:
+    if record is not None:
         schema, network, _ = decode_meta(record)
         if not OLDEST_BLOCKS_SCHEMA <= schema <= BLOCKS_SCHEMA:
             raise StoreError(
@@ -177,8 +224,14 @@ def _claim(blocks: Kv, network_id: bytes, where: str, *, adopt: bool, inspect: b
                 f"{where} belongs to network {network.hex()[:8]} and this is {network_id.hex()[:8]}:"
                 " use the network file it was made with, or another --datadir"
             )
-    if record != ours and not inspect:
-        blocks.write([(META, ours)], sync=True)
+        return schema
+    if record is None and not adopt and not _is_empty(blocks):
+        if StoredHeaders(blocks):
+            raise Damaged(f"{where} is damaged (the record of its network is missing)")
+        raise StoreError(f"{where} holds something else: choose another --datadir")
+    if not inspect:
+        blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
+    return BLOCKS_SCHEMA
 
 
 def _is_empty(rows: Reads) -> bool:
@@ -190,6 +243,7 @@ def _is_empty(rows: Reads) -> bool:
 
 def _open_ledger(
     directory: Directory,
+    blocks: Kv,
     headers: StoredHeaders,
     network_id: bytes,
     index: bool | None,
@@ -212,9 +266,9 @@ def _open_ledger(
                 raise
             why = str(damage)
     if inspect:
-        raise Damaged(f"{directory.ledger} is damaged ({why}): start the node to have it rebuilt")
+        raise Damaged(f"{directory.path / LEDGER} is damaged ({why}): start the node to have it rebuilt")
     log.warning("building %s anew from the stored blocks: %s", directory.ledger, why)
-    directory.discard_ledger()
+    _discard_ledger(directory, blocks, headers)
     return *_open_whole(directory, headers, network_id, index, inspect), why
 
 
@@ -222,11 +276,14 @@ def _open_whole(
     directory: Directory, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool
 ) -> tuple[LevelDb, _Found]:
     """Open `ledger/` and check it; an empty one is given its first records."""
-    ledger = LevelDb(directory.ledger, directory.reporter(LEDGER), create=not inspect)
+    where = directory.path / LEDGER
+    ledger = LevelDb(directory.ledger, directory.reporter(LEDGER), create=not inspect, known_as=where)
     with _closed_on_error(ledger):
-        found = _check_ledger(ledger, headers, network_id, index, inspect, str(directory.ledger))
+        if inspect:
+            read_all(ledger)
+        found = _check_ledger(ledger, headers, network_id, index, inspect, str(where))
         if found is None and inspect:
-            raise Damaged(f"{directory.ledger} is empty: start the node to have it built")
+            raise Damaged(f"{where} is empty: start the node to have it built")
         found = found or _start_ledger(ledger, network_id, index is not False)
     return ledger, found
 
@@ -234,7 +291,7 @@ def _open_whole(
 def _start_ledger(ledger: Kv, network_id: bytes, index: bool) -> _Found:
     meta = encode_meta(LEDGER_SCHEMA, network_id, bytes((index,)))
     ledger.write([(META, meta), (TIP, encode_tip(EMPTY_TIP))], sync=True)
-    return _Found(EMPTY_TIP, index, vouched=False)
+    return _Found(EMPTY_TIP, index, 0, vouched=False)
 
 
 def _check_ledger(
@@ -249,15 +306,53 @@ def _check_ledger(
     if meta is None or record is None or tip is None:
         raise Damaged(f"{where} is damaged (no tip)")
     has_index = _check_meta(meta, network_id, index, where)
-    if not headers.reach(tip):
-        raise Damaged(f"{where} is damaged (blocks below its tip are missing)")
+    numbers = [int.from_bytes(key[1:], "big") for key, _ in scan_prefix(ledger, COMMIT)]
+    commits = numbers[-1] if numbers else 0
+    flaw = headers.flaw(tip, (block_hash for _, block_hash in scan_prefix(ledger, CHAIN)))
+    if flaw is None and numbers and len(numbers) != commits - numbers[0] + 1:
+        flaw = "commits are missing"
+    if flaw:
+        raise Damaged(f"{where} is damaged ({flaw})")
     vouched = ledger.get(VOUCHED) == record
     if inspect or not vouched:
         if coins_digest(_with_progress(coins_of(ledger))) != tip.digest:
             raise Damaged(f"{where} is damaged (its coins do not match the digest of its tip)")
         if not inspect:
             ledger.write([(VOUCHED, record)], sync=True)
-    return _Found(tip, has_index, vouched=True)
+    return _Found(tip, has_index, commits, vouched=True)
+
+
+def _discard_ledger(directory: Directory, blocks: Kv, headers: StoredHeaders) -> None:
+    """Throw the ledger away; of the blocks that it names, those that are gone are noted."""
+    note_lost(blocks, _chain_of(directory) - headers.places())
+    directory.discard_ledger()
+
+
+def _chain_of(directory: Directory) -> set[bytes]:
+    """Height and hash of each block of the ledger's chain, as far as that can be read."""
+    places = set()
+    with suppress(StoreError), _peeked(directory) as ledger:
+        for key, block_hash in scan_prefix(ledger, CHAIN):
+            places.add(key[1:] + block_hash)
+    return places
+
+
+def _is_ledger_ours(directory: Directory, network_id: bytes) -> bool:
+    """True if the ledger says that it is this network's."""
+    with suppress(StoreError), _peeked(directory) as ledger:
+        meta = ledger.get(META)
+        return meta is not None and decode_meta(meta)[1] == network_id
+    return False
+
+
+@contextmanager
+def _peeked(directory: Directory) -> Iterator[LevelDb]:
+    """The ledger, whatever is wrong with it. Raises StoreError."""
+    ledger = LevelDb(directory.ledger, lambda reason: None, create=False)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def _check_meta(meta: bytes, network_id: bytes, index: bool | None, where: str) -> bool:

@@ -8,13 +8,22 @@ All integers are big endian here, so that keys sort by them; hashes are in wire 
 |----------------------------------|----------------------------------------------------------|
 | `m`                              | schema version (4), network id (32)                      |
 | `b` height (4) block hash (32)   | the block's bytes, in parts                              |
-| `h` height (4) block hash (32)   | its 80-byte header, so that a start need not read bodies |
+| `h` height (4) block hash (32)   | its 80-byte header, so that a start need not read bodies;|
+|                                  | then `01` once it has undo, written with that            |
 | `u` height (4) block hash (32)   | the coins its inputs spent, in parts, each one under a   |
 |                                  | checksum (8): nothing else could tell whether these are  |
 |                                  | right. A coin is its size (4) and its bytes              |
 | `x` block hash (32)              | why not to build on it: `invalid` or `operator`          |
+| `w`                              | blocks that a repair could not keep: how many, height of |
+|                                  | the lowest and the highest (4 each); goes when the best  |
+|                                  | chain is as high again                                   |
 
 Of a value in parts (see parts.py) further rows follow the first, their number (2) in the key.
+
+A body comes in one batch with its header, undo with the mark behind the header. LevelDB writes a batch
+wholly or not at all, but it takes a damaged length at the end of a log for an unfinished write, and then
+drops batches without a word: so each thing that a start relies on stands for all of its batch. `k` and
+`j` do the same for the ledger's commits.
 
 `ledger/`: derived from the best chain's blocks; thrown away and made again when in doubt.
 
@@ -26,6 +35,9 @@ Of a value in parts (see parts.py) further rows follow the first, their number (
 |                                  | coins matched the digest at a start, and whatever changed|
 |                                  | since was committed without an error                     |
 | `c` outpoint (36)                | the coin, as chain/coins.py encodes it                   |
+| `k` height (4)                   | the hash of the best chain's block there                 |
+| `j` number (8)                   | nothing: the commit of this number was written. A number |
+|                                  | that is missing among the others is a commit that is lost|
 
 With the index also:
 
@@ -64,19 +76,25 @@ from chain.hashes import BlockHash
 from chain.tx import OutPoint
 from node.ports import ScriptStats, Tip
 
-BLOCKS_SCHEMA = 2
-"""Of what is written. 1, which had no parts, is read as well; a higher one is refused."""
-LEDGER_SCHEMA = 3
+BLOCKS_SCHEMA = 3
+"""Of what is written. 1, which had no parts, and 2, where no header told of undo, are read as well; a
+higher one is refused."""
+LEDGER_SCHEMA = 4
 """A lower number in the data directory has `ledger/` built anew; a higher one is refused."""
 
 META = b"m"
 BODY = b"b"
 HEADER = b"h"
 UNDO = b"u"
+CONNECTED = b"\x01"
+"""Behind a header: the block has undo."""
 MARK = b"x"
+LOST = b"w"
 TIP = b"t"
 VOUCHED = b"v"
 COIN = b"c"
+CHAIN = b"k"
+COMMIT = b"j"
 LOCATION = b"i"
 SPENDER = b"s"
 HISTORY = b"a"
@@ -88,6 +106,7 @@ BLOCK_KEY_SIZE = 37
 DIGEST_SIZE = 64
 DIGEST_MODULUS = 1 << 8 * DIGEST_SIZE
 _META = struct.Struct(">I32s")
+LOST_VALUE = struct.Struct(">III")
 _TIP = struct.Struct(f">32sI{DIGEST_SIZE}s")
 _CHECKSUM_SIZE = 8
 COIN_HEAD_SIZE = 4
@@ -130,6 +149,16 @@ def decode_sums(sums: int) -> ScriptStats:
 def block_key(prefix: bytes, height: int, block_hash: BlockHash) -> bytes:
     """The key of a body, header or undo."""
     return prefix + height.to_bytes(4, "big") + block_hash
+
+
+def chain_key(height: int) -> bytes:
+    """The key of the best chain's block at a height."""
+    return CHAIN + height.to_bytes(4, "big")
+
+
+def commit_key(number: int) -> bytes:
+    """The key that says that this commit was written."""
+    return COMMIT + number.to_bytes(8, "big")
 
 
 def split_block_key(key: bytes) -> tuple[int, BlockHash]:

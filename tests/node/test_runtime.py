@@ -21,6 +21,7 @@ from node.ports import (
     Close,
     Compute,
     Computed,
+    Damaged,
     Dial,
     Endpoint,
     Failed,
@@ -35,7 +36,7 @@ from node.ports import (
     Verified,
     Verify,
 )
-from node.runtime import OVER, TIP, NotReady, Runtime
+from node.runtime import BROKEN, DAMAGED, OVER, STOPPING, TIP, NotReady, Runtime
 from node.verifying import VerifierPool
 from node.waiting import Busy
 from tests.node.processes import eventually
@@ -231,7 +232,7 @@ def test_a_bug_stops_the_node_with_its_traceback(
 ) -> None:
     with pytest.raises(NotReady):
         world.runtime.call(refuse(error))
-    assert world.runtime.wait() == 1
+    world.runtime.wait()
     assert world.runtime.fault == f"a bug in the node: {error!r}"
     assert "Traceback" in caplog.text
     with pytest.raises(NotReady):
@@ -241,10 +242,30 @@ def test_a_bug_stops_the_node_with_its_traceback(
 def test_the_environments_fault_stops_the_node_with_one_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NotReady):
         world.runtime.call(refuse(StoreError("the disk is full")))
-    assert world.runtime.wait() == 1
+    world.runtime.wait()
     assert world.runtime.fault == "the disk is full"
+    assert world.runtime.refusal == BROKEN
     assert [record.getMessage() for record in caplog.records] == ["the disk is full"]
     assert "Traceback" not in caplog.text
+
+
+def test_damage_is_told_from_other_faults_and_the_first_one_counts(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.runtime.fail(Damaged("a hole"))
+    world.runtime.fail(StoreError("the disk is full"))
+    world.runtime.stop()
+    world.runtime.wait()
+    assert (world.runtime.fault, world.runtime.refusal) == ("a hole", DAMAGED)
+    assert [record.getMessage() for record in caplog.records] == ["a hole"]
+    with pytest.raises(NotReady):
+        world.runtime.call(step("nobody is let in any more"))
+
+
+def test_what_fails_while_the_node_stops_is_no_fault(world: World) -> None:
+    world.runtime.close()
+    world.runtime.fail(StoreError("closed under a reader"))
+    assert (world.runtime.fault, world.runtime.refusal) == (None, STOPPING)
 
 
 def test_a_thread_that_fails_stops_the_node(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -252,7 +273,7 @@ def test_a_thread_that_fails_stops_the_node(world: World, caplog: pytest.LogCapt
         raise RuntimeError("oops")
 
     world.runtime.spawn("unlucky", body)
-    assert world.runtime.wait() == 1
+    world.runtime.wait()
     assert "oops" in caplog.text
 
 
@@ -628,10 +649,11 @@ def test_without_miners_nothing_is_solved(world: World) -> None:
 # --- the end -----------------------------------------------------------------------------------
 
 
-def test_the_first_to_stop_the_node_says_with_which_code(world: World) -> None:
-    world.runtime.stop(3)
-    world.runtime.stop(1)
-    assert world.runtime.wait() == 3
+def test_a_stop_that_was_asked_for_is_no_fault(world: World) -> None:
+    world.runtime.stop()
+    world.runtime.stop()
+    world.runtime.wait()
+    assert world.runtime.fault is None
 
 
 class _Signalled(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from node.api.answers import OCTETS, TEXT, Answer, one_line
+from node.api.answers import OCTETS, TEXT, Answer, not_ready, one_line
 from node.api.http.tallies import Refusals
 from node.peers.standing.limits import OPEN, Meter
 from node.peers.wire.messages import TOKEN_SIZE, Reason, Refusal
@@ -25,7 +25,6 @@ BLOCK = "block"
 _SESSION = SESSION_HEADER.upper().replace("-", "_")
 _LONGEST = MappingProxyType({name: route.request_max for name, route in ROUTES.items()})
 _NO_SESSION = Answer(401, encode(Refusal(Reason.NO_SESSION)), OCTETS)
-_NOT_READY = Answer(503, one_line("the node is starting: come again").encode(), TEXT, (("Retry-After", "1"),))
 _NO_PAGES = Answer(403, one_line("pages may not speak to peers").encode(), TEXT)
 
 
@@ -114,7 +113,9 @@ class P2pDoor:
             return _too_much(verdict.wait_s)
         if peer is None and name and name not in OPEN:
             self._refusals.note(Reason.NO_SESSION.name.lower())
-            return _NO_SESSION if self._runtime.ready else _NOT_READY
+            if self._runtime.ready:
+                return _NO_SESSION
+            return not_ready(self._runtime.refusal, for_good=self._runtime.fault is not None)
         return None
 
 

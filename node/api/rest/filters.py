@@ -9,7 +9,7 @@ from node.api.call import Call
 from node.api.http.ranges import immutable
 from node.api.lookup import NoIndex
 from node.api.routes import Kind, Route
-from node.filters.index import BlockFilter, FilterIndex, FiltersBehind, NoFilter
+from node.filters.index import BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
 
 HEADERS_LISTED = 2_000
 RETRY_S = 1
@@ -19,6 +19,7 @@ NO_FILTER = "Filter not found"
 _NO_BLOCK = (404, "Block not found")
 _NO_FILTER = (404, NO_FILTER)
 _BEHIND = (503, BEHIND)
+_BROKEN = (500, "block filters are not available")
 
 R = TypeVar("R")
 
@@ -57,12 +58,14 @@ def _ask(call: Call, question: Callable[[FilterIndex], R]) -> R:
         return question(call.filters)
     except FiltersBehind:
         raise Problem(*_BEHIND, [("Retry-After", str(RETRY_S))]) from None
+    except FiltersBroken as reason:
+        raise Problem(_BROKEN[0], str(reason)) from None
     except NoFilter as reason:
         raise Problem(404, f"{NO_FILTER}: {reason}") from None
 
 
 _HASH = {"block_hash": Kind.BLOCK_HASH}
-_ERRORS = (_NO_BLOCK, _NO_FILTER, _BEHIND)
+_ERRORS = (_NO_BLOCK, _NO_FILTER, _BEHIND, _BROKEN)
 ROUTES = (
     Route(
         "GET",

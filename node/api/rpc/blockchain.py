@@ -43,7 +43,7 @@ def getblockchaininfo(call: Call) -> Shape:
         "chainwork": f"{tip.chainwork:064x}",
         "size_on_disk": folder_bytes(call.config.folder),
         "pruned": False,
-        "warnings": [],
+        "warnings": list(view.warnings),
     }
 
 
@@ -184,8 +184,7 @@ def _tip_status(view: View, entry: Entry) -> str:
         return "invalid"
     if not entry.ready:
         return "headers-only"
-    # Undo data is there for what was once connected.
-    return "valid-headers" if view.reader.undo(entry.height, entry.hash) is None else "valid-fork"
+    return "valid-fork" if view.reader.was_connected(entry.height, entry.hash) else "valid-headers"
 
 
 _HASH = block_hash("blockhash")

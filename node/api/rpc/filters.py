@@ -5,7 +5,7 @@ from node.api.call import Call
 from node.api.rpc.args import block_hash, string
 from node.api.rpc.method import MISC, NOT_FOUND, RpcError, topic
 from node.api.shapes import Shape
-from node.filters.index import FiltersBehind, NoFilter
+from node.filters.index import FiltersBehind, FiltersBroken, NoFilter
 
 BASIC = "basic"
 
@@ -24,6 +24,8 @@ def getblockfilter(call: Call, block_hash: BlockHash, filter_type: str) -> Shape
     except FiltersBehind:
         message = "Filter not found. Block filters are still in the process of being indexed."
         raise RpcError(MISC, message) from None
+    except FiltersBroken as reason:
+        raise RpcError(MISC, f"Filter not found. {reason}") from None
     except NoFilter as reason:
         if not call.view.in_best_chain(entry):
             raise RpcError(NOT_FOUND, "Filter not found. Block was not connected to active chain.") from None

@@ -97,7 +97,7 @@ def getmininginfo(call: Call) -> Shape:
         "pooledtx": view.pool.totals.count,
         **network_shape(view.params),
         "next": {"height": tip.height + 1, **_work_shape(bits_after(tip, view.params))},
-        "warnings": [],
+        "warnings": list(view.warnings),
     }
 
 

@@ -64,7 +64,7 @@ def getnetworkinfo(call: Call) -> Shape:
         "relayfee": Coins(MIN_RELAY_FEE_SAT_KVB),
         "incrementalfee": Coins(INCREMENTAL_FEE_SAT_KVB),
         "localaddresses": [],
-        "warnings": list(warnings),
+        "warnings": [*warnings, *call.view.warnings],
     }
 
 

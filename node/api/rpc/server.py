@@ -17,6 +17,7 @@ from node.api.rpc.commands import Commands
 from node.api.rpc.envelope import OLDER, Envelope, read_envelope
 from node.api.rpc.limits import BATCH_MAX, BATCH_REPLY_MAX
 from node.api.rpc.method import (
+    DATABASE,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     MISC,
@@ -27,7 +28,8 @@ from node.api.rpc.method import (
 )
 from node.api.rpc.wallet_methods import pointer_for
 from node.api.submission import SubmissionError
-from node.runtime import Busy, NotReady
+from node.ports import StoreError
+from node.runtime import Busy, NotReady, Runtime
 
 _STATUS = {METHOD_NOT_FOUND: 404, INVALID_REQUEST: 400}
 _OTHER_STATUS = 500
@@ -40,8 +42,11 @@ _NO_REQUEST = OLDER.failure(RpcError(INVALID_REQUEST, "Invalid Request object"))
 class RpcServer:
     """Answers JSON-RPC requests by a table of methods."""
 
-    def __init__(self, methods: Sequence[Method], credentials: Credentials, commands: Commands | None = None) -> None:
+    def __init__(
+        self, methods: Sequence[Method], credentials: Credentials, runtime: Runtime, commands: Commands | None = None
+    ) -> None:
         """`commands` is told what is under way."""
+        self._runtime = runtime
         self._commands = commands or Commands()
         self._methods = {method.name: method for method in methods}
         self.credentials = credentials
@@ -122,7 +127,10 @@ class RpcServer:
             with self._commands.running(name):
                 return method.answer(asked, *method.bind(request.get("params")))
         except NotReady:
-            raise RpcError(WARMING_UP, "The node is starting") from None
+            raise self._not_ready() from None
+        except StoreError as error:
+            self._runtime.fail(error)
+            raise self._not_ready() from None
         except Busy as busy:
             raise RpcError(MISC, f"Too many requests are waiting ({busy.most} may): try again") from None
         except NoIndex:
@@ -131,6 +139,10 @@ class RpcServer:
             raise RpcError(error.code, error.reason) from None
         except Problem as problem:
             raise RpcError(MISC, problem.line) from None
+
+    def _not_ready(self) -> RpcError:
+        refusal = self._runtime.refusal
+        return RpcError(DATABASE if self._runtime.fault else WARMING_UP, refusal[0].upper() + refusal[1:])
 
 
 def _parse_error(error: BadJson) -> RpcError:

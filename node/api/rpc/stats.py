@@ -25,7 +25,7 @@ def getblockstats(call: Call, hash_or_height: int | BlockHash, stats: list[str] 
     entry = _entry_at(call, hash_or_height) if isinstance(hash_or_height, int) else known_block(view, hash_or_height)
     if raw_block(view, entry) is None:
         raise no_body()
-    if view.reader.undo(entry.height, entry.hash) is None:
+    if not view.reader.was_connected(entry.height, entry.hash):
         raise RpcError(MISC, "Undo data not available")
     found = block_stats(entry, block_txs(view, entry, 0, INT32_MAX), view.params)
     if not stats:

@@ -140,7 +140,7 @@ def _judge(call: Call, hexdata: Any) -> str | None:
     if entry is not None:
         if entry.invalid:
             return "duplicate-invalid"
-        was_connected = view.in_best_chain(entry) or view.reader.undo(entry.height, entry.hash) is not None
+        was_connected = view.reader.was_connected(entry.height, entry.hash)
         return "duplicate" if was_connected else "duplicate-inconclusive"
     if block.header.prev_hash != view.tip.hash:
         return "inconclusive-not-best-prevblk"

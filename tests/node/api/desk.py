@@ -102,7 +102,7 @@ class Desk:
         self.filters = FilterIndex(lambda: FilterRows(MemoryKv(), params.network_id)) if index else None
         if self.filters and admit:
             self.filters.open(self.runtime.view)
-        app = ApiApp(self.runtime, self.config, tallies=tallies, filters=self.filters)
+        app = self.app = ApiApp(self.runtime, self.config, tallies=tallies, filters=self.filters)
         p2p = P2pApp(self.runtime, tallies.refusals)
         self.api = Listener(Site("api", tallies.api.timed(app), app.body_cap, 8, app.quick), [ANYWHERE])
         door = P2pDoor(self.runtime, params.allow_local, tallies.refusals)

@@ -10,7 +10,7 @@ from node.api.answers import Answer, Problem, Request
 from node.api.app import ROUTES, query_of
 from node.api.dispatch import Dispatcher, Paths
 from node.api.lookup import NoIndex
-from node.ports import StoreError
+from node.ports import Damaged, StoreError
 from node.runtime import Busy, NotReady
 
 
@@ -76,12 +76,14 @@ def test_each_method_has_its_own(paths: Paths) -> None:
 
 
 class _Runtime:
-    """Remembers that it was stopped."""
+    """Remembers why it was stopped."""
 
-    stopped: int | None = None
+    fault: str | None = None
+    refusal = "the node is starting"
 
-    def stop(self, exit_code: int) -> None:
-        self.stopped = exit_code
+    def fail(self, error: Exception) -> None:
+        self.fault = str(error)
+        self.refusal = "the node stops"
 
 
 def dispatched(error: Exception) -> tuple[Answer, _Runtime]:
@@ -107,12 +109,14 @@ def dispatched(error: Exception) -> tuple[Answer, _Runtime]:
 def test_what_a_handler_may_raise(error: Exception, status: int, headers: tuple[tuple[str, str], ...]) -> None:
     answer, runtime = dispatched(error)
     assert (answer.status, answer.headers, answer.content_type) == (status, headers, "text/plain")
-    assert runtime.stopped is None
+    assert runtime.fault is None
 
 
-def test_a_damaged_store_stops_the_node() -> None:
-    answer, runtime = dispatched(StoreError("gone"))
-    assert (answer.status, runtime.stopped) == (503, 1)
+@pytest.mark.parametrize("error", [StoreError("gone"), Damaged("gone")])
+def test_a_damaged_store_stops_the_node_and_nobody_is_told_to_come_again(error: StoreError) -> None:
+    answer, runtime = dispatched(error)
+    assert (answer.status, answer.body, answer.headers) == (500, b"the node stops", ())
+    assert runtime.fault == "gone"
 
 
 def test_a_bug_is_logged_and_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +124,7 @@ def test_a_bug_is_logged_and_shows_nothing(caplog: pytest.LogCaptureFixture) -> 
         answer, runtime = dispatched(RuntimeError("secret"))
     assert (answer.status, answer.body) == (500, b"internal server error")
     assert "secret" in caplog.text
-    assert runtime.stopped is None
+    assert runtime.fault is None
 
 
 def test_nobody_there() -> None:

@@ -9,8 +9,8 @@ from chain.hashes import sha256d
 from chain.script import LockKind
 from chain.tree import Entry
 from node.filters.gcs import NO_HEADER, basic_filter
-from node.filters.index import NEAR_BLOCKS, BlockFilter, FilterIndex, FiltersBehind, NoFilter
-from node.ports import StoreError
+from node.filters.index import NEAR_BLOCKS, BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
+from node.ports import Damaged, StoreError
 from node.store.filters import FILTER, FILTER_HEADER, FilterRows
 from node.store.memory import MemoryKv
 from node.store.schema import block_key
@@ -174,25 +174,25 @@ def test_a_tip_that_the_chain_does_not_know_begins_at_genesis(bench: Bench, lab:
 def test_a_lost_row_is_told_and_has_them_made_anew(bench: Bench, lab: Lab, prefix: bytes) -> None:
     bench.make_all()
     bench.kv.write([(block_key(prefix, 5, lab.blocks[4].hash), None)], sync=True)
-    with pytest.raises(NoFilter, match="is lost"):
+    with pytest.raises(FiltersBroken, match="is lost"):
         bench.of(lab.blocks[4])
     assert len(bench.condemned) == 1
-    with pytest.raises(NoFilter, match="not available"):
+    with pytest.raises(FiltersBroken, match="not available"):
         bench.of(lab.blocks[9])
 
 
 def test_a_lost_header_ends_the_list(bench: Bench, lab: Lab) -> None:
     bench.make_all()
     bench.kv.write([(block_key(FILTER_HEADER, 5, lab.blocks[4].hash), None)], sync=True)
-    with pytest.raises(NoFilter, match="height 5 is lost"):
+    with pytest.raises(FiltersBroken, match="height 5 is lost"):
         bench.index.headers(bench.view, 0, 20)
 
 
 def test_a_disk_that_fails_is_no_fault_of_the_node(bench: Bench, lab: Lab) -> None:
     bench.kv.writes_until_failure = 3
-    with pytest.raises(NoFilter, match="not available: the memory disk"):
+    with pytest.raises(FiltersBroken, match="not available: the memory disk"):
         bench.make_all()
-    with pytest.raises(NoFilter, match="not available: the memory disk"):
+    with pytest.raises(FiltersBroken, match="not available: the memory disk"):
         bench.of(lab.blocks[0])
     assert bench.desk.get("/blocks/tip/height").text == str(lab.height)
 
@@ -206,9 +206,13 @@ def test_before_it_is_open_everybody_waits(bench: Bench, lab: Lab) -> None:
 
 
 def test_a_lost_block_is_no_block_without_scripts(bench: Bench, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(bench.view.reader), "undo", lambda *_: None)
-    with pytest.raises(NoFilter, match="is lost or damaged"):
-        bench.make_all()
+    def lost(*_: object) -> None:
+        raise Damaged("a hole in the blocks")
+
+    monkeypatch.setattr(type(bench.view.reader), "undo", lost)
+    for _ in range(2):  # it is the blocks that are broken, not the filters
+        with pytest.raises(Damaged, match="a hole in the blocks"):
+            bench.make_all()
 
 
 def test_errors_of_opening_are_passed_on() -> None:

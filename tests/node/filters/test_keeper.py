@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.filters.index import NoFilter
+from node.filters.index import FiltersBroken
 from node.filters.keeper import LOOK_S, REST, STALLED_S, FilterKeeper
 from node.ports import StoreError
 
@@ -142,11 +142,11 @@ def test_a_disk_that_cannot_be_opened_is_told_to_whoever_asks(caplog: pytest.Log
 
 def test_what_fails_for_good_ends_it(caplog: pytest.LogCaptureFixture) -> None:
     day = Day([tip(1)] * 3)
-    day.fails = NoFilter("block 1 is lost")
+    day.fails = FiltersBroken("block 1 is lost")
     day.run()
     assert "no more block filters are made: block 1 is lost" in caplog.text
     caplog.clear()
     day = Day([tip(1)] * 3)
-    day.fails, day.over = NoFilter("closed"), True
+    day.fails, day.over = FiltersBroken("closed"), True
     day.run()
     assert caplog.text == ""

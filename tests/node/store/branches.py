@@ -160,7 +160,7 @@ def assert_index_agrees(store: Ledger, model: Model) -> None:
             spends = undo[: len(tx.inputs)] if position else []
             undo_size = sum(4 + len(coin) for coin in spends)
             place = TxLocation(change.height, position, offset, len(tx.raw), undo_offset, undo_size)
-            assert store.tx_at(place, change.block.hash) == (tx.raw, tuple(spends))
+            assert store.tx_at(tx.txid, place, change.block.hash) == (tx, tuple(spends))
             located[tx.txid] = place
             undo_offset += undo_size
             touched = set()

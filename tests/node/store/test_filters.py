@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from chain.hashes import BlockHash
-from node.ports import StoreError
+from node.ports import Damaged, StoreError
 from node.store.filters import FILTERS, FilterRows, discard_filters, open_filters
-from node.store.kv import Damaged
 from node.store.leveldb import LevelDb
 from node.store.memory import MemoryKv
 from node.store.schema import META, encode_meta

@@ -103,7 +103,7 @@ def test_no_read_leaves_anything_open(tmp_path: Path, is_snapshot: bool) -> None
     name = sha256(SCRIPTS[1])
     place = reader.tx_location(tx.txid)
     assert place is not None
-    reader.tx_at(place, model.tip)
+    reader.tx_at(tx.txid, place, model.tip)
     reader.stats(name)
     reader.stats(bytes(32))
     for limit in (0, 1, 100):

@@ -7,7 +7,7 @@ import pytest
 
 from chain.hashes import BlockHash
 from chain.tx import Tx, TxIn, TxOut, make_tx, outpoint
-from node.ports import TxLocation
+from node.ports import Damaged, TxLocation
 from node.store.kv import Row, scan_prefix
 from node.store.ledger import Ledger
 from node.store.leveldb import LevelDb
@@ -121,7 +121,7 @@ def location(store: Ledger, height: int, position: int, model: Model) -> tuple[T
     return place, block.hash
 
 
-def test_a_lost_part_takes_only_what_is_in_it(opener: Callable[[], Ledger]) -> None:
+def test_a_lost_part_takes_only_what_is_in_it_and_is_no_absence(opener: Callable[[], Ledger]) -> None:
     store, model = opener(), long_chain()
     commit(store, [], model.changes)
     body = block_key(BODY, 2, model.changes[1].block.hash)
@@ -132,55 +132,70 @@ def test_a_lost_part_takes_only_what_is_in_it(opener: Callable[[], Ledger]) -> N
     first, last_block = location(store, 3, 1, model)
     last, _ = location(store, 3, 2, model)
 
-    assert store.tx_at(fan, fan_block) is None
-    found = store.tx_at(small, small_block)
-    assert found is not None
-    assert found[0] == model.changes[1].block.txs[2].raw
-    assert store.tx_at(first, last_block) == (model.changes[2].block.txs[1].raw, model.changes[2].undo[:5])
-    assert store.tx_at(last, last_block) == (model.changes[2].block.txs[2].raw, None), "its coins are not here"
+    _, fan_tx, small_tx = model.changes[1].block.txs
+    _, first_tx, last_tx = model.changes[2].block.txs
+    with pytest.raises(Damaged, match="at height 2"):
+        store.tx_at(fan_tx.txid, fan, fan_block)
+    assert store.tx_at(small_tx.txid, small, small_block)[0] == small_tx
+    assert store.tx_at(first_tx.txid, first, last_block) == (first_tx, model.changes[2].undo[:5])
+    with pytest.raises(Damaged, match="at height 3"):  # its coins are not here
+        store.tx_at(last_tx.txid, last, last_block)
 
 
-def test_a_changed_part_of_an_undo_is_none_and_noted(opener: Callable[[], Ledger]) -> None:
+def test_a_place_that_holds_another_transaction_is_damage(opener: Callable[[], Ledger]) -> None:
+    store, model = opener(), long_chain()
+    commit(store, [], model.changes)
+    first, last_block = location(store, 3, 1, model)
+    with pytest.raises(Damaged, match="is not where it should be"):
+        store.tx_at(model.changes[2].block.txs[2].txid, first, last_block)
+
+
+def test_a_changed_part_of_an_undo_is_damage_and_noted(opener: Callable[[], Ledger]) -> None:
     store, model = opener(), long_chain()
     commit(store, [], model.changes)
     noted: list[str] = []
-    store._on_damage = noted.append
+    store._on_damaged_blocks = noted.append
     key = block_key(UNDO, 3, model.changes[2].block.hash) + b"\x00\x01"
     part = store._blocks_kv.get(key)
     assert part is not None
     store._blocks_kv.write([(key, part[:-1] + b"\x00")], sync=False)
     first, block_hash = location(store, 3, 1, model)
 
-    assert store.undo(3, block_hash) is None
-    assert store.tx_at(first, block_hash) == (model.changes[2].block.txs[1].raw, None)
+    with pytest.raises(Damaged):
+        store.undo(3, block_hash)
+    with pytest.raises(Damaged):
+        store.tx_at(model.changes[2].block.txs[1].txid, first, block_hash)
     assert len(noted) == 2
     assert "at height 3 fails its checksum" in noted[0]
 
 
 @pytest.mark.parametrize("number", [b"", b"\x00\x01", b"\x00\x02"])
-def test_what_has_lost_a_part_before_its_end_is_not_there(opener: Callable[[], Ledger], number: bytes) -> None:
-    """Rather than shorter, under the header that its hash asks for."""
+def test_what_has_lost_a_part_before_its_end_is_damage(opener: Callable[[], Ledger], number: bytes) -> None:
+    """Neither shorter, under the header that its hash asks for, nor absent."""
     store, model = opener(), long_chain()
     commit(store, [], model.changes)
     body = block_key(BODY, 2, model.changes[1].block.hash)
     undo = block_key(UNDO, 3, model.changes[2].block.hash)
     store._blocks_kv.write([(body + number, None), (undo + number, None)], sync=False)
 
-    assert store.block(2, model.changes[1].block.hash) is None
-    assert store.undo(3, model.changes[2].block.hash) is None
+    with pytest.raises(Damaged, match=r"the body of block .* at height 2 is lost"):
+        store.block(2, model.changes[1].block.hash)
+    with pytest.raises(Damaged, match=r"the undo of block .* at height 3 is lost"):
+        store.undo(3, model.changes[2].block.hash)
 
 
-def test_an_undo_that_has_lost_its_end_is_none_and_noted(opener: Callable[[], Ledger]) -> None:
+def test_an_undo_that_has_lost_its_end_is_damage_and_noted(opener: Callable[[], Ledger]) -> None:
     """A shorter one would leave coins out when the block leaves the best chain."""
     store, model = opener(), long_chain()
     commit(store, [], model.changes)
     noted: list[str] = []
-    store._on_damage = noted.append
+    store._on_damaged_blocks = noted.append
     undo = block_key(UNDO, 3, model.changes[2].block.hash)
     last = max(key for key, _ in scan_prefix(store._blocks_kv, undo))
     store._blocks_kv.write([(last, None)], sync=False)
 
-    assert store.undo(3, model.changes[2].block.hash) is None
+    with pytest.raises(Damaged):
+        store.undo(3, model.changes[2].block.hash)
     assert len(noted) == 1
     assert "at height 3 is cut off" in noted[0]
 

@@ -10,7 +10,7 @@ from chain.coins import Coin
 from chain.hashes import BlockHash, Txid, sha256, sha256d
 from chain.params import GENESIS
 from chain.tx import OutPoint, outpoint
-from node.ports import HistoryRow, ScriptStats, StoreError, Tip
+from node.ports import Damaged, HistoryRow, ScriptStats, StoreError, Tip
 from node.store.ledger import Ledger, recompute_digest
 from node.store.memory import MemoryDisk
 from node.store.opening import open_memory, open_store
@@ -285,12 +285,13 @@ def test_headers_come_lowest_first_from_every_branch(store: Ledger) -> None:
     assert store.undo(3, stale.block.hash) is None, "never connected"
 
 
-def test_a_body_that_is_not_its_hash_is_no_body(store: Ledger) -> None:
+def test_a_body_that_is_not_its_hash_is_damage(store: Ledger) -> None:
     model = Model()
     change = model.mine()
     store.put_block(1, BlockHash(sha256d(b"another")), change.block.raw, sync=True)
 
-    assert store.block(1, BlockHash(sha256d(b"another"))) is None
+    with pytest.raises(Damaged, match="is not what its hash says"):
+        store.block(1, BlockHash(sha256d(b"another")))
     assert list(store.headers()) == []
 
 

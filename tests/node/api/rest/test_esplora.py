@@ -683,8 +683,11 @@ def test_a_read_that_storage_cannot_serve_stops_the_node(
         raise StoreError("the disk is gone: run groatd reindex")
 
     monkeypatch.setattr(type(desk.runtime.view.reader), "block", broken)
-    assert desk.get(f"/block/{desk.get('/blocks/tip/hash').text}/raw").status == 503
-    assert desk.runtime.wait() == 1
+    path = f"/block/{desk.get('/blocks/tip/hash').text}/raw"
+    for _ in range(2):
+        assert problem(desk.get(path)) == (500, "the node stops because of a fault: its log says which")
+    desk.runtime.wait()
+    assert desk.runtime.fault == "the disk is gone: run groatd reindex"
     assert "run groatd reindex" in caplog.text
 
 

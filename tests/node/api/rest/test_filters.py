@@ -92,7 +92,7 @@ def test_what_will_never_come_says_so(desk: Desk, lab: Lab) -> None:
     assert desk.filters
     desk.filters.give_up("the disk is full")
     reply = desk.get(f"/v1/filters/{to_hex(lab.tip.hash)}")
-    assert (reply.status, reply.text) == (404, "Filter not found: the disk is full")
+    assert (reply.status, reply.text) == (500, "the disk is full")
     assert desk.rpc_error("getblockfilter", to_hex(lab.tip.hash)) == (-1, "Filter not found. the disk is full")
 
 
