@@ -333,13 +333,14 @@ class Lab:
         script: bytes | None = None,
         time: int | None = None,
         extra_nonce: int = 0,
+        tag: bytes = b"",
     ) -> Block:
         """A solved block on the tip. Fees are summed up where all coins are known, else 0."""
         if fees is None:
             fees = self.fees(txs)
         time = START_TIME + (self.height + 1) * SPACING_S if time is None else time
         script = lock(KINDS[(self.height + 1) % 3], self.height + 1) if script is None else script
-        block = build_block(self.tip, txs, fees, script, time, self.params, extra_nonce)
+        block = build_block(self.tip, txs, fees, script, time, self.params, extra_nonce, tag)
         return make_block(solved(block.header), block.txs)
 
     def fees(self, txs: Sequence[Tx]) -> int:

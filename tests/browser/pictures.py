@@ -36,7 +36,8 @@ def main(target: Path) -> None:
         network = Path(folder) / "network.toml"
         settings = PICTURED.to_mapping().items()
         network.write_text("".join(f"{key} = {json.dumps(setting)}\n" for key, setting in settings))
-        cluster = make_cluster(Path(folder) / "nodes", 3, [(0, 1), (1, 2)], [], str(network))
+        names = [("--name", f"node {number}") for number in range(3)]
+        cluster = make_cluster(Path(folder) / "nodes", 3, [(0, 1), (1, 2)], names, str(network))
         try:
             cluster.start()
             submit(lambda *call: cluster.rpc(0, *call), scene)

@@ -22,6 +22,8 @@ MATURE = 106
 """The height from which on there are payments."""
 STRANGER = b"<img src=x onerror=alert(1)> ${7*7} {{7*7}} \xe2\x80\xaeevil"
 """What somebody wrote into an OP_RETURN: markup, templates, and a mark that turns the writing round."""
+MINERS = (b"/node 0/", b"/node 1/", b"/node 0/", b"")
+"""Whose blocks they are, in turn, by the tags in their coinbases."""
 MINER = b"</script><script>alert(2)</script>"
 """The same of a coinbase."""
 
@@ -110,7 +112,7 @@ def make_scene(end: float, params: Params = REGTEST) -> Scene:
                 wrong, (with_output(wrong.txs[0], value=wrong.txs[0].outputs[0].value + 1), *wrong.txs[1:])
             )
             blocks.append(invalid)
-        block = lab.candidate(txs, time=time)
+        block = lab.candidate(txs, time=time, tag=MINERS[height % len(MINERS)])
         if height == BLOCKS - 1:
             head = block.txs[0].inputs[0].script_sig[:3]
             block = reblock(block, (coinbase_input(block.txs[0], head + MINER), *block.txs[1:]))
