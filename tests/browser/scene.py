@@ -115,7 +115,7 @@ def make_scene(end: float, params: Params = REGTEST) -> Scene:
         block = lab.candidate(txs, time=time, tag=MINERS[height % len(MINERS)])
         if height == BLOCKS - 1:
             head = block.txs[0].inputs[0].script_sig[:3]
-            block = reblock(block, (coinbase_input(block.txs[0], head + MINER), *block.txs[1:]))
+            block = reblock(block, (coinbase_input(block.txs[0], head + MINERS[1] + MINER), *block.txs[1:]))
         lab.accept(block)
         blocks.append(block)
     assert stale
