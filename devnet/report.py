@@ -115,11 +115,12 @@ def _facts_below(devnet: Devnet, facts: dict[str, Any]) -> Iterable[tuple[str, s
     if wallet["balance_sat"] is not None:
         balance = "{}.{:08d} coins to spend".format(*divmod(wallet["balance_sat"], COIN))
     yield "network", f"{facts['network']} in {facts['dir']}"
-    yield "wallet", f"{balance}, in {wallet['file']}, password {PASSWORD}"
+    # The folder is named once: these lines fit 80 columns.
+    yield "wallet", f"{balance}: {devnet.wallet_file.name} there, password {PASSWORD}"
     first = next((node for node in nodes if node["running"]), None)
     if first:
         yield "explorer", f"{first['api']}/explorer/"
-        yield "JSON-RPC", f"{first['api']}/, login in {first['cookie']}"
+        yield "JSON-RPC", f"{first['api']}/ with the login in {Path(first['cookie']).relative_to(devnet.folder)} there"
     for node in nodes:
         for address in zmq_addresses(node["options"]):
             yield "ZeroMQ", f"{address} (node {node['index']})"

@@ -303,9 +303,9 @@ def test_status_for_people(
     assert lines[4:] == [
         f"node 0 warns: {LOSS}",
         f"network   devnet in {folder}",
-        f"wallet    1.50000000 coins to spend, in {folder}/wallet.json, password devnet",
+        "wallet    1.50000000 coins to spend: wallet.json there, password devnet",
         "explorer  http://127.0.0.1:18443/explorer/",
-        f"JSON-RPC  http://127.0.0.1:18443/, login in {folder}/node0/devnet/.cookie",
+        "JSON-RPC  http://127.0.0.1:18443/ with the login in node0/devnet/.cookie there",
         "options   --no-index (node 1)",
     ]
 
@@ -326,7 +326,8 @@ def test_the_widest_status_fits_80_columns(
     save(replace(devnet, nodes=nodes, processes=processes, api_port=65_335, options=((),) * nodes))
     assert status_of(monkeypatch, devnet, [NodeStatus(True, 1_000_000, "ab" * 32, 99, 300_000)] * nodes) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines[: nodes + 1])) <= 80
+    assert str(devnet.folder) in lines.pop(nodes + 1)  # as long as it is
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_wallet_that_no_node_knows_of_does_not_hide_the_nodes(
