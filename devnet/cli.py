@@ -419,7 +419,8 @@ def down(shared: Shared, wipe: bool) -> None:
     if shared.as_json:
         write_json({"stopped": running, "wiped": wipe, "left": left})
         return
-    click.echo(f"stopped {len(running)} nodes" + (f", wiped {devnet.folder}" if wipe else ""))
+    plural = "" if len(running) == 1 else "s"
+    click.echo(f"stopped {len(running)} node{plural}" + (f", wiped {devnet.folder}" if wipe else ""))
     if left:
         more = f" and {len(left) - LEFT_SHOWN_MAX} more" if len(left) > LEFT_SHOWN_MAX else ""
         click.echo(f"left there, not the devnet's: {', '.join(left[:LEFT_SHOWN_MAX])}{more}")

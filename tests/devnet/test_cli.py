@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
@@ -328,6 +329,31 @@ def test_the_widest_status_fits_80_columns(
     lines = capsys.readouterr().out.splitlines()
     assert str(devnet.folder) in lines.pop(nodes + 1)  # as long as it is
     assert max(map(len, lines)) <= 80
+
+
+def test_all_nodes_are_asked_at_once(
+    devnet: Devnet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each answers only once all have been asked."""
+    together = threading.Barrier(devnet.nodes, timeout=30)
+
+    def answer(_: Devnet, index: int) -> NodeStatus:
+        together.wait()
+        return NodeStatus(True, 100 + index, "ab" * 32, 2, 0)
+
+    save(devnet)
+    monkeypatch.setattr(network, "node_status", answer)
+    monkeypatch.setattr(funds, "balance_sat", lambda *_: 7)
+    assert call(monkeypatch, "status", "--json", "--dir", str(devnet.folder)) == 0
+    assert [node["height"] for node in json.loads(capsys.readouterr().out)["nodes"]] == [100, 101, 102]
+
+
+def test_a_command_imports_only_what_it_uses() -> None:
+    """Whatever is not for every command takes longer to import than all that is."""
+    late = {"wallet.account", "requests", "rich", "webbrowser", "chain.keys", "devnet.launch", "devnet.funds"}
+    program = f"import sys, devnet.cli; print(sorted(set(sys.modules) & {late}))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
 
 
 def test_a_wallet_that_no_node_knows_of_does_not_hide_the_nodes(
