@@ -14,7 +14,10 @@ from chain.keys import default_engine
 from chain.params import REGTEST
 from node.api.answers import Answer, Request
 from node.api.app import ApiApp
-from node.api.mount import Explorer
+from node.api.explorer import wsgi
+from node.api.explorer.home import TXS_SHOWN
+from node.api.explorer.payments import PaymentBlocks
+from node.api.explorer.site import _make_site
 from node.api.p2p import P2pApp
 from node.chainstate import examine
 from node.config import Config
@@ -32,8 +35,8 @@ ENGINE = default_engine()
 ANYWHERE = Endpoint("127.0.0.1", 18443)
 LOGIN = "__cookie__:" + "c0ffee" * 10
 READY_S = 60.0
-EXPLORER = Explorer()
-"""One for all nodes: making the pages takes longer than all questions."""
+PAGES = _make_site()
+"""For all nodes: to make them takes longer than all questions."""
 
 
 class NoCarrier:
@@ -95,7 +98,8 @@ class DiskNode:
             self.close()
             raise
         app = ApiApp(self.runtime, self.config, filters=self.filters)
-        app._explorer = EXPLORER
+        payments = PaymentBlocks(TXS_SHOWN)
+        app._explorer._pages = lambda asked, call: wsgi.ask(PAGES, asked, "/explorer", call=call, payments=payments)
         self._apps = app, P2pApp(self.runtime)
 
     def close(self) -> None:

@@ -72,6 +72,10 @@ class Trial:
                 self.report.outcomes["the file had gone"] += 1
                 return
             place.damage(copy / NETWORK)
+        if node.runtime.fault is None and node.runtime.view.pool.totals.count:
+            nodes.pop().close()  # it has left the other branch once more, whose payments wait again
+            node = DiskNode(copy)
+            nodes.append(node)
         outcome = "not noticed" if starts == 1 else "a start that failed, then whole"
         if node.store.rebuilding:
             outcome = "repaired at the start"
@@ -120,21 +124,21 @@ class Trial:
             known = {b"", *(block.hash for block in self._way_to(tip))}
             order = [n for n in order if self._questions[n].block in known and not self._questions[n].of_all]
         rng.shuffle(order)
-        is_broken, left = False, len(order)
+        error, left = "", len(order)
         for number in order:
             question, right = self._questions[number], rights[number]
             answer = node.ask(question)
             if (answer.status, answer.body) != (right.status, right.body):
                 if _is_error(question, answer):
-                    is_broken = True
+                    error = error or f"{question}: {answer.status} {answer.body[:200]!r}"
                 else:
                     self._fail(place, f"{question}: {answer.status} {answer.body[:200]!r}, not {right.body[:200]!r}")
             left = min(left - 1, REFUSED_AFTER) if node.runtime.fault else left - 1
             if left <= 0:
                 break
-        if is_broken and node.runtime.fault is None and node.filters.fault is None:
-            self._fail(place, "an error, and the node does not stop")
-        return is_broken
+        if error and node.runtime.fault is None and node.filters.fault is None:
+            self._fail(place, f"an error, and the node does not stop: {error}")
+        return bool(error)
 
     def _right_at(self, tip: bytes) -> list[Answer]:
         """What a node says that knows the chain up to this tip alone."""
