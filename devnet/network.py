@@ -126,7 +126,7 @@ def wait_ready(devnet: Devnet, index: int, say: Say) -> None:
     say(f"waiting for node {index} at {devnet.api_url(index)}")
     while True:
         try:
-            client(devnet, index, STATUS_TIMEOUT_S).get("/blocks/tip/height")
+            client(devnet, index, STATUS_TIMEOUT_S).get("/v1/network")
             return
         except Unreachable as unreachable:
             reason = unreachable

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from node.api.answers import TEXT, Answer, Headers, Problem, Request
 from node.api.call import Call
+from node.api.chainless import CHAINLESS_PAGES, CHAINLESS_STATUS, no_chain
 from node.api.dispatch import Dispatcher, View, raw_path
 from node.api.docs import description
 from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers, is_allowed
@@ -30,12 +31,16 @@ from node.filters.index import FilterIndex
 from node.ports import Endpoint
 from node.runtime import NotReady, Runtime
 
-ROUTES: tuple[Route, ...] = (
+CHAIN_ROUTES: tuple[Route, ...] = (
     *blocks.ROUTES,
     *txs.ROUTES,
     *scripts.ROUTES,
     *mempool.ROUTES,
     *filters.ROUTES,
+)
+"""What is asked of the chain and the mempool on it."""
+ROUTES: tuple[Route, ...] = (
+    *CHAIN_ROUTES,
     *network.ROUTES,
     *peers.ROUTES,
     *events.ROUTES,
@@ -73,7 +78,8 @@ class ApiApp(Dispatcher):
         self._coin_search = CoinSearch()
         self._explorer = Explorer()
         self._templates, self._commands = Templates(), Commands()
-        self._rpc = RpcServer(METHODS, Credentials.of(config), runtime, self._commands)
+        self._no_chain = no_chain(config)
+        self._rpc = RpcServer(METHODS, Credentials.of(config), runtime, self._commands, self._no_chain)
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
             self.add(route.method, path, self._view(route), optional_end=route.has_optional_end)
@@ -114,6 +120,8 @@ class ApiApp(Dispatcher):
             login = request.header("AUTHORIZATION")
             return self._rpc.answer(login, request.body(), lambda: self._call(request), pace)
         if self._explorer.takes(request):
+            if self._no_chain and not request.path.removeprefix(EXPLORER).startswith(CHAINLESS_PAGES):
+                raise Problem(CHAINLESS_STATUS, self._no_chain)
             page = self._explorer.answer(request, lambda: self._call(request))
             if self._runtime.fault:  # the page would say that the node is starting
                 raise NotReady
@@ -145,6 +153,8 @@ class ApiApp(Dispatcher):
             if route.writes and request.method != "POST":
                 self._check_origin(request)
             call = self._call(request)
+            if self._no_chain and route in CHAIN_ROUTES:
+                raise Problem(CHAINLESS_STATUS, self._no_chain)
             if route.needs_index and not call.view.reader.has_index:
                 raise NoIndex
             values = {name: parse(kind, given[name]) for name, kind in route.params.items()}

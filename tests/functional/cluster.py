@@ -139,7 +139,7 @@ class Cluster:
             if node.process is None or node.process.poll() is not None:
                 raise ClusterError(f"node {index} ended\n{node.last_lines()}")
             try:
-                return self.request(index, "GET", "/blocks/tip/height").status == http.client.OK
+                return self.request(index, "GET", "/v1/network").status == http.client.OK
             except OSError:
                 return False
 

@@ -7,6 +7,7 @@ from chain.hashes import BlockHash, Txid, to_hex
 from chain.tree import Entry, fork_point
 from chain.tx import TxOut, outpoint
 from node.api.call import Call
+from node.api.chainless import no_chain
 from node.api.lookup import block_txs, find_block, raw_block
 from node.api.rpc.args import block_hash, flag, integer, txid, verbosity
 from node.api.rpc.method import BAD_VALUE, MISC, NOT_FOUND, RpcError, topic
@@ -43,7 +44,7 @@ def getblockchaininfo(call: Call) -> Shape:
         "chainwork": f"{tip.chainwork:064x}",
         "size_on_disk": folder_bytes(call.config.folder),
         "pruned": False,
-        "warnings": list(view.warnings),
+        "warnings": [*([reason] if (reason := no_chain(call.config)) else []), *view.warnings],
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from node.api.answers import JSON, Answer, Problem
 from node.api.call import Call
+from node.api.chainless import CHAINLESS_METHODS
 from node.api.guard import Credentials
 from node.api.jsontext import BadJson, TooMuchJson, elements, parse
 from node.api.lookup import NoIndex
@@ -43,10 +44,16 @@ class RpcServer:
     """Answers JSON-RPC requests by a table of methods."""
 
     def __init__(
-        self, methods: Sequence[Method], credentials: Credentials, runtime: Runtime, commands: Commands | None = None
+        self,
+        methods: Sequence[Method],
+        credentials: Credentials,
+        runtime: Runtime,
+        commands: Commands | None = None,
+        no_chain: str | None = None,
     ) -> None:
-        """`commands` is told what is under way."""
+        """`commands` is told what is under way; `no_chain` is why there is no chain to ask about, if so."""
         self._runtime = runtime
+        self._no_chain = no_chain
         self._commands = commands or Commands()
         self._methods = {method.name: method for method in methods}
         self.credentials = credentials
@@ -124,6 +131,8 @@ class RpcServer:
             method = self._methods.get(name)
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, f"Method not found{pointer_for(name)}")
+            if self._no_chain and name not in CHAINLESS_METHODS:
+                raise RpcError(MISC, self._no_chain[0].upper() + self._no_chain[1:])
             with self._commands.running(name):
                 return method.answer(asked, *method.bind(request.get("params")))
         except NotReady:
