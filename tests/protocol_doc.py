@@ -200,7 +200,7 @@ FIGURES: dict[ModuleType, tuple[str, ...]] = {
     sessions: ("INBOUND_MAX", "TOKENS_MAX", "IDLE_S", "LINK_FAILURES_MAX"),
     dialler: ("OUTBOUND_MAX", "NEAR_MAX", "BLOCKS_ONLY_MAX", "FEELER_S", "DIAL_BACK_TRIES"),
     discouraged: ("DISCOURAGED_S",),
-    sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX"),
+    sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX", "HEADERS_ALL_MAX"),
     promises: ("UNCLAIMED_MAX", "UNCLAIMED_S"),
     presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
     download: ("WINDOW", "PATIENCE_S"),

@@ -43,8 +43,9 @@ class Promises:
         is_full = len(self._headers) - self._claimed >= UNCLAIMED_MAX
         return is_full or not 0 <= now - self._swept < SWEEP_EVERY_S
 
-    def sweep(self, branches: Iterable[Entry], now: float) -> None:
-        """Forget what is on none of these branches, and has not been for a while or is too much."""
+    def sweep(self, followed: Entry, branches: Iterable[Entry], now: float) -> None:
+        """Forget what is on none of these branches, and has not been for a while or is too much. What is on the
+        branch that is `followed` is no promise any more: where no bodies are taken, that is the best header's."""
         tree, self._swept = self._chain.tree, now
         # What has been ruled out stays: it would have to be judged again.
         waiting = {
@@ -52,9 +53,13 @@ class Promises:
             for name, entry in self._headers.items()
             if not entry.has_body and not entry.invalid and tree.get(name) is entry
         }
+        entry: Entry | None = followed
+        while entry is not None and entry.hash in waiting:
+            del waiting[entry.hash]
+            entry = entry.parent
         claimed: set[BlockHash] = set()
         for branch in branches:
-            entry: Entry | None = branch
+            entry = branch
             while entry is not None and entry.hash in waiting and entry.hash not in claimed:
                 claimed.add(entry.hash)
                 entry = entry.parent

@@ -49,6 +49,9 @@ WALKS_MAX = 2
 """Peers from which long runs of headers are fetched at once; the others wait for their turn."""
 HEADERS_AHEAD_MAX = 50_000
 """With so many headers of a peer above our tip, no more are asked for until blocks have come."""
+HEADERS_ALL_MAX, HEADERS_LEAST = 100_000, 1_024
+"""With so many headers of all peers whose blocks are not here, each peer's may be only as far above our tip as
+the second: as many as blocks are fetched ahead, so that nobody keeps us from the others' chain."""
 BEHIND_BLOCKS = 24
 """With so many blocks still to connect, the node is catching up,"""
 PROGRESS_S, PROGRESS_BLOCKS = 5.0, 5
@@ -335,7 +338,7 @@ class Sync:
         """Forget headers that no peer is known to have any longer, if it is time for it."""
         if self._promises.is_due(now):
             branches = [best for peer in self._peers if (best := self.best_of(peer))]
-            self._promises.sweep([self.top, *branches], now)
+            self._promises.sweep(self.top, branches, now)
 
     def _judge(self, peer: PeerId, fault: Rejected, now: float) -> list[Effect]:
         if not isinstance(fault, Invalid) or fault.code in BLAMELESS:
@@ -352,7 +355,8 @@ class Sync:
 
     def _is_far_ahead(self, last: Entry | None) -> bool:
         """True if it is for the bodies to come first: else whoever makes headers fills our memory with them."""
-        return last is not None and last.height - self.top.height >= HEADERS_AHEAD_MAX
+        most = HEADERS_AHEAD_MAX if len(self._promises) < HEADERS_ALL_MAX else HEADERS_LEAST
+        return last is not None and last.height - self.top.height >= most
 
     def _next_walk(self, now: float) -> list[Effect]:
         """Let peers that wait take places that have become free."""

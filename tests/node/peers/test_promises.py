@@ -92,6 +92,42 @@ def test_a_branch_that_grows_by_announcements_is_bounded(
     assert not lab.punished
 
 
+def test_long_branches_of_many_peers_are_bounded_together(
+    lab: SyncLab, ours: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And who has the blocks of a longer chain is followed all the same."""
+    monkeypatch.setattr(sync_module, "HEADERS_ALL_MAX", 100)
+    monkeypatch.setattr(sync_module, "HEADERS_LEAST", 16)
+    for number in range(6):
+        liar = FakePeer(number, ours.blocks)
+        lab.add(liar)
+        headers = on(ours.blocks[-1].header, 80, number)
+        for start in range(0, 80, ANNOUNCED_MAX):
+            lab.announce(liar, *headers[start : start + ANNOUNCED_MAX])
+    assert 100 <= stored(lab) <= 100 + 6 * (16 + ANNOUNCED_MAX)
+    longer = ours.copy()
+    for _ in range(120):
+        longer.mine()
+    lab.add(FakePeer(9, longer.blocks))
+    lab.run(60, lab.synced(longer.blocks))
+    assert lab.chain.tip.hash == longer.tip.hash
+    assert not lab.punished
+
+
+def test_where_no_bodies_are_taken_the_chain_itself_is_no_promise(lab: SyncLab, ours: Lab) -> None:
+    promises = promises_module.Promises(lab.chain)
+    headers = on(ours.blocks[-1].header, 20, 1)
+    entries = [lab.chain.submit_header(header, int(lab.now)) for header in headers]
+    for entry in entries:
+        promises.add(entry)
+    promises.sweep(entries[14], [], lab.now)
+    assert len(promises) == 5
+    promises.sweep(entries[14], [], lab.now + UNCLAIMED_S)
+    assert len(promises) == 0
+    assert stored(lab) == 15
+    assert lab.chain.tree.best_header is entries[14]
+
+
 def test_the_chain_goes_on_after_such_a_flood(lab: SyncLab, ours: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promises_module, "UNCLAIMED_MAX", 64)
     liar, honest = FakePeer(1, ours.blocks), FakePeer(2, ours.blocks)
