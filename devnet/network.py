@@ -155,14 +155,13 @@ def node_status(devnet: Devnet, index: int) -> NodeStatus:
     running = is_running(devnet, index)
     if not running:
         return NodeStatus(running=False)
-    calls = [("getblockchaininfo", ()), ("getpeerinfo", ()), ("getmempoolinfo", ())]
+    calls = [("getblockchaininfo", ()), ("getpeerinfo", ()), ("getmempoolinfo", ()), ("getnetworkinfo", ())]
     try:
-        chain, peers, mempool = client(devnet, index, STATUS_TIMEOUT_S).batch(calls)
+        chain, peers, mempool, links = client(devnet, index, STATUS_TIMEOUT_S).batch(calls)
     except (Unreachable, RpcError):
         return NodeStatus(running=True)
-    warnings = chain.get("warnings") or ()
-    told = (warnings,) if isinstance(warnings, str) else tuple(map(str, warnings))
-    return NodeStatus(True, chain["blocks"], chain["bestblockhash"], len(peers), mempool["size"], told)
+    warnings = tuple(dict.fromkeys([*chain["warnings"], *links["warnings"]]))
+    return NodeStatus(True, chain["blocks"], chain["bestblockhash"], len(peers), mempool["size"], warnings)
 
 
 def stop(devnet: Devnet, indexes: Iterable[int], say: Say, *, force: bool = False) -> Devnet:

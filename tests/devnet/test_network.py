@@ -141,6 +141,25 @@ def test_start_stop_and_kill_keep_the_state_file_true(stand_in: Devnet, monkeypa
     assert stop(killed, [0, 2], lambda _: None) == killed  # nothing to do
 
 
+def test_what_a_node_warns_of_is_told_once(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its storage and of its links; both answers have the former."""
+    lost, clock = "3 blocks were lost, and are asked for again", "the clock is 80 s behind the peers'"
+    answers = {
+        "getblockchaininfo": {"blocks": 7, "bestblockhash": "ab", "warnings": [lost]},
+        "getpeerinfo": [{}, {}],
+        "getmempoolinfo": {"size": 3},
+        "getnetworkinfo": {"warnings": [clock, lost]},
+    }
+
+    class Answering:
+        def batch(self, calls: list[tuple[str, tuple[()]]]) -> list[object]:
+            return [answers[method] for method, _ in calls]
+
+    monkeypatch.setattr(network, "is_running", lambda *_: True)
+    monkeypatch.setattr(network, "client", lambda *_: Answering())
+    assert node_status(devnet, 0) == NodeStatus(True, 7, "ab", 2, 3, (lost, clock))
+
+
 def test_a_stubborn_node_is_named_or_killed(stand_in: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
     devnet = started(stand_in, monkeypatch)
     with pytest.raises(DevnetError, match="devnet kill 1"):
