@@ -157,11 +157,22 @@ def node_status(devnet: Devnet, index: int) -> NodeStatus:
         return NodeStatus(running=False)
     calls = [("getblockchaininfo", ()), ("getpeerinfo", ()), ("getmempoolinfo", ()), ("getnetworkinfo", ())]
     try:
-        chain, peers, mempool, links = client(devnet, index, STATUS_TIMEOUT_S).batch(calls)
+        chain, peers, mempool, links = client(devnet, index, STATUS_TIMEOUT_S).answers(calls)
+        if isinstance(chain, RpcError):  # starting
+            raise chain
     except (Unreachable, RpcError):
         return NodeStatus(running=True)
-    warnings = tuple(dict.fromkeys([*chain["warnings"], *links["warnings"]]))
-    return NodeStatus(True, chain["blocks"], chain["bestblockhash"], len(peers), mempool["size"], warnings)
+    # A light node refuses to speak of a mempool that it has not.
+    count, waiting = (None if isinstance(answer, RpcError) else answer for answer in (peers, mempool))
+    told = [] if isinstance(links, RpcError) else links["warnings"]
+    return NodeStatus(
+        True,
+        chain["blocks"],
+        chain["bestblockhash"],
+        None if count is None else len(count),
+        None if waiting is None else waiting["size"],
+        tuple(dict.fromkeys([*chain["warnings"], *told])),
+    )
 
 
 def stop(devnet: Devnet, indexes: Iterable[int], say: Say, *, force: bool = False) -> Devnet:

@@ -50,18 +50,26 @@ class NodeClient:
 
     def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Many calls in one request, their results in order. Raises RpcError for the first that fails."""
+        results = self.answers(calls)
+        for result in results:
+            if isinstance(result, RpcError):
+                raise result
+        return results
+
+    def answers(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The same with an RpcError in the place of a result that there is none of. Raises Unreachable, RpcError."""
         requests = [{"id": i, "method": method, "params": list(params)} for i, (method, params) in enumerate(calls)]
         status, body = self._request("POST", "/", json.dumps(requests), self._authorization())
         try:
             replies = json.loads(body)
         except ValueError:
             raise Unreachable(f"http://{self._address}: {status} {body.strip()[:200]}") from None
-        if isinstance(replies, dict):
-            replies = [replies]  # a refusal of the whole batch
-        for reply in replies:
-            if reply["error"]:
-                raise RpcError(reply["error"]["code"], reply["error"]["message"])
-        return [reply["result"] for reply in replies]
+        if isinstance(replies, dict):  # a refusal of the whole batch
+            raise RpcError(replies["error"]["code"], replies["error"]["message"])
+        return [
+            RpcError(reply["error"]["code"], reply["error"]["message"]) if reply["error"] else reply["result"]
+            for reply in replies
+        ]
 
     def _authorization(self) -> dict[str, str]:
         try:

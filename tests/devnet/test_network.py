@@ -11,6 +11,7 @@ import pytest
 
 from devnet import network, processes
 from devnet.network import NodeStatus, check_ports, kill, node_command, node_status, start, stop, tail
+from devnet.rpc import RpcError
 from devnet.state import Devnet, DevnetError, Process, load
 from tests.ports import free_ports
 
@@ -144,7 +145,7 @@ def test_start_stop_and_kill_keep_the_state_file_true(stand_in: Devnet, monkeypa
 def test_what_a_node_warns_of_is_told_once(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its storage and of its links; both answers have the former."""
     lost, clock = "3 blocks were lost, and are asked for again", "the clock is 80 s behind the peers'"
-    answers = {
+    answers: dict[str, object] = {
         "getblockchaininfo": {"blocks": 7, "bestblockhash": "ab", "warnings": [lost]},
         "getpeerinfo": [{}, {}],
         "getmempoolinfo": {"size": 3},
@@ -152,12 +153,16 @@ def test_what_a_node_warns_of_is_told_once(devnet: Devnet, monkeypatch: pytest.M
     }
 
     class Answering:
-        def batch(self, calls: list[tuple[str, tuple[()]]]) -> list[object]:
+        def answers(self, calls: list[tuple[str, tuple[()]]]) -> list[object]:
             return [answers[method] for method, _ in calls]
 
     monkeypatch.setattr(network, "is_running", lambda *_: True)
     monkeypatch.setattr(network, "client", lambda *_: Answering())
     assert node_status(devnet, 0) == NodeStatus(True, 7, "ab", 2, 3, (lost, clock))
+    answers["getmempoolinfo"] = RpcError(-1, "this node is a light one")
+    assert node_status(devnet, 0) == NodeStatus(True, 7, "ab", 2, None, (lost, clock))
+    answers["getblockchaininfo"] = RpcError(-28, "Loading block index")
+    assert node_status(devnet, 0) == NodeStatus(running=True)
 
 
 def test_a_stubborn_node_is_named_or_killed(stand_in: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
