@@ -133,7 +133,7 @@ def test_a_payment_that_nothing_is_known_of_may_have_been_sent(
 ) -> None:
     purse = Purse(commands, tmp_path / "wallet.json", gateway.url).create()
     pair.rpc(0, "generatetoaddress", MATURE, purse.address())
-    gateway.rules = [rules.on_payment(rules.lose_answer), rules.on(r"/api/tx/[0-9a-f]{64}$", rules.lose_request)]
+    gateway.rules = [rules.on_payment(rules.lose_answer), rules.on(r"/tx/[0-9a-f]{64}$", rules.lose_request)]
     outcome = purse.run("send", BURN, "0.5", "--yes")
     [txid] = {payment.txid for payment in gateway.payments}
     assert (outcome.code, outcome.out) == (1, "")
