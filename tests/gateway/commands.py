@@ -13,6 +13,7 @@ python -m tests.gateway.commands is the process that forks: a JSON document a li
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import wallet
 from devnet.processes import environment
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +136,9 @@ class Commands:
 
 def serve(folder: Path) -> None:
     """Run what standard input says, until it closes."""
+    for module in pkgutil.iter_modules(wallet.__path__, "wallet."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     main: Callable[[], None] = importlib.import_module("wallet.cli").main
     for line in sys.stdin:
         order = json.loads(line)

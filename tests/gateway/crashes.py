@@ -27,7 +27,7 @@ from chain.tx import decode_tx
 from tests.functional.cluster import Cluster, make_cluster
 from tests.gateway.commands import Commands, Outcome
 from tests.gateway.faulty_disk import KILLS, Fault
-from tests.gateway.proxy import Answer, Exchange, Gateway, Payment, Raw
+from tests.gateway.proxy import CUT, Answer, Exchange, Gateway, Payment, Raw
 from tests.gateway.purse import Purse
 
 HOOK = "tests.gateway.faulty_disk"
@@ -76,11 +76,9 @@ class Bench:
         """Answers for payments."""
         if not exchange.payment:
             return None
-        return {
-            "taken": Answer(200, exchange.payment.txid.encode()),
-            "lost": Raw(),
-            "failed": Answer(500, b"internal error"),
-        }[self.reply]
+        if self.reply == "taken":
+            return Answer(200, exchange.payment.txid.encode())
+        return CUT if self.reply == "lost" else Answer(500, b"internal error")
 
     def at(self, file: Path) -> Purse:
         """The wallet of a file."""
