@@ -140,7 +140,7 @@ class Wallet:
         with self._file.locked_at_once() as locked:
             if locked and self._file.state == state:
                 try:
-                    self._file.save(replace(state, payments=view.payments))
+                    self._file.save(advanced(state, view))
                 except WalletError as error:
                     # Reading is possible in a folder that cannot be written; the next look finds it again.
                     self.warnings.append(f"not remembered: {error}")
@@ -291,8 +291,10 @@ class Wallet:
         """Hand over again what was signed for this order; the outcome, or None if it may be replaced."""
         for payment in reversed(self._repetitions(order)):
             name = to_hex(payment.txid)
-            settled = self._settle(payment, hand_over(self._client, payment))
-            if settled.stage is Stage.SEEN:
+            # One that the last look showed is with a node: nothing new can be learned of it.
+            receipt = Receipt(Answer.KNOWN) if payment.counted else hand_over(self._client, payment)
+            settled = self._settle(payment, receipt)
+            if settled.told:
                 self.warnings.append(
                     f"payment {name} was signed before for the same order, and is sent: nothing more was paid. To "
                     "pay the same again, run the command once more"
@@ -428,8 +430,8 @@ class Wallet:
         """Write down what a node said of a payment. Raises PaymentUnclear where it said nothing."""
         state = self._file.state
         height = state.snapshot.height if state.snapshot else 0
-        settled = after_answer(payment, receipt.answer, height, reason=receipt.reason)
-        settled = replace(settled, told=settled.told or settled.stage is Stage.SEEN)
+        settled = payment if payment.counted else after_answer(payment, receipt.answer, height, reason=receipt.reason)
+        settled = replace(settled, told=settled.told or settled.stage in (Stage.SEEN, Stage.BURIED))
         payments = tuple(settled if one.txid == payment.txid else one for one in state.payments)
         try:
             self._file.save(replace(state, payments=payments))

@@ -67,7 +67,8 @@ def scan(
         chain = chains[0]
         if index[chain] > handed_out[chain] + ADDRESSES_AHEAD_MAX:
             raise NodeError(f"the node shows more than {ADDRESSES_AHEAD_MAX} used addresses: use another --node")
-        account.derive(chain, _end(found, chain, handed_out[chain]) + RECOGNISED_AHEAD)
+        for each in index:
+            account.derive(each, _end(found, each, handed_out[each]) + RECOGNISED_AHEAD)
         path = KeyPath(chain, index[chain])
         if path not in skip:
             _visit(client, account, path, found, whole=whole)

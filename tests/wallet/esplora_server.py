@@ -67,6 +67,8 @@ class Chain:
     """Answers for the next transactions handed in, whatever they are."""
     handed_in: list[Txid] = field(default_factory=list)
     """Every transaction that came, taken or not."""
+    instead: Callable[[Tx], None] | None = None
+    """What is done with a transaction handed in, in the place of judging it."""
     serial: int = 0
     paid: int = -1
     _known: dict[Txid, tuple[Tx, int | None]] = field(default_factory=dict)
@@ -163,6 +165,9 @@ class Chain:
         self.pool = {}
 
     def accept(self, tx: Tx) -> None:
+        if self.instead:
+            self.instead(tx)
+            return
         self.handed_in.append(tx.txid)
         if self.refuse_next:
             raise Refuse(self.refuse_next.pop(0))
@@ -332,6 +337,16 @@ class Server(ThreadingHTTPServer):
         self.connections = 0
         self.before: Callable[[str], tuple[int, str] | None] = lambda path: None
         """Given a path, an answer that comes instead of the chain's."""
+        self.after: Callable[[str, tuple[int, str]], tuple[int, str]] = lambda path, answer: answer
+        """Given a path and the chain's answer, what is answered."""
+
+    def answer_to(self, path: str) -> tuple[int, str]:
+        """What a GET of a path is answered."""
+        try:
+            answer = self.chain.get(path.split("/")[1:])
+        except (LookupError, StopIteration):
+            return 404, "not found"
+        return 200, answer if isinstance(answer, str) else json.dumps(answer)
 
     @property
     def url(self) -> str:
@@ -356,6 +371,8 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self, body: bytes) -> None:
         with self.server.lock:
             status, content = self._answer(body)
+            status, text = self.server.after(self.path[4:], (status, content.decode()))
+            content = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -373,11 +390,8 @@ class Handler(BaseHTTPRequestHandler):
             except Refuse as refused:
                 return 400, f"sendrawtransaction RPC error {refused}".encode()
             return 200, to_hex(tx.txid).encode()
-        try:
-            answer = self.server.chain.get(self.path[5:].split("/"))
-        except (LookupError, StopIteration):
-            return 404, b"not found"
-        return 200, answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+        status, text = self.server.answer_to(self.path[4:])
+        return status, text.encode()
 
     def log_message(self, *_: Any) -> None:
         pass
