@@ -16,6 +16,7 @@ from node.chainstate import Chainstate, TipChange, examine
 from node.store.ledger import recompute_digest
 from node.store.memory import MemoryDisk
 from node.store.opening import open_memory
+from node.store.schema import BODY, HEADER, block_key
 from tests.chainlab import NOW, Lab, funded, pay, reblock, with_coinbase, with_input, with_output
 
 ENGINE = default_engine()
@@ -431,3 +432,28 @@ def test_invalidating_a_block_of_a_reorganisation_under_way_ends_it(desk: Desk, 
     desk.settle()
     assert desk.tip == a[0].hash
     assert desk.is_whole()
+
+
+def test_stored_bodies_above_a_lost_one_are_not_fetched_again(desk: Desk, lab: Lab) -> None:
+    """
+    ::
+
+        base --- x --- b --- c     x is lost, b and c are stored
+    """
+    x, b, c = branch(lab, 3)
+    desk.give(x, b, c)
+    height = lab.height + 1
+    key = block_key(BODY, height, x.hash)
+    desk.disk.blocks.write([(key, None), (block_key(HEADER, height, x.hash), None)], sync=True)
+    desk.disk.ledger.rows.clear()  # as a start does that cannot find what its tip stands on
+    again = Desk(desk.disk)
+    again.settle()
+    assert again.tip == lab.tip.hash
+    assert b.hash not in again.chain.tree.entries
+    for block in (x, b, c):
+        again.chain.submit_header(block.header, NOW + 10_000)
+    entries = again.chain.tree.entries
+    assert [entries[block.hash].has_body for block in (x, b, c)] == [False, True, True]
+    again.give(x)
+    assert again.tip == c.hash
+    assert again.is_whole()

@@ -704,3 +704,39 @@ def test_a_full_disk_stops_a_commit_and_loses_nothing(path: Path) -> None:
         model.mine()  # the write that failed may still have reached the disk
     assert_agrees(store, model)
     store.close()
+
+
+def test_an_inspection_writes_nothing_and_needs_no_leave_to_write(
+    path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a read-only mount: whatever is opened for writing there is refused."""
+    plain_open = os.open
+
+    def refuse(file: object, flags: int, *mode: int) -> int:
+        if str(file).startswith(str(path)) and flags & (os.O_RDWR | os.O_WRONLY | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return plain_open(file, flags, *mode)  # type: ignore[arg-type]
+
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()}
+    monkeypatch.setattr(os, "open", refuse)
+    for _ in range(2):
+        inspected = open_store(path, NETWORK, inspect=True)
+        assert_agrees(inspected, model)
+        inspected.close()
+    monkeypatch.undo()
+    assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_an_inspection_reads_every_row(path: Path, model: Model) -> None:
+    """Also those that no start looks at; the note has the next one repair them."""
+    compact(path / "blocks")
+    table = only(path / "blocks", "*.ldb")
+    flip(table, table.read_bytes().index(model.changes[4].block.raw) + 90)
+    store = open_store(path, NETWORK)
+    assert store.rebuilding is None
+    store.close()
+    with pytest.raises(Damaged, match="checksum mismatch"):
+        open_store(path, NETWORK, inspect=True)
+    store = open_store(path, NETWORK)
+    assert store.rebuilding == "its blocks had to be repaired"
+    store.close()
