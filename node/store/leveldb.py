@@ -7,6 +7,7 @@ becomes one line that says what happened and what to do.
 
 import errno
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,8 @@ CACHE_BYTES = 32 * 1024 * 1024
 """Of uncompressed table blocks."""
 FILES_MAX = 256
 """Tables kept open, for each database."""
+
+_CURRENT = re.compile(rb"MANIFEST-\d+\n")
 
 # What the operating system says, and what the operator can do about it. The first that fits counts.
 _ADVICE = (
@@ -183,6 +186,9 @@ class LevelDb(_LevelReads):
                 raise Damaged(f"{name} is damaged (CURRENT is missing)")
             if not create and not (path / "CURRENT").exists():  # LevelDB makes the directory even to say so
                 raise StoreError(f"{name} is empty: start the node to have it built")
+            # What LevelDB makes of some other names looks like the system's fault.
+            if (path / "CURRENT").exists() and not _CURRENT.fullmatch((path / "CURRENT").read_bytes()):
+                raise Damaged(f"{name} is damaged (Corruption: CURRENT names no manifest)")
             self._db = plyvel.DB(
                 str(path),
                 create_if_missing=True,

@@ -233,6 +233,11 @@ def garble_current(ledger: Path) -> None:
     (ledger / "CURRENT").write_text("rubbish")
 
 
+def zero_current(ledger: Path) -> None:
+    content = (ledger / "CURRENT").read_bytes()
+    (ledger / "CURRENT").write_bytes(b"\0" + content[1:])
+
+
 def lose_tip(ledger: Path) -> None:
     edit(ledger, (TIP, None))
 
@@ -270,6 +275,7 @@ def change_coin(ledger: Path) -> None:
         (flip_log, "Corruption"),
         (flip_manifest, "Corruption"),
         (garble_current, "Corruption"),
+        (zero_current, "CURRENT names no manifest"),
         (lose_tip, "no tip"),
         (shorten_tip, "no tip"),
         (lose_meta, "no tip"),
@@ -456,7 +462,7 @@ def test_half_thrown_away_ledgers_are_thrown_away_wholly(path: Path, model: Mode
 # --- a damaged blocks/ -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("harm", [drop_current, garble_current, flip_manifest])
+@pytest.mark.parametrize("harm", [drop_current, garble_current, zero_current, flip_manifest])
 def test_blocks_are_repaired_and_the_ledger_built_anew(path: Path, model: Model, harm: Callable[[Path], None]) -> None:
     harm(path / "blocks")
     with pytest.raises(Damaged, match="start the node to have it repaired"):
