@@ -718,10 +718,10 @@ def test_an_inspection_writes_nothing_and_needs_no_leave_to_write(
     """As on a read-only mount: whatever is opened for writing there is refused."""
     plain_open = os.open
 
-    def refuse(file: object, flags: int, *mode: int) -> int:
+    def refuse(file: object, flags: int, *mode: int, **more: int) -> int:
         if str(file).startswith(str(path)) and flags & (os.O_RDWR | os.O_WRONLY | os.O_CREAT):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return plain_open(file, flags, *mode)  # type: ignore[arg-type]
+        return plain_open(file, flags, *mode, **more)  # type: ignore[arg-type]
 
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()}
     monkeypatch.setattr(os, "open", refuse)
