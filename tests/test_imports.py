@@ -36,10 +36,13 @@ OWNERS = {
     "werkzeug": ("node/api/explorer/site.py",),
     "segno": ("node/api/explorer/script.py", "wallet/commands.py"),
     "zmq": ("node/zmqpub.py",),
-    "requests": ("node/client.py", "wallet/client.py"),
-    "urllib3": ("node/client.py", "wallet/client.py"),
-    "threading": ("node/runtime.py", "node/lanes.py", "node/verifying.py", "node/api/*"),
-    "time": ("node/runtime.py", "node/miner.py", "node/client.py", "wallet/client.py", "devnet/*", *COMMAND_LINES),
+    "requests": ("node/client.py", "wallet/http_session.py"),
+    "urllib3": ("node/client.py", "wallet/http_session.py"),
+    "threading": ("node/runtime.py", "node/lanes.py", "node/verifying.py", "node/api/*", "wallet/client.py"),
+    "time": (
+        "node/runtime.py", "node/miner.py", "node/client.py", "wallet/client.py", "wallet/http_session.py", "devnet/*",
+        *COMMAND_LINES,
+    ),
     "datetime": ("node/runtime.py", "node/api/*", "devnet/*", "wallet/display.py", *COMMAND_LINES),
 }
 """Who alone may import a library. `datetime` and `time` stand for reading a clock."""

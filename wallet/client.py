@@ -1,30 +1,31 @@
-"""A node's Esplora API over HTTP: the only code here that talks to the network or reads a clock.
+"""A node's Esplora API over HTTP.
 
 What a node answers is checked for shape and range before anybody sees it. Every call has a
-deadline for the whole of it and a cap on the answer's size: a node that drips a byte a second, or
-never stops, fails like one that is not there.
+deadline and a cap on the answer's size (wallet.http_session).
 """
 
-import functools
 import re
-import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.tx import OutPoint, Tx, outpoint_index, outpoint_txid
 from wallet.delivery import Answer
-from wallet.errors import InvalidValue, NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
+from wallet.errors import (
+    AnswerTooLarge,
+    InvalidValue,
+    NodeError,
+    NodeNotReady,
+    NodeRefused,
+    NodeUnreachable,
+    WalletError,
+)
 from wallet.esplora import (
     ChainTx,
     Network,
@@ -43,94 +44,29 @@ from wallet.esplora import (
     read_txs,
     read_utxos,
 )
+from wallet.http_session import HttpSession
 from wallet.networks import DEFAULT_NODE
 from wallet.refusals import Receipt, one_line, read_receipt
 
 DEADLINE_S = 30.0
 """For one call, from connecting to the last byte."""
-CONNECT_S = 5.0
 LIST_BYTES_MAX = 32 * 1024 * 1024
 TX_BYTES_MAX = 4 * 1024 * 1024
 SMALL_BYTES_MAX = 64 * 1024
-"""Of a list, one transaction, anything else. An answer beyond this is cut off and counts as none."""
+"""Of a list, one transaction or one of the lists asked for side by side, anything else. An answer
+beyond this is cut off and counts as none."""
 NODES_MAX = 16
+PARALLEL = 4
+"""Requests at a time, where there are many to make."""
 TIP_POLL_S = 0.25
 NOT_READY_PAUSE_S = 0.5
 NOT_READY = (502, 503, 504)
 """HTTP statuses of a node that is starting or full, or of a gateway before one."""
 NOT_THE_API = (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, Rejected)
 """What reading an answer raises that is not the Esplora API's."""
-_CHUNK = 65_536
 _BLANK = re.compile(r"[\s\x00-\x1f]")
 
 T = TypeVar("T")
-
-
-# --- a deadline for whole exchanges ---------------------------------------------------------------
-
-
-class _Deadline:
-    """When the call under way has to be over, on the monotonic clock."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def left(self) -> float:
-        """Seconds until then. Raises TimeoutError when there are none."""
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the node took too long to answer")
-        return left
-
-
-class _TimedSocket(socket.socket):
-    """Waits for each piece no longer than until the call's deadline. (A plain timeout starts again
-    with every byte.)"""
-
-    deadline: _Deadline
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(self.deadline.left())  # of the whole, for this method
-        super().sendall(*args, **kwargs)
-
-
-class _TimedConnection(HTTPConnection):
-    def __init__(self, *args: Any, deadline: _Deadline, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._deadline = deadline
-
-    def connect(self) -> None:
-        super().connect()
-        plain = self.sock
-        timed = _TimedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
-        timed.deadline = self._deadline
-        self.sock = timed
-
-
-class _TimedPool(HTTPConnectionPool):
-    ConnectionCls = _TimedConnection
-
-    def __init__(self, *args: Any, deadline: _Deadline, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.conn_kw["deadline"] = deadline
-
-
-class _TimedAdapter(HTTPAdapter):
-    def __init__(self, deadline: _Deadline) -> None:
-        self._deadline = deadline
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        pool = functools.partial(_TimedPool, deadline=self._deadline)
-        self.poolmanager.pool_classes_by_scheme = {"http": pool}
-
-
-# --- the API --------------------------------------------------------------------------------------
 
 
 class Esplora:
@@ -143,16 +79,15 @@ class Esplora:
             raise WalletError(f"give 1 to {NODES_MAX} nodes")
         self._urls = [_base_url(url) for url in urls]
         self._deadline_s = deadline_s
-        self._deadline = _Deadline()
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxies or credentials from the environment
-        self._session.headers.clear()
-        self._session.headers.update({"User-Agent": "groat-wallet", "Accept-Encoding": "identity"})
-        self._session.mount("http://", _TimedAdapter(self._deadline))
+        self._own = threading.local()
+        self._sessions: list[HttpSession] = []
+        self._pool = ThreadPoolExecutor(PARALLEL, "node")
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._pool.shutdown(cancel_futures=True)
+        for session in self._sessions:
+            session.close()
 
     def __enter__(self) -> "Esplora":
         return self
@@ -198,6 +133,25 @@ class Esplora:
     def script_txs(self, script_hash: bytes) -> list[ChainTx]:
         """The first page of a script's history: unconfirmed, then newest first."""
         return self._get(f"/scripthash/{script_hash.hex()}/txs", read_txs, LIST_BYTES_MAX)
+
+    def first_pages(self, script_hashes: Sequence[bytes]) -> list[list[ChainTx]]:
+        """The first page of each script's history, asked for side by side; large ones one by one."""
+        asked = [self._pool.submit(self._small_page, script_hash) for script_hash in script_hashes]
+        try:
+            pages = [page.result() for page in asked]
+            return [
+                self.script_txs(script_hash) if page is None else page
+                for script_hash, page in zip(script_hashes, pages, strict=True)
+            ]
+        finally:
+            for page in asked:
+                page.cancel()
+
+    def _small_page(self, script_hash: bytes) -> list[ChainTx] | None:
+        try:
+            return self._get(f"/scripthash/{script_hash.hex()}/txs", read_txs, TX_BYTES_MAX)
+        except AnswerTooLarge:
+            return None
 
     def script_txs_after(self, script_hash: bytes, last: Txid) -> list[ChainTx]:
         """The page of confirmed transactions that follows `last`."""
@@ -324,7 +278,8 @@ class Esplora:
                         raise NodeRefused(f"GET {path[:40]} at {base}", status, one_line(body) or "no reason given")
                     why = "is not ready (it may be starting): try again in a few seconds"
                     failures.append(NodeNotReady(f"the node at {base} {why}"))
-                self._urls.append(self._urls.pop(0))
+                # Replaced and not changed: other threads may be asking.
+                self._urls = [*self._urls[1:], self._urls[0]]
             hopeful = [error for error in failures if isinstance(error, NodeNotReady)]
             if not hopeful or time.monotonic() > give_up:
                 raise (hopeful or failures)[0]
@@ -332,33 +287,11 @@ class Esplora:
 
     def _ask(self, method: str, base: str, path: str, content: bytes | None, most: int) -> tuple[int, bytes]:
         """Status and body of one node's answer. Raises NodeUnreachable, NodeError for one that is too large."""
-        self._deadline.at = time.monotonic() + self._deadline_s
-        try:
-            try:
-                return self._once(method, base + "/api" + path, content, most)
-            except requests.ConnectionError:
-                # The node may just have closed the connection that we kept: once more, on a new one.
-                return self._once(method, base + "/api" + path, content, most)
-        except (requests.Timeout, ReadTimeoutError, TimeoutError) as error:
-            raise NodeUnreachable(
-                f"the node at {base} takes too long to answer: try again, or another --node"
-            ) from error
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise _no_answer(base, error) from error
-
-    def _once(self, method: str, url: str, content: bytes | None, most: int) -> tuple[int, bytes]:
-        left = self._deadline.left()
-        with self._session.request(
-            method, url, data=content, stream=True, allow_redirects=False, timeout=(min(CONNECT_S, left), left)
-        ) as response:
-            parts, size = [], 0
-            while part := response.raw.read1(_CHUNK, decode_content=False):
-                self._deadline.left()
-                size += len(part)
-                if size > most:
-                    raise NodeError(f"an answer of {urlsplit(url).netloc} is over {most} bytes: use another --node")
-                parts.append(part)
-            return response.status_code, b"".join(parts)
+        if not hasattr(self._own, "session"):
+            self._own.session = HttpSession()
+            self._sessions.append(self._own.session)
+        session: HttpSession = self._own.session
+        return session.ask(method, base, "/api" + path, content, most=most, deadline_s=self._deadline_s)
 
 
 def _base_url(url: str) -> str:
@@ -375,12 +308,3 @@ def _base_url(url: str) -> str:
     if not good:
         raise InvalidValue(f"{url!r} is not a node's URL: write it like {DEFAULT_NODE}")
     return address
-
-
-def _no_answer(base: str, error: Exception) -> NodeUnreachable:
-    """What to say of a connection that failed."""
-    if isinstance(error, requests.exceptions.SSLError):
-        if "CERTIFICATE" in str(error):
-            return NodeUnreachable(f"the certificate of {base} is not one to trust: check --node")
-        return NodeUnreachable(f"{base} does not speak TLS: write http:// and not https://")
-    return NodeUnreachable(f"no node answers at {base}: start one (`devnet up` or `groatd`), or give --node URL")

@@ -37,6 +37,10 @@ class NodeError(WalletError):
     """The node's fault or the network's."""
 
 
+class AnswerTooLarge(NodeError):
+    """A node's answer has more bytes than any honest one."""
+
+
 class NodeUnreachable(NodeError):
     """No node answered: a request may or may not have had an effect."""
 

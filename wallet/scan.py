@@ -18,6 +18,8 @@ PAGES_MAX = 20_000
 """Pages of one script's history: half a million transactions."""
 ADDRESSES_AHEAD_MAX = 20_000
 """Addresses looked at beyond those handed out: more have been used by no wallet that was restored."""
+BATCH = 32
+"""Addresses asked for side by side."""
 RECOGNISED_AHEAD = 200
 """Addresses beyond the gap limit that are recognised in transactions read for another address."""
 
@@ -35,7 +37,7 @@ class Scan:
     """Addresses with any transaction, those passed over included."""
     settled: set[KeyPath] = field(default_factory=set)
     """Addresses used and emptied, all of it buried."""
-    looked_at: dict[int, int] = field(default_factory=dict)
+    looked_at: dict[int, int] = field(default_factory=lambda: {RECEIVE: 0, CHANGE: 0})
     """How many addresses of each chain were looked at."""
 
     def next_index(self, chain: int) -> int:
@@ -62,27 +64,30 @@ def scan(
     found = Scan(tip)
     skip = frozenset(passed_over)
     found.used |= skip
-    index = {RECEIVE: 0, CHANGE: 0}
-    while chains := [chain for chain in index if index[chain] < _end(found, chain, handed_out[chain])]:
-        chain = chains[0]
-        if index[chain] > handed_out[chain] + ADDRESSES_AHEAD_MAX:
-            raise NodeError(f"the node shows more than {ADDRESSES_AHEAD_MAX} used addresses: use another --node")
-        for each in index:
-            account.derive(each, _end(found, each, handed_out[each]) + RECOGNISED_AHEAD)
-        path = KeyPath(chain, index[chain])
-        if path not in skip:
-            _visit(client, account, path, found, whole=whole)
-        index[chain] += 1
-    found.looked_at = index
+    while batch := _next_batch(found, account, handed_out):
+        paths = [path for path in batch if path not in skip]
+        pages = client.first_pages([sha256(account.script(path)) for path in paths])
+        for path, page in zip(paths, pages, strict=True):
+            _visit(client, account, path, page, found, whole=whole)
+        found.looked_at[batch[-1].chain] = batch[-1].index + 1
     found.coins = mark_own(found.coins, found.txs, account.path_of)
     found.settled |= skip
     _check_supply(found)
     return found
 
 
-def _end(found: Scan, chain: int, handed_out: int) -> int:
-    """The index before which a chain is looked at, as far as is known."""
-    return max(handed_out, found.next_index(chain)) + GAP_LIMIT
+def _next_batch(found: Scan, account: Account, handed_out: tuple[int, int]) -> list[KeyPath]:
+    """The next addresses to look at, as far as is known that there are any: of one chain, and then the other."""
+    ends = {chain: max(handed_out[chain], found.next_index(chain)) + GAP_LIMIT for chain in (RECEIVE, CHANGE)}
+    for chain, end in ends.items():
+        account.derive(chain, end + RECOGNISED_AHEAD)
+    for chain, end in ends.items():
+        start = found.looked_at[chain]
+        if start > handed_out[chain] + ADDRESSES_AHEAD_MAX:
+            raise NodeError(f"the node shows more than {ADDRESSES_AHEAD_MAX} used addresses: use another --node")
+        if start < end:
+            return [KeyPath(chain, index) for index in range(start, min(end, start + BATCH))]
+    return []
 
 
 def _check_supply(found: Scan) -> None:
@@ -95,13 +100,12 @@ def _check_supply(found: Scan) -> None:
         )
 
 
-def _visit(client: Esplora, account: Account, path: KeyPath, found: Scan, *, whole: bool) -> None:
-    """Add what one address has to `found`."""
-    script = account.script(path)
-    script_hash = sha256(script)
-    txs = client.script_txs(script_hash)
+def _visit(client: Esplora, account: Account, path: KeyPath, txs: list[ChainTx], found: Scan, *, whole: bool) -> None:
+    """Add to `found` what one address has, of whose history `txs` is the first page."""
     if not txs:
         return
+    script = account.script(path)
+    script_hash = sha256(script)
     unconfirmed = sum(tx.height is None for tx in txs)
     complete = unconfirmed < PAGE_UNCONFIRMED and len(txs) - unconfirmed < PAGE_CONFIRMED
     if whole and not complete:
@@ -180,16 +184,16 @@ def _rest(client: Esplora, script_hash: bytes, first: list[ChainTx], down_to: in
 
 def used_receiving(client: Esplora, account: Account, handed_out: int) -> frozenset[int]:
     """Indexes of the receiving addresses that anybody has paid, up to the gap limit."""
-    used = set()
+    used: set[int] = set()
     index, end = 0, handed_out + GAP_LIMIT
     while index < end:
         if index > handed_out + ADDRESSES_AHEAD_MAX:
             raise NodeError(f"the node shows more than {ADDRESSES_AHEAD_MAX} used addresses: use another --node")
-        script = account.script(KeyPath(RECEIVE, index))
-        txs = client.script_txs(sha256(script))
-        _check_history(script, txs, complete=False)
-        if txs:
-            used.add(index)
-            end = max(end, index + 1 + GAP_LIMIT)
-        index += 1
+        batch = range(index, min(end, index + BATCH))
+        scripts = [account.script(KeyPath(RECEIVE, one)) for one in batch]
+        for one, script, txs in zip(batch, scripts, client.first_pages([*map(sha256, scripts)]), strict=True):
+            _check_history(script, txs, complete=False)
+            if txs:
+                used.add(one)
+        index, end = batch[-1] + 1, max(end, max(used, default=-1) + 1 + GAP_LIMIT)
     return frozenset(used)
