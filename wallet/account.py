@@ -291,9 +291,7 @@ class Wallet:
         """Hand over again what was signed for this order; the outcome, or None if it may be replaced."""
         for payment in reversed(self._repetitions(order)):
             name = to_hex(payment.txid)
-            # One that the last look showed is with a node: nothing new can be learned of it.
-            receipt = Receipt(Answer.KNOWN) if payment.counted else hand_over(self._client, payment)
-            settled = self._settle(payment, receipt)
+            settled = self._deliver(payment)
             if settled.told:
                 self.warnings.append(
                     f"payment {name} was signed before for the same order, and is sent: nothing more was paid. To "
@@ -417,14 +415,20 @@ class Wallet:
                 snapshot=_with_proven(state.snapshot, proven),
             )
         )
-        try:
-            receipt = hand_over(self._client, payment)
-        except KeyboardInterrupt as error:
-            raise unclear_error(payment, "interrupted") from error
-        settled = self._settle(payment, receipt)
+        settled = self._deliver(payment)
         if settled.stage is not Stage.SEEN:
             raise refused_error(settled)
         return draft.sent(tx.vsize)
+
+    def _deliver(self, payment: Payment) -> Payment:
+        """Give a payment to a node and write down what came of it. Raises PaymentUnclear where nothing is
+        known of it, or somebody interrupts: until the txid is out, nobody may think that nothing was sent."""
+        try:
+            # One that the last look showed is with a node: nothing new can be learned of it.
+            receipt = Receipt(Answer.KNOWN) if payment.counted else hand_over(self._client, payment)
+            return self._settle(payment, receipt)
+        except KeyboardInterrupt as error:
+            raise unclear_error(payment, "interrupted") from error
 
     def _settle(self, payment: Payment, receipt: Receipt) -> Payment:
         """Write down what a node said of a payment. Raises PaymentUnclear where it said nothing."""

@@ -135,6 +135,7 @@ def steps(bench: Bench, command: str) -> list[str]:
     """The steps of writing that a command takes when nothing fails."""
     purse = bench.fresh(command)
     log = purse.file.parent / "steps"
+    bench.reply = "taken"
     outcome = run(purse, command, log, Fault.NONE, 0)
     assert outcome.code == 0, outcome
     return log.read_text().splitlines()
@@ -241,7 +242,7 @@ def wrong_payments(bench: Bench, purse: Purse, plot: Plot, outcome: Outcome, sna
             faults.append(f"handed out before it was written down: {txid}")
     if not plot.command.startswith("send"):
         return faults + opens(purse)
-    said_failed = outcome.code == 1 and not MAYBE.search(outcome.err)
+    said_failed = outcome.code in (1, 130) and not MAYBE.search(outcome.err)
     if said_failed or not shown - bench.known:
         again = purse.run(*COMMANDS[plot.command])
         if again.code != 0:

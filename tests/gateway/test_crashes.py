@@ -39,6 +39,14 @@ def test_the_file_opens_and_knows_every_payment(bench: Bench, every: list[Plot],
     assert [fault for plot in some for fault in wrong(bench, plot)] == []
 
 
+def test_after_an_interrupt_a_payment_is_paid_once(bench: Bench) -> None:
+    """At every step of writing that comes once it is signed: a person who reads "interrupted" pays again."""
+    taken = steps(bench, "send")
+    places = range(taken.index("replace") + 1, len(taken) + 1)
+    every = [Plot("send", Fault.INTERRUPT, at, "taken") for at in places]
+    assert [f"{plot}: {fault}" for plot in every for fault in wrong(bench, plot)] == []
+
+
 def test_the_full_and_broken_disk_at_every_step_of_a_payment(bench: Bench, every: list[Plot]) -> None:
     chosen = [plot for plot in every if plot.command == "send" and plot.fault in (Fault.FULL_ONCE, Fault.BROKEN)]
     assert len(chosen) >= 8
