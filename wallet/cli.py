@@ -74,7 +74,7 @@ def restore(settings: Settings, network: str) -> None:
     """Restore a wallet from its recovery words.
 
     They are 12 to 24 English BIP39 words, typed at the prompt or read from standard input.
-    `wallet balance` then finds the coins.
+    Searches the chain for coins, and says how many addresses it looked at.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from wallet.account import Wallet
 from wallet.amounts import format_amount, format_coins, format_rate
 from wallet.client import Esplora
 from wallet.console import Settings, busy, is_dialogue, note, write_json
-from wallet.derivation import ENTROPY_BYTES, RECEIVE, Account, KeyPath, check_words, words_from_entropy
+from wallet.derivation import CHANGE, ENTROPY_BYTES, RECEIVE, Account, KeyPath, check_words, words_from_entropy
 from wallet.display import write_coins, write_draft, write_history, write_sent
 from wallet.draft import Draft, Sent
 from wallet.errors import ChainLimit, WalletError
@@ -47,14 +47,42 @@ def restore(settings: Settings, network: str) -> None:
     typed = str(click.prompt("Words", err=True)) if is_dialogue() else sys.stdin.read(WORDS_CHARS_MAX)
     words = check_words(typed)
     WalletFile.create(settings.wallet, words, settings.password(confirm=True), params, Esplora.pause)
-    _show_new(settings, {})
+    if not settings.json:
+        _show_new(settings, {})
+    found = _search(settings)
+    if settings.json:
+        _show_new(settings, {"found": found})
+    elif found:
+        looked_at = " and ".join(f"{found[f'{chain}_addresses']} {chain}" for chain in ("receiving", "change"))
+        note(
+            f"Looked at {looked_at} addresses: {found['used_addresses']} used, "
+            f"{format_coins(found['balance_sat'])} coins. Addresses further on count once one before them is used."
+        )
 
 
-def _show_new(settings: Settings, secret: dict[str, str]) -> None:
-    # No node is asked, not even for whether the address is used: the words have to be shown whatever happens.
+def _search(settings: Settings) -> dict[str, int] | None:
+    """What a restored wallet finds on the chain, or None without a node: the wallet is made all the same."""
+    try:
+        with _opened(settings) as wallet, busy("looking for coins"):
+            view = wallet.look()
+    except WalletError as error:
+        note(f"Note: the chain was not searched for coins: {error}; `wallet balance` does it.")
+        return None
+    balance = view.balance
+    return {
+        "receiving_addresses": view.found.looked_at[RECEIVE],
+        "change_addresses": view.found.looked_at[CHANGE],
+        "used_addresses": len(view.found.used),
+        "balance_sat": balance.confirmed + balance.unconfirmed + balance.immature,
+    }
+
+
+def _show_new(settings: Settings, more: Mapping[str, Any]) -> None:
+    # For a new wallet no node is asked, not even for whether the address is used: the words have to be
+    # shown whatever happens.
     made = WalletFile(settings.wallet).identity
     first = encode_address(Account(made.xpub).script(KeyPath(RECEIVE, 0)))
-    facts = {"file": str(settings.wallet.absolute()), "network": made.network, "address": first, **secret}
+    facts = {"file": str(settings.wallet.absolute()), "network": made.network, "address": first, **more}
     if settings.json:
         write_json(facts)
         return

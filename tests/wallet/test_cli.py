@@ -121,6 +121,21 @@ def test_restore_prints_the_address_of_the_words(run: Run) -> None:
     assert facts(run("restore", "--json", input=f"  {ABANDON.upper()}\n"))["address"] == FIRST
 
 
+def test_restore_says_what_it_looked_at(run: Run, file: Path, chain: Chain) -> None:
+    chain.pay(payable_script(FIRST), 5_000, 6_000)
+    restored = run("restore", input=ABANDON)
+    assert restored.stderr == (
+        "Looked at 21 receiving and 20 change addresses: 1 used, 0.00011000 coins. Addresses further on count once one "
+        "before them is used.\n"
+    )
+    found = facts(run("restore", "--json", "--wallet", f"{file}2", input=ABANDON))["found"]
+    assert found == {"receiving_addresses": 21, "change_addresses": 20, "used_addresses": 1, "balance_sat": 11_000}
+    alone = run("restore", "--json", "--wallet", f"{file}3", input=ABANDON, env={"GROAT_NODE": "http://127.0.0.1:1"})
+    assert facts(alone)["found"] is None
+    assert "the chain was not searched for coins: no node answers" in alone.stderr
+    assert Path(f"{file}3").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
