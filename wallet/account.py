@@ -24,12 +24,12 @@ from chain.address import encode_address
 from chain.hashes import BlockHash, to_hex
 from chain.keys import default_engine
 from chain.params import GENESIS
-from chain.tx import OutPoint, TxOut
+from chain.tx import OutPoint, TxOut, outpoint_txid
 from wallet.amounts import RELAY_RATE, TARGET_BLOCKS, FeeRate, fee_at, format_fee_rate
 from wallet.broadcast import hand_over
 from wallet.build import payable_script
 from wallet.client import Esplora
-from wallet.delivery import Answer, after_answer, conflicts_with_all, repetitions, shared_coins
+from wallet.delivery import Answer, after_answer, answered, conflicts_with_all, repetitions, shared_coins
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
 from wallet.draft import Change, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
 from wallet.errors import (
@@ -276,13 +276,19 @@ class Wallet:
             earlier = self._repetitions(draft.order)
             free = held.coins.keys() | {point for payment in earlier for point in payment.spent}
             fresh = draft.change is None or draft.change.path.index == held.change_next
-            if not fresh or any(coin.outpoint not in free for coin in draft.coins):
+            spent = [coin.outpoint for coin in draft.coins]
+            if not fresh or not free.issuperset(spent) or not conflicts_with_all(spent, earlier):
                 raise WalletError("another payment of this wallet came in between: nothing was sent; run it again")
             return self._hand_over(draft)
 
     def _place(self, order: Order) -> Sent:
         """Go on with the payment made for the order before, or plan, sign and hand over one."""
-        return self._resume(order) or self._hand_over(self._planned(order))
+        if sent := self._resume(order):
+            return sent
+        draft = self._planned(order)
+        # Planning may have looked once more, and a node taken what it had refused.
+        is_taken = any(payment.stage is Stage.SEEN for payment in self._repetitions(order))
+        return (self._resume(order) if is_taken else None) or self._hand_over(draft)
 
     def _repetitions(self, order: Order) -> list[Payment]:
         return repetitions(self._file.state.payments, order.payments)
@@ -316,8 +322,11 @@ class Wallet:
         return self._draft(order)
 
     def _are_spent(self, draft: Draft, order: Order) -> bool:
-        """True if a coin of the draft is spent by something else, as far as is quickly found out."""
+        """True if a coin of the draft is gone, or spent by something else, as far as is quickly found out."""
         if len(draft.coins) > COINS_CHECKED_MAX:
+            return True
+        made = {outpoint_txid(coin.outpoint) for coin in draft.coins if coin.height is None}
+        if any(self._client.tx(txid) is None for txid in made - {one.txid for one in self._file.state.payments}):
             return True
         earlier = {payment.txid for payment in self._repetitions(order)}
         spenders = (self._client.outspend(coin.outpoint) for coin in draft.coins)
@@ -337,7 +346,9 @@ class Wallet:
         """A draft that cannot be mined beside any payment made for the order before, and that a node
         takes in its place (BIP125: more fee, by the relay rate)."""
         coins = {**held.coins, **self._coins_of(earlier)}
-        must = shared_coins(earlier, frozenset(coins))
+        # Better one in a block: the payment that made another may be gone.
+        sure = frozenset(point for point, coin in coins.items() if coin.height is not None)
+        must = shared_coins(earlier, sure) or shared_coins(earlier, frozenset(coins))
         if must is None:
             name = to_hex(earlier[-1].txid)
             raise PaymentRefused(
@@ -361,12 +372,14 @@ class Wallet:
 
     def _coins_of(self, earlier: Sequence[Payment]) -> dict[OutPoint, OwnCoin]:
         """The coins of payments that nothing else spends, by the node's word."""
+        snapshot = self._file.state.snapshot
+        known = {coin.outpoint: coin for coin in snapshot.coins} if snapshot else {}
         coins, own = {}, {payment.txid for payment in earlier}
         for payment in earlier:
             for point, (value, path) in zip(payment.spent, payment.inputs, strict=True):
                 spender = self._client.outspend(point)
                 if spender is None or spender.txid in own:
-                    coins[point] = OwnCoin(point, value, path, None, own=True, proven=True)
+                    coins[point] = known.get(point) or OwnCoin(point, value, path, None, own=True, proven=True)
         return coins
 
     def _minimum_rate(self) -> FeeRate | None:
@@ -424,8 +437,9 @@ class Wallet:
         """Give a payment to a node and write down what came of it. Raises PaymentUnclear where nothing is
         known of it, or somebody interrupts: until the txid is out, nobody may think that nothing was sent."""
         try:
-            # One that the last look showed is with a node: nothing new can be learned of it.
-            receipt = Receipt(Answer.KNOWN) if payment.counted else hand_over(self._client, payment)
+            # One that was shown just now, or in a block of this very chain, is with a node.
+            shown = payment.counted and (self._is_fresh or payment.height is not None)
+            receipt = Receipt(Answer.KNOWN) if shown else hand_over(self._client, payment)
             return self._settle(payment, receipt)
         except KeyboardInterrupt as error:
             raise unclear_error(payment, "interrupted") from error
@@ -434,9 +448,12 @@ class Wallet:
         """Write down what a node said of a payment. Raises PaymentUnclear where it said nothing."""
         state = self._file.state
         height = state.snapshot.height if state.snapshot else 0
-        settled = payment if payment.counted else after_answer(payment, receipt.answer, height, reason=receipt.reason)
+        is_known = payment.counted and receipt.answer in (Answer.TAKEN, Answer.KNOWN)
+        settled = payment if is_known else after_answer(payment, receipt.answer, height, reason=receipt.reason)
         settled = replace(settled, told=settled.told or settled.stage in (Stage.SEEN, Stage.BURIED))
         payments = tuple(settled if one.txid == payment.txid else one for one in state.payments)
+        if settled.told:
+            payments = answered(payments, settled)
         try:
             self._file.save(replace(state, payments=payments))
         except WalletError as error:

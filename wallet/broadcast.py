@@ -38,6 +38,10 @@ class Conflict:
     is_signed: bool
     """Its signature opens that coin: nobody but the key's owner made it."""
 
+    def is_final(self, tip_height: int) -> bool:
+        """True if the payment can never be mined beside it."""
+        return self.is_signed and self.height is not None and is_buried(self.height, tip_height)
+
 
 def hand_over(client: Esplora, payment: Payment) -> Receipt:
     """Give a payment to the nodes, after its parents where it is refused without them.
@@ -75,38 +79,51 @@ def _is_shown(client: Esplora, payment: Payment) -> bool:
 
 
 def follow_up(
-    client: Esplora, account: Account, payment: Payment, shown: Mapping[Txid, ChainTx], tip_height: int
+    client: Esplora,
+    account: Account,
+    payment: Payment,
+    shown: Mapping[Txid, ChainTx],
+    tip_height: int,
+    *,
+    is_superseded: bool = False,
 ) -> Payment:
     """What became of a payment: found among the transactions `shown`, asked for, or given to the nodes
-    again. One that is refused may be in conflict with another transaction."""
+    again, unless it is superseded. One that is refused may be in conflict with another transaction."""
     tx = shown.get(payment.txid) or client.tx(payment.txid)
     if tx is not None:
         return after_answer(payment, shown_answer(tx.height, tip_height), tip_height, height=tx.height)
     payment = after_answer(payment, Answer.NOT_SHOWN, tip_height)
-    receipt = hand_over(client, payment)
-    payment = after_answer(payment, receipt.answer, tip_height, reason=receipt.reason)
-    if receipt.answer is Answer.REFUSED and (conflict := find_conflict(client, account, payment)):
-        deep = conflict.is_signed and conflict.height is not None and is_buried(conflict.height, tip_height)
-        answer = Answer.DEEP_CONFLICT if deep else Answer.CONFLICT
+    if not is_superseded:
+        receipt = hand_over(client, payment)
+        payment = after_answer(payment, receipt.answer, tip_height, reason=receipt.reason)
+        if receipt.answer is not Answer.REFUSED:
+            return payment
+    if conflict := find_conflict(client, account, payment, tip_height):
+        answer = Answer.DEEP_CONFLICT if conflict.is_final(tip_height) else Answer.CONFLICT
         return after_answer(payment, answer, tip_height, conflict=conflict.txid)
     return payment
 
 
-def find_conflict(client: Esplora, account: Account, payment: Payment) -> Conflict | None:
-    """The transaction that spends a coin which the payment needs, read and checked."""
-    family = payment.family
+def find_conflict(client: Esplora, account: Account, payment: Payment, tip_height: int) -> Conflict | None:
+    """A transaction that spends a coin which the payment needs, read and checked: a buried one, if any is."""
+    read = set(payment.family)
+    found = None
     for point in sorted(payment.needs)[:CONFLICT_LOOKUPS_MAX]:
         spending = client.outspend(point)
-        if spending is None or spending.txid in family:
+        if spending is None or spending.txid in read:
             continue
+        read.add(spending.txid)
         tx = client.raw_tx(spending.txid)
         if tx is None or all(spent.outpoint != point for spent in tx.inputs):
             raise NodeError(
                 f"the node says that {to_hex(spending.txid)} spends {format_outpoint(point)}, and cannot show it: "
                 "use another --node"
             )
-        return Conflict(tx.txid, spending.height, _is_signed(client, account, payment, tx, point))
-    return None
+        conflict = Conflict(tx.txid, spending.height, _is_signed(client, account, payment, tx, point))
+        if conflict.is_final(tip_height):
+            return conflict
+        found = found or conflict
+    return found
 
 
 def _is_signed(client: Esplora, account: Account, payment: Payment, tx: Tx, point: OutPoint) -> bool:

@@ -89,6 +89,10 @@ EVIDENCE: dict[Answer, Evidence] = {
 """The table of answers. Of one that nobody has but us (SIGNED), silence says nothing new."""
 
 
+_SHOWN = (Answer.WAITING, Answer.IN_BLOCK, Answer.DEEP)
+_TO_POST = (Answer.TAKEN, Answer.KNOWN, Answer.REFUSED, Answer.UNCLEAR)
+
+
 def stage_after(stage: Stage, answer: Answer) -> Stage:
     """The stage of a payment once a node gave this answer."""
     if answer is Answer.NOT_SHOWN and stage in (Stage.SIGNED, Stage.DEAD):
@@ -109,7 +113,7 @@ def after_answer(payment: Payment, answer: Answer, tip_height: int, *, height: i
     return replace(
         payment,
         stage=stage,
-        counted=answer in (Answer.WAITING, Answer.IN_BLOCK, Answer.DEEP),
+        counted=answer in _SHOWN or (answer in _TO_POST and payment.counted),
         height=height if shown else None,
         buried_at=buried_at,
         reason=reason if answer is Answer.REFUSED else "" if shown else payment.reason,
@@ -160,6 +164,27 @@ def repetitions(payments: Iterable[Payment], paid: Sequence[TxOut]) -> list[Paym
     return [p for p in payments if is_live(p) and not p.told and p.paid and is_same_order(p, paid)]
 
 
+def answered(payments: Iterable[Payment], told: Payment) -> tuple[Payment, ...]:
+    """The payments once somebody was told that `told` was sent: with it the order is settled for those
+    too that were made for it and cannot be mined beside it."""
+    return tuple(
+        replace(p, told=True) if is_same_order(p, told.paid) and conflicts_with_all(p.spent, [told]) else p
+        for p in payments
+    )
+
+
+def superseded(payments: Iterable[Payment]) -> frozenset[Txid]:
+    """Ids of payments of which a later one spends a coin that a node had, or that somebody was told of:
+    handed over again they could only be in its way."""
+    names, spent_later = set(), set[OutPoint]()
+    for payment in reversed(tuple(payments)):
+        if not spent_later.isdisjoint(payment.spent):
+            names.add(payment.txid)
+        if is_live(payment) and (payment.told or payment.stage in (Stage.SEEN, Stage.BURIED)):
+            spent_later.update(payment.spent)
+    return frozenset(names)
+
+
 def shared_coins(earlier: Sequence[Payment], available: frozenset[OutPoint]) -> frozenset[OutPoint] | None:
     """Coins of which spending all makes a new payment conflict with each of `earlier`, or None if the
     available ones do not suffice. One coin that all of them spend does."""
@@ -182,9 +207,14 @@ def conflicts_with_all(spent: Iterable[OutPoint], earlier: Iterable[Payment]) ->
     return all(points.intersection(payment.spent) for payment in earlier)
 
 
+def is_old(payment: Payment, tip_height: int) -> bool:
+    """True if it has been found buried for so long that it may be forgotten."""
+    return payment.buried_at is not None and tip_height >= payment.buried_at + KEEP_BLOCKS
+
+
 def kept(payments: Iterable[Payment], tip_height: int) -> tuple[Payment, ...]:
     """The payments without those that need no keeping: long buried, or dead and of the oldest."""
-    young = [p for p in payments if p.buried_at is None or tip_height < p.buried_at + KEEP_BLOCKS]
+    young = [payment for payment in payments if not is_old(payment, tip_height)]
     dead = [payment for payment in young if not is_live(payment)]
     dropped = {id(payment) for payment in dead[: max(0, len(dead) - DEAD_MAX)]}
     return tuple(payment for payment in young if id(payment) not in dropped)

@@ -1,6 +1,6 @@
 """What follows from transactions for the wallet: its coins, with our own pending payments on top. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chain.hashes import Txid
@@ -86,15 +86,28 @@ def with_payments(coins: Iterable[OwnCoin], payments: Iterable[Payment]) -> dict
     payments = tuple(payments)
     held = held_coins(payments)
     left = {coin.outpoint: coin for coin in coins if coin.outpoint not in held}
-    for payment in payments:
-        if not is_live(payment) or payment.counted:
-            continue
+    for payment in _expected(payments):
         for index, path in payment.outputs:
             point = outpoint(payment.txid, index)
             value = payment.tx.outputs[index].value
             if point not in held:
                 left.setdefault(point, OwnCoin(point, value, path, None, own=True, proven=True))
     return left
+
+
+def _expected(payments: Sequence[Payment]) -> Iterator[Payment]:
+    """The payments that the chain did not show, and that are likely to be mined: of several that spend
+    the same coin one alone, and none that stands on another of those."""
+    live = [payment for payment in payments if is_live(payment)]
+    first = sorted(live, key=lambda p: (p.counted, p.stage in (Stage.SEEN, Stage.BURIED)))  # the newest last
+    spender = {point: payment.txid for payment in first for point in payment.spent}
+    left_out = {payment.txid for payment in payments if not is_live(payment)}
+    for payment in live:
+        stands = all(spender[point] == payment.txid and outpoint_txid(point) not in left_out for point in payment.spent)
+        if payment.conflict or not stands:
+            left_out.add(payment.txid)
+        elif not payment.counted:
+            yield payment
 
 
 def offered(coins: Mapping[OutPoint, OwnCoin], payments: Iterable[Payment]) -> dict[OutPoint, OwnCoin]:

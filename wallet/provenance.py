@@ -43,8 +43,10 @@ def foreign_parents(client: Esplora, coins: Iterable[OwnCoin], own: Mapping[Txid
     """The unconfirmed transactions of others that these coins stand on, children before parents.
 
     They are kept with a payment: without them it cannot be mined, and by them a conflict is found.
+    Raises NodeError where one that made a coin is gone.
     """
-    wanted = list(dict.fromkeys(outpoint_txid(coin.outpoint) for coin in coins if coin.height is None))
+    made = [outpoint_txid(coin.outpoint) for coin in coins if coin.height is None]
+    wanted = list(dict.fromkeys(made))
     parents: dict[Txid, bytes] = {}
     size = 0
     while wanted and len(parents) < PARENTS_MAX:
@@ -52,6 +54,8 @@ def foreign_parents(client: Esplora, coins: Iterable[OwnCoin], own: Mapping[Txid
         if txid in own or txid in parents:
             continue
         shown = client.tx(txid)
+        if shown is None and txid in made:
+            raise NodeError(f"the node does not show {to_hex(txid)} any more, which made a coin: nothing was signed")
         if shown is None or shown.height is not None:
             continue
         parent = _read(client, txid, {})

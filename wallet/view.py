@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chain.hashes import to_hex
-from chain.tx import OutPoint
+from chain.hashes import Txid, to_hex
+from chain.tx import OutPoint, outpoint_txid
 from wallet.broadcast import follow_up
 from wallet.client import Esplora
-from wallet.delivery import doubted, kept
+from wallet.delivery import Answer, after_answer, doubted, is_live, is_old, kept, superseded
 from wallet.derivation import CHANGE, RECEIVE, Account
 from wallet.esplora import Tip
 from wallet.ledger import Balance, balance_of, offered, with_payments
@@ -56,13 +56,37 @@ def look(client: Esplora, account: Account, state: State, *, whole: bool = False
     passed_over = state.settled if goes_on and not thorough else ()
     handed_out = (state.receive_next, state.change_next)
     found = scan(client, account, tip, handed_out, whole=whole, passed_over=passed_over)
-    payments = tuple(
-        payment
-        if goes_on and payment.stage in (Stage.BURIED, Stage.DEAD)
-        else follow_up(client, account, payment if goes_on else doubted(payment), found.txs, tip.height)
-        for payment in state.payments
-    )
-    return View(found, payments)
+    payments = state.payments if goes_on else tuple(map(doubted, state.payments))
+    return View(found, _followed_up(client, account, payments, found, thorough=thorough))
+
+
+def _followed_up(
+    client: Esplora, account: Account, payments: Sequence[Payment], found: Scan, *, thorough: bool
+) -> tuple[Payment, ...]:
+    """What became of the payments, each after those whose outputs it spends: with one that is lost,
+    those are lost that stand on it."""
+    height, replaced = found.tip.height, superseded(payments)
+    after: list[Payment] = []
+    lost: dict[Txid, Payment] = {}
+    for payment in payments:
+        parent = next((lost[txid] for point in payment.spent if (txid := outpoint_txid(point)) in lost), None)
+        if payment.txid in found.txs or not (parent or _is_settled(payment, height, thorough=thorough)):
+            is_superseded = payment.txid in replaced
+            payment = follow_up(client, account, payment, found.txs, height, is_superseded=is_superseded)
+        elif parent and is_live(payment):
+            payment = after_answer(payment, Answer.DEEP_CONFLICT, height, conflict=parent.conflict)
+        after.append(payment)
+        if not is_live(payment):
+            lost[payment.txid] = payment
+    return tuple(after)
+
+
+def _is_settled(payment: Payment, tip_height: int, *, thorough: bool) -> bool:
+    """True if it need not be asked for. One that is buried is by a thorough look, and before it is forgotten:
+    the node that showed it may have lied."""
+    if payment.stage is Stage.BURIED:
+        return not thorough and not is_old(payment, tip_height)
+    return payment.stage is Stage.DEAD
 
 
 def _goes_on(client: Esplora, before: Snapshot | None, tip: Tip) -> bool:
