@@ -44,17 +44,12 @@ class Conflict:
 
 
 def hand_over(client: Esplora, payment: Payment) -> Receipt:
-    """Give a payment to the nodes, after its parents where it is refused without them.
-
-    Where no node said yes or no, each is asked whether it has the payment: then the answer is TAKEN.
-    """
+    """Give a payment to the nodes, after its parents where it is refused without them."""
     receipt = _patiently_sent(client, payment)
     if payment.parents and _is(receipt, Refusal.COINS_GONE):
         for raw in reversed(payment.parents):
             client.send(raw, decode_tx(raw).txid)
         receipt = _patiently_sent(client, payment)
-    if receipt.answer is Answer.UNCLEAR and _is_shown(client, payment):
-        return Receipt(Answer.TAKEN)
     return receipt
 
 
@@ -69,13 +64,6 @@ def _patiently_sent(client: Esplora, payment: Payment) -> Receipt:
 
 def _is(receipt: Receipt, kind: Refusal) -> bool:
     return receipt.answer is Answer.REFUSED and refusal_kind(receipt.reason) is kind
-
-
-def _is_shown(client: Esplora, payment: Payment) -> bool:
-    try:
-        return any(client.each_tx(payment.txid))
-    except NodeError:
-        return False
 
 
 def follow_up(

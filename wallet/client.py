@@ -166,7 +166,8 @@ class Esplora:
     def send(self, raw: bytes, txid: Txid) -> Receipt:
         """Hand a transaction to one node after the other until one takes it. Sending it twice does no harm.
 
-        Raises nothing: REFUSED if every node refused it, UNCLEAR where any of them may have it.
+        Where a node said neither yes nor no, each is asked whether it has the transaction: then the
+        answer is TAKEN. Raises nothing: REFUSED if every node refused it, UNCLEAR where any may have it.
         """
         give_up = time.monotonic() + self._deadline_s
         content = raw.hex().encode()
@@ -183,8 +184,11 @@ class Esplora:
                 if receipt.answer in (Answer.TAKEN, Answer.KNOWN):
                     return receipt
                 receipts.append(receipt)
+            unclear = next((receipt for receipt in receipts if receipt.answer is Answer.UNCLEAR), None)
+            if unclear and any(self.each_tx(txid)):
+                return Receipt(Answer.TAKEN)
             if not waiting or time.monotonic() > give_up:
-                return next((r for r in receipts if r.answer is Answer.UNCLEAR), receipts[0])
+                return unclear or receipts[0]
             self.pause(NOT_READY_PAUSE_S)
 
     def tx(self, txid: Txid) -> ChainTx | None:

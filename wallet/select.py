@@ -137,14 +137,16 @@ def close(chosen: Sequence[Candidate], goal: Goal) -> Selection | None:
 
 def _without_change(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
     """Branch and bound: the least wasteful coins worth the goal, or above it by no more than the
-    price of change.
+    price of change, and by less than would come back as change.
 
     A depth-first walk over coins by falling worth, taking each before leaving it out. A branch
     ends when it is worth enough, wastes too much, or cannot reach the goal any more; of coins
     worth the same, one left out means leaving out the next ones too.
     """
     low = goal.least(len(pool))
-    high = low + goal.change_price
+    making = 0 if goal.subtract_fee else fee_at(goal.rate, vsize_of(goal.change_weight))
+    least_change = goal.change_dust + making
+    high = low + min(goal.change_price, least_change - 1)
     worths, hastes = [goal.worth(candidate) for candidate in pool], [goal.haste(candidate) for candidate in pool]
     prune = min(hastes, default=0) >= 0
     ahead, have, haste, at = sum(worths), 0, 0, 0
@@ -156,7 +158,9 @@ def _without_change(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | 
         if low <= have <= high and (best is None or waste < least_waste):
             best, least_waste = taken.copy(), waste
         hopeless = best is not None and prune and haste > least_waste
-        if have >= low or have + ahead < low or hopeless:
+        # Below the long-term rate a further coin is a gain: there is enough only where no more fits.
+        enough = have >= low if prune else have > high
+        if enough or at == len(pool) or have + ahead < low or hopeless:
             if not taken:
                 break
             last = taken.pop()

@@ -89,6 +89,19 @@ def test_a_payment_without_change_is_found_where_there_is_one(values: list[int],
     assert choice.waste <= own.waste
 
 
+@pytest.mark.parametrize(
+    ("values", "amount", "chosen"),
+    [
+        # Two coins of 1,000 would come back in part, as change that costs more than the exact coin saves.
+        ([1_000, 1_361, 99_820, 1_000], 1_251, [1_361]),
+        ([1_361, 63_528, 1_785, 1_353, 1_000, 8_871], 11_763, [8_871, 1_785, 1_353]),
+    ],
+)
+def test_what_would_come_back_is_no_exact_match(values: list[int], amount: int, chosen: list[int]) -> None:
+    choice = select(coins(*values), goal(amount), Random(1))
+    assert (sorted((coin.value for coin in choice.chosen), reverse=True), choice.change) == (chosen, 0)
+
+
 @pytest.mark.parametrize("fee", [110, 111, 150])
 def test_around_an_exact_match(fee: int) -> None:
     # One input, one output: 10.5 + 68 + 31 = 110 vB.
