@@ -16,7 +16,7 @@ BASE58_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class AddressFormat:
-    """What tells one network's addresses from another's."""
+    """Prefixes of one network's addresses."""
 
     hrp: str
     """The text before bech32's separator."""
@@ -29,7 +29,7 @@ class AddressFormat:
 MAIN_ADDRESSES = AddressFormat("bc", 0x00, 0x05)
 TEST_ADDRESSES = AddressFormat("tb", 0x6F, 0xC4)
 REGTEST_ADDRESSES = AddressFormat("bcrt", 0x6F, 0xC4)
-"""Of every network here; Base58 is the same on test networks."""
+"""Address format of every network here; Base58 is the same on test networks."""
 FORMATS = (REGTEST_ADDRESSES, TEST_ADDRESSES, MAIN_ADDRESSES)
 
 
@@ -102,7 +102,7 @@ _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_DIGIT = {character: digit for digit, character in enumerate(_BECH32)}
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM = {False: 1, True: 0x2BC830A3}
-"""What the checksum comes to: bech32, bech32m."""
+"""Constants of the checksum: bech32, bech32m."""
 
 
 def _polymod(digits: list[int]) -> int:

@@ -19,7 +19,7 @@ def encode_base58check(payload: bytes) -> str:
 
 
 def decode_base58check(text: str, length_max: int) -> bytes | None:
-    """The bytes, or None for what is longer than `length_max` characters (it takes quadratic time) or is none."""
+    """The bytes, or None for what is longer than `length_max` characters (it takes quadratic time) or invalid."""
     if not text or len(text) > length_max:
         return None
     number = 0

@@ -69,7 +69,7 @@ class ExtendedKey:
         return replace(self, version=PUBLIC_VERSION[self.version], key=self.public_key(engine))
 
     def child(self, index: int, engine: Engine) -> "ExtendedKey":
-        """CKDpriv or CKDpub. Raises ExtendedKeyError where there is none (one index in 2^127, or a hardened
+        """CKDpriv or CKDpub. Raises ExtendedKeyError where no child exists (one index in 2^127, or a hardened
         step from a public key)."""
         if self.depth == DEPTH_MAX:
             raise ExtendedKeyError(f"a path has at most {DEPTH_MAX} steps")

@@ -11,7 +11,7 @@ from chain.value import value
 HEADER_SIZE = 80
 _FIELDS = Struct("<i32s32sIII")
 COMMITMENT_PREFIX = bytes.fromhex("6a24aa21a9ed")
-"""How the coinbase output that commits to the witnesses starts (BIP141)."""
+"""Start of the coinbase output that commits to the witnesses (BIP141)."""
 COMMITMENT_SIZE = 38
 
 
@@ -123,7 +123,7 @@ def decode_block(raw: bytes, known: TxLookup | None = None) -> Block:
 
 
 def tx_offsets(block: Block) -> list[int]:
-    """Where each transaction starts in `block.raw`."""
+    """Offset of each transaction in `block.raw`."""
     pos = HEADER_SIZE + len(varint(len(block.txs)))
     offsets = []
     for tx in block.txs:
@@ -169,7 +169,7 @@ def witness_commitment(coinbase: Tx) -> bytes | None:
 
 
 def commitment_hash(txs: tuple[Tx, ...], reserved: bytes) -> bytes:
-    """What the commitment must be: the witness merkle root (the coinbase counts as zero) hashed
+    """The witness commitment: the hash of the witness merkle root (the coinbase counts as zero)
     with the coinbase's 32-byte reserved value (BIP141)."""
     leaves = [bytes(32), *(tx.wtxid for tx in txs[1:])]
     return sha256d(merkle_root(leaves)[0] + reserved)

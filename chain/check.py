@@ -9,16 +9,16 @@ from chain.script import legacy_sigops
 from chain.tx import MAX_MONEY, NULL_OUTPOINT, WITNESS_SCALE, Tx
 
 MAX_WEIGHT = 4_000_000
-"""Of a block, and of four times a stripped size (BIP141)."""
+"""Limit for a block, and for four times a stripped size (BIP141)."""
 MAX_SIGOPS_COST = 80_000
-"""Of a block; a legacy operation counts four (BIP141)."""
+"""Limit for a block; a legacy operation counts four (BIP141)."""
 COINBASE_SCRIPT_SIZE = range(2, 101)
 """Bytes that a coinbase's script may have."""
 MERKLE_NODE_SIZE = 64
 
 
 def check_tx(tx: Tx) -> None:
-    """What holds for every transaction by itself. Raises Invalid."""
+    """Check a transaction by itself, without context. Raises Invalid."""
     if not tx.inputs:
         raise Invalid(Reject.VIN_EMPTY)
     if not tx.outputs:

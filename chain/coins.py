@@ -31,7 +31,7 @@ class Coin(bytes):
 
     @property
     def height(self) -> int:
-        """Of the block that made it."""
+        """Height of the block that made it."""
         return int.from_bytes(self[:4], "little") >> 1
 
     @property
@@ -61,7 +61,7 @@ def is_unspendable(script: bytes) -> bool:
 
 @value
 class CoinsDelta:
-    """What a piece of chain does to the coin set. Never changed once returned.
+    """The changes that a piece of chain makes to the coin set. Never changed once returned.
 
     A transaction mined again at another height leaves its outpoint in both: so whoever applies
     a delta deletes `spent` first and then puts `created`, and `over` looks in `created` first.
@@ -73,7 +73,7 @@ class CoinsDelta:
     """Coins that were there before and are not, or not the same, afterwards."""
 
     def inverse(self) -> "CoinsDelta":
-        """What undoes this."""
+        """The delta that undoes this one."""
         return CoinsDelta(self.spent, self.created)
 
     def then(self, later: "CoinsDelta") -> "CoinsDelta":

@@ -1,4 +1,4 @@
-"""What needs context: a header its ancestors, a block its coins and height."""
+"""Contextual checks: a header after its ancestors, a block with its coins and height."""
 
 from collections.abc import Callable, Container, Sequence
 from typing import Protocol
@@ -31,7 +31,7 @@ SEQUENCE_UNIT_BITS = 9
 
 
 class Parent(Protocol):
-    """What a header's checks ask of the block before: an `Entry`, or whoever knows as much."""
+    """The facts about the previous block that a header's checks need: an `Entry`, or the like."""
 
     invalid: bool
 
@@ -66,10 +66,10 @@ def connect_header(header: Header, parent: Parent | None, now: int, params: Para
 
 @value
 class Context:
-    """Where a transaction is to be connected."""
+    """The place in the chain where a transaction is to be connected."""
 
     height: int
-    """Of the block it would be in."""
+    """Height of the block it would be in."""
     parent_median_time: int
     """Median time past that lock times are held against (BIP113)."""
     median_time_at: Callable[[int], int]
@@ -160,7 +160,7 @@ def connect_body(block: Block, context: Context) -> None:
 
 @value
 class Connected:
-    """What a block comes to on top of its parent."""
+    """A connected block: its changes to the coins, and its fees."""
 
     delta: CoinsDelta
     undo: tuple[Coin, ...]

@@ -1,4 +1,4 @@
-"""Why something is not accepted. The class says what the caller must do, the code which rule.
+"""Errors of validation. The class says what the caller must do, the code which rule.
 
 Codes are Bitcoin Core's own reject strings, so that users can search for them. The few that
 Core does not have are marked "ours".

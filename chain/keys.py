@@ -26,7 +26,7 @@ CHECK_SIZE = 129
 BIP340 = 0
 
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
-"""How many points the curve has."""
+"""Order of the curve: its number of points."""
 HALF_ORDER_BYTES = (ORDER // 2).to_bytes(32, "big")
 DER_MAX = 72
 """Bytes of the longest strict DER signature, hash type left out."""

@@ -1,4 +1,4 @@
-"""What one network agrees on beforehand: Bitcoin's regtest, and regtest with difficulty."""
+"""Network parameters: Bitcoin's regtest, and regtest with difficulty."""
 
 import re
 from collections.abc import Mapping

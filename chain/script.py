@@ -29,7 +29,7 @@ COMPRESSED_SIZE = 33
 
 
 class LockKind(StrEnum):
-    """What kind of scriptPubKey it is, in Bitcoin Core's words. The first three can be spent here."""
+    """Type of a scriptPubKey, in Bitcoin Core's words. The first three can be spent here."""
 
     P2WPKH = "witness_v0_keyhash"
     P2PKH = "pubkeyhash"
@@ -115,7 +115,7 @@ class Spend:
         raise self._unsupported(index, f"spending {classify(script)}")
 
     def digest(self, index: int, hash_type: int) -> bytes:
-        """What input `index` signs, 32 bytes: BIP143, BIP341 or the original algorithm, by its coin.
+        """The signature hash of input `index`, 32 bytes: BIP143, BIP341 or the original algorithm, by its coin.
 
         Raises Invalid for SINGLE without an output at that index.
         """

@@ -13,7 +13,7 @@ from chain.tree import Entry
 from chain.tx import NULL_OUTPOINT, SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx
 
 VERSION = 0x2000_0000
-"""Of the blocks made here: BIP9's top bits, no signal."""
+"""Version of the blocks made here: BIP9's top bits, no signal."""
 NONCES = 1 << 32
 TAG_MAX = 60
 """Bytes of a miner's name in its coinbases: one push, and the script stays below its 100 bytes."""

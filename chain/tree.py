@@ -56,7 +56,7 @@ class Entry:
         """Expected hashes for all blocks from genesis to this one, both counted."""
         self.skip: Final[Entry | None] = parent.ancestor(_skip_height(self.height)) if parent else None
         self.median_time: Final[int] = _median_time(header.time, parent)
-        """Of this block and the ten before: a later block's time must be above it."""
+        """Median time past: of this block and the ten before; a later block's time must be above it."""
         self.max_time: Final[int] = max(parent.max_time, header.time) if parent else header.time
         """The latest time of this block and all before."""
         self.anchor: Final[Entry | None] = self._find_anchor(params)
@@ -74,7 +74,7 @@ class Entry:
         self.invalid = False
         """It, or one before it, breaks a rule or was ruled out by the operator."""
         self.sequence = 0
-        """When its body became usable: the first seen of equal work is followed."""
+        """Order in which bodies became usable: the first seen of equal work is followed."""
 
     @property
     def header(self) -> Header:
@@ -129,7 +129,7 @@ class Entry:
 
 
 def _skip_height(height: int) -> int:
-    """Which ancestor a block also points at, as in a deterministic skip list."""
+    """Height of the ancestor that a block also points at, as in a deterministic skip list."""
     if height < 2:
         return 0
     if height % 2 == 0:

@@ -18,10 +18,10 @@ COIN = 100_000_000
 MAX_MONEY = 21_000_000 * COIN
 """No amount or sum of amounts is above this, in satoshis."""
 NULL_OUTPOINT = OutPoint(bytes(32) + b"\xff\xff\xff\xff")
-"""What a coinbase's input spends: nothing."""
+"""The outpoint of a coinbase's input: null."""
 SEQUENCE_FINAL = 0xFFFF_FFFF
 WITNESS_SCALE = 4
-"""How many times a stripped byte weighs what a witness byte does (BIP141)."""
+"""Weight of a stripped byte, in weights of a witness byte (BIP141)."""
 
 
 def outpoint(txid: Txid, index: int) -> OutPoint:
@@ -35,7 +35,7 @@ def outpoint_txid(point: OutPoint) -> Txid:
 
 
 def outpoint_index(point: OutPoint) -> int:
-    """Which of its outputs the coin is."""
+    """Index of the output that the coin is."""
     return int.from_bytes(point[32:], "little")
 
 
@@ -153,7 +153,7 @@ def decode_stripped_tx(raw: bytes) -> Tx:
 
 
 TRUNCATED = (IndexError, StructError, OverflowError)
-"""What `read_tx` raises where its bytes end too soon: an offset may be beyond any size that there is."""
+"""Errors of `read_tx` where its bytes end too soon: an offset may be beyond any size that there is."""
 
 
 def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
@@ -203,7 +203,7 @@ def read_tx(raw: bytes, pos: int) -> tuple[Tx, int]:
 
 
 def first_outpoint(raw: bytes, pos: int) -> OutPoint:
-    """What the first input of the transaction at `pos` spends, as long as it has fewer than 253 inputs.
+    """The outpoint of the first input of the transaction at `pos`, as long as it has fewer than 253 inputs.
 
     For looking it up; of other bytes it gives others. Raises IndexError where `raw` ends before.
     """

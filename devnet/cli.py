@@ -42,11 +42,11 @@ LEFT_SHOWN_MAX = 5
 
 
 handed_on = click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- GROATD_OPTIONS]")
-"""What stands behind `--`."""
+"""Options of groatd behind `--`."""
 
 
 def groatd_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What stands behind `--`, and how to forget it."""
+    """Add the options of groatd behind `--`, and --plain to forget them."""
     return setting("--plain", is_flag=True, help="Forget the options of groatd given before.")(handed_on(command))
 
 

@@ -28,13 +28,13 @@ LOG_FILE = re.compile(r"log(?:\.\d+)?")
 
 
 def planned(devnet: Devnet) -> Iterator[Path]:
-    """Where a new devnet puts its files."""
+    """Paths of a new devnet's files."""
     yield from _shared_files(devnet)
     yield from planned_for(devnet, range(devnet.nodes))
 
 
 def planned_for(devnet: Devnet, indexes: Iterable[int]) -> Iterator[Path]:
-    """Where these nodes put their files."""
+    """Paths of these nodes' files."""
     for index in indexes:
         yield devnet.datadir(index) / devnet.network
         yield devnet.log(index)
@@ -112,7 +112,7 @@ def _remove_database(folder: Path) -> None:
 
 @contextmanager
 def _own_folder(folder: Path) -> Iterator[list[Path]]:
-    """What is in a folder that the devnet made; at the end it is deleted if nothing is left.
+    """The devnet's own entries of a folder; at the end it is deleted if nothing is left.
 
     A link in its place is deleted, and what it leads to is not looked at.
     """

@@ -22,9 +22,9 @@ from wallet.store import WalletFile
 MAX = "max"
 """An amount: all that can be spent."""
 PARTS = 100
-"""Coins that the first one is split into, so that as many payments can be unconfirmed at once."""
+"""Outputs that the first coin is split into, so that as many payments can be unconfirmed at once."""
 PART_SAT = COIN // 2
-"""Of each but the last, which is what remains."""
+"""Satoshis of each part but the last, which is the remainder."""
 
 
 def create(devnet: Devnet, params: Params) -> str:

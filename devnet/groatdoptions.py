@@ -80,7 +80,7 @@ def zmq_address(address: str, index: int) -> str:
 
 
 def zmq_addresses(options: Sequence[str]) -> list[str]:
-    """Where a node with these options publishes."""
+    """ZeroMQ addresses of a node with these options."""
     return [word for before, word in pairwise(options) if before == "--zmq"]
 
 

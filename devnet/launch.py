@@ -20,14 +20,14 @@ SUBMIT_TIMEOUT_S = 60.0
 MINING_S = 2
 """About how long the first blocks take; less than any network's limit on times ahead of the clock."""
 FIXED = ("network", "spacing_s")
-"""What a devnet keeps for life."""
+"""Settings that a devnet keeps for life."""
 CHANGEABLE = ("miners", "mine_duty", "api_port")
-"""What may change while it is down."""
+"""Settings that may change while it is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `devnet up` was asked for; the fields mean what they do in `Devnet`."""
+    """The settings given to `devnet up`; the fields mean what they do in `Devnet`."""
 
     nodes: int
     miners: int
@@ -36,7 +36,7 @@ class Plan:
     mine_duty: int
     api_port: int
     options: tuple[str, ...] | None
-    """Of groatd, for every node; None: as they are."""
+    """Options of groatd, for every node; None: as they are."""
 
     def devnet(self, folder: Path) -> Devnet:
         """A new devnet by this plan. Raises BadValue."""
@@ -186,7 +186,7 @@ def _toml(setting: str | int | bool) -> str:
 
 
 def _start_with_first_blocks(devnet: Devnet, params: Params, screen: Screen) -> Devnet:
-    """Start all nodes, give them the first blocks, split the first coin, and stop those that are to run otherwise.
+    """Start all nodes, give them the first blocks, split the first coin, and restart those that run otherwise.
 
     Nobody mines meanwhile: the first blocks are so easy that a miner would add branches of its own. Nor has any
     node options of the user's, with which it might keep no blocks or no index.
@@ -204,7 +204,7 @@ def _start_with_first_blocks(devnet: Devnet, params: Params, screen: Screen) -> 
         if refused:
             raise DevnetError(f"node 0 refused the first blocks: {min(refused)}")
         network.wait_agreement(idle, len(blocks), say)
-    with screen.step("splitting the first coin"):
+    with screen.step("creating coins of 0.5 for payments"):
         funds.split(devnet, devnet.api_url(0), blocks[0])
     with screen.step("starting the miners") as say:
         others = [index for index in range(devnet.nodes) if index < devnet.miners or devnet.options[index]]

@@ -18,11 +18,11 @@ from devnet.state import HOST, BadValue, Devnet, DevnetError, save
 PEERS_PER_NODE = 4
 """A node keeps connections to so many of its successors; discovery may find more."""
 READY_S = 60.0
-"""How long a node may take from its start to its first answer, recovery included."""
+"""Seconds that a node may take from its start to its first answer, recovery included."""
 AGREE_S = 60.0
-"""How long all nodes may take to stand on one tip."""
+"""Seconds that all nodes may take to agree on one tip."""
 STOP_S = 10.0
-"""How long a node may take to stop cleanly."""
+"""Seconds that a node may take to stop cleanly."""
 KILL_S = 5.0
 POLL_S = 0.05
 STATUS_TIMEOUT_S = 2.0
@@ -207,7 +207,7 @@ def kill(devnet: Devnet, index: int) -> Devnet:
 
 
 def last_line(log: Path) -> str:
-    """What the log ends with."""
+    """The log's last line."""
     lines = tail(log, 1)
     return lines[-1] if lines else f"nothing in {log}"
 

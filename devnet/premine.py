@@ -89,7 +89,7 @@ def _hear(helper: Helper) -> str:
 
 
 def _ready(helpers: list[Helper]) -> list[Helper]:
-    """Those that have answered. A helper has one line to answer at a time, so none hides in a buffer."""
+    """The helpers that have answered. Each has one line to answer at a time, so none hides in a buffer."""
     streams = [helper.stdout for helper in helpers if helper.stdout]
     ready = select.select(streams, (), (), ANSWER_TIMEOUT_S)[0]
     if not ready:

@@ -19,7 +19,7 @@ PACKAGES = Path(__file__).resolve().parents[1]
 """The folder that holds our packages: a child finds them there, installed or not."""
 POLL_S = 0.02
 ANSWER_S = 60.0
-"""How long a command that only looks at its options may take."""
+"""Seconds that a command which only checks its options may take."""
 PROC = Path("/proc")
 """Linux; elsewhere `ps` is asked."""
 
@@ -89,7 +89,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def start_time(pid: int) -> str | None:
-    """When the process with this id started, or None if there is none alive."""
+    """Start time of the process with this id, or None if it is not alive."""
     if PROC.is_dir():
         try:
             # The name, in parentheses, may hold anything; the third field follows it.
@@ -103,7 +103,7 @@ def start_time(pid: int) -> str | None:
 
 
 def command_line(pid: int) -> list[str]:
-    """The arguments that the process was started with; empty if there is none."""
+    """The arguments that the process was started with; empty without a process."""
     if PROC.is_dir():
         try:
             return os.fsdecode((PROC / str(pid) / "cmdline").read_bytes()).split("\0")[:-1]

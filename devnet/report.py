@@ -48,7 +48,7 @@ def status_document(devnet: Devnet) -> dict[str, Any]:
 
 
 def _balance_sat(nodes: list[dict[str, Any]], balance_by: Callable[[str], int]) -> int | None:
-    """What the wallet can spend, or None if no node can tell: one without an index cannot, nor a light one."""
+    """The wallet's spendable balance, or None if no node can tell: one without an index cannot, nor a light one."""
     answering = [node for node in nodes if node["height"] is not None]
     for node in sorted(answering, key=lambda node: -node["height"]):
         try:
@@ -145,7 +145,7 @@ def show_next_steps(devnet: Devnet) -> None:
 
 
 def command(name: str) -> str:
-    """How to call one of our commands from here: by its name where that finds it, else by its path."""
+    """The command line of one of our commands from here: by its name where that finds it, else by its path."""
     path = Path(sys.executable).with_name(name)
     found = shutil.which(name)
     if found and os.path.realpath(found) == os.path.realpath(path):

@@ -57,7 +57,7 @@ class NodeClient:
         return results
 
     def answers(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """The same with an RpcError in the place of a result that there is none of. Raises Unreachable, RpcError."""
+        """The results, with an RpcError in the place of each failed call. Raises Unreachable, RpcError."""
         requests = [{"id": i, "method": method, "params": list(params)} for i, (method, params) in enumerate(calls)]
         status, body = self._request("POST", "/", json.dumps(requests), self._authorization())
         try:

@@ -17,16 +17,16 @@ HOST = "127.0.0.1"
 NODES_MAX = 100
 API_PORT_DEFAULT = 18443
 PASSWORD = "devnet"
-"""Of every devnet's wallet: nothing in it is worth anything."""
+"""Password of every devnet's wallet: its coins have no value."""
 STATE_FILE = "devnet.json"
 LOCK_FILE = ".lock"
 LOCK_WAIT_S = 60.0
-"""How long a command waits for another one that is changing the same devnet."""
+"""Seconds that a command waits for another one that is changing the same devnet."""
 LOCK_POLL_S = 0.05
 LOCK_SAY_S = 0.5
 """After which it says so."""
 VERSION = 2
-"""Of the state file. Version 1 knew no `options`."""
+"""Version of the state file. Version 1 had no `options`."""
 
 
 class DevnetError(Exception):
@@ -43,7 +43,7 @@ class Process:
 
     pid: int
     started: str
-    """When it started, as the system has it: an opaque text."""
+    """Start time as the system has it: an opaque text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Devnet:
         return self.folder / f"node{index}"
 
     def log(self, index: int) -> Path:
-        """What the node logs, and whatever else it and its Python print."""
+        """The log of a node, with whatever else it and its Python print."""
         return self.datadir(index) / "log"
 
     def cookie(self, index: int) -> Path:

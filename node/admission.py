@@ -50,13 +50,13 @@ class Offer:
 
     tx: Tx
     source: PeerId | None = None
-    """Who sent it; None for our own callers."""
+    """The peer that sent it; None for our own callers."""
     add: bool = True
     """False: only say what would become of it."""
     max_rate_sat_kvb: float | None = None
     """Refuse it above this fee rate; None or 0: never."""
     time: float | None = None
-    """When it first entered, if that was earlier (a pool that was saved)."""
+    """Time of its first entry, if that was earlier (a pool that was saved)."""
 
     @property
     def was_here(self) -> bool:
@@ -66,13 +66,13 @@ class Offer:
 
 @value
 class Verdict:
-    """What became of an offer. Without `added` and `error` its signatures are out."""
+    """The verdict on an offer. Without `added` and `error` its signatures are out."""
 
     offer: Offer
     staged: Staged | None = None
-    """How the pool sees it."""
+    """Its staging in the pool."""
     added: Added | None = None
-    """What its addition did."""
+    """Its addition to the pool."""
     error: Rejected | None = None
 
 
@@ -127,7 +127,7 @@ class Admission:
         return wtxid in self._verified
 
     def failure(self, wtxid: Wtxid) -> Rejected | None:
-        """What is wrong with its signatures, if it is known that they are wrong."""
+        """The error in its signatures, if it is known that they are wrong."""
         return self._guilty.get(wtxid)
 
     def verified(self, wtxid: Wtxid) -> None:
@@ -177,7 +177,7 @@ class Admission:
         return Verdict(offer, staged, self._mempool.add(staged, now, offer.time) if offer.add else None)
 
     def _prepare(self, offer: Offer, staged: Staged) -> list[_Out]:
-        """What to send out for it: nothing if its signatures are out already. Raises Rejected."""
+        """The signatures to send out for it: none if they are out already. Raises Rejected."""
         token = self._out.get(offer.tx.wtxid)
         if token is not None:
             if offer.add:  # whoever asked first may only have wanted to know

@@ -1,4 +1,4 @@
-"""Which transactions of the pool go into a block: the best-paid first, each with what it needs.
+"""Block assembly: the best-paid transactions of the pool first, each with what it needs.
 
 A child's fee pays for its parents too, so candidates are ranked as packages: a transaction with
 all its ancestors that are not in the block yet. Each package taken makes those of its members'
@@ -47,7 +47,7 @@ def select_for_block(view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops
 
 
 class _Room:
-    """What of the block is left."""
+    """The room left in a block."""
 
     __slots__ = ("_sigops", "weight")
 

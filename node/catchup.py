@@ -1,4 +1,4 @@
-"""Whether the node is catching up: blocks of a longer chain come in from others, one after the other.
+"""The state of catching up: blocks of a longer chain come in from others, one after the other.
 
 Headers alone never show that: they cost their maker little, and perhaps nobody has the blocks. Nor do
 blocks made here. What waits for the chain (mining, filters, unconfirmed transactions) waits only as long
@@ -19,7 +19,7 @@ SYNCED_BLOCKS = 144
 
 
 class CatchUp:
-    """When peers last delivered blocks of the best header's branch. Reading it takes no lock."""
+    """Time when peers last delivered blocks of the best header's branch. Reading it takes no lock."""
 
     def __init__(self) -> None:
         self._delivered: deque[float] = deque(maxlen=NOTED_MAX)

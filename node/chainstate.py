@@ -47,7 +47,7 @@ class Examined:
 
     block: Block
     fault: Invalid | None
-    """What `check_block` found: the block is invalid, and will be marked so if its header stands."""
+    """Failure of `check_block`: the block is invalid, and will be marked so if its header stands."""
 
 
 def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> Examined:
@@ -86,7 +86,7 @@ class Chainstate:
         """`known` holds witness txids whose signatures the mempool has verified."""
         self.params = params
         self.time = ChainTime()
-        """What headers are held against."""
+        """The time that headers are checked against."""
         self.tree = BlockTree(params)
         self._store = store
         self._next_token = next_token
@@ -94,11 +94,11 @@ class Chainstate:
         self._moves: deque[Move] = deque()
         """Under way, each from the target of the one before."""
         self._slices: dict[int, Slice] = {}
-        """Those of the moves that wait for their verdict, by token."""
+        """Slices of the moves that wait for their verdict, by token."""
         self.recent = RecentBlocks()
         self._siblings = Siblings(self._is_needed)
         self._ruled_out: set[BlockHash] = set()
-        """What the operator has marked."""
+        """Blocks that the operator has marked."""
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
         self.stored: list[Entry] = []
@@ -108,7 +108,7 @@ class Chainstate:
         self._precious = FIRST_SEEN
         """Sequence of the block that was preferred last: each comes before those of earlier calls."""
         self.ruled_out = 0
-        """How often a block was ruled out so far: tells who waits for a verdict that there is one."""
+        """Number of blocks ruled out so far: tells who waits for a verdict that there is one."""
         self.counts = Counts()
         self.tip = self.best = self.tree.genesis
         self.tip = self._load()
@@ -145,7 +145,7 @@ class Chainstate:
 
     @property
     def head(self) -> Entry:
-        """Where the chain stands once every move under way is over."""
+        """The chain's tip once every move under way is over."""
         return self._moves[-1].target if self._moves else self.tip
 
     # --- what comes in --------------------------------------------------------------------
@@ -244,7 +244,7 @@ class Chainstate:
         )
 
     def failure(self, block_hash: BlockHash) -> Rejected | None:
-        """Why a block was found invalid, if that is still known."""
+        """The reason that a block was found invalid, if that is still known."""
         return self._failures.get(block_hash)
 
     def _admit(self, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""What time it is for rules, policy and mining: the clock's, unless a test has set another.
+"""The time for rules, policy and mining: the clock's, unless a test has set another.
 
 Deadlines, timers, peers and sockets go by the clock itself, so a time that stands still, or lies
 years away, stops none of them.

@@ -14,13 +14,13 @@ from typing import IO, cast
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds our packages: a child finds them there, installed or not."""
 END_S = 1.0
-"""How long a child may take to end by itself once its input is closed."""
+"""Seconds that a child may take to end by itself once its input is closed."""
 LAST_WORDS_BYTES = 16_384
 """At most so much of a dead child's error output is read."""
 
 
 class Child:
-    """A process of ours, and the two pipes to it."""
+    """A child process, and the two pipes to it."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         """Start `python -m module`. Raises OSError."""

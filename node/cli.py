@@ -275,7 +275,7 @@ def groatd(context: click.Context, json: bool, check: bool, **given: Any) -> int
 
 
 def _commands() -> Any:
-    """What the commands do."""
+    """Import the module that carries out commands."""
     # Importing makes 100,000 objects and no garbage: the collector would take a seventh of the start.
     gc.disable()
     try:

@@ -31,21 +31,21 @@ ERROR_BYTES = 1_024
 """Read of an answer that is no 200."""
 TOO_MANY = 429
 RETRY_S, RETRY_MAX_S = 1, 60
-"""How long to wait after a 429 that does not say, and at most."""
+"""Seconds to wait after a 429 that does not say, and at most."""
 HEADERS = MappingProxyType(
     {"User-Agent": "groat", "Content-Type": "application/octet-stream", "Accept-Encoding": "identity"}
 )
-"""Of each request."""
+"""Headers of each request."""
 
 
 class Received(NamedTuple):
-    """What came back."""
+    """The response."""
 
     status: int
     body: bytes
     """Whole for a 200; of any other status the first `ERROR_BYTES` at most."""
     retry_s: int = 0
-    """Of a 429: the seconds to wait, RETRY_MAX_S at most."""
+    """Seconds to wait after a 429, RETRY_MAX_S at most."""
 
 
 class HttpFailure(Exception):
@@ -58,12 +58,12 @@ class HttpFailure(Exception):
 
 
 class _Deadline:
-    """When the request that a session is at must be over; shared with its sockets."""
+    """The deadline of the request that a session is at; shared with its sockets."""
 
     at = 0.0
 
     def left_s(self) -> float:
-        """Seconds left. Raises TimeoutError when there are none."""
+        """Seconds left. Raises TimeoutError when the deadline has passed."""
         left = self.at - time.monotonic()
         if left <= 0:
             raise TimeoutError("deadline")

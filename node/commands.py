@@ -1,4 +1,4 @@
-"""What groatd's commands do: imported when one of them is carried out, for it brings all of the node."""
+"""The commands of groatd: imported when one of them is carried out, for it brings all of the node."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -26,14 +26,14 @@ HOST_MAX = 253
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """How to mine."""
+    """Settings of mining."""
 
     script: bytes
     """The scriptPubKey that blocks pay to."""
     threads: int
     """Miner processes."""
     duty_percent: int
-    """Share of the time that each works."""
+    """Percent of the time that each works."""
     interval_s: float | None
     """One block each so many seconds, where the network has no difficulty; None: as the work allows."""
 
@@ -47,15 +47,15 @@ class Config:
     datadir: Path
     """The folder of all networks."""
     api: tuple[Endpoint, ...]
-    """Where explorer, Esplora REST and JSON-RPC listen."""
+    """Endpoints of explorer, Esplora REST and JSON-RPC."""
     p2p: Endpoint
-    """Where peers connect to."""
+    """Endpoint for connections from peers."""
     unlisted: bool = False
     """Do not advertise that: nobody can reach it there."""
     peers: tuple[Endpoint, ...] = ()
     """Nodes to stay connected to."""
     finding: Finding = field(default_factory=Finding)
-    """How other nodes are found."""
+    """The ways of finding other nodes."""
     mine: Mine | None = None
     """None: not at all."""
     minimum_work: int = 0
@@ -79,9 +79,9 @@ class Config:
     engine: str = "auto"
     """Library that verifies signatures: auto, libsecp256k1 or python."""
     name: str = ""
-    """What people call this node; empty: nothing."""
+    """The node's name; empty: none."""
     role: Role = Role.FULL
-    """What the node does for others."""
+    """The role: what the node does for others."""
     bulk_bytes_s: int = BULK_BYTES_S
     """Upload of old blocks and headers before it is rationed."""
 
@@ -150,7 +150,7 @@ def read_endpoint(text: str, option: str, *, any_port: bool = False) -> Endpoint
 
 
 def read_zmq(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Where to publish: tcp://HOST:PORT or ipc://PATH each, none twice. Raises BadOption."""
+    """Addresses to publish at: tcp://HOST:PORT or ipc://PATH each, none twice. Raises BadOption."""
     chosen = tuple(addresses)
     for address in chosen:
         if address.startswith("tcp://"):
@@ -165,7 +165,7 @@ def read_zmq(addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: float, params: Params) -> Mine | None:
-    """How to mine to `address`, or None without one. Raises BadOption."""
+    """Settings of mining to `address`, or None without one. Raises BadOption."""
     if address is None:
         return None
     try:

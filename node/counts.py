@@ -1,4 +1,4 @@
-"""What has happened since the start, in numbers for whoever watches.
+"""Counts of what has happened since the start.
 
 Written only under the lock, by whoever does what is counted, and read by any thread without one:
 a number is replaced whole, and a table copied in one step. Messages and bytes are in traffic.py.
@@ -10,7 +10,7 @@ from chain.value import value
 REORGS_KEPT = 20
 """The latest reorganisations that are remembered."""
 TX, BLOCK = "tx", "block"
-"""What can be rejected."""
+"""Kinds of things that can be rejected."""
 
 
 @value
@@ -22,7 +22,7 @@ class Reorg:
     new: Entry
     """The tip that came."""
     time: float
-    """When it was, Unix seconds by this node's clock."""
+    """Unix seconds by this node's clock."""
 
 
 class Counts:
@@ -34,7 +34,7 @@ class Counts:
         self.blocks_disconnected = 0
         """Blocks that left it."""
         self.reorgs = 0
-        """How often any did."""
+        """Number of reorganisations."""
         self.reorg_depth_most = 0
         """Most blocks that left at once."""
         self.latest_reorgs: tuple[Reorg, ...] = ()
@@ -60,5 +60,5 @@ class Counts:
 
     @property
     def rejects(self) -> dict[tuple[str, str], int]:
-        """How often each code, by what it was about."""
+        """Number of rejects, by what was rejected and by code."""
         return self._rejects.copy()

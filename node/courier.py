@@ -49,11 +49,11 @@ OK, NOT_FOUND = 200, 404
 Deliver = Callable[[PeerId | None, Answer], None]
 """Gives the core what came back."""
 Note = Callable[[PeerId | None, str, int, int], None]
-"""Counts a message: to whom, by which route, bytes sent and received. For any thread."""
+"""Counts a message: the peer, the route, bytes sent and received. For any thread."""
 
 
 class _Lanes(NamedTuple):
-    """Of one peer."""
+    """The lanes of one peer."""
 
     urgent: Lane
     blocks: Lane

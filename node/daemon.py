@@ -47,7 +47,7 @@ from node.verifying import VerifierPool, choose_engine, verifier_processes
 log = logging.getLogger("groat.daemon")
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may hold the interpreter while others want it: with Python's 5 ms, one busy
+"""Seconds that a thread may hold the interpreter while others want it: with Python's 5 ms, one busy
 thread takes an answer from 1 ms to 20."""
 GC_THRESHOLD = 50_000
 """Objects made before the collector looks: blocks and headers are many objects and no cycles."""
@@ -66,7 +66,7 @@ OPEN_API = (
     "the clear (a server with TLS before it helps)"
 )
 JOIN_S = 3.0
-"""How long a stop waits for requests under way."""
+"""Seconds that a stop waits for requests under way."""
 
 
 def run(config: Config) -> str | None:
@@ -117,7 +117,7 @@ def no_place_to_listen(faults: Mapping[str, OSError]) -> ConfigError:
 
 
 def local_url(endpoint: Endpoint) -> str:
-    """Where a browser on this machine finds a listener, which may listen on all addresses that there are."""
+    """The URL of a listener for a browser on this machine; it may listen on all addresses that there are."""
     host = ipaddress.ip_address(endpoint.host)
     if host.is_unspecified:
         endpoint = Endpoint("127.0.0.1" if host.version == 4 else "::1", endpoint.port)
@@ -158,7 +158,7 @@ class Running:
         self._filters = FilterIndex(lambda: open_filters(folder, network_id)) if config.index else None
         self.listeners: list[Listener] = []
         self._faults: dict[str, OSError] = {}
-        """Why an option's addresses cannot be listened on."""
+        """Errors of options whose addresses cannot be listened on."""
         self._saved: object = None
         self._loaded = False
         """The saved mempool is back: from now on it may be overwritten."""
@@ -199,7 +199,7 @@ class Running:
 
     @property
     def fault(self) -> str | None:
-        """Why the node had to stop, unless it was told to."""
+        """The reason that the node had to stop, unless it was told to."""
         return self._runtime.fault
 
     def stop(self) -> None:
@@ -219,7 +219,7 @@ class Running:
         self._verifiers.stop()
 
     def _prepare(self, reply: Reply) -> Any:
-        """What can be done with a peer's reply before the core has it."""
+        """Decode a peer's reply, as far as that can be done before the core has it."""
         return prepare(reply, self._config.params, self._runtime.peek())
 
     # --- starting ------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class Running:
         return p2p[0]
 
     def _serve(self, option: str, site: Site, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-        """Where it listens; nowhere if it cannot, which is told once all have been tried."""
+        """The endpoints listened on; none if it cannot, which is told once all have been tried."""
         try:
             listener = Listener(site, endpoints, connections_allowed(raise_file_limit(), 2))
         except OSError as error:
@@ -298,7 +298,7 @@ class Running:
     # --- the address book's file -----------------------------------------------------------------
 
     def _load_book(self, core: Node) -> None:
-        """Know whom the last run knew; without the file, or with a damaged one, nobody."""
+        """Load the address book of the last run; without the file, or with a damaged one, it stays empty."""
         path = self._config.address_book
         try:
             core.load_book(path.read_bytes())

@@ -1,4 +1,4 @@
-"""What the core tells of while it happens: values that cost little, since most of the time nobody listens.
+"""Events of the core as they happen: values that cost little, since most of the time nobody listens.
 
 An event holds what it takes to tell of it and nothing large, for the last of them are kept a while;
 `fields` is what followers are told, made when the first one asks.
@@ -14,7 +14,7 @@ TIP, REORG = "tip", "reorg"
 BLOCK, BLOCK_DISCONNECTED, BLOCK_STORED = "block", "block_disconnected", "block_stored"
 MEMPOOL_ADD, MEMPOOL_REMOVE = "mempool_add", "mempool_remove"
 TOPICS = (TIP, REORG, BLOCK, BLOCK_DISCONNECTED, BLOCK_STORED, MEMPOOL_ADD, MEMPOOL_REMOVE)
-"""What can be followed."""
+"""Topics that can be followed."""
 
 
 @value
@@ -37,7 +37,7 @@ class Reorganised:
     """Blocks have left the best chain."""
 
     depth: int
-    """How many."""
+    """Number of blocks."""
     fork: Entry
     """The last block that both branches have."""
     old: Entry
@@ -71,7 +71,7 @@ class TxAdded:
     vsize: int
     """Virtual bytes."""
     sequence: int
-    """Which change of the mempool this is: its first is 1."""
+    """Number of this change of the mempool: its first is 1."""
 
     def fields(self) -> dict[str, Any]:
         """As followers are told; the rate in satoshis per virtual byte."""
@@ -87,7 +87,7 @@ class TxRemoved:
     reason: str
     """A `Removal`."""
     sequence: int
-    """Which change of the mempool this is."""
+    """Number of this change of the mempool."""
 
     def fields(self) -> dict[str, Any]:
         """As followers are told."""

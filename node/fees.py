@@ -1,4 +1,4 @@
-"""What to pay to be mined within so many blocks, learnt from what others paid and waited.
+"""Fee estimates: the rate to be mined within so many blocks, learnt from what others paid and waited.
 
 The method, after Bitcoin Core's: transactions are sorted by fee rate into buckets, each 10% wider
 than the one below. For every bucket we keep how many were mined, after how many blocks, and how
@@ -29,7 +29,7 @@ LOWEST_RATE_SAT_VB = 1.0
 HIGHEST_RATE_SAT_VB = 10_000.0
 """All that pay more are in one bucket."""
 FADING = 0.5 ** (1 / 144)
-"""What is left of an observation's weight a block later."""
+"""Factor on an observation's weight for each block."""
 ENOUGH = 10.0
 """The least weight of observations to judge by: about ten recent transactions."""
 SUCCESS = 0.85
@@ -50,7 +50,7 @@ _BOUNDS = _bounds()
 
 @value
 class Estimate:
-    """What to pay."""
+    """An estimate."""
 
     blocks: int
     """To be mined within so many."""
@@ -84,7 +84,7 @@ NO_ESTIMATES = FeeView((None,) * len(TARGETS))
 
 
 class _Bucket:
-    """What was seen of one range of fee rates, in weights of observations."""
+    """Observations in one range of fee rates, in weights."""
 
     __slots__ = ("left", "mined", "rates", "waiting")
 
@@ -92,11 +92,11 @@ class _Bucket:
         self.mined = [0.0] * (len(TARGETS) + 1)
         """By the first of TARGETS that was met; the last for none."""
         self.left = [0.0] * (len(TARGETS) + 1)
-        """Those that left unmined, by how many of TARGETS they had missed."""
+        """Transactions that left unmined, by how many of TARGETS they had missed."""
         self.rates = 0.0
         """The rates of all mined, each times its weight."""
         self.waiting: Counter[int] = Counter()
-        """How many are still here, by the height at which they entered."""
+        """Number of transactions still here, by the height at which they entered."""
 
     def scale(self, factor: float) -> None:
         """Make every weight that much smaller."""
@@ -211,10 +211,10 @@ class FeeEstimator:
 
 
 def _index(target_blocks: int) -> int:
-    """Of the nearest of TARGETS that is not longer; of the first for less."""
+    """Index of the nearest of TARGETS that is not longer; of the first for less."""
     return max(bisect_right(TARGETS, target_blocks) - 1, 0)
 
 
 def _missed(blocks: int) -> int:
-    """How many of TARGETS somebody has missed who has waited so many blocks in vain."""
+    """Number of TARGETS missed after so many blocks of waiting in vain."""
     return bisect_right(TARGETS, max(blocks, 0))

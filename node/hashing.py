@@ -16,13 +16,13 @@ else:
 HEADER_SIZE = 80
 NONCE_SIZE = 4
 NONCES = 1 << 32
-"""How many nonces a header has."""
+"""Number of nonces of a header."""
 ROW = 256
 """Nonces that hashlib's loop lays out at a time."""
 BATCH = 2048
 """Nonces of a call with hashlib: about 2 ms."""
 NATIVE_BATCH = 1 << 14
-"""Of a call in C: 4 ms where it is slow. So many that a call's own cost does not count."""
+"""Nonces of a call in C: 4 ms where it is slow. So many that a call's own cost does not count."""
 
 Scan = Callable[[bytes, int, int, int], int | None]
 """`scan(header, target, first, count)`: the first nonce from `first` on, after at most `count`
@@ -38,7 +38,7 @@ class Loop(NamedTuple):
     name: str
     scan: Scan
     batch: int
-    """How many nonces to ask for in one call, so that it takes milliseconds."""
+    """Number of nonces to ask for in one call, so that it takes milliseconds."""
 
 
 def scan_with_hashlib(header: bytes, target: int, first: int, count: int) -> int | None:
@@ -69,4 +69,4 @@ LOOPS = (
     *(Loop(name, partial(_scan_natively, name), NATIVE_BATCH) for name in NATIVE),
     Loop("hashlib", scan_with_hashlib, BATCH),
 )
-"""What this installation and this processor have, the fastest first."""
+"""Hash loops of this installation and this processor, the fastest first."""

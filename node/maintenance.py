@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LedgerFacts:
-    """What there is to say about a ledger."""
+    """Facts about a ledger."""
 
     height: int
     hash: BlockHash
@@ -38,7 +38,7 @@ class LedgerFacts:
 
     @staticmethod
     def of(tip: Tip) -> "LedgerFacts":
-        """Of the ledger with this tip."""
+        """The facts of the ledger with this tip."""
         return LedgerFacts(tip.height, tip.hash, tip.digest)
 
 

@@ -31,12 +31,12 @@ USAGE_MAX_BYTES = 300_000_000
 
 @value
 class Added:
-    """What an addition did to the pool."""
+    """An addition to the pool, and what it removed."""
 
     entry: Entry
     """The new one, as it entered."""
     removed: tuple[Removed, ...]
-    """What it replaced, and what left because the pool was full."""
+    """Transactions that it replaced, and those that left because the pool was full."""
 
 
 class Mempool:
@@ -57,7 +57,7 @@ class Mempool:
     # --- reading ---------------------------------------------------------------------------------
 
     def view(self) -> MempoolView:
-        """What is here, for readers: kept up to date until the tip changes, then left as it was."""
+        """The pool for readers: kept up to date until the tip changes, then left as it was."""
         return self._graph.view
 
     def __len__(self) -> int:
@@ -233,7 +233,7 @@ class Mempool:
         return removed
 
     def _trim(self) -> list[Removed]:
-        """What came back out of blocks, or in a package, asked nobody for room: make it now."""
+        """Make room for what came back out of blocks, or in a package, and asked nobody for room."""
         view = self._graph.view
         return self._evict(make_room(self._graph, view.usage - self.usage_max_bytes, inf, ()))
 

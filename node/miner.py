@@ -38,7 +38,7 @@ class Work(NamedTuple):
     first: int
     """The first nonce to try, as a number."""
     nonces: int
-    """How many nonces to try."""
+    """Number of nonces to try."""
 
     def encode(self) -> bytes:
         """For the miner's standard input."""
@@ -46,7 +46,7 @@ class Work(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of a piece of work."""
+    """The outcome of a piece of work."""
 
     work_id: int
     solved: bool
@@ -94,7 +94,7 @@ class Duty:
         self._since = time.monotonic()
 
     def rest_s(self) -> float:
-        """How long to rest now: 0 until a slice's share of work is done."""
+        """Seconds to rest now: 0 until a slice's share of work is done."""
         worked_s = time.monotonic() - self._since
         return worked_s * self._rest_per_work if worked_s >= self._work_s else 0.0
 

@@ -32,7 +32,7 @@ HEALTHY_S = 60.0
 """A miner that has lived so long starts with the shortest wait again."""
 
 REFRESH_S = 1.0
-"""How often the time in the header moves on, and a fuller mempool gives a new template."""
+"""Seconds after which the time in the header moves on, and a fuller mempool gives a new template."""
 CATCHING_UP_S = 0.5
 """Between two looks whether the chain has been caught up with."""
 OFF_S = 0.2
@@ -53,7 +53,7 @@ class _Slot:
     started: float = 0.0
     backoff_s: float = BACKOFF_MIN_S
     due: float = 0.0
-    """When to start it again."""
+    """Time to start it again."""
     used_up: bool = False
     """No nonce of its share fits."""
 
@@ -90,7 +90,7 @@ class MinerPool:
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that run."""
+        """Process ids of the miners that run."""
         return [slot.child.pid for slot in self._slots if slot.child]
 
     def assign(self, header: Header) -> None:
@@ -114,7 +114,7 @@ class MinerPool:
                 self._hand_over(slot)
 
     def wait(self, deadline: float) -> Solved | UsedUp | None:
-        """What comes of the work, or None: the deadline is here, or somebody called `wake`."""
+        """The outcome of the work, or None: the deadline is here, or somebody called `wake`."""
         while True:
             self._start_due()
             for stream in self._ready(deadline):
@@ -272,7 +272,7 @@ class Supervisor:
                 return
 
     def _template(self) -> Block | None:
-        """What to work on; None after a pause where no block may be made now, as on a chain ahead of the clock."""
+        """The block to work on; None after a pause where no block may be made now, as on a chain ahead of the clock."""
         try:
             block: Block | None = self._runtime.call(lambda node, now: node.template(self._mine.script, now), None)
         except (Rejected, ValueError) as error:

@@ -72,13 +72,13 @@ class Move:
         """Tokens of slices without a verdict."""
         self._builder = DeltaBuilder(base)
         self._undone: dict[OutPoint, Tx] = {}
-        """What the blocks left behind held, by the coin that its first input spends."""
+        """Transactions of the blocks left behind, by the coin that its first input spends."""
         self._verified: set[Wtxid] = set()
         """The same by their witness ids: their signatures were right, and so they still are."""
 
     @property
     def delta(self) -> CoinsDelta:
-        """What it does to the coins, once it is whole."""
+        """The changes to the coins, once the move is whole."""
         return self._builder.delta
 
     @property

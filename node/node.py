@@ -48,7 +48,7 @@ from node.tiplog import TipLog
 from node.view import View
 
 VERDICT_WAIT_S = 60.0
-"""How long a caller waits for what becomes of its transaction or block."""
+"""Seconds that a caller waits for the verdict on its transaction or block."""
 EXPIRE_EVERY_S = 60.0
 """Between two looks for what has waited too long."""
 BEHIND_MAX = 2
@@ -74,7 +74,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the mempool would make of a transaction that it would take."""
+    """The mempool's verdict on a transaction that it would take."""
 
     txid: Txid
     wtxid: Wtxid
@@ -104,7 +104,7 @@ class Node:
         finding: Finding | None = None,
         coinbase_tag: bytes = b"",
     ) -> None:
-        """`listen` is what peers are told (see Network), `peers` whom to greet and keep; branches with
+        """`listen` is what peers are told (see Network), `peers` the nodes to greet and keep; branches with
         less than `minimum_work` are not kept. `role` is what it does for others, `bulk_bytes_s` what of
         old blocks and headers it gives them before it rations. `coinbase_tag` is the miner's name in the blocks
         that it makes."""
@@ -121,11 +121,11 @@ class Node:
         self._coinbase_tag = coinbase_tag
         self._chain = Chainstate(params, store, token, verified)
         self.counts = self._chain.counts
-        """What has happened so far."""
+        """Counts of what has happened so far."""
         self._tell = Teller(self._chain.tree, store)
         self._tip_log = TipLog()
         self.time = self._chain.time
-        """What time it is for rules, policy and mining."""
+        """The time for rules, policy and mining."""
         self._mempool = Mempool()
         self._orphans = Orphans()
         self._fees = FeeEstimator()
@@ -153,12 +153,12 @@ class Node:
         self._expire_at = 0.0
         self._marked = 0
         self._left: list[Effect] = []
-        """Of a step that ended in a refusal: the next one takes them along."""
+        """Effects of a step that ended in a refusal: the next one takes them along."""
 
     # --- the runtime's calls -------------------------------------------------------------------
 
     def start(self, now: float) -> Step[None]:
-        """Begin: connect what is stored, greet whom the operator named."""
+        """Begin: connect what is stored, greet the nodes that the operator named."""
         self._reached(now)
         return Step(None, tuple(self._pump() + self._network.start(self._static, now)))
 
@@ -190,7 +190,7 @@ class Node:
         return Step(self._network.greet(hello, host, now))
 
     def peer_of(self, token: bytes) -> PeerId | None:
-        """Whose session this token is. Needs no lock."""
+        """The peer of a session token, if there is one. Needs no lock."""
         return self._network.peer_of(token)
 
     def view(self) -> View:
@@ -223,7 +223,7 @@ class Node:
         return self._offer(Offer(tx, None, True, max_fee_rate, time), tx.txid, now)
 
     def test_accept(self, tx: Tx, now: float, *, max_fee_rate: float | None = None) -> Step[Accepted]:
-        """What the mempool would say. Raises Rejected."""
+        """The mempool's verdict on a transaction. Raises Rejected."""
         check_tx(tx)
         staged = self._mempool.stage(tx, self._store.coin, self._context(), self.time.at(now))
         accepted = Accepted(tx.txid, tx.wtxid, staged.fee, staged.vsize)
@@ -234,7 +234,7 @@ class Node:
         return self._judge_package(txs, now, lambda time: self._packages.take(txs, time, max_fee_rate))
 
     def test_package(self, txs: Sequence[Tx], now: float) -> Step[Outcome]:
-        """What the mempool would say to these, one after the other."""
+        """The mempool's verdicts on these transactions, one after the other."""
         return self._judge_package(txs, now, lambda time: self._packages.try_each(txs, time))
 
     def _judge_package(self, txs: Sequence[Tx], now: float, judge: Callable[[float], Outcome]) -> Step[Outcome]:
@@ -381,11 +381,11 @@ class Node:
         return Step(self._network.peers(now))
 
     def warnings(self, now: float) -> Step[tuple[str, ...]]:
-        """What the operator should know of the network."""
+        """Warnings about the network for the operator."""
         return Step(self._network.warnings())
 
     def malformed(self, token: bytes, reason: str, now: float) -> Step[None]:
-        """What came with this session token could not be decoded: the session is over."""
+        """End the session with this token, in whose name undecodable bytes came."""
         return Step(None, tuple(self._network.malformed(token, reason, now) + self._pump()))
 
     def add_peer(self, endpoint: Endpoint, now: float) -> Step[bool]:
@@ -427,7 +427,7 @@ class Node:
     # --- transactions ---------------------------------------------------------------------------------------
 
     def _take_offers(self, offers: Sequence[Offer], now: float) -> list[Effect]:
-        """What others offer: nobody waits for a verdict, orphans are kept."""
+        """Take transactions that others offer: nobody waits for a verdict, orphans are kept."""
         sound = []
         for offer in offers:
             try:
@@ -443,7 +443,7 @@ class Node:
         return self._judged(verdicts, now) + ([verify] if verify else [])
 
     def _judged(self, verdicts: Iterable[Verdict], now: float) -> list[Effect]:
-        """Tell everyone whom it concerns what became of transactions."""
+        """Tell everyone concerned what became of transactions."""
         effects: list[Effect] = []
         arrived: list[Txid] = []
         for verdict in verdicts:
@@ -469,7 +469,7 @@ class Node:
         return effects + self._retry_orphans(arrived, now)
 
     def _retry_orphans(self, parents: Iterable[Txid], now: float) -> list[Effect]:
-        """What waited for these gets another chance."""
+        """Try again the orphans that waited for these."""
         orphans = self._orphans.take_children(parents) if len(self._orphans) else []
         if not orphans:
             return []
@@ -550,7 +550,7 @@ class Node:
         self._network.catch_up.reached(tip.time, behind, self.time.at(now))
 
     def _context(self) -> Context:
-        """Where the next block's transactions will be connected."""
+        """The context in which the next block's transactions will be connected."""
         return context_after(self._chain.tip)
 
 

@@ -1,4 +1,4 @@
-"""What Bitcoin Core's ZeroMQ subscribers are told: topics and bodies, in Core's order (its doc/zmq.md).
+"""Bitcoin Core's ZeroMQ notifications: topics and bodies, in Core's order (its doc/zmq.md).
 
 Hashes are in the byte order that people read, which Core's document calls little-endian.
 """

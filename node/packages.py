@@ -40,7 +40,7 @@ _FOR_THE_PACKAGE = frozenset(
 
 @value
 class Member:
-    """What became of one transaction of a package."""
+    """The verdict on one transaction of a package."""
 
     tx: Tx
     error: Rejected | None = None
@@ -56,18 +56,18 @@ class Member:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a package."""
+    """The verdict on a package."""
 
     members: dict[Wtxid, Member] = field(default_factory=dict)
-    """Who is not here was not looked at."""
+    """Verdicts by transaction; one that is missing was not looked at."""
     error: PackageRefused | None = None
-    """Why the package as a whole is refused."""
+    """The reason that the package as a whole is refused."""
     failed: bool = False
     """Some are refused."""
     verdicts: list[Verdict] = field(default_factory=list)
-    """What the pool has done."""
+    """Verdicts of the pool so far."""
     removed: list[Removed] = field(default_factory=list)
-    """Who has left it because it was full, in the end."""
+    """Transactions that left it because it was full, in the end."""
     out: list[Verify] = field(default_factory=list)
     """Signatures of those that were here when the package came and left for another of it: they are to be
     verified, and whoever has right ones enters by itself."""
@@ -95,7 +95,7 @@ class PackageAdmission:
     # --- signatures --------------------------------------------------------------------------------
 
     def verify(self, txs: Sequence[Tx]) -> Verify | None:
-        """The signatures of a package that are not judged yet; None if there are none. Raises Refused(BUSY)."""
+        """The signatures of a package that are not judged yet; None if all are. Raises Refused(BUSY)."""
         every = self._mempool.package_checks(txs, self._lookup, self._context())
         unknown = [
             (tx, checks)
@@ -146,7 +146,7 @@ class PackageAdmission:
         return outcome
 
     def try_each(self, txs: Sequence[Tx], now: float) -> Outcome:
-        """What would become of transactions that enter one after the other, without replacing any; up
+        """Try transactions that enter one after the other, without replacing any; up
         to the first that would be refused. Changes nothing."""
         outcome = Outcome()
         try:
@@ -169,7 +169,7 @@ class PackageAdmission:
         return outcome
 
     def _check_parents_are_here(self, txs: Sequence[Tx]) -> None:
-        """What the child spends is confirmed or made in the package. Raises PackageRefused."""
+        """Check that the child's inputs are confirmed or made in the package. Raises PackageRefused."""
         if len(txs) == 1:
             return
         names = {tx.txid for tx in txs}
@@ -235,7 +235,7 @@ class PackageAdmission:
         return None
 
     def _signature_error(self, staged: Staged) -> Rejected | None:
-        """Why its signatures are not right; None if they are."""
+        """The error in its signatures; None if they are right."""
         if self._admission.is_verified(staged.tx.wtxid):
             return None
         try:

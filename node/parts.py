@@ -1,4 +1,4 @@
-"""What the runtime works with, each as the little that it needs of it."""
+"""Interfaces of the runtime's parts, each as little as it needs of it."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ class Core(Protocol):
     def tick(self, now: float) -> Step[None]: ...
     def view(self) -> View: ...
     def peer_of(self, token: bytes) -> PeerId | None:
-        """Whose session this token is. Needs no lock."""
+        """The peer of a session token, if there is one. Needs no lock."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What this node keeps in its mempool and relays, beyond what consensus asks for.
+"""Policy: the transactions that this node keeps in its mempool and relays, beyond what consensus asks for.
 
 Owns the numbers and the rules about a transaction by itself. What depends on the rest of the
 pool (chains, replacement, the fee floor of a full pool) is `node/pool/`'s; the codes of both are
@@ -16,11 +16,11 @@ from chain.tx import WITNESS_SCALE, Tx
 MIN_RELAY_FEE_SAT_KVB = 1000
 """Nothing below this rate is relayed."""
 INCREMENTAL_FEE_SAT_KVB = 1000
-"""What a replacement pays on top for its own relay, and the step of the full pool's floor."""
+"""Fee rate of a replacement's own relay, paid on top, and the step of the full pool's floor."""
 DUST_FEE_SAT_KVB = 3000
 """An output is dust if spending it at this rate costs more than it holds."""
 MAX_TX_WEIGHT = 400_000
-"""Of one transaction."""
+"""Limit for one transaction."""
 MIN_TX_SIZE = 65
 """Stripped bytes: 64 could pass for a merkle node (BIP54, CVE-2017-12842)."""
 MAX_SCRIPT_SIG_SIZE = 1650

@@ -1,4 +1,4 @@
-"""What the core is given and what it gives back. The core has no sockets, threads or clock.
+"""Interfaces of the core: calls in, replies and effects out. The core has no sockets, threads or clock.
 
 `Store` is the only interface the core calls. Everything else it returns as values: a `Step` is
 a reply for whoever asked, and the effects that the runtime (or a simulator) carries out.
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 class Endpoint(NamedTuple):
-    """Where a node listens."""
+    """The endpoint of a listening node."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class Link:
     peer: PeerId
     endpoint: Endpoint
     token: bytes
-    """What the peer's welcome gave us to name ourselves with."""
+    """The session token of the peer's welcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Publish:
 
     topic: str
     events: Sequence[Event] = ()
-    """What followers are told, one after the other; none: whoever waits is woken, and that is all."""
+    """Events for followers, in order; none: whoever waits is woken, and that is all."""
     about: Any = None
     """All that it is about, for listeners in this process; nobody keeps it."""
 
@@ -121,7 +121,7 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[R]):
-    """What one call of the core comes to."""
+    """The outcome of one call of the core."""
 
     reply: R | Park
     effects: tuple[Effect, ...] = ()
@@ -143,7 +143,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a Send or Dial brought."""
+    """The outcome of a Send or Dial."""
 
     request_id: int
     message: Any
@@ -159,7 +159,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What a Compute came to."""
+    """The outcome of a Compute."""
 
     job: int
     outcome: Any
@@ -198,7 +198,7 @@ class Change:
 
 
 class TxLocation(NamedTuple):
-    """Where a transaction of the best chain lies."""
+    """The location of a transaction of the best chain."""
 
     height: int
     position: int
@@ -206,12 +206,12 @@ class TxLocation(NamedTuple):
     """In the block's bytes."""
     size: int
     undo_offset: int
-    """Where the coins that it spent are in the block's undo."""
+    """Offset of the coins that it spent, in the block's undo."""
     undo_size: int
 
 
 class Spender(NamedTuple):
-    """Who spent a coin, in the best chain."""
+    """The spender of a coin, in the best chain."""
 
     txid: Txid
     input_index: int
@@ -301,7 +301,7 @@ class Store(Reader, Protocol):
         ...
 
     def lost(self) -> LostBlocks | None:
-        """What repairs could not keep, until the best chain is as high again."""
+        """Blocks that repairs could not keep, until the best chain is as high again."""
         ...
 
     def marks(self) -> dict[BlockHash, str]:

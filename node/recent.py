@@ -32,7 +32,7 @@ class RecentBlocks:
         self._connected: OrderedDict[BlockHash, Change] = OrderedDict()
         self._connected_bytes = 0
         self._spenders: dict[OutPoint, Tx] = {}
-        """Of the connected blocks: each transaction by the coin that its first input spends."""
+        """Transactions of the connected blocks: each by the coin that its first input spends."""
 
     def add(self, block: Block) -> None:
         """A block has come in."""

@@ -70,7 +70,7 @@ class NotReady(Exception):
 
 
 _Errand = Verify | Compute | Resume | tuple[PeerId | None, Answer]
-"""What a step leaves to be done without the lock: signatures to verify, something to compute, more
+"""Work that a step leaves to be done without the lock: signatures to verify, something to compute, more
 of the same, or an answer to feed back."""
 
 
@@ -98,9 +98,9 @@ class Runtime:
         self.mining: Switch | None = None
         """Turns this node's own mining off and on; None where it does not mine."""
         self.fault: str | None = None
-        """Why the node has to stop, where it is not by anybody's wish; for its operator."""
+        """The reason that the node has to stop without anybody's wish; for its operator."""
         self.refusal = STARTING
-        """What whoever asks is told while the node is not ready; for anybody."""
+        """The answer to requests while the node is not ready; for anybody."""
         self._ending: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._over = threading.Event()
         self._parking = Parking()
@@ -248,7 +248,7 @@ class Runtime:
                 return None
 
     def parked(self, seats: str) -> int:
-        """How many calls with such `seats` wait now."""
+        """Number of calls with such `seats` that wait now."""
         return self._parking.taken(seats)
 
     def deliver(self, peer: PeerId | None, answer: Answer) -> None:
@@ -310,7 +310,7 @@ class Runtime:
         return self._events.last
 
     def events(self, after: int | None, timeout_s: float) -> list[Happened]:
-        """What was published after event number `after`, waiting for it up to `timeout_s`.
+        """The events published after number `after`, waiting for them up to `timeout_s`.
 
         With None only what comes from now on. A gap in the numbers means missed events.
         """
@@ -425,7 +425,7 @@ class Runtime:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """What must never happen ends the node, with the one line or the traceback that it needs."""
+        """End the node on an error that must never happen, with the one line or the traceback that it needs."""
         try:
             yield
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What the command line has to know of settings before anything else is imported: limits, choices, complaints."""
+"""Settings that the command line has to know before anything else is imported: limits, choices, complaints."""
 
 MINE_INTERVAL_S = 10
 """Between the blocks of `regtest --mine`."""
@@ -11,7 +11,7 @@ BULK_KB = 4_000
 """The same where the operator does not say."""
 ENGINES = ("auto", "libsecp256k1", "python")
 ROLES = ("full", "pruned", "relay", "light")
-"""What a node does for others; the first where the operator does not say."""
+"""Roles of a node; the first where the operator does not say."""
 
 
 class ConfigError(ValueError):

@@ -32,7 +32,7 @@ class Siblings:
         self._waiting[entry] = None
 
     def surplus(self) -> Iterable[Entry]:
-        """What is to be forgotten now; no longer counted here afterwards."""
+        """The blocks to be forgotten now; no longer counted here afterwards."""
         while len(self._waiting) > SIBLINGS_MAX:
             oldest = next(iter(self._waiting))
             del self._waiting[oldest]

@@ -1,4 +1,4 @@
-"""What has happened, as effects: for followers and subscribers, see events.py."""
+"""Events as effects: for followers and subscribers, see events.py."""
 
 from collections.abc import Iterable
 
@@ -32,7 +32,7 @@ class Teller:
         self._tree = tree
         self._store = store
         self._changes = 0
-        """Of the mempool; in the end the same as `MempoolView.changes`."""
+        """Number of changes of the mempool; in the end the same as `MempoolView.changes`."""
 
     def added(self, entry: PoolEntry) -> Effect:
         """A transaction is in the mempool."""

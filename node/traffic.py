@@ -1,4 +1,4 @@
-"""How many bytes went to and came from whom: the bodies of messages, HTTP's own lines left out.
+"""Traffic by peer and route: bytes of the bodies of messages, HTTP's own lines left out.
 
 Counting must cost the threads that carry messages next to nothing, and no lock: each appends one
 note, and one thread adds them up from time to time.
@@ -19,7 +19,7 @@ ID_SIZE = 20
 
 
 class Volume(NamedTuple):
-    """What has been carried."""
+    """Messages and bytes carried."""
 
     messages: int = 0
     """Requests, each with its reply."""
@@ -65,7 +65,7 @@ class Traffic:
         self._peers.pop(peer, None)
 
     def of(self, peer: PeerId) -> Volume:
-        """What was carried to and from a peer since it came, up to the last `settle`."""
+        """Traffic with a peer since it came, up to the last `settle`."""
         return self._peers.get(peer, NONE)
 
     def exchanges(self) -> dict[tuple[str, bool], Volume]:

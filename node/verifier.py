@@ -16,7 +16,7 @@ from typing import BinaryIO
 from chain.keys import CHECK_SIZE, Engine, libsecp256k1_engine, python_engine
 
 BATCH_HEAD = Struct("<I")
-"""How many checks follow."""
+"""Number of checks that follow."""
 VERDICT = Struct("<4si")
 """The batch's token, and the index of the first check that fails, or -1."""
 ENGINES = {"libsecp256k1": libsecp256k1_engine, "python": python_engine}
@@ -48,7 +48,7 @@ def serve(engine: Engine, requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def token_of(checks: bytes) -> bytes:
-    """What an answer to this batch begins with: the end of its last digest, zeros for no checks.
+    """The beginning of an answer to this batch: the end of its last digest, zeros for no checks.
 
     So no answer passes for one to another batch, nor anything else that gets into the pipe: some
     library's word of warning, for one.

@@ -1,4 +1,4 @@
-"""Who checks signatures: small batches this thread, large ones the verifier processes.
+"""Verification of signatures: small batches in this thread, large ones in the verifier processes.
 
 A large batch is cut into shares, which wait in one queue. Each verifier process has a lane: a
 thread that takes shares off the queue and keeps a few of them in the process's pipe, so that it
@@ -33,12 +33,12 @@ SHARE_S, CHECK_S = 5.0, 0.02
 """A verifier that takes longer than this for a share, plus so much for each check, is replaced:
 ten times what the slower engine needs."""
 ATTEMPTS = 2
-"""How many verifier processes may fail at a share before its lane does it itself."""
+"""Number of verifier processes that may fail at a share before its lane does it itself."""
 PROCESSES_MAX = 16
 """More would wait for the one interpreter that feeds them."""
 WRITE_BYTES = 1 << 16
 JOIN_S = 2.0
-"""How long a stop waits for each lane."""
+"""Seconds that a stop waits for each lane."""
 
 
 def verifier_processes() -> int:
@@ -60,7 +60,7 @@ class Verifier:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, if it runs."""
+        """Process id, if it runs."""
         return self._child.pid if self._child else None
 
     def ask(self, checks: bytes) -> None:
@@ -164,7 +164,7 @@ class _Share:
 
 
 class _Shares:
-    """Those that no process has yet; None ends a lane."""
+    """Shares that no process has yet; None ends a lane."""
 
     def __init__(self, lanes: int) -> None:
         self._queue: queue.SimpleQueue[_Share | None] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""What readers see: one consistent picture of the node, taken without the lock.
+"""Views for readers: one consistent picture of the node, taken without the lock.
 
 After each change of the tip the runtime publishes a new View by a single assignment. A reader
 takes it once and works on it to the end; of the block tree only headers that lead nowhere are
@@ -32,24 +32,24 @@ class View:
     pool: MempoolView
     """Unconfirmed transactions on top of `tip`."""
     fees: FeeView
-    """What recent blocks asked for."""
+    """Fee estimates from recent blocks."""
     params: Params
     recent: RecentBlocks
     """The last connected blocks; live."""
     service: Service = field(default_factory=Service)
-    """What blocks are given to whom; live."""
+    """The rules by which blocks are served; live."""
     counts: Counts = field(default_factory=Counts)
-    """What has happened so far; live."""
+    """Counts of what has happened so far; live."""
     time: ChainTime = field(default_factory=ChainTime)
-    """What time it is for rules, policy and mining; live."""
+    """The time for rules, policy and mining; live."""
     catch_up: CatchUp = field(default_factory=CatchUp)
-    """Whether blocks of a longer chain come in; live."""
+    """The state of catching up; live."""
     lost: LostBlocks | None = None
     """Stored blocks that a repair could not keep, and that have not come again."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the operator should know of the chain."""
+        """Warnings about the chain for the operator."""
         if self.lost is None:
             return ()
         count, low, high = self.lost.count, self.lost.low, self.lost.high

@@ -1,4 +1,4 @@
-"""Who waits for what: callers that the core has parked, and followers of its events.
+"""Waiting callers: calls that the core has parked, and followers of its events.
 
 Owns no thread or lock. `Parking` is used under the runtime's lock; `Events` has one writer, also
 under that lock, and followers that need none.
@@ -17,7 +17,7 @@ API_SEATS = 16
 P2P_SEATS = 48
 """The same for peers."""
 BUSY_RETRY_S = 1
-"""When to come again after `Busy`."""
+"""Seconds until a caller comes again after `Busy`."""
 EVENTS_MAX = 8_192
 """Published events kept for those who follow them, 4 MB at most; one who is slower misses some."""
 
@@ -30,11 +30,11 @@ class Busy(Exception):
     def __init__(self, most: int) -> None:
         super().__init__(most)
         self.most = most
-        """How many may."""
+        """Most calls that may wait."""
 
 
 class Ringer(Protocol):
-    """What is rung from under the lock: `ring` takes no time."""
+    """A bell that may be rung under the lock: `ring` takes no time."""
 
     def ring(self) -> None: ...
 
@@ -106,7 +106,7 @@ class Parking:
             self._taken[seats] -= 1
 
     def taken(self, seats: str) -> int:
-        """How many of these seats are taken. Needs no lock."""
+        """Number of these seats taken. Needs no lock."""
         return self._taken[seats]
 
 

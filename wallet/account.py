@@ -487,7 +487,8 @@ class Wallet:
         except NodeRefused as refused:
             if refused.status != 404:
                 raise
-            raise NodeError(f"{refused}; no node's API is there: --node may name its port for peers (P2P)") from refused
+            hint = "this is not a node's API: --node may name its port for peers (P2P)"
+            raise NodeError(f"{refused}; {hint}") from refused
 
     def _catch_up(self, *, thorough: bool = False) -> None:
         """Bring the state up to the node's tip: no work if that has not moved, unless `thorough`."""

@@ -1,1 +1,1 @@
-"""What the node's two listeners answer. ARCHITECTURE.md has the modules; `app.py` is where to begin."""
+"""Answers of the node's two listeners. ARCHITECTURE.md has the modules; `app.py` is where to begin."""

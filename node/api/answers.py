@@ -1,4 +1,4 @@
-"""What an HTTP handler is given and gives back: exact content types, bare text, one-line problems."""
+"""Requests and answers of an HTTP handler: exact content types, bare text, one-line problems."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -47,7 +47,7 @@ class Stream(Protocol):
     """A body that comes into being over time; the connection ends with it."""
 
     filler: bytes
-    """What is sent after a while without anything else: it means nothing."""
+    """Bytes sent after a while without anything else: they mean nothing."""
 
     def start(self, wake: Callable[[], None]) -> None:
         """Somebody follows. `wake` is to be called whenever there may be more, from any thread; it takes no time."""
@@ -76,11 +76,11 @@ class Answer:
     headers: Headers = ()
     """More of them; lengths, dates and what becomes of the connection are the server's business."""
     stream: Stream | None = None
-    """What comes instead of the body; whoever does not hand it on closes it."""
+    """Stream sent instead of the body; whoever does not hand it on closes it."""
 
 
 Handler = Callable[[Request], Answer]
-"""What a listener serves."""
+"""An application that a listener serves."""
 
 
 class Problem(Exception):

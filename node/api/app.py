@@ -38,7 +38,7 @@ CHAIN_ROUTES: tuple[Route, ...] = (
     *mempool.ROUTES,
     *filters.ROUTES,
 )
-"""What is asked of the chain and the mempool on it."""
+"""Routes about the chain and the mempool on it."""
 ROUTES: tuple[Route, ...] = (
     *CHAIN_ROUTES,
     *network.ROUTES,
@@ -87,10 +87,10 @@ class ApiApp(Dispatcher):
         self.add("GET", ICON, lambda request, given: icon())
         self._caps = {(route.method, path): route.body_max for route, path in everywhere}
         self.quick = frozenset((route.method, path) for route, path in everywhere if route.quick)
-        """What the listener's own thread may answer; see `Route.quick`."""
+        """True for requests that the listener's own thread may answer; see `Route.quick`."""
 
     def body_cap(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """How much body the listener reads of a request, by its header."""
+        """Bytes of body that the listener reads of a request, by its header."""
         if _is_rpc(method, path):
             known = self._rpc.credentials.accept(headers.get("AUTHORIZATION", ""))
             return RPC_BODY_MAX if known else UNAUTHORIZED_BODY_MAX
@@ -175,7 +175,7 @@ class ApiApp(Dispatcher):
         )
 
     def _preflight(self, request: Request) -> Answer:
-        """What a browser asks before a request of another origin. Raises Problem(403)."""
+        """Answer a browser's preflight of a request from another origin. Raises Problem(403)."""
         origin = request.header("ORIGIN")
         if not is_allowed(origin, self._config.cors_origins):
             raise Problem(403, f"pages of {origin!r} may not read this node (see --cors-origin)")
@@ -183,7 +183,7 @@ class ApiApp(Dispatcher):
 
 
 def query_of(request: Request) -> dict[str, str]:
-    """What stands behind the question mark; of what is there twice the first."""
+    """The query parameters; of one that is there twice the first."""
     # Bounded by the header's size.
     pairs = parse_qsl(request.query.encode("latin-1").decode("utf-8", "replace"), keep_blank_values=True)
     return dict(reversed(pairs))

@@ -13,7 +13,7 @@ from node.descriptors.checksum import with_checksum
 PUSH_MAX = 520
 """Bytes of one push."""
 KEYS_MAX = 20
-"""Of a bare multisig."""
+"""Most keys of a bare multisig."""
 
 _CHECKMULTISIG = b"\xae"
 _KEY_FORMS = frozenset({(33, b"\x02"), (33, b"\x03"), (65, b"\x04")})
@@ -53,7 +53,7 @@ class Instruction(NamedTuple):
 
     operator: int
     pushed: bytes | None
-    """What it pushes; None for an operator that pushes nothing of the script's."""
+    """The bytes it pushes; None for an operator that pushes nothing of the script's."""
 
 
 def instructions(script: bytes) -> Iterator[Instruction | None]:
@@ -153,7 +153,7 @@ def multisig_descriptor(script: bytes) -> str | None:
 
 
 def multisig(script: bytes) -> tuple[int, tuple[bytes, ...]] | None:
-    """How many of which keys have to sign, of a bare multisig (BIP11); None for any other script."""
+    """The keys and the number that have to sign, of a bare multisig (BIP11); None for any other script."""
     steps = list(instructions(script)) if script[-1:] == _CHECKMULTISIG else []
     if len(steps) < 4 or len(steps) > KEYS_MAX + 3:
         return None
@@ -170,7 +170,7 @@ def is_key_form(content: bytes) -> bool:
 
 
 def _number_or_bytes(step: Instruction) -> int | bytes | None:
-    """What a step of a multisig says: a number, up to 16 by an operator and else pushed, or a key."""
+    """A number or key of a multisig step: a number, up to 16 by an operator and else pushed, or a key."""
     if _1 <= step.operator <= _16:
         return step.operator - _RESERVED
     if step.pushed is not None and len(step.pushed) == 1 and _16 - _RESERVED < step.pushed[0] <= KEYS_MAX:

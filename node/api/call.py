@@ -1,4 +1,4 @@
-"""What a handler works with: one View, and a way to ask the core for a change."""
+"""The context of a handler: one View, and a way to ask the core for a change."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -31,22 +31,22 @@ class Call:
     runtime: Runtime
     config: Config
     measures: BlockMeasures
-    """Of blocks, kept from request to request."""
+    """Measures of blocks, kept from request to request."""
     scan_turn: AbstractContextManager[None]
     """Held by whoever walks through the whole coin set."""
     coin_search: CoinSearch
     """The search of the coin set that runs, if any does."""
     started: float
-    """When the application was made, Unix time in seconds."""
+    """Time when the application was made, Unix time in seconds."""
     body: Callable[[], bytes]
     """Reads the request's body."""
     tallies: Tallies
-    """What the listeners count."""
+    """Counts of the listeners."""
     request: Request
     feed: Feed
     """The events that can be followed."""
     templates: Templates
-    """What external miners work on."""
+    """Block templates for external miners."""
     commands: Commands
     """JSON-RPC's calls under way."""
     filters: FilterIndex | None = None

@@ -21,7 +21,7 @@ CHAINLESS_PAGES = ("peers", "fragments/peers", "static/")
 
 
 def no_chain(config: Config) -> str | None:
-    """Why this node cannot answer questions about the chain; None if it can."""
+    """The reason that this node cannot answer questions about the chain; None if it can."""
     if config.finding.only_introduces:
         return "this node is a tracker, which only introduces others and follows no chain: ask another node"
     if config.role is Role.LIGHT:

@@ -1,4 +1,4 @@
-"""Who answers a request: a table of paths, and one line of text for whatever goes wrong.
+"""Dispatch of requests: a table of paths, and one line of text for whatever goes wrong.
 
 Knows nothing of what is asked or answered; `app.py` and `p2p.py` fill the table.
 """
@@ -42,7 +42,7 @@ class Paths:
         piece.view, piece.names, piece.may_be_empty = view, tuple(names), optional_end
 
     def find(self, method: str, path: str) -> tuple[View, Mapping[str, str]] | None:
-        """Who answers, and the parameters; None if nobody does."""
+        """The route that answers, and the parameters; None if there is no such route."""
         if method == "HEAD":
             method = "GET"
         view = self._exact.get((method, path))
@@ -53,7 +53,7 @@ class Paths:
 
 
 class _Piece:
-    """What may follow the beginning of a path."""
+    """The pieces that may follow the beginning of a path."""
 
     __slots__ = ("following", "may_be_empty", "names", "view")
 
@@ -62,7 +62,7 @@ class _Piece:
         """By the next piece; ":" stands for a parameter."""
         self.view: View | None = None
         self.names: tuple[str, ...] = ()
-        """Of the parameters on the way here."""
+        """Names of the parameters on the way here."""
         self.may_be_empty = False
         """The last of them is optional."""
 
@@ -109,7 +109,7 @@ class Dispatcher(Paths):
             return problem(500, "internal server error")
 
     def respond(self, request: Request) -> Answer:
-        """The view's answer, or what it raises. Raises Problem(404) where there is none."""
+        """The view's answer, or what it raises. Raises Problem(404) for an unknown path."""
         found = self.find(request.method, request.path)
         if found is None:
             raise no_endpoint(request)

@@ -1,4 +1,4 @@
-"""Who may ask: hosts against DNS rebinding, origins against pages of strangers, JSON-RPC credentials.
+"""Access rules: hosts against DNS rebinding, origins against pages of strangers, JSON-RPC credentials.
 
 Pure: headers in, a verdict out.
 """
@@ -83,7 +83,7 @@ def is_allowed(origin: str, allowed: tuple[str, ...]) -> bool:
 
 
 def cors_headers(origin: str, allowed: tuple[str, ...]) -> Headers:
-    """What lets a page of an allowed origin read the answer."""
+    """Headers that let a page of an allowed origin read the answer."""
     if ANY_ORIGIN in allowed:
         return (("Access-Control-Allow-Origin", ANY_ORIGIN),)
     if not allowed:

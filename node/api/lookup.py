@@ -39,7 +39,7 @@ class FoundTx:
     spent: Sequence[Coin | None]
     """The coins of its inputs in order, None where unknown; nothing for a coinbase."""
     unconfirmed: PoolEntry | None = None
-    """What the mempool knows of it."""
+    """Its entry in the mempool."""
 
     @property
     def fee(self) -> int:
@@ -52,7 +52,7 @@ class FoundTx:
 
 @dataclass(frozen=True, slots=True)
 class SpentBy:
-    """Who spends a coin."""
+    """The spender of a coin."""
 
     txid: Txid
     input_index: int
@@ -62,7 +62,7 @@ class SpentBy:
 
 @dataclass(frozen=True, slots=True)
 class BlockFacts:
-    """What a block measures."""
+    """Sizes of a block."""
 
     tx_count: int
     size: int
@@ -76,13 +76,13 @@ class BlockFacts:
 
 
 class TxTotals:
-    """How many transactions the chain has up to a block: counted once, remembered now and then."""
+    """Numbers of transactions in the chain up to a block: counted once, remembered now and then."""
 
     def __init__(self) -> None:
         self._known: dict[BlockHash, int] = {}
 
     def up_to(self, view: View, entry: Entry, check: Callable[[], None]) -> int | None:
-        """Of all blocks from genesis to this one, both counted; None where a body is missing.
+        """Transactions of all blocks from genesis to this one, both counted; None where a body is missing.
 
         `check` is called now and then and may raise.
         """
@@ -180,7 +180,7 @@ def find_confirmed(view: View, txid: Txid) -> tuple[Entry, int] | None:
 
 
 def find_spender(view: View, point: OutPoint) -> SpentBy | None:
-    """Who spends this coin, in the mempool or on the best chain; None if nobody does. Raises NoIndex."""
+    """The spender of this coin, in the mempool or on the best chain; None without one. Raises NoIndex."""
     txid = view.pool.spender(point)
     entry = view.pool.entry(txid) if txid else None
     if entry is not None:

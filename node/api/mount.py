@@ -1,4 +1,4 @@
-"""Where the explorer's pages hang in the listener: what of a request is theirs, and how they are made.
+"""The explorer's mount in the listener: the requests that are its, and the making of its pages.
 
 Flask comes with the first page, not with the node: it takes a quarter of a second and some 15 MB.
 """
@@ -13,12 +13,12 @@ from node.api.answers import Answer, Request
 from node.api.call import Call
 
 EXPLORER = "/explorer/"
-"""Where the pages are; `GET /` leads there."""
+"""Path of the pages; `GET /` leads there."""
 SITE = "node.api.explorer.site"
 """Imported with the first page; it has `answer`."""
 
 ICON = "/favicon.ico"
-"""What browsers ask for unasked."""
+"""Path that browsers ask for by themselves."""
 _ICON_FILE = Path(__file__).parent / "explorer" / "static" / "favicon.ico"
 _ICON_AGE = ("Cache-Control", "public, max-age=86400")
 

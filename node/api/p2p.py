@@ -26,13 +26,13 @@ from node.runtime import Runtime
 from node.view import View
 
 SEATS = "p2p"
-"""Whose share of waiting requests long polls here belong to."""
+"""Share of waiting requests that long polls here belong to."""
 PARK_RETRY_S = 1
-"""When to come again after a long poll that brought nothing."""
+"""Seconds until a peer repeats a long poll that brought nothing."""
 BUSY_RETRY_S = 30
-"""When to greet again a node that has as many peers as it may."""
+"""Seconds until a node greets again when all places are taken."""
 CHOKED_RETRY_S = 10
-"""When to ask again for an old block that goes to others first."""
+"""Seconds until a peer asks again for an old block that goes to others first."""
 
 _SESSION = SESSION_HEADER.upper().replace("-", "_")
 _REFUSAL_STATUS = MappingProxyType({Reason.NO_SESSION: 401, Reason.BUSY: 503, Reason.CHOKED: 503})
@@ -40,7 +40,7 @@ _OTHER_REFUSAL_STATUS = 403
 
 
 class P2pApp(Dispatcher):
-    """What peers talk to."""
+    """The application of the P2P listener."""
 
     def __init__(self, runtime: Runtime, refusals: Refusals | None = None) -> None:
         """`refusals` counts what is refused, and why."""
@@ -108,7 +108,7 @@ class P2pApp(Dispatcher):
 
 
 def p2p_body_cap() -> Callable[[str, str, Mapping[str, str]], int]:
-    """How much body the P2P listener reads of a request, by its header."""
+    """Bytes of body that the P2P listener reads of a request, by its header."""
     caps = {PREFIX + name: route.request_max for name, route in ROUTES.items()}
 
     def cap(method: str, path: str, headers: Mapping[str, str]) -> int:

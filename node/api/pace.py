@@ -5,13 +5,13 @@ from collections.abc import Callable
 from node.runtime import Runtime, monotonic
 
 SLICE_S = 0.01
-"""How long such work goes on before it pauses."""
+"""Seconds that such work goes on before it pauses."""
 BREATH_S = 0.001
 """The pause: whoever waits for the interpreter gets it at once, and does not have to ask for it."""
 
 
 class Pace:
-    """When one request's work pauses, and whether it is still wanted. For one thread."""
+    """Pauses of one request's work, and its end once the client has gone. For one thread."""
 
     def __init__(self, runtime: Runtime, is_gone: Callable[[], bool]) -> None:
         """`is_gone` is `Request.is_gone`."""

@@ -15,9 +15,9 @@ from node.pool.entry import Removal
 from node.pool.packages import is_child_with_parents
 
 TRANSACTION_FAILED = "transaction failed"
-"""What is said of a package of which some are refused."""
+"""Message for a package of which some are refused."""
 NOT_VALIDATED = "package-not-validated"
-"""What is said of one that was not looked at."""
+"""Message for a package that was not looked at."""
 
 
 def submit_package(call: Call, given: Sequence[str], max_rate_sat_kvb: int, max_burn: int) -> Shape:

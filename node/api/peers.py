@@ -59,7 +59,7 @@ def full_shape(call: Call, peer: PeerInfo) -> Shape:
 
 
 def connection_type(peer: PeerInfo) -> str:
-    """Why there is a connection. Feelers and visitors are no peers, so none is ever seen here."""
+    """The kind of a connection. Feelers and visitors are not peers, so neither is ever seen here."""
     if peer.static:
         return "static"
     if not peer.outbound:
@@ -68,7 +68,7 @@ def connection_type(peer: PeerInfo) -> str:
 
 
 def service_names(services: int) -> list[str]:
-    """What a node says that it offers."""
+    """The services that a node offers, by name."""
     return [name for bit, name in SERVICE_NAMES if services & bit]
 
 

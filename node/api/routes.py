@@ -1,4 +1,4 @@
-"""How a route is declared: what its path means, who answers it, what can go wrong.
+"""Routes: the declaration of a path, of its handler, and of its errors.
 
 Requests are routed and checked by tables made of these; the tests of bad input, and any
 description of the API, are made from the same tables.
@@ -30,7 +30,7 @@ PREFIXES = ("", "/api")
 
 
 class Kind(StrEnum):
-    """What a piece of a path or query must be. Those called `lenient` take anything."""
+    """The kind of a piece of a path or query. Those called `lenient` take anything."""
 
     BLOCK_HASH = "block hash"
     TXID = "txid"
@@ -81,7 +81,7 @@ class Route:
     content: str
     """Content type of the 200."""
     schema: str = ""
-    """Of a JSON 200: its name in schemas.py."""
+    """Schema of a JSON 200: its name in schemas.py."""
     params: Mapping[str, Kind] = field(default_factory=dict)
     query: Mapping[str, Kind] = field(default_factory=dict)
     """Optional parameters behind the question mark; None where absent."""
@@ -103,7 +103,7 @@ class Route:
 
     @property
     def summary(self) -> str:
-        """What it does, in a line."""
+        """Summary, in a line."""
         return (self.answer.__doc__ or "").partition("\n")[0]
 
     @property

@@ -44,7 +44,7 @@ _TYPES = MappingProxyType(
 
 
 def difficulty(header: Header) -> float:
-    """How many times harder than Bitcoin's first target."""
+    """Difficulty, as a multiple of that of Bitcoin's first target."""
     return bits_difficulty(header.bits)
 
 
@@ -65,7 +65,7 @@ def hash_rate(last: Entry, count: int) -> float:
 
 
 def status_shape(entry: Entry | None) -> Shape:
-    """Where a transaction stands; None: in the mempool, or nowhere."""
+    """The status of a transaction; None: in the mempool, or nowhere."""
     if entry is None:
         return dict(UNCONFIRMED)
     return {
@@ -120,7 +120,7 @@ def output_shape(script: bytes, amount: int) -> Shape:
 
 
 def _script_words(script: bytes) -> Mapping[str, str]:
-    """What is told of a script."""
+    """Statistics of a script."""
     words = {
         "scriptpubkey": script.hex(),
         "scriptpubkey_asm": esplora_asm(script),
@@ -135,7 +135,7 @@ _known_words = lru_cache(SCRIPTS_KEPT)(_script_words)
 
 
 def outspend_shape(spender: SpentBy | None) -> Shape:
-    """Whether an output is spent, and by whom."""
+    """The spending of an output: whether, and by which input."""
     if spender is None:
         return {"spent": False}
     return {

@@ -29,7 +29,7 @@ _KNOWN = frozenset({Policy.ALREADY_IN_MEMPOOL, Policy.SAME_NONWITNESS})
 
 
 class SubmissionError(Exception):
-    """Why a transaction was not taken in: Core's error code and words."""
+    """The reason that a transaction was refused: Core's error code and words."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)

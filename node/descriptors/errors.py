@@ -1,4 +1,4 @@
-"""What can be wrong with a descriptor."""
+"""Errors in descriptors."""
 
 
 class DescriptorError(ValueError):

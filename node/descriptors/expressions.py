@@ -14,7 +14,7 @@ from node.descriptors.networks import KeyNetwork
 from node.descriptors.points import COMPRESSED
 
 LEAF_VERSION = 0xC0
-"""Of a tapscript (BIP342)."""
+"""Leaf version of a tapscript (BIP342)."""
 _CHECKSIG, _CHECKMULTISIG, _CHECKSIGADD, _NUMEQUAL = b"\xac", b"\xae", b"\xba", b"\x9c"
 
 
@@ -33,11 +33,11 @@ class Expression:
         return True
 
     def at(self, index: int) -> "tuple[Expression, ...]":
-        """What it stands for at an index, with definite keys. Raises NotDerivable."""
+        """The expressions at an index, with definite keys. Raises NotDerivable."""
         return (self,)
 
     def script(self) -> bytes:
-        """What it stands for, if its keys are definite."""
+        """The script, if its keys are definite."""
         raise NotImplementedError
 
 
@@ -83,7 +83,7 @@ class OneKey(Expression):
         return (self.key,)
 
     def at(self, index: int) -> tuple[Expression, ...]:
-        """Of combo() all that the key could have been paid by (BIP384)."""
+        """The scripts of combo(): all that the key could have been paid by (BIP384)."""
         key = self.key.at(index)
         if self.function != "combo":
             return (OneKey(self.function, key),)
@@ -153,7 +153,7 @@ class Wrapped(Expression):
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """Those of the script."""
+        """Keys of the script."""
         return self.inner.keys
 
     def at(self, index: int) -> tuple[Expression, ...]:
@@ -227,5 +227,5 @@ def _tree_text(tree: Tree) -> str:
 
 
 def _contents(keys: Sequence[Key]) -> list[bytes]:
-    """What a script holds of definite keys."""
+    """The key bytes in a script of definite keys."""
     return [key.content for key in keys if isinstance(key, FixedKey)]

@@ -16,7 +16,7 @@ ALTERNATIVES_MAX = 100
 
 
 class Context(Enum):
-    """Where in a descriptor an expression is."""
+    """The place of an expression in a descriptor."""
 
     TOP = "at the top"
     P2SH = "in sh()"
@@ -146,5 +146,5 @@ def _check_length(steps: Sequence[str]) -> None:
 
 
 def _mark(marks: list[str]) -> str:
-    """How hardened steps are written: as the last of them was, for all of a key, as in Core."""
+    """The mark of hardened steps: that of the last of them, for all of a key, as in Core."""
     return marks[-1] if marks else "h"

@@ -16,7 +16,7 @@ HARDENED = 1 << 31
 
 
 class ExtendedKey(Protocol):
-    """What is asked of an extended key; see base58keys.py."""
+    """The operations on an extended key that are needed here; see base58keys.py."""
 
     xpub: str
     fingerprint: bytes
@@ -28,7 +28,7 @@ class ExtendedKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a key is in somebody's wallet."""
+    """Key origin: fingerprint and path in somebody's wallet."""
 
     fingerprint: bytes
     """4 bytes: the start of the hash160 of the first key's public half."""
@@ -53,7 +53,7 @@ class FixedKey:
     """33 bytes, or 65 where that is allowed."""
     origin: Origin | None
     mark: str
-    """What hardened steps are marked with: h or '."""
+    """The mark of hardened steps: h or '."""
     taproot: bool
     """In tr()."""
     x_only: bool
@@ -65,7 +65,7 @@ class FixedKey:
 
     @property
     def content(self) -> bytes:
-        """What a script holds of it."""
+        """The key's bytes in a script."""
         return self.public[1:] if self.taproot else self.public
 
     @property
@@ -90,7 +90,7 @@ class DerivedKey:
     extended: ExtendedKey
     path: tuple[int, ...]
     wildcard: int | None
-    """What is added to the index in the last step, 0 or HARDENED; None: no such step."""
+    """Number added to the index in the last step, 0 or HARDENED; None: no such step."""
     origin: Origin | None
     mark: str
     taproot: bool

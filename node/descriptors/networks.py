@@ -1,4 +1,4 @@
-"""What tells one network's keys from another's."""
+"""Prefixes of one network's keys."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from chain.address import MAIN_ADDRESSES, REGTEST_ADDRESSES, AddressFormat
 
 @dataclass(frozen=True, slots=True)
 class KeyNetwork:
-    """How addresses and keys begin."""
+    """Prefixes of addresses and keys."""
 
     addresses: AddressFormat
     xpub: bytes
@@ -19,6 +19,6 @@ class KeyNetwork:
 
 
 TEST_KEYS = KeyNetwork(REGTEST_ADDRESSES, b"\x04\x35\x87\xcf", b"\x04\x35\x83\x94", b"\xef")
-"""Of every network here: tpub, tprv."""
+"""Key format of every network here: tpub, tprv."""
 MAIN_KEYS = KeyNetwork(MAIN_ADDRESSES, b"\x04\x88\xb2\x1e", b"\x04\x88\xad\xe4", b"\x80")
 """Bitcoin's own: what public test vectors are of."""

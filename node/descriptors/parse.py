@@ -35,7 +35,7 @@ class Output:
 
     @property
     def descriptor(self) -> str | None:
-        """What is known of it, with the public key and its origin; None: no more than the script says."""
+        """The inferred descriptor, with the public key and its origin; None: no more than the script says."""
         return with_checksum(str(self.expression)) if self.expression.is_solvable else None
 
 
@@ -66,11 +66,11 @@ class Descriptor:
 
     @property
     def cost(self) -> int:
-        """How many keys are derived for each index."""
+        """Number of keys derived for each index."""
         return max(1, len(self.expression.keys))
 
     def at(self, index: int) -> list[Output]:
-        """What it stands for at an index. Raises NotDerivable."""
+        """The outputs at an index. Raises NotDerivable."""
         return [Output(one.script(), one) for one in self.expression.at(index)]
 
 

@@ -8,7 +8,7 @@ _FIELD = 2**256 - 2**32 - 977
 
 
 def is_public_key(content: bytes) -> bool:
-    """True for a point in either form; the hybrid form is none."""
+    """True for a point in either form; the hybrid form is invalid."""
     if len(content) == COMPRESSED:
         return content[0] in (2, 3) and is_x_only(content[1:])
     if len(content) != UNCOMPRESSED or content[0] != 4:

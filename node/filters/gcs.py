@@ -40,7 +40,7 @@ def encode_set(block_hash: BlockHash, elements: Set[bytes]) -> bytes:
 
 
 def filter_header(encoded: bytes, previous: bytes) -> bytes:
-    """What commits to a filter and, by the header of the block before, to all before it (BIP157); 32 bytes."""
+    """The filter header (BIP157), 32 bytes: it commits to a filter and, by the header before, to all before it."""
     return sha256d(sha256d(encoded) + previous)
 
 

@@ -68,11 +68,11 @@ class FilterIndex:
 
     @property
     def fault(self) -> str | None:
-        """Why there are none any more, if so."""
+        """The reason that filters are off, if they are."""
         return self._fault
 
     def give_up(self, why: str) -> None:
-        """Make no more filters, and tell everybody why there are none."""
+        """Make no more filters, and give everybody the reason."""
         self._fault = why
 
     # --- how far -------------------------------------------------------------------------------
@@ -167,14 +167,14 @@ class FilterIndex:
             rows.put(entry.height, entry.hash, encoded, filter_header(encoded, previous))
 
     def _lost(self, what: str) -> FiltersBroken:
-        """Of a row that was written."""
+        """Condemn the rows: one that was written cannot be read. Returns the error to raise."""
         assert self._rows
         self._rows.condemn(what)
         return self._failed(what)
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """What is done with the rows: what fails is theirs alone, the node goes on without them."""
+        """Guard work on the rows: a failure is theirs alone, the node goes on without them."""
         try:
             yield
         except StoreError as error:

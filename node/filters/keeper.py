@@ -1,4 +1,4 @@
-"""Who makes the filters of blocks: a thread that works while the node has nothing better to do.
+"""The maker of block filters: a thread that works while the node has nothing better to do.
 
 It keeps away from a chain that is being caught up with, and from blocks that come in quick
 succession; otherwise it works one part of the time and rests four.
@@ -23,9 +23,9 @@ STALLED_S = 10.0
 """Without a new block for so long, the node is not catching up, whatever headers it knows. And with
 new blocks all the time, so long without work is enough."""
 SLICE_S = 0.02
-"""How long it works before it rests; one block is always made."""
+"""Seconds that it works before it rests; one block is always made."""
 REST = 4
-"""How long it rests for each second that it works."""
+"""Seconds that it rests for each second that it works."""
 TOLD_BLOCKS = 1_000
 """So many filters made at a stretch are worth a line in the log."""
 
@@ -41,7 +41,7 @@ class FilterKeeper:
         self._tip: Entry | None = None
         """At the last look."""
         self._moved = self._worked = 0.0
-        """When the tip was first seen where it is, and the last work ended."""
+        """Times when the tip last changed, and when the last work ended."""
 
     def run(self) -> None:
         """Until the node stops, or there is nothing to be made for good. Raises NotReady, and StoreError

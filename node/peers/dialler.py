@@ -1,4 +1,4 @@
-"""Whom to greet, and when: endpoints to keep, endpoints tried, endpoints to dial back.
+"""The dialler: endpoints to keep, endpoints tried, endpoints to dial back, and when each is due.
 
 Eight outbound peers relay all: half are near (a low round-trip time, a clean record; one that comes
 to have a bad one makes room), half come from any network group alike, so that nearness never becomes
@@ -20,7 +20,7 @@ from node.ports import Endpoint, PeerId
 OUTBOUND_MAX = 8
 """Peers that relay all and that we chose ourselves, the static ones counted; the book fills what they leave."""
 NEAR_MAX = 4
-"""Of these, chosen for nearness: at most half of what the static ones leave."""
+"""Outbound peers chosen for nearness: at most half of what the static ones leave."""
 BLOCKS_ONLY_MAX = 2
 """Peers for blocks only, once all other places are taken."""
 FEELER_S, FEELER_LOCAL_S = 120.0, 10.0
@@ -40,7 +40,7 @@ TARGETS_MAX = 256
 
 
 class Kind(Enum):
-    """Why an endpoint is dialled, and so when to give it up."""
+    """The reason for dialling an endpoint, and so when to give it up."""
 
     STATIC = "static"
     """The operator said so: never given up."""
@@ -53,7 +53,7 @@ class Kind(Enum):
 
 
 class Place(Enum):
-    """What a learned one is wanted for."""
+    """The outbound place that a learned endpoint is wanted for."""
 
     NEAR = "near"
     """For its low round-trip time."""
@@ -70,20 +70,20 @@ class Target:
     endpoint: Endpoint
     kind: Kind
     peer: PeerId | None = None
-    """Who answers there; for BACK, who has to."""
+    """The peer that answers there; for BACK, the one that has to."""
     failures: int = 0
     """In a row."""
     next_dial: float = 0.0
     dialling: bool = False
     linked: bool = False
     trouble: str = ""
-    """Why the last attempt failed."""
+    """The reason that the last attempt failed."""
     place: Place | None = None
-    """Of a learned one."""
+    """The place wanted for a learned endpoint."""
     round_trip_s: float | None = None
-    """Of the handshake."""
+    """The handshake's round-trip time."""
     replaces: "Target | None" = None
-    """Who makes room once this one is linked."""
+    """The target that makes room once this one is linked."""
     named: bool = False
     """The operator named it, to begin with."""
 
@@ -153,7 +153,7 @@ class Dialler:
         return None
 
     def holder(self, endpoint: Endpoint) -> PeerId | None:
-        """Whom we take to be there, if we are linked with it there."""
+        """The peer taken to be at an endpoint, if we are linked with it there."""
         target = self._targets.get(endpoint)
         return target.peer if target and target.linked else None
 
@@ -162,7 +162,7 @@ class Dialler:
         return self._targets.get(target.endpoint) is target
 
     def once(self, endpoint: Endpoint) -> None:
-        """Dial an endpoint as if the book had offered it, if no peer of ours is in its group."""
+        """Dial an endpoint as if the book had offered it, if no outbound peer is in its group."""
         if endpoint not in self._targets and self._book.group(endpoint) not in self._groups():
             self._targets[endpoint] = Target(endpoint, Kind.LEARNED, place=Place.RANDOM, named=True)
 
@@ -181,7 +181,7 @@ class Dialler:
     # --- choosing --------------------------------------------------------------------------------
 
     def due(self, now: float, busy: Iterable[Endpoint]) -> list[Target]:
-        """Who is to be greeted now. `busy` are endpoints of peers that the book need not offer."""
+        """The endpoints to be greeted now. `busy` are endpoints of peers that the book need not offer."""
         if self.seeks:
             self._seek({*busy, *self._targets}, now)
         return [t for t in self._targets.values() if not t.linked and not t.dialling and t.next_dial <= now]
@@ -233,8 +233,8 @@ class Dialler:
         return [place for place, number in wanted.items() for _ in range(number - taken[place])]
 
     def _review(self, exclude: set[Endpoint], now: float) -> None:
-        """If one of the near has a bad record, dial somebody in its place; else if somebody is clearly
-        nearer than the farthest of them."""
+        """Replace a near peer that has a bad record; else the farthest of them, by one that is clearly
+        nearer."""
         if now < self._review_at:
             return
         self._review_at = self._after(self._review_s, now)
@@ -270,14 +270,14 @@ class Dialler:
         return (target for target in self._targets.values() if target.kind is Kind.LEARNED)
 
     def _relaying(self) -> int:
-        """Peers of ours that relay all."""
+        """Linked peers that relay all."""
         kinds = (Kind.LEARNED, Kind.STATIC)
         return sum(
             1 for t in self._targets.values() if t.linked and t.kind in kinds and t.place is not Place.BLOCKS_ONLY
         )
 
     def _groups(self) -> set[bytes]:
-        """Network groups that a peer of ours is in, or will be."""
+        """Network groups that an outbound peer is in, or will be."""
         return {
             self._book.group(target.endpoint)
             for target in self._targets.values()

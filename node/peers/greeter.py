@@ -30,7 +30,7 @@ GREETINGS_MAX = 256
 HANDSHAKE_S = 10.0
 """Time for each half of the handshake."""
 ANOTHER = "another node answers there"
-"""Why a greeting has failed that was meant for a certain node."""
+"""The failure of a greeting that was meant for a certain node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Greeting:
     host: str
     """The address it came from."""
     digest: bytes
-    """What it has to sign."""
+    """The hash that it has to sign."""
     until: float
     """Unix time after which it is void."""
 
@@ -53,13 +53,13 @@ class Met:
     facts: Facts
     link: Link
     round_trip_s: float
-    """Of one request that nothing else waited behind, connecting included."""
+    """Round-trip time of one request that nothing else waited behind, connecting included."""
 
 
 Outcome = Callable[[Met | Failed | Refusal, float], list[Effect]]
-"""Goes on when a greeting of ours has come to its end."""
+"""Callback for the end of a greeting."""
 GoesOn = Callable[[Met, bytes, Outcome, float], list[Effect]]
-"""What follows a good welcome; the bytes are what we have to sign to open the session."""
+"""Callback for a good welcome; the bytes are what we have to sign to open the session."""
 
 
 class Greeter:
@@ -82,7 +82,7 @@ class Greeter:
         """By the token of the session that each is to open; the oldest first."""
 
     def objection(self, facts: Facts) -> Reason | None:
-        """Why we cannot talk to a node that says this of itself."""
+        """The reason not to talk to a node with these facts, if there is one."""
         if facts.version < PROTOCOL_VERSION_LEAST:
             return Reason.VERSION
         if facts.network_id != self._describe().network_id:
@@ -151,7 +151,7 @@ class Greeter:
         return self._requests.dial(endpoint, Hello(facts, challenge), now, HANDSHAKE_S, then)
 
     def _described(self, now: float) -> Facts:
-        """What we say of ourselves, our clock with it."""
+        """This node's facts, with its clock."""
         return replace(self._describe(), time=max(0, int(now)))
 
     def _on_welcome(

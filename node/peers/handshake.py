@@ -1,4 +1,4 @@
-"""Who a node is, and how two nodes prove it to each other.
+"""Node identities, and their proof in the handshake.
 
 The dialler sends Hello with a challenge; the answerer's Welcome has a challenge of its own and
 a signature; the dialler's Confirm has the other signature and opens the session. Each signature
@@ -18,7 +18,7 @@ PROOF_TAG = "groat/handshake/1"
 
 
 class Side(Enum):
-    """Whose proof it is."""
+    """The side of the handshake that a proof is of."""
 
     DIALLER = b"\x00"
     ANSWERER = b"\x01"
@@ -32,7 +32,7 @@ def peer_id(public_key: bytes) -> PeerId:
 def handshake_digest(
     network_id: bytes, side: Side, ids: tuple[PeerId, PeerId], challenges: tuple[bytes, bytes]
 ) -> bytes:
-    """What `side` has to sign, 32 bytes. Ids and challenges: the dialler's, the answerer's."""
+    """The hash that `side` has to sign, 32 bytes. Ids and challenges: the dialler's, the answerer's."""
     return tagged_hash(PROOF_TAG, network_id + side.value + b"".join(ids) + b"".join(challenges))
 
 

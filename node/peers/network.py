@@ -75,7 +75,7 @@ STEP_S = 2.0
 
 
 class Host(Protocol):
-    """What the network hands over to the node."""
+    """The node as the network sees it: callbacks for what came in."""
 
     def take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
         """A body that was asked for. Raises Rejected."""
@@ -121,11 +121,11 @@ class Network:
         self._instance = rng.randbytes(8)
         self._requests = Requests()
         self.book = AddressBook(rng, params.allow_local)
-        """Where other nodes may be found."""
+        """The address book."""
         self._role = role
         finding = finding or Finding()
         self.services = 0 if finding.only_introduces else role.services(mines=mines)
-        """What we say that we offer."""
+        """The services that we advertise."""
         self.standing = Standing(params.allow_local, role, self.peer_of, bulk_bytes_s)
         self._warned = False
         """The operator has been told that the clock is wrong."""
@@ -192,16 +192,16 @@ class Network:
         self._deliveries = Deliveries(self._sync, self._take_block, self.punish, params)
         self._polls = OpenPolls(self._sync, self._relay, self._deliveries, self._link, self._told_tip)
         self.catch_up = self._sync.catch_up
-        """Whether blocks of a longer chain come in."""
+        """The state of catching up: blocks of a longer chain come in."""
         self.version = 0
         """Changes when peers come and go."""
         self._ticked = 0.0
-        """When time was last let pass."""
+        """Time of the last tick."""
 
     # --- requests of peers --------------------------------------------------------------------
 
     def peer_of(self, token: bytes) -> PeerId | None:
-        """Whose session this token is, if it is one. Needs no lock."""
+        """The peer of a session token, if there is one. Needs no lock."""
         return self._sessions.peer_of(token)
 
     def greet(self, hello: Hello, host: str, now: float) -> Any:
@@ -231,7 +231,7 @@ class Network:
         return reply, effects
 
     def malformed(self, token: bytes, reason: str, now: float) -> list[Effect]:
-        """What came in the name of a session could not be decoded: that is no accident."""
+        """Punish a session in whose name undecodable bytes came: that is no accident."""
         peer = self.peer_of(token)
         return self.punish(peer, f"sent a malformed message: {reason}", now) if peer else []
 
@@ -287,7 +287,7 @@ class Network:
         return refusal or found
 
     def _of_unreachable(self, peer: PeerId, request: Poll | Blocks, now: float) -> tuple[Any, list[Effect]]:
-        """What those ask and push whom we cannot reach ourselves."""
+        """Answer polls and pushes of peers that we cannot dial."""
         if isinstance(request, Poll):
             return self._polls.on_poll(peer, request, now)
         return Ok(), self._deliveries.on_blocks(peer, request, now)
@@ -299,7 +299,7 @@ class Network:
         return found.facts.tip
 
     def _on_news(self, peer: PeerId, news: News, now: float) -> list[Effect]:
-        """What a peer that cannot reach us had to tell."""
+        """Take the news of a peer that cannot reach us."""
         effects = self._sync.on_announce(peer, Announce(news.headers), now) if news.headers else []
         if news.wtxids and self._sessions.get(peer) and self._relays_with(peer):
             effects += self._relay.on_news(peer, news.wtxids, now)
@@ -308,7 +308,7 @@ class Network:
     # --- answers to ours -----------------------------------------------------------------------
 
     def on_answer(self, answer: Answer, now: float) -> list[Effect]:
-        """What one of our requests brought."""
+        """Take the answer to one of our requests."""
         pending = self._requests.take(answer.request_id)
         if pending is None:
             return []
@@ -399,12 +399,12 @@ class Network:
         return effects
 
     def where(self, peer: PeerId) -> str:
-        """Where a peer is, for the log."""
+        """The location of a peer, for the log."""
         found = self._sessions.get(peer)
         return str(found.endpoint or found.host) if found else "a peer that has left"
 
     def _salt_of(self, peer: PeerId) -> bytes:
-        """What a peer says that transactions' names are keyed with there."""
+        """The key of transactions' names at a peer."""
         found = self._sessions.get(peer)
         assert found is not None
         return found.facts.instance
@@ -415,7 +415,7 @@ class Network:
         return found is not None and found.outbound
 
     def _is_connected(self, block_hash: BlockHash) -> bool | None:
-        """What became of a block: True on the best chain, False if it is invalid, None for neither yet."""
+        """The verdict on a block: True on the best chain, False if it is invalid, None for neither yet."""
         entry = self._chain.tree.get(block_hash)
         if entry is None or entry.invalid:
             return False
@@ -430,7 +430,7 @@ class Network:
         self.standing.note(peer, Deed.INVALID_TX, now)
 
     def warnings(self) -> tuple[str, ...]:
-        """What the operator should know."""
+        """Warnings for the operator."""
         ahead = [p.clock_ahead_s for p in self._sessions.peers() if p.outbound and p.clock_ahead_s is not None]
         warning = clock_warning(ahead)
         return (warning,) if warning else ()
@@ -446,7 +446,7 @@ class Network:
         return [effect for peer in met for effect in self._sessions.drop(peer, "the clock was set back", now)]
 
     def _watch_clock(self) -> None:
-        """Log a warning once, until there is none any longer."""
+        """Log a warning once, until the state behind it has ended."""
         is_wrong = bool(warned := self.warnings())
         if is_wrong and not self._warned:
             log.warning("%s", warned[0])
@@ -489,7 +489,7 @@ class Network:
         self._compact.keep_spare(tx)
 
     def on_computed(self, computed: Computed, now: float) -> list[Effect]:
-        """What a Compute came to."""
+        """Take the outcome of a Compute."""
         if computed.job < 0:
             return self._deliveries.on_computed(computed.job, computed.outcome, now)
         return self._compact.on_computed(computed.job, computed.outcome, now)

@@ -31,13 +31,13 @@ class _Caller:
     number: int = 0
     """The highest of its polls."""
     open: Poll | None = None
-    """The one that is held."""
+    """The poll that is held."""
     until: float = 0.0
-    """When that is answered in any case."""
+    """Time when that is answered in any case."""
     told_in: int = 0
     """The number of the last Poll that brought something of which we do not know that it arrived."""
     wtxids: tuple[Wtxid, ...] = ()
-    """What it brought."""
+    """The transactions that the last answer brought."""
 
 
 class OpenPolls:
@@ -99,7 +99,7 @@ class OpenPolls:
         self._relay.news_lost(peer, caller.wtxids)
 
     def _gather(self, peer: PeerId, caller: _Caller, now: float) -> News:
-        """What there is to tell."""
+        """Gather the news for a peer."""
         news = News(self._sync.take_news(peer), self._relay.take_news(peer, now), self._deliveries.take(peer, now))
         if news != NOTHING:
             caller.told_in, caller.wtxids = caller.number, news.wtxids

@@ -21,7 +21,7 @@ class PeerInfo:
     """Counts up from 1 in the order of arrival."""
     id: PeerId
     endpoint: Endpoint | None
-    """Where it listens; None if nowhere."""
+    """The endpoint where it listens; None if nowhere."""
     host: str
     """The address it was seen at."""
     outbound: bool
@@ -34,10 +34,10 @@ class PeerInfo:
     since: float
     """Unix time of the handshake."""
     heard: float
-    """When anything last came from it."""
+    """Time of its last message."""
     round_trip_s: float | None
     starting_height: int
-    """Of its tip at the handshake."""
+    """Height of its tip at the handshake."""
     synced_headers: int
     """Height of the best header it is known to have, from what it announced, asked for and was sent; -1 if none."""
     synced_blocks: int
@@ -45,38 +45,38 @@ class PeerInfo:
     in_flight: tuple[int, ...]
     """Heights of the blocks being fetched from it."""
     role: Role
-    """What its services come to."""
+    """The role that its services come to."""
     score: float
     """Points for what it did, fading; see reputation.py."""
     why: tuple[tuple[str, float], ...]
-    """What the score is made of: reasons and points, the weightiest first."""
+    """The score's reasons and points, the weightiest first."""
     grade: Grade
-    """What the score comes to."""
+    """The grade that the score comes to."""
     choked: bool
     """It would be refused old blocks and long runs of headers just now."""
     bytes_sent: int
-    """Of messages to it in this session, HTTP's own left out."""
+    """Bytes of messages to it in this session, HTTP's own left out."""
     bytes_received: int
     first_blocks: int
     """Valid blocks that it was the first to deliver in this session."""
     first_txs: int
     """The same for transactions."""
     last_block: float
-    """When the last of these was; 0 for never."""
+    """Time of the last of these; 0 for never."""
     last_tx: float
     least_round_trip_s: float | None
-    """Of all requests; None before the first answer."""
+    """The least round-trip time of all requests; None before the first answer."""
     clock_ahead_s: float | None
     """Its clock less ours at the handshake, in seconds; None if it did not say."""
     blocks_only: bool
     """Neither transactions nor addresses go between us."""
     discovered_by: str
-    """How we came together: operator, itself (it greeted us), bootstrap, or which way of finding nodes
+    """The way it was discovered: operator, itself (it greeted us), bootstrap, or which way of finding nodes
     was the first to name it; address book if that was before the last restart."""
 
     @property
     def connection_type(self) -> str:
-        """Why we are linked, in Bitcoin Core's words."""
+        """The kind of connection, in Bitcoin Core's words."""
         if self.static:
             return "manual"
         if not self.outbound:

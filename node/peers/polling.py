@@ -44,7 +44,7 @@ class _Asked:
     is_open: bool = False
     is_pushing: bool = False
     named: tuple[BlockHash, ...] = ()
-    """What it wants pushed after that: its next wish may overtake the answer to our push."""
+    """The blocks it wants pushed after that: its next wish may overtake the answer to our push."""
 
 
 class Poller:

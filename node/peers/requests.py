@@ -20,7 +20,7 @@ class Pending:
 
     request: Request
     peer: PeerId | None
-    """Who was asked; None for a greeting."""
+    """The peer asked; None for a greeting."""
     sent: float
     deadline: float
     then: Then

@@ -1,4 +1,4 @@
-"""Peers: who they are, how they come and go, whom we can send to and who may speak to us.
+"""Sessions of peers: their identities, arrival and departure, links to send by and tokens to be asked with.
 
 A link is our right to send to a peer (the token that its welcome gave us); a session is a
 peer's right to speak to us (a token that we gave). A peer has one or both.
@@ -46,7 +46,7 @@ LINK_FAILURES_MAX = 3
 IDLE_S = 120.0
 """A peer that we cannot ask and that says nothing for so long is dropped."""
 EVICTED_S, EVICTED_MAX = 60.0, 1_000
-"""Who made room takes nobody else's place for so long; so many are remembered at least."""
+"""Seconds in which an evicted peer takes nobody else's place; so many are remembered at least."""
 BLAMELESS = frozenset({Reason.CHOKED, Reason.NOT_SERVED})
 """Refusals of a single request, by a peer that goes on being one."""
 TOKENS_MAX = 2
@@ -68,7 +68,7 @@ class Peer:
     """We greeted first."""
     since: float
     heard: float
-    """When anything last came from it."""
+    """Time of its last message."""
     link: Link | None = None
     tokens: tuple[bytes, ...] = ()
     """Newest first."""
@@ -77,11 +77,11 @@ class Peer:
     failures: int = 0
     """Failed requests in a row."""
     round_trip_s: float | None = None
-    """Of the last small request."""
+    """Round-trip time of the last small request."""
     least_round_trip_s: float | None = None
-    """Of all requests: eviction goes by it."""
+    """Least round-trip time of all requests: eviction goes by it."""
     clock_ahead_s: float | None = None
-    """By how much its clock was ahead of ours at the handshake; None if it did not say."""
+    """Seconds by which its clock was ahead of our own at the handshake; None if it did not say."""
     blocks_only: bool = False
     """Neither transactions nor addresses go either way: it, or we, asked for that."""
 
@@ -92,7 +92,7 @@ class Peer:
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where it was reached, or says it listens."""
+        """The endpoint where it was reached, or says that it listens."""
         if self.link:
             return self.link.endpoint
         listen = self.facts.listen
@@ -104,7 +104,7 @@ def _is_visit(facts: Facts) -> bool:
 
 
 class Events(Protocol):
-    """Who is told about links."""
+    """Callbacks for links made and ended."""
 
     def linked(self, peer: PeerId, now: float) -> list[Effect]:
         """We can send to this peer now."""
@@ -146,12 +146,12 @@ class Sessions:
         self._by_token: dict[bytes, PeerId] = {}
         self._last_number = 0
         self._troubles: dict[Endpoint, str] = {}
-        """Why the last greeting of an endpoint that the operator named has failed; as many as these."""
+        """Failures of the last greeting, by endpoint that the operator named; as many as these."""
 
     # --- who is there ------------------------------------------------------------------
 
     def peer_of(self, token: bytes) -> PeerId | None:
-        """Whose session this token is, if it is one."""
+        """The peer of a session token, if there is one."""
         return self._by_token.get(token)
 
     def get(self, peer: PeerId) -> Peer | None:
@@ -165,7 +165,7 @@ class Sessions:
         return found is not None and found.has_spoken
 
     def link(self, peer: PeerId) -> Link | None:
-        """How to send to a peer, if we can."""
+        """The link to a peer, if there is one."""
         found = self._peers.get(peer)
         return found.link if found else None
 
@@ -247,7 +247,7 @@ class Sessions:
         return self.drop(victim, "it made room for another", now)
 
     def _victim(self, now: float) -> PeerId | None:
-        """Who would have to make room; None if all are to be kept."""
+        """The peer to evict for a newcomer; None if all are to be kept."""
         candidates = []
         for peer in self._peers.values():
             if peer.outbound or peer.is_visitor or self.is_static(peer):
@@ -372,7 +372,7 @@ class Sessions:
         return effects + self._events.linked(peer.id, now)
 
     def _drop_others(self, link: Link, now: float) -> list[Effect]:
-        """Drop whom we took to be at an endpoint where another has proved to be: its place may have
+        """Drop the peers taken to be at an endpoint where another has proved to be: its place may have
         been taken by a node with a new identity, which does not know its tokens."""
         there = {p.id: None for p in self._peers.values() if p.link and p.link.endpoint == link.endpoint}
         if holder := self._dialler.holder(link.endpoint):
@@ -387,7 +387,7 @@ class Sessions:
         return [Close(peer, "the handshake came to nothing")]
 
     def _is_idle(self, facts: Facts) -> bool:
-        """True for a light node, while we are none: of our few places it would fill one for nothing."""
+        """True for a light node, unless we are light too: it would fill one of our few places for nothing."""
         return (
             role_of(facts.services) is Role.LIGHT
             and bool(facts.services & SERVES_HEADERS)

@@ -27,7 +27,7 @@ def encode_dump(txs: Iterable[tuple[Tx, float]]) -> bytes:
 
 
 def load_dump(dump: bytes) -> list[tuple[Tx, float]]:
-    """What `encode_dump` was given. Raises Invalid(MALFORMED), also on trailing bytes.
+    """Decode what `encode_dump` was given. Raises Invalid(MALFORMED), also on trailing bytes.
 
     Nothing is believed but the format: each transaction has yet to be checked and staged.
     """

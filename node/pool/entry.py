@@ -20,7 +20,7 @@ class Totals:
     """Sums over a set of transactions."""
 
     count: int
-    """How many."""
+    """Number of transactions."""
     vsize: int
     """Virtual bytes."""
     fee: int
@@ -54,9 +54,9 @@ class Entry:
     usage: int
     """About how many bytes of memory it takes here."""
     time: float
-    """When it entered, Unix time in seconds."""
+    """Time of entry, Unix time in seconds."""
     height: int
-    """Of the tip when it entered."""
+    """Height of the tip when it entered."""
     sequence: int
     """The order of entries: parents come before children, and else the older before the newer."""
     spent: tuple[Coin, ...]
@@ -126,7 +126,7 @@ def memory_usage(tx: Tx) -> int:
 
 
 class Removal(StrEnum):
-    """Why a transaction has left the pool."""
+    """The reason that a transaction has left the pool."""
 
     CONFIRMED = "block"
     """It is in a block of the best chain."""
@@ -139,7 +139,7 @@ class Removal(StrEnum):
     EXPIRED = "expiry"
     """It, or an ancestor, has waited too long."""
     REORG = "reorg"
-    """What it spends, or its lock time, does not hold on the new best chain."""
+    """Its inputs, or its lock time, do not hold on the new best chain."""
 
 
 @value

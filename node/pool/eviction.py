@@ -1,4 +1,4 @@
-"""Who leaves a full pool, and what that costs those who come after."""
+"""Eviction from a full pool, and the higher fee rate it asks of those who come after."""
 
 from collections.abc import Collection
 
@@ -19,11 +19,11 @@ class Eviction:
 
     txids: frozenset[Txid]
     fee_rate: float
-    """Of all together, in sat/vB: what comes next has to pay more."""
+    """Fee rate of all together, in sat/vB: the next one has to pay more."""
 
 
 def make_room(graph: Graph, need_bytes: int, fee_rate: float, spared: Collection[Txid]) -> tuple[Eviction, ...]:
-    """Who leaves to free so much memory for a transaction that pays `fee_rate` sat/vB.
+    """Evict to free so much memory for a transaction that pays `fee_rate` sat/vB.
 
     `spared` are its ancestors, whom it pays for, and those who leave anyway. Changes nothing.
     Raises Refused(MEMPOOL_FULL) if somebody would have to go who pays as much.

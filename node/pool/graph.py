@@ -20,19 +20,19 @@ _by_sequence = attrgetter("sequence")
 
 
 class Graph:
-    """The entries, who spends whom, and the indexes of the view that readers have."""
+    """The entries, their spending relations, and the indexes of the view that readers have."""
 
     def __init__(self) -> None:
         self.entries: dict[Txid, Entry] = {}
         """In the order of their sequence."""
         self.spenders: dict[OutPoint, Tx] = {}
-        """Which of them spends a coin."""
+        """The transaction that spends a coin, by outpoint."""
         self.view = MempoolView(self.entries, self.spenders, ScriptIndex(), {})
         """All this, read by anyone, written here alone."""
         self._last_view: Callable[[], MempoolView | None] = lambda: None
         """That of the tip before, if anybody holds it."""
         self.worst = WorstFirst()
-        """Who goes first when the pool is full."""
+        """Entries in the order of eviction when the pool is full."""
         self.first_sequence = 0
         """No entry has a lower number."""
         self.next_sequence = 0
@@ -49,7 +49,7 @@ class Graph:
         self.tips += 1
 
     def _past(self) -> Past | None:
-        """Where to note what is there before it is changed; None if nobody looks at the past."""
+        """The notes of entries before they are changed; None if nobody looks at the past."""
         last = self._last_view()
         return None if last is None else last.past
 

@@ -1,4 +1,4 @@
-"""What a transaction spends, of the chain and of the pool, and whether it could be mined next."""
+"""Inputs of a transaction, from the chain and from the pool, and whether it could be mined next."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ class MissingInputs(Unready):
 
 @value
 class Inputs:
-    """What a transaction spends."""
+    """The inputs of a transaction."""
 
     coins: tuple[Coin, ...]
     """In the order of its inputs; those made in the pool stand at the next block's height."""

@@ -28,11 +28,11 @@ class Orphan:
 
     tx: Tx
     missing: tuple[Txid, ...]
-    """Who would have made the coins that are missing."""
+    """Transactions that would make the coins that are missing."""
     expires: float
     """Unix time."""
     peers: set[PeerId]
-    """Whose shares hold it, or held it when it was taken out."""
+    """Peers whose shares hold it, or held it when it was taken out."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class _Share:
 
 
 class Orphans:
-    """All shares, and who waits for whom. Keyed by witness txid: nobody can put a transaction with
+    """The orphanage: all shares, and the parents waited for. Keyed by witness txid: nobody can put a transaction with
     spoilt witnesses in the place of the real one."""
 
     def __init__(self) -> None:

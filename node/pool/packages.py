@@ -73,14 +73,14 @@ class PackageRefused(Refused):
 
 @value
 class MemberRefused:
-    """Which of a package is refused, and why."""
+    """The refused transaction of a package, and the reason."""
 
     tx: Tx
     error: Rejected
 
 
 def check_package(txs: Sequence[Tx]) -> None:
-    """What holds for every package by itself. Raises PackageRefused."""
+    """Check a package by itself, without context. Raises PackageRefused."""
     if len(txs) > PACKAGE_TXS_MAX:
         raise PackageRefused(PackageRule.TOO_MANY)
     if len(txs) > 1 and sum(tx.weight for tx in txs) > PACKAGE_WEIGHT_MAX:

@@ -1,4 +1,4 @@
-"""What staging asks of a pool: the pool itself, or a trial of what it would be."""
+"""The pool as staging sees it: the pool itself, or a trial of what it would be."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -9,7 +9,7 @@ from node.pool.entry import Entry
 
 
 class Relations(Protocol):
-    """Who is there, who spends what, who depends on whom."""
+    """Entries, spenders of coins, and dependencies."""
 
     @property
     def entries(self) -> Mapping[Txid, Entry]: ...

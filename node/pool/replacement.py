@@ -1,4 +1,4 @@
-"""When a transaction may take coins from others that wait: BIP125's rules 2 to 5 and Core's rate
+"""Replacement of unconfirmed transactions that spend the same coins: BIP125's rules 2 to 5 and Core's rate
 rule, for every transaction, whether it signals or not (full replace-by-fee).
 
 What a miner holds must get better by it, and flooding the network with replacements must cost.

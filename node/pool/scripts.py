@@ -1,4 +1,4 @@
-"""Which transactions of the pool pay or spend a script, found by the script's hash.
+"""Index of the pool's transactions by the hash of the scripts they pay or spend.
 
 What leaves the pool stays here for a while: whoever looks a script up takes of what it finds those
 that are among the entries. So a transaction costs nothing when it leaves, and the views of all

@@ -57,9 +57,9 @@ class Staged:
     evicted: tuple[Eviction, ...]
     """Others that leave because the pool is full."""
     height: int
-    """Of the tip that it was staged on."""
+    """Height of the tip that it was staged on."""
     tips: int
-    """How many changes of the tip the pool had seen by then."""
+    """Number of changes of the tip that the pool had seen by then."""
 
     def checks(self) -> tuple[Check, ...]:
         """The signatures to verify, one an input.
@@ -132,7 +132,7 @@ def stage_again(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> S
 
 
 def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, sequence: int) -> Entry:
-    """What a staged transaction is in the pool, before it has children."""
+    """The pool entry of a staged transaction, before it has children."""
     tx, coins = staged.tx, staged.inputs.coins
     own = ancestors = Totals(1, staged.vsize, staged.fee)
     for txid in staged.ancestors:
@@ -159,7 +159,7 @@ def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, seque
 def _find_relatives(
     graph: Relations, tx: Tx, fee: int, vsize: int, inputs: Inputs
 ) -> tuple[frozenset[Txid], frozenset[Txid]]:
-    """Who has to be mined before it, and whom it replaces: the limits of both are kept."""
+    """Its ancestors, and the transactions it replaces: the limits of both are kept."""
     ancestors = find_ancestors(graph, vsize, inputs.parents)
     if not ancestors.isdisjoint(inputs.conflicts):
         raise Refused(Policy.SPENDS_CONFLICTING)

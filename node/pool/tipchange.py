@@ -28,14 +28,14 @@ class Confirmed:
     """Transactions of the pool that one block has mined."""
 
     height: int
-    """Of the block."""
+    """Height of the block."""
     entries: tuple[Entry, ...]
     """As they were last, with relatives that were mined with them."""
 
 
 @value
 class TipChange:
-    """What a change of the tip did to the pool."""
+    """The changes that a new tip made to the pool."""
 
     confirmed: tuple[Confirmed, ...]
     """One for each connected block, lowest first."""
@@ -141,7 +141,7 @@ def _orphaned(graph: Graph, undone: Sequence[Tx]) -> set[Txid]:
 
 
 def _over_limits(graph: Graph, grown: Iterable[Txid]) -> list[Txid]:
-    """Those that got too many ancestors by what came back. Descendants may be too many for a
+    """Transactions that got too many ancestors by what came back. Descendants may be too many for a
     while, as in Core: they were not when they came, and nothing new may join them."""
     entries = graph.entries
     sums = ((txid, entries[txid].ancestors) for txid in grown if txid in entries)
@@ -149,7 +149,7 @@ def _over_limits(graph: Graph, grown: Iterable[Txid]) -> list[Txid]:
 
 
 def _not_ready(graph: Graph, lookup: CoinLookup, context: Context) -> list[Txid]:
-    """Those that could no longer be in the next block: a branch may be lower or earlier."""
+    """Transactions that could no longer be in the next block: a branch may be lower or earlier."""
     height, time = context.height, context.parent_median_time
     waiting = []
     for txid, entry in graph.entries.items():

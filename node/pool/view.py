@@ -1,4 +1,4 @@
-"""What readers see of the pool, without a lock.
+"""The pool as readers see it, without a lock.
 
 One writer, behind the node's lock, changes the pool's dictionaries in place by single operations,
 each of which a reader sees done or not done. A view is of one tip: until the next it shows all that
@@ -34,7 +34,7 @@ HISTOGRAM_BIN_VSIZE = 50_000
 
 
 class Past:
-    """What was there at the end of a view's tip and has changed since; None for what was not there."""
+    """Entries at the end of a view's tip that have changed since; None for those that were not there."""
 
     __slots__ = ("entries", "later", "spenders")
 
@@ -79,7 +79,7 @@ class MempoolView:
         self._entries = entries
         self._spenders = spenders
         self.scripts = scripts
-        """Who pays or spends a script; others too, that have left."""
+        """Transactions that pay or spend a script; others too, that have left."""
         self.wtxids = wtxids
         """Witness txid -> txid, of the pool as it is by now: one dictionary for the views of all tips."""
         self.past: Past | None = None
@@ -91,7 +91,7 @@ class MempoolView:
         self.floor_sat_kvb: float = MIN_RELAY_FEE_SAT_KVB
         """The fee rate that the next transaction has to pay, as of the last change."""
         self.changes = 0
-        """How many have entered or left so far, together. Grows after the change itself: whoever reads
+        """Number of entries and departures so far, together. Grows after the change itself: whoever reads
         it first and then what is here may be told some of it again, and misses nothing."""
 
     def followed(self) -> "MempoolView":
@@ -146,13 +146,13 @@ class MempoolView:
         return pool_coin(entry, point, MEMPOOL_HEIGHT) if entry else None
 
     def children(self, entry: Entry) -> list[Entry]:
-        """Those that spend its outputs."""
+        """The transactions that spend its outputs."""
         points = [outpoint(entry.tx.txid, index) for index in range(len(entry.tx.outputs))]
         txids = dict.fromkeys(tx.txid for point in points if (tx := self.tx_spending(point)))
         return [child for txid in txids if (child := self.entry(txid))]
 
     def parents(self, entry: Entry) -> list[Entry]:
-        """Those whose outputs it spends."""
+        """The transactions whose outputs it spends."""
         return [parent for txid in entry.parents if (parent := self.entry(txid))]
 
     def ancestors(self, entry: Entry) -> list[Entry]:

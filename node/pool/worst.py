@@ -11,7 +11,7 @@ _STALE_SLACK = 1000
 
 
 def worth(entry: Entry) -> float:
-    """What losing it with its descendants would cost a miner, in sat/vB: the better of its own
+    """Fee rate that a miner would lose with it and its descendants, in sat/vB: the better of its own
     rate and that of all together (Core's descendant score)."""
     descendants = entry.descendants
     return max(entry.fee / entry.vsize, descendants.fee / descendants.vsize)

@@ -43,7 +43,7 @@ def test_the_addresses_of_a_node(start_cluster: StartCluster, command: Command) 
         assert (outcome.returncode, outcome.stderr) == (0, ""), url
     for url, says in (
         (f"https://{node.api}", f"https://{node.api} does not speak TLS: write http:// and not https://"),
-        (f"http://{node.p2p}", "no node's API is there: --node may name its port for peers (P2P)"),
+        (f"http://{node.p2p}", "this is not a node's API: --node may name its port for peers (P2P)"),
     ):
         began = time.monotonic()
         outcome = command("--node", url, "balance")

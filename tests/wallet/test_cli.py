@@ -574,7 +574,7 @@ def test_a_node_that_is_none(funded: Run) -> None:
 def test_the_port_for_peers(funded: Run, server: Server) -> None:
     server.before = lambda path: (404, f'endpoint does not exist "{path}"')
     says = error(funded("balance"))
-    assert says.endswith("no node's API is there: --node may name its port for peers (P2P)")
+    assert says.endswith("this is not a node's API: --node may name its port for peers (P2P)")
 
 
 def test_a_folder_that_cannot_be_written(run: Run, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def document() -> dict[str, Any]:
 
 
 def everywhere() -> dict[str, Any]:
-    """What any request may be answered with, by status."""
+    """Errors that any request may be answered with, by status."""
     return {str(status): ref_to(name) for status, (name, *_) in EVERYWHERE.items()}
 
 

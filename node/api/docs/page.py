@@ -24,7 +24,7 @@ from node.api.rpc.table import METHODS
 
 HERE = Path(__file__).parent
 SITE = "http://127.0.0.1:18443"
-"""What examples ask, until the page's script knows where it came from."""
+"""The node that examples ask, until the page's script knows where it came from."""
 COOKIE = '"$(cat ~/.local/share/groat/regtest/.cookie)"'
 EXAMPLE_MAX = 100
 """Characters of an example value that a curl line shows; a longer one is a transaction, and named instead."""
@@ -88,7 +88,7 @@ def digest(content: str) -> str:
 
 
 def operations() -> dict[str, list[dict[str, Any]]]:
-    """What can be asked, by topic: the document's operations, with method, path and a curl line.
+    """Operations by topic: those of the document, with method, path and a curl line.
 
     Paths that differ only in how they name the same thing, or in a last part that may be left out, are one row: the
     one with the most parameters, and the others as its `forms`.
@@ -145,6 +145,6 @@ def rpc_body(method: Method) -> str:
 
 
 _BODIES = {TEXT: '--data "$hex"', JSON: "--data '[\"'$hex'\"]'"}
-"""What a POST sends, by its type: a transaction, or an array of such."""
+"""The body of a POST, by its type: a transaction, or an array of such."""
 _SAMPLES: dict[str, Any] = {"numeric": 1, "boolean": True, "array": ["…"], "object": {}}
 """By the first word of `Arg.kind`."""

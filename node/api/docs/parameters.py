@@ -1,4 +1,4 @@
-"""How the description tells of the kinds of parameters: schema, meaning, an example that every network has.
+"""Kinds of parameters in the description: schema, meaning, an example that every network has.
 
 The limits are those that routes.py checks.
 """
@@ -36,7 +36,7 @@ PARAMETERS: Mapping[Kind, tuple[Schema, str, str | int]] = {
     Kind.BLOCK_HASH: (_hash("block-hash"), "A block's hash.", _GENESIS_BLOCK),
     Kind.TXID: (_hash("txid"), "A transaction's id.", _GENESIS_TX),
     Kind.NUMBER: (_number(NUMBER_MAX), "A height, or a position; counted from 0.", 0),
-    Kind.INDEX: (_number(INDEX_MAX), "Which output; counted from 0.", 0),
+    Kind.INDEX: (_number(INDEX_MAX), "An output's index; counted from 0.", 0),
     Kind.ADDRESS: (
         {
             "type": "string",
@@ -48,10 +48,10 @@ PARAMETERS: Mapping[Kind, tuple[Schema, str, str | int]] = {
         _ADDRESS,
     ),
     Kind.SCRIPT_HASH: (_hash("script-hash"), "SHA-256 of the scriptPubKey, not reversed.", _GENESIS_SCRIPT),
-    Kind.LENIENT_NUMBER: (_anything("number"), "A height, or a position; what is no number counts as left out.", "0"),
+    Kind.LENIENT_NUMBER: (_anything("number"), "A height, or a position; anything else counts as left out.", "0"),
     Kind.LENIENT_TXID: (
         _anything("txid"),
-        "The last transaction of the page before; what is no txid counts as left out.",
+        "The last transaction of the page before; anything that is not a txid counts as left out.",
         _GENESIS_TX,
     ),
     Kind.TOPICS: (

@@ -122,9 +122,9 @@ _STATS = closed(
     {
         "tx_count": _integer("Transactions that pay or spend it."),
         "funded_txo_count": _integer("Outputs that pay it."),
-        "funded_txo_sum": described(AMOUNT, "What they are worth, in satoshis."),
-        "spent_txo_count": _integer("How many of them are spent."),
-        "spent_txo_sum": described(AMOUNT, "What those are worth, in satoshis."),
+        "funded_txo_sum": described(AMOUNT, "Their value, in satoshis."),
+        "spent_txo_count": _integer("Number of them that are spent."),
+        "spent_txo_sum": described(AMOUNT, "Value of these, in satoshis."),
     },
 )
 _BOTH_STATS = {
@@ -135,11 +135,14 @@ _RATE = _number("Satoshis per virtual byte.", 0)
 _MEASURED = nullable(_number("Milliseconds.", 0))
 _WHEN = described(nullable(TIME), "Unix seconds; null for never.")
 _SYNCED = _integer("A height; -1: not known.", UINT32_MAX, -1)
-_COUNT = _integer("How many.")
+_COUNT = _integer("A count.")
 _BYTES = _integer("Bytes.")
 
 SCHEMAS: Mapping[str, Schema] = {
-    "Status": {"description": "Where a transaction stands.", "oneOf": [_CONFIRMED, _UNCONFIRMED]},
+    "Status": {
+        "description": "Status of a transaction: whether it is confirmed, and its block.",
+        "oneOf": [_CONFIRMED, _UNCONFIRMED],
+    },
     "Output": _OUTPUT,
     "Input": _INPUT,
     "Transaction": closed(
@@ -175,7 +178,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "mediantime": _integer("Median time of the eleven blocks that end here, Unix seconds."),
             "nonce": _integer("Nonce.", UINT32_MAX),
             "bits": _integer("The target in compact form, as a number.", UINT32_MAX),
-            "difficulty": _number("How many times harder than Bitcoin's first target.", 0),
+            "difficulty": _number("Difficulty, as a multiple of that of Bitcoin's first target.", 0),
         },
     ),
     "Blocks": {**array(ref("Block"), BLOCKS_LISTED), "minItems": 1},
@@ -188,7 +191,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "FilterHeaders": array(HASH, HEADERS_LISTED),
     "BlockStatus": {
-        "description": "Where a block stands.",
+        "description": "Status of a block: whether it is in the best chain, its height, the next block.",
         "oneOf": [
             closed(
                 "On the best chain.",
@@ -205,7 +208,7 @@ SCHEMAS: Mapping[str, Schema] = {
         ],
     },
     "Outspend": {
-        "description": "Whether an output is spent, and by whom.",
+        "description": "Spending status of an output: whether it is spent, and by which input.",
         "oneOf": [
             closed("Unspent, or unknown.", {"spent": {"const": False}}),
             closed(
@@ -275,7 +278,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "number": _integer("In the order of arrival.", least=1),
             "id": _hex("The node's id: hash160 of its public key.", 20),
-            "endpoint": described(nullable(TEXT), "Where it listens."),
+            "endpoint": described(nullable(TEXT), "Address and port where it listens."),
             "address": described(TEXT, "The IP address it was seen at."),
             "direction": one_of_words("in", "out"),
             "connection_type": one_of_words("static", "inbound", "block-only", "full"),
@@ -286,7 +289,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "services": array(one_of_words(*(name for _, name in SERVICE_NAMES))),
             "round_trip_ms": _MEASURED,
             "least_round_trip_ms": _MEASURED,
-            "clock_ahead_s": nullable(_number("Its clock less ours, in seconds.")),
+            "clock_ahead_s": nullable(_number("Seconds by which its clock was ahead of this node's.")),
             "score": _number("Points for what it did."),
             "grade": one_of_words(*(grade.value for grade in Grade)),
             "why": array(closed("A part of the score.", {"reason": TEXT, "points": _number("Points.")})),
@@ -317,17 +320,17 @@ SCHEMAS: Mapping[str, Schema] = {
         "description": "A child, which is the last, and its parents in hex.",
     },
     "PackageResult": closed(
-        "What became of a package, as `submitpackage` says it.",
+        "The verdict on a package, as `submitpackage` has it.",
         {
-            "package_msg": {"type": "string", "description": "success, or what is wrong with all of it."},
+            "package_msg": {"type": "string", "description": "success, or the error of the whole package."},
             "tx-results": {
                 "type": "object",
                 "description": "By witness txid.",
                 "additionalProperties": closed(
-                    "What became of one of it.",
+                    "The verdict on one transaction of it.",
                     {"txid": HASH},
                     {
-                        "error": {"type": "string", "description": "Why it is not in the mempool."},
+                        "error": {"type": "string", "description": "Reason that it is not in the mempool."},
                         "other-wtxid": described(HASH, "Of the same with other witnesses, which is there."),
                         "vsize": _integer("Virtual bytes."),
                         "fees": closed(
@@ -344,13 +347,13 @@ SCHEMAS: Mapping[str, Schema] = {
                     },
                 ),
             },
-            "replaced-transactions": described(array(HASH), "What has left for it."),
+            "replaced-transactions": described(array(HASH), "Transactions that it replaced."),
         },
     ),
     "TransactionHex": {
         "type": "string",
         "format": "transaction-hex",
-        "description": "A transaction in hex; space around it is overlooked.",
+        "description": "A transaction in hex; space around it is ignored.",
     },
 }
 """By name, as `Route.schema` and `Route.takes` have them."""

@@ -61,7 +61,7 @@ class Reward:
     subsidy: int
     fees: int
     address: str | None
-    """Of the largest output, if its script has one."""
+    """Address of the largest output, if its script has one."""
     text: str
     """The coinbase's script as text."""
 
@@ -136,7 +136,7 @@ def _neighbour(view: View, entry: Entry) -> Neighbour:
 
 
 def _children(view: View, parent: Entry, without: Entry | None) -> list[Neighbour]:
-    """Those of the best chain first, the others from the newest on."""
+    """Children, those of the best chain first, the others from the newest on."""
     found: list[Neighbour] = []
     child = parent.youngest
     while child is not None and len(found) < CHILDREN_SHOWN:

@@ -26,7 +26,7 @@ class Point:
     interval_s: float
     """Mean seconds from each one's parent to it, by the headers."""
     difficulty: float
-    """Of the last one."""
+    """Difficulty of the last block."""
     hash_rate: float
     """Hashes a second."""
 

@@ -38,7 +38,7 @@ class FeeBand:
     fees: int
     """Satoshis."""
     share: float
-    """Of the largest band's virtual bytes."""
+    """Share of the largest band's virtual bytes."""
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class FeeBand:
 
 @value
 class NextBlock:
-    """What the next block would have, if it were made now."""
+    """The next block as it would be made now."""
 
     tx_count: int
     """Without the coinbase."""

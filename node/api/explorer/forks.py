@@ -25,7 +25,7 @@ class Branch:
     """Blocks that lead away from the best chain."""
 
     fork_height: int
-    """Of the last block that it shares with that chain."""
+    """Height of the last block that it shares with that chain."""
     tip: str
     tip_height: int
     time: int
@@ -60,7 +60,7 @@ class ForksPage:
 
 @value
 class Reorg:
-    """What a change of the tip left behind, and what came instead."""
+    """A change of the tip: the blocks left behind, and those that came instead."""
 
     depth: int
     fork: Entry
@@ -68,7 +68,7 @@ class Reorg:
     came: list[str]
     came_count: int
     height: int
-    """Of the new tip."""
+    """Height of the new tip."""
 
 
 def forks_page(call: Call, top: int | None) -> ForksPage:
@@ -142,7 +142,7 @@ def _branches(view: View, side: list[Entry], low: int, high: int) -> list[Branch
 
 
 def reorg_between(old: Entry, new: Entry) -> Reorg | None:
-    """What happened on the way from one tip to another; None where no block was left."""
+    """The reorganisation from one tip to another; None where no block was left."""
     fork = fork_point(old, new)
     if fork is old:
         return None

@@ -73,7 +73,7 @@ def mempool_page(call: Call, order: str) -> MempoolPage:
 
 
 def _estimate(fees: FeeView, blocks: int, floor: float) -> Estimate:
-    """What is known of so short a wait, or of the next longer one; not less than is relayed at all."""
+    """The estimate for so short a wait, or for the next longer one; not less than is relayed at all."""
     nearest = fees.nearest(blocks)
     if nearest is None:
         return Estimate(blocks, None, False)

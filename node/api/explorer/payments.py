@@ -19,7 +19,7 @@ class Searched:
 
     top: Entry
     found: tuple[Entry, ...]
-    """Those with payments, the newest first."""
+    """Payments found, the newest first."""
     rest: Entry | None
     """The first that was not looked at; None below genesis."""
 
@@ -39,7 +39,7 @@ class PaymentBlocks:
         self._known: Searched | None = None
 
     def newest(self, view: View) -> Searched:
-        """What is known once up to `most` further blocks have been looked at."""
+        """The payments known once up to `most` further blocks have been looked at."""
         known = _left_of(self._known, view)
         searched = self._search(view, view.tip, known.top if known else None, ())
         if known is not None and searched.rest is known.top:

@@ -1,4 +1,4 @@
-"""Which page is where. Each page that changes is there twice: whole, and as its live part alone."""
+"""Routes of the pages. Each page that changes is there twice: whole, and as its live part alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -135,7 +135,7 @@ def search_page() -> ResponseReturnValue:
 
 @page("/suggest", live=False)
 def suggestions() -> ResponseReturnValue:
-    """What could be meant by what was typed so far, for search.js."""
+    """Suggestions for the text typed so far, for search.js."""
     hits = suggest(current_call(), request.args.get("q", ""))
     return [{"words": hit.words, "name": hit.name, "path": _path_of(hit)} for hit in hits]
 
@@ -210,6 +210,6 @@ def _after() -> Txid | None:
 
 
 def _position(name: str, step: int) -> int:
-    """Where a list begins; anything that is no multiple of `step` is rounded down."""
+    """The first item of a list's page; anything that is not a multiple of `step` is rounded down."""
     given: Any = whole_number(request.args.get(name, "0"), PAGE_MAX)
     return 0 if given is None else given - given % step

@@ -36,7 +36,7 @@ class BlockRow:
     fees: int
     """Satoshis that the miner took beside the subsidy."""
     miner: str | None
-    """Who mined it, by the tag in its coinbase; None without one."""
+    """The miner, by the tag in its coinbase; None without one."""
 
 
 def block_row(call: Call, entry: Entry) -> BlockRow:
@@ -72,7 +72,7 @@ class TxRow:
     paid: int
     """Satoshis that go to other scripts than the inputs', or of all outputs where none does."""
     paid_outputs: int
-    """How many outputs that are."""
+    """Number of these outputs."""
     payments: tuple[int, ...]
     """Their amounts; empty where they are more than PAYMENTS_SHOWN."""
     is_to_itself: bool
@@ -83,12 +83,12 @@ class TxRow:
     """Satoshis per virtual byte."""
     vsize: int
     height: int | None
-    """Of its block; None in the mempool."""
+    """Height of its block; None in the mempool."""
     time: float
-    """Of its block, or when it entered the mempool."""
+    """Time of its block, or of its entry into the mempool."""
     is_coinbase: bool
     change: int = 0
-    """What it does to a script's balance, in satoshis, where the list is of one."""
+    """Change of a script's balance, in satoshis, where the list is of one."""
 
 
 def found_row(found: FoundTx, change: int = 0) -> TxRow:
@@ -117,7 +117,7 @@ def found_row(found: FoundTx, change: int = 0) -> TxRow:
 
 
 def _paid(tx: Tx, own: Collection[bytes]) -> tuple[tuple[int, ...], bool]:
-    """Amounts of the outputs to scripts other than these, or of all where there are none, which is told too.
+    """Amounts of the outputs to scripts other than these, or of all if there are no others, which is told too.
 
     An output to a script of the inputs is change for certain. Change to a fresh address cannot be told from a
     payment, so nothing else is left out. Outputs of nothing, which carry data, are no payments.

@@ -55,7 +55,7 @@ class ScriptPage:
     """There is nothing behind `after`, which is no (longer) part of the history."""
     coins: list[CoinRow]
     coins_count: int
-    """Of all unspent outputs, those of the mempool among them."""
+    """Number of all unspent outputs, those of the mempool among them."""
     qr_path: str
     qr_size: int
 
@@ -66,12 +66,12 @@ class ScriptPage:
 
     @property
     def pending_change(self) -> int:
-        """What the mempool does to it."""
+        """The change that the mempool makes to the balance."""
         return self.pending.funded_sum - self.pending.spent_sum
 
 
 def script_page(call: Call, name: str, script: bytes | None, script_hash: bytes, after: Txid | None) -> ScriptPage:
-    """What is known of a script; its history behind the transaction `after`. Raises NoIndex."""
+    """The page of a script; its history behind the transaction `after`. Raises NoIndex."""
     view, pool = call.view, call.view.pool
     if not view.reader.has_index:
         raise NoIndex
@@ -115,7 +115,7 @@ def _is_in(call: Call, script_hash: bytes, txid: Txid) -> bool:
 
 
 def _change(found: FoundTx, script_hash: bytes) -> int:
-    """What a transaction does to the script's balance, in satoshis."""
+    """The change that a transaction makes to the script's balance, in satoshis."""
     is_it = _Is(script_hash)
     gained = sum(output.value for output in found.tx.outputs if is_it(output.script))
     return gained - sum(coin.value for coin in found.spent if coin is not None and is_it(coin.script))

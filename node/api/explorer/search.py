@@ -29,7 +29,7 @@ _URI = re.compile(r"bitcoin:(?://)?([^?]*)(?:\?.*)?", re.IGNORECASE | re.DOTALL)
 """BIP21; what follows the question mark is for whoever pays."""
 _OUTPOINT = re.compile(r"([0-9a-f]{64})[:i#/](?:output-)?([0-9]{1,10})")
 _AROUND = " \t\r\n\"'`,;<>()[]"
-"""What stands around something that is copied out of a text."""
+"""Characters around something that is copied out of a text."""
 _PIECE = re.compile(r"([0-9a-f]*)(?:…|\.\.+|\*)?([0-9a-f]*)")
 
 
@@ -40,25 +40,25 @@ class Hit:
     kind: str
     """block, tx, address or script: as the page is called."""
     name: str
-    """What its page's path ends in."""
+    """The end of its page's path."""
     words: str
-    """What it is, for people."""
+    """Its description for people."""
 
 
 @value
 class Search:
-    """What was asked, and what fits."""
+    """A search and its hits."""
 
     query: str
     hits: list[Hit]
     reason: str
-    """Why nothing does, in a word that the template knows."""
+    """The reason that nothing was found, in a word that the template knows."""
     is_certain: bool = True
     """False where what fits may not be what was meant, so that one asks first."""
 
 
 def search(call: Call, given: str) -> Search:
-    """What fits. Looks at no more than the named limits."""
+    """Search for a text. Looks at no more than the named limits."""
     query = given.strip()[:QUERY_MAX]
     bare = query.strip(_AROUND)
     if not bare:
@@ -84,7 +84,7 @@ def search(call: Call, given: str) -> Search:
 
 
 def suggest(call: Call, given: str) -> list[Hit]:
-    """What could be meant by a text that is still being typed, the likeliest first."""
+    """Suggestions for a text that is still being typed, the likeliest first."""
     found = list(search(call, given).hits)
     height = height_in(given.strip()[:QUERY_MAX].strip(_AROUND))
     if height is not None:
@@ -107,7 +107,7 @@ def _joined(text: str) -> str:
 
 
 def _by_address(query: str, text: str) -> Search | None:
-    """The address that a text is, or why it is none; None where it is not like one."""
+    """The address that a text is, or why it is not valid; None where it does not look like one."""
     # Bech32 may be in capitals, as in QR codes; Base58 tells them apart.
     is_bech32 = text.lower().startswith("bcrt1")
     try:

@@ -26,19 +26,19 @@ class Side:
     """Satoshis; None where the coin is unknown."""
     address: str | None
     kind: str
-    """What its script is, in Bitcoin Core's words."""
+    """Type of its script, in Bitcoin Core's words."""
     asm: str
     script: str
     """Hex."""
     text: str | None = None
-    """What an OP_RETURN or a coinbase says."""
+    """Text in an OP_RETURN or a coinbase."""
     other_txid: str | None = None
-    """An input's source, an output's spender; None where there is none."""
+    """Transaction of an input's source or an output's spender; None without one."""
     other_index: int = 0
     other_height: int | None = None
-    """Of the spender's block; None in the mempool."""
+    """Height of the spender's block; None in the mempool."""
     is_unspent: bool = False
-    """Of an output that somebody could still spend."""
+    """True for an output that somebody could still spend."""
     witness: tuple[str, ...] = ()
     sequence: int = 0
 
@@ -94,7 +94,7 @@ def output_side(view: View, tx: Tx, index: int, is_current: bool) -> Side:
 
 
 def _said(output: TxOut) -> str | None:
-    """The text behind an OP_RETURN, if it is one: of the first push, or of all where there is none."""
+    """The text behind an OP_RETURN, if it is one: of the first push, or of all without one."""
     script = output.script[1:]
     if script[:1] and 1 <= script[0] <= 75 and len(script) == script[0] + 1:
         script = script[1:]

@@ -38,13 +38,13 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-cache",
 }
-"""Of every page; the listener adds X-Content-Type-Options."""
+"""Headers of every page; the listener adds X-Content-Type-Options."""
 VERSION_SIZE = 6
 """Bytes of the digest that static files are called with, so that browsers may keep them for ever."""
 
 
 def make_pages(mount: str) -> Callable[[answers.Request, Callable[[], Call]], Answer]:
-    """What answers requests for everything at and below `mount`."""
+    """The application for everything at and below `mount`."""
     root = mount.rstrip("/")
     site, payments = _make_site(), PaymentBlocks(TXS_SHOWN)
 
@@ -84,7 +84,7 @@ def _now() -> float:
 
 
 def _surroundings() -> dict[str, Any]:
-    """What the frame around every page tells. Nothing where the node has no view yet."""
+    """The values in the frame around every page. Empty where the node has no view yet."""
     try:
         call = current_call()
     except NotReady:

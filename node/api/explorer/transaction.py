@@ -111,7 +111,7 @@ def tx_page(call: Call, found: FoundTx, first_input: int, first_output: int) -> 
 
 
 def _amounts(sides: Sequence[Side], count: int, total: int | None) -> list[int]:
-    """Those of the sides, and that of all others together where there are any."""
+    """Amounts of the sides, and that of all others together if there are any."""
     amounts = [side.amount or 0 for side in sides]
     return amounts if len(sides) == count else [*amounts, max(0, (total or 0) - sum(amounts))]
 

@@ -87,7 +87,7 @@ def shorten(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """How long something takes, in its largest unit or two."""
+    """A duration, in its largest unit or two."""
     if seconds < 0:
         return f"−{duration(-seconds)}"
     if seconds < 10 and seconds != int(seconds):
@@ -107,7 +107,7 @@ def _pair(many: int, unit: str, few: int, small_unit: str) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was. What times.js writes later is the same."""
+    """The time since then, in words. What times.js writes later is the same."""
     if seconds < 0:
         return f"in {ago(-seconds).removesuffix(' ago')}" if seconds <= -2 else "just now"
     for limit, unit, name in (
@@ -131,7 +131,7 @@ def exact(time: float) -> str:
 
 
 def moment(time: float, now: float) -> Markup:
-    """How long ago, with the exact time on hover; times.js keeps it up to date."""
+    """The time since then, with the exact time on hover; times.js keeps it up to date."""
     stamp = f"{_moment(time):%Y-%m-%dT%H:%M:%SZ}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp, exact(time), ago(now - time))
 
@@ -157,12 +157,12 @@ def message(content: bytes) -> str | None:
 
 
 def letters(content: bytes) -> str:
-    """What of bytes is ASCII text, a box for each of the others."""
+    """The ASCII text in bytes, a box for each of the others."""
     return readable("".join(chr(byte) if 0x20 <= byte < 0x7F else "\0" for byte in content))
 
 
 def miner_name(coinbase: bytes) -> str | None:
-    """What a coinbase's script says about who mined the block: the text between two slashes, as pools have it."""
+    """The miner's tag in a coinbase's script: the text between two slashes, as pools have it."""
     match = _TAG.search(coinbase)
     return match[1].decode() if match else None
 
@@ -182,4 +182,4 @@ FILTERS = {
     "exact": exact,
     "readable": readable,
 }
-"""What templates call them."""
+"""Filters of the templates, by name."""

@@ -12,7 +12,7 @@ SERVERS_OWN = frozenset({"content-length", "content-type", "connection", "date",
 
 
 def ask(app: Any, request: Request, mount: str, **more: Any) -> Answer:
-    """What `app`, which is mounted at `mount` (no slash at its end), answers to a GET or HEAD.
+    """The answer of `app`, which is mounted at `mount` (no slash at its end), to a GET or HEAD.
 
     `more` goes into the environment under `groat.<name>`.
     """

@@ -1,1 +1,1 @@
-"""What listens and answers, whoever asks: sockets, connections, requests cut out of bytes, workers, streams."""
+"""The HTTP server: sockets, connections, requests cut out of bytes, workers, streams."""

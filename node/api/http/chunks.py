@@ -26,11 +26,11 @@ class Chunks:
         """`buffer` is waitress's, for what the body holds."""
         self._buffer = buffer
         self._line = b""
-        """What is here of a line that is not."""
+        """The beginning of a line whose end is not here yet."""
         self._left = 0
         """Bytes of the chunk that are still to come."""
         self._awaited = _NO_SIZE
-        """What is wrong if the next line is not as it has to be."""
+        """The error if the next line is malformed."""
         self.completed = False
         self.error: BadRequest | RequestEntityTooLarge | None = None
 
@@ -43,7 +43,7 @@ class Chunks:
         return self._buffer
 
     def received(self, piece: bytes) -> int:
-        """How many bytes of `piece` belong to the body."""
+        """Take a piece; returns how many of its bytes belong to the body."""
         at = 0
         while at < len(piece) and not self.completed and self.error is None:
             if self._left:

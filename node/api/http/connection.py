@@ -139,14 +139,14 @@ class Channel(HTTPChannel):
     refused = False
     """A refusal is on its way out: drain before closing."""
     started_at: float | None = None
-    """When the first byte of the request that is now coming in was here."""
+    """Time of the first byte of the request that is now coming in."""
     sending_since: float | None = None
     """Since when the client has not taken all that there is for it."""
     draining_since: float | None = None
-    """When the refusal was out and draining began."""
+    """Time when the refusal was out and draining began."""
     drained_bytes = 0
     streaming: Streaming | None = None
-    """What it follows; to the connection's end no request is heard any more."""
+    """The stream it follows; to the connection's end no request is read any more."""
     answered = 0
     """Requests served."""
     _answered_seen = 0
@@ -154,7 +154,7 @@ class Channel(HTTPChannel):
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
         self.parser_class = partial(RequestParser, host=addr[0])
         self.owner: bytes | None = adj.door.owner(addr[0])
-        """Whose connections it counts with; None: it is not counted."""
+        """The owner it counts with; None: it is not counted."""
         super().__init__(server, sock, addr, adj, map)
 
     def add_channel(self, map: Any = None) -> None:
@@ -205,12 +205,12 @@ class Channel(HTTPChannel):
 
     @property
     def incoming_bytes(self) -> int:
-        """Of the body that is coming in, as far as it is here."""
+        """Bytes of the body that is coming in, as far as they are here."""
         body = self.request.body_rcv if self.request is not None else None
         return 0 if body is None else len(body)
 
     def wanted(self) -> int:
-        """What to wait for, in the terms of poll. Asked before every wait, so that idle ones must cost little."""
+        """The poll events to wait for. Asked before every wait, so that idle connections must cost little."""
         if not (
             self.requests
             or self.total_outbufs_len

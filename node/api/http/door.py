@@ -1,4 +1,4 @@
-"""Who is let in: what a listener asks before it accepts a connection, and before it reads a body.
+"""Admission: a listener's rules before it accepts a connection, and before it reads a body.
 
 `P2pDoor` is the peers' listener's. Everything here runs in the listener's own thread, and takes no lock.
 """
@@ -29,13 +29,13 @@ _NO_PAGES = Answer(403, one_line("pages may not speak to peers").encode(), TEXT)
 
 
 class Door(Protocol):
-    """What a listener asks."""
+    """The admission rules of a listener."""
 
     host_connections: int
-    """Of one owner at once; then the one that has been idle or unfinished longest goes."""
+    """Connections of one owner at once; then the one that has been idle or unfinished longest is closed."""
 
     def owner(self, host: str) -> bytes | None:
-        """Whose connections from an address count together; None: they are not counted."""
+        """The owner with whom connections from an address count together; None: they are not counted."""
         ...
 
     def lets_in(self, host: str) -> bool:
@@ -45,7 +45,7 @@ class Door(Protocol):
     def turns_away(
         self, host: str, method: str, path: str, headers: Mapping[str, str], length: int | None
     ) -> Answer | None:
-        """What a request gets instead of being read; None to read on. `length` is what is said of its
+        """The answer to a request instead of reading it; None to read on. `length` is what is said of its
         body, None for one in chunks."""
         ...
 
@@ -120,7 +120,7 @@ class P2pDoor:
 
 
 def token_of(given: str) -> bytes | None:
-    """The session token that a header spells; None if it is none."""
+    """The session token in a header; None if it is malformed."""
     try:
         token = bytes.fromhex(given)
     except ValueError:

@@ -17,7 +17,7 @@ from node.api.http.chunks import Chunks
 from node.api.http.door import Door
 
 HEADER_BYTES_MAX = 64 * 1024
-"""Of the request line and all header lines together; more is 431."""
+"""Bytes of the request line and all header lines together; more is 431."""
 CHUNK_LINES_MAX = 4096
 """Bytes of chunk lines that even an empty body may have."""
 
@@ -72,7 +72,7 @@ class RequestParser(HTTPRequestParser):
     empty: bool = False
     body_max = 0
     turned_away: Refusal | None = None
-    """What the header alone is answered with."""
+    """The answer that the header alone leads to."""
 
     def __init__(self, adj: Any, host: str = "") -> None:
         """`host` is the address that it comes from."""
@@ -129,7 +129,7 @@ class RequestParser(HTTPRequestParser):
             self.connection_close = "close" in _tokens(headers["CONNECTION"])
 
     def received(self, chunk: bytes) -> int:
-        """How many bytes of `chunk` belong to this request."""
+        """Take a chunk; returns how many of its bytes belong to this request."""
         if self.error:
             return len(chunk)  # whatever follows a refused request is no request
         if chunk[:1] == TLS_HANDSHAKE and self.body_rcv is None and not self.header_plus:
@@ -158,7 +158,7 @@ class RequestParser(HTTPRequestParser):
         return taken
 
     def request(self, client: str, is_gone: Callable[[], bool]) -> Request:
-        """What is asked, for whoever answers it; it came from the address `client`."""
+        """The request, for its handler; it came from the address `client`."""
         path = self.path if self.path.isascii() else self.path.encode("latin-1").decode("utf-8", "replace")
         return Request(self.command, path, self.request_uri, self.query, self.headers, client, self._body, is_gone)
 

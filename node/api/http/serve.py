@@ -60,7 +60,7 @@ keep everybody behind them waiting for seconds."""
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What one listener serves."""
+    """Application and rules of one listener."""
 
     name: str
     """For the log."""
@@ -72,9 +72,9 @@ class Site:
     """(method, path) of what `app` answers at once, without waiting for anybody: the listener's own
     thread has it answered, without waking another."""
     door: Door = field(default_factory=ApiDoor)
-    """Who is let in, and heard."""
+    """Admission of connections and requests."""
     parked: Callable[[], int] = lambda: 0
-    """How many threads wait in `app` for something to happen."""
+    """Number of threads that wait in `app` for something to happen."""
 
 
 class Listener:
@@ -93,7 +93,7 @@ class Listener:
                 error.filename = str(endpoint)
                 raise
         self.endpoints: tuple[Endpoint, ...] = tuple(Endpoint(*bound.getsockname()[:2]) for bound in sockets)
-        """Where it listens, ports being the real ones."""
+        """Endpoints of the listener, with the real ports."""
         adjustments = Adjustments(
             threads=site.threads,
             connection_limit=connections_max + OTHER_FILES,  # ours comes first and makes room
@@ -166,7 +166,7 @@ class Listener:
 
 
 class _Nap:
-    """Whether the listener's thread waits, or may soon."""
+    """True if the listener's thread waits, or may soon."""
 
     asleep = False
 
@@ -193,10 +193,10 @@ class _Server(TcpWSGIServer):
         self._connections_max = max(1, connections_max)
         self._door = site.door
         self.owners: Counter[bytes | None] = Counter()
-        """How many connections each has."""
+        """Number of connections, by owner."""
         self._is_somebody_there = False
         self._leaving: dict[bytes | None, list[Channel]] = {}
-        """Who may have to go at this turn: of an owner's connections, or of all (None); the first to go last."""
+        """The connections that may be closed at this turn: of an owner, or of all (None); the first to go last."""
         self._nap = nap
         self.followers = followers
         sockinfo = (bound.family, bound.type, bound.proto, bound.getsockname())

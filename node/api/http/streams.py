@@ -19,7 +19,7 @@ PING_S = 5.0
 STALL_S = 20
 """Seconds that a follower may take nothing of what there is for it; then it is cut off."""
 BUFFER_BYTES = 64 * 1024
-"""What the system may hold back for a follower. It has a way of letting this grow to megabytes."""
+"""Bytes that the system may buffer for a follower. Without a limit it lets this grow to megabytes."""
 INPUT_BYTES_MAX = 64 * 1024
 """Bytes that a follower may still send; they are dropped. One that sends more is cut off."""
 PIECES_MAX = 64
@@ -52,7 +52,7 @@ class Streaming:
         self.stream = stream
         self.chunked = chunked
         self.fed_at = monotonic()
-        """When it last got anything."""
+        """Time when it last got anything."""
 
     def feed(self, sink: Sink, now: float) -> None:
         """Send what there is, or end."""

@@ -1,4 +1,4 @@
-"""What the listeners' threads count while they answer: the times of requests, refusals.
+"""Counts that the listeners' threads keep while they answer: the times of requests, refusals.
 
 Without a lock: each thread has a row of its own, which nobody else writes, and whoever reads adds
 the rows up. The listeners' threads are few and stay, so the rows are.
@@ -50,7 +50,7 @@ class _Times:
 
 
 class RequestTimes:
-    """How long one listener's application took for its answers, and what they were.
+    """Times and statuses of one listener's answers.
 
     From when a request is read to when its answer is ready. What the listener itself refuses (a
     broken header, too much body) never gets here.
@@ -76,7 +76,7 @@ class RequestTimes:
 
     @property
     def buckets(self) -> list[int]:
-        """How many requests took longer than the bucket before says, and no longer than BUCKETS_S."""
+        """Number of requests by bucket: longer than the bucket before says, and no longer than BUCKETS_S."""
         return [sum(column) for column in zip(*(row.buckets for row in [_Times(), *self._rows.all()]), strict=True)]
 
     @property
@@ -86,12 +86,12 @@ class RequestTimes:
 
     @property
     def answers(self) -> dict[int, int]:
-        """How many, by status."""
+        """Number of answers, by status."""
         return _sums(row.answers for row in self._rows.all())
 
 
 class Refusals:
-    """Why peers' requests were refused."""
+    """Counts of refused requests of peers, by reason."""
 
     def __init__(self) -> None:
         self._rows: Rows[dict[str, int]] = Rows(dict)
@@ -103,12 +103,12 @@ class Refusals:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many, by reason."""
+        """Number of refusals, by reason."""
         return _sums(self._rows.all())
 
 
 class Tallies:
-    """Of all listeners of one node."""
+    """Counts of all listeners of one node."""
 
     def __init__(self) -> None:
         self.api = RequestTimes()

@@ -19,7 +19,7 @@ from node.runtime import monotonic
 log = logging.getLogger("groat.http")
 
 PATIENCE_S = 0.002
-"""How long a request waits for each thread that is awake before another is woken."""
+"""Seconds that a request waits for each thread that is awake before another is woken."""
 IDLE_S = 10.0
 """A thread that has had nothing to do for so long ends,"""
 LEAST = 1
@@ -44,16 +44,16 @@ class Workers:
         self._tasks: deque[Task] = deque()
         self._threads: set[Thread] = set()
         self._awake = self._asleep = 0
-        """How many are at work, or about to be; how many wait to be called."""
+        """Threads at work, or about to be; threads that wait to be called."""
         self._started = 0
         self._moved_at = 0.0
-        """When a task was last taken, or a thread woken to take one."""
+        """Time when a task was last taken, or a thread woken to take one."""
         self._calls: SimpleQueue[bool] = SimpleQueue()
-        """What sleeping threads wait for: True is for a task, False the end."""
+        """Signals to sleeping threads: True is for a task, False the end."""
 
     @property
     def threads(self) -> int:
-        """How many there are."""
+        """Number of threads."""
         return self._awake + self._asleep
 
     def add_task(self, task: Task) -> None:

@@ -1,1 +1,1 @@
-"""What `GET` and `POST` routes answer: Esplora's, events, metrics. Each module has its `ROUTES`."""
+"""Routes for `GET` and `POST`: Esplora's, events, metrics. Each module has its `ROUTES`."""

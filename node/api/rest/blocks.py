@@ -63,7 +63,7 @@ def block_raw(call: Call, block_hash: BlockHash) -> Answer:
 
 
 def block_status(call: Call, block_hash: BlockHash) -> Answer:
-    """Where a block stands."""
+    """Status of a block: whether it is in the best chain, its height, the next block."""
     entry = call.view.get(block_hash)
     if entry is None or not call.view.in_best_chain(entry):
         return document({"in_best_chain": False, "height": None, "next_best": None})

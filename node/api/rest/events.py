@@ -15,7 +15,7 @@ _TOO_MANY = (429, f"{HOST_FOLLOWERS_MAX} streams go to this address already")
 
 
 def events(call: Call, topics: Set[str] | None) -> Answer:
-    """What happens from now on, as Server-Sent Events, or after the one named by Last-Event-ID."""
+    """Live events as Server-Sent Events, from now on or after the one named by Last-Event-ID."""
     given = call.request.header("LAST_EVENT_ID")
     since = whole_number(given)
     if given and since is None:

@@ -19,7 +19,7 @@ from node.api.rest.families import Family, Histogram, Kind
 
 
 class _Collector:
-    """What one scrape tells."""
+    """The metrics of one scrape."""
 
     def __init__(self, families: Iterable[Family | Histogram]) -> None:
         self._families = families

@@ -7,7 +7,7 @@ from chain.value import value
 
 
 class Kind(Enum):
-    """How a number behaves."""
+    """The type of a metric."""
 
     COUNTER = "counter"
     """Only grows, from 0 at the start."""
@@ -25,14 +25,14 @@ class Family:
     """For people."""
     kind: Kind
     labels: tuple[str, ...]
-    """What tells the samples apart."""
+    """Labels that tell the samples apart."""
     samples: Sequence[tuple[Sequence[str], float]]
     """Each with the labels' values."""
 
 
 @value
 class Histogram:
-    """How often what is measured was at most so much."""
+    """A histogram: the number of observations up to each bound."""
 
     name: str
     words: str

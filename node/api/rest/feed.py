@@ -15,9 +15,9 @@ from node.waiting import EVENTS_MAX, Happened
 FOLLOWERS_MAX = 256
 """Streams open at once; one more is 503."""
 HOST_FOLLOWERS_MAX = 128
-"""Those of one address; one more is 429."""
+"""Streams open at once to one address; one more is 429."""
 RETRY_S = 5
-"""When to come again after either."""
+"""Seconds in Retry-After of either."""
 PIECE_EVENTS_MAX = 128
 """Events sent at once, some 32 KB; the next once these are out."""
 MISSED = "missed"

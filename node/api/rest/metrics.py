@@ -47,7 +47,7 @@ def _mempool(call: Call) -> list[Family]:
         gauge("groat_mempool_transactions", "Unconfirmed transactions.", pool.totals.count),
         gauge("groat_mempool_vsize_bytes", "Their virtual bytes.", pool.totals.vsize),
         gauge("groat_mempool_usage_bytes", "Memory that they take, about.", pool.usage),
-        gauge("groat_mempool_fees_satoshis", "What they pay together.", pool.totals.fee),
+        gauge("groat_mempool_fees_satoshis", "Their fees together.", pool.totals.fee),
         gauge("groat_mempool_min_fee_sat_kvb", "The fee rate that the next one has to pay.", pool.floor_sat_kvb),
     ]
 
@@ -59,7 +59,7 @@ def _peers(call: Call) -> list[Family]:
     return [
         Family(
             "groat_peers",
-            "Peers, by who greeted whom and what they offer.",
+            "Peers, by direction of the handshake and by role.",
             Kind.GAUGE,
             ("direction", "role"),
             [(labels, found[labels]) for labels in every],

@@ -1,4 +1,4 @@
-"""Which network this node is on. Genesis blocks of regtest and of all devnets are equal, so that their hash does not
+"""The network that this node is on. Genesis blocks of regtest and of all devnets are equal, so that their hash does not
 tell."""
 
 from node.api.answers import JSON, Answer, document

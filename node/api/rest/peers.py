@@ -1,4 +1,4 @@
-"""Who this node is connected with, in the style of Esplora's routes. Esplora itself has none for it."""
+"""The connected peers, in the style of Esplora's routes. Esplora itself has no such route."""
 
 from node.api.answers import JSON, Answer, document
 from node.api.call import Call

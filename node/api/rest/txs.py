@@ -50,7 +50,7 @@ def tx_raw(call: Call, txid: Txid) -> Answer:
 
 
 def tx_status(call: Call, txid: Txid) -> Answer:
-    """Where a transaction stands."""
+    """Status of a transaction: whether it is confirmed, and its block."""
     if call.view.pool.entry(txid) is not None:
         return document(status_shape(None))
     confirmed = find_confirmed(call.view, txid)
@@ -58,14 +58,14 @@ def tx_status(call: Call, txid: Txid) -> Answer:
 
 
 def tx_outspends(call: Call, txid: Txid) -> Answer:
-    """Who spends each output."""
+    """Spending status of each output."""
     outputs = _tx(call, txid).tx.outputs
     points = [outpoint(txid, index) for index in range(len(outputs))]
     return document([outspend_shape(find_spender(call.view, point)) for point in points])
 
 
 def tx_outspend(call: Call, txid: Txid, index: int) -> Answer:
-    """Who spends an output."""
+    """Spending status of an output."""
     return document(outspend_shape(find_spender(call.view, outpoint(txid, index))))
 
 

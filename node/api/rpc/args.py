@@ -52,7 +52,7 @@ def flag(name: str, default: Any = REQUIRED) -> Arg:
 
 
 def verbosity(name: str, default: int, aliases: tuple[str, ...] = ()) -> Arg:
-    """How much to tell; true and false stand for 1 and 0."""
+    """The verbosity; true and false stand for 1 and 0."""
     return Arg(name, _verbosity, "numeric or boolean", default, aliases)
 
 

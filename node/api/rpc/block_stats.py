@@ -75,7 +75,7 @@ def median(numbers: Sequence[int]) -> int:
 
 
 def rate_percentiles(rates: Sequence[tuple[int, int]]) -> list[int]:
-    """Of rates, each with the weight that pays it, those at PERCENTILES of the weight."""
+    """Percentiles of rates, each with the weight that pays it: those at PERCENTILES of the weight."""
     total = sum(weight for _, weight in rates)
     found: list[int] = []
     passed, last = 0, 0

@@ -155,7 +155,7 @@ def known_block(view: View, block_hash: BlockHash) -> Entry:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files of a folder hold."""
+    """The bytes of a folder's files."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:

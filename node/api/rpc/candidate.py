@@ -1,4 +1,4 @@
-"""What goes for every block that JSON-RPC makes or has made: its time, and what is said where none can be made."""
+"""Common to every block that JSON-RPC makes or has made: its time, and the error where none can be made."""
 
 from chain.errors import Rejected
 from node.api.call import Call
@@ -8,10 +8,10 @@ from node.view import View
 
 
 def block_time(call: Call, view: View) -> int:
-    """What time it is for a block that is made now, Unix time in seconds."""
+    """The time for a block that is made now, Unix time in seconds."""
     return int(view.time.at(call.runtime.now()))
 
 
 def no_template(error: Rejected | ValueError) -> RpcError:
-    """Why no block can be made on the tip now, in Core's words: whoever solved one would work in vain."""
+    """The reason that no block can be made on the tip now, in Core's words: solving one would be in vain."""
     return RpcError(MISC, f"TestBlockValidity failed: {reason(error)}" if isinstance(error, Rejected) else str(error))

@@ -19,7 +19,7 @@ class TooMany(Exception):
 
 @dataclass(slots=True)
 class Found:
-    """What a search came to."""
+    """The result of a search."""
 
     coins: list[tuple[OutPoint, Coin]] = field(default_factory=list)
     """By transaction id, then by number."""

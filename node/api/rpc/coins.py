@@ -18,7 +18,7 @@ from node.runtime import NotReady
 
 HASH_TYPES = ("hash_serialized_3", "muhash", "none")
 SCAN_WAIT_S = 60
-"""How long a scan waits for the one before it."""
+"""Seconds that a scan waits for the one before it."""
 LOOK_EVERY = 1_000
 """Transactions between two looks at whether the node stops."""
 OUTPUT_OVERHEAD = 50

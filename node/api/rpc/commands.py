@@ -8,7 +8,7 @@ from node.runtime import monotonic
 
 
 class Commands:
-    """Who is being answered. From any thread."""
+    """The calls under way. From any thread."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

@@ -49,7 +49,7 @@ def setmocktime(call: Call, time: int) -> None:
 
 
 def validateaddress(call: Call, address: str) -> Shape:
-    """What an address says, if it is one."""
+    """Check an address; its script and type if it is valid."""
     try:
         script = decode_address(address)
     except AddressError as error:

@@ -14,7 +14,7 @@ SEQUENCE_REPLACEABLE = SEQUENCE_FINAL - 2
 """Signals replacement (BIP125)."""
 UINT32_MAX = 2**32 - 1
 VERSION = 2
-"""Of the transactions made here."""
+"""Version of the transactions made here."""
 
 
 def createrawtransaction(

@@ -22,7 +22,7 @@ LOOK_EVERY = 1_000
 
 
 def getdescriptorinfo(call: Call, descriptor: str) -> Shape:
-    """What a descriptor says: its canonical form, its checksum, whether it is a range."""
+    """Check a descriptor; its canonical form, its checksum, whether it is a range."""
     found = read_descriptor(descriptor)
     first = found[0]
     shape: Shape = {"descriptor": str(first)}
@@ -58,7 +58,7 @@ def read_descriptor(text: str, *, checksum_required: bool = False) -> tuple[Desc
 
 
 def check_cost(descriptors: tuple[Descriptor, ...], indexes: range) -> int:
-    """How many keys are derived. Raises RpcError(-8) for too many."""
+    """Number of keys to be derived. Raises RpcError(-8) for too many."""
     cost = len(indexes) * sum(one.cost for one in descriptors)
     if cost > DERIVED_MAX:
         raise too_many_keys()
@@ -71,7 +71,7 @@ def too_many_keys() -> RpcError:
 
 
 def outputs(call: Call, descriptor: Descriptor, indexes: range) -> Iterator[list[Output]]:
-    """What a descriptor stands for, index by index. Raises RpcError(-5), NotReady."""
+    """The addresses of a descriptor, index by index. Raises RpcError(-5), NotReady."""
     try:
         for index in indexes:
             if index % LOOK_EVERY == 0 and not call.runtime.ready:

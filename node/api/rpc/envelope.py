@@ -12,13 +12,13 @@ from node.api.rpc.method import INVALID_REQUEST, RpcError
 
 VERSION_2: Final = "2.0"
 OLDER_VERSIONS: Final = ("1.0", 1, None)
-"""What else a request may name as its version; None: nothing. The number is what the npm package rpc-bitcoin
+"""Versions that a request may name besides; None: nothing. The number is what the npm package rpc-bitcoin
 sends, and has no other meaning; Core refuses it."""
 
 
 @value
 class Envelope:
-    """How one call is answered."""
+    """The form of the answer to one call."""
 
     is_version_2: bool
     request_id: Any
@@ -47,7 +47,7 @@ OLDER: Final = Envelope(is_version_2=False, request_id=None, is_notification=Fal
 
 
 def read_envelope(request: dict[str, Any]) -> tuple[Envelope, RpcError | None]:
-    """How a request is answered, and why it is no call, if it is none."""
+    """The form of the answer to a request, and why it is not a call, if it is not."""
     request_id, version = request.get("id"), request.get("jsonrpc")
     is_version_2 = version == VERSION_2
     envelope = Envelope(is_version_2, request_id, is_version_2 and "id" not in request)

@@ -22,7 +22,7 @@ TRIES_DEFAULT = 1_000_000
 WORK_S = 600.0
 """Seconds that miner processes may take for one block."""
 RACES_MAX = 1_000
-"""How often in a row a block is made again because another came first."""
+"""Number of times in a row that a block is made again because another came first."""
 
 
 def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) -> list[str]:

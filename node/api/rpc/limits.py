@@ -1,4 +1,4 @@
-"""How much JSON-RPC takes in one request. Each limit is named in the error, in `help help` and in docs/api.md."""
+"""Limits of one JSON-RPC request. Each is named in the error, in `help help` and in docs/api.md."""
 
 from typing import Final
 

@@ -46,7 +46,7 @@ def getrawmempool(call: Call, verbose: bool, mempool_sequence: bool) -> Any:
 
 
 def getmempoolentry(call: Call, txid: Txid) -> Shape:
-    """What the mempool knows of a transaction."""
+    """A transaction's entry in the mempool."""
     return pool_shape(call.view.pool, _entry(call, txid))
 
 
@@ -61,7 +61,7 @@ def getmempooldescendants(call: Call, txid: Txid, verbose: bool) -> Any:
 
 
 def gettxspendingprevout(call: Call, outputs: list[Any]) -> list[Shape]:
-    """Which unconfirmed transaction spends each of some outputs, if one does."""
+    """The unconfirmed transaction that spends each of some outputs, if one does."""
     if not outputs:
         raise RpcError(BAD_VALUE, "Invalid parameter, outputs are missing")
     points = [_outpoint(given) for given in outputs]

@@ -1,4 +1,4 @@
-"""How a JSON-RPC method is declared: its parameters, what goes wrong in Core's codes.
+"""JSON-RPC methods: the declaration of parameters, and errors in Core's codes.
 
 Calls are checked by tables made of these, and so are the help texts and the tests of bad input.
 """
@@ -74,7 +74,7 @@ class Method:
 
     @property
     def summary(self) -> str:
-        """What it does."""
+        """Summary, in a line."""
         return inspect.cleandoc(self.answer.__doc__ or "")
 
     @property
@@ -85,7 +85,7 @@ class Method:
 
     @property
     def help(self) -> str:
-        """What `help` prints, and what a wrong number of parameters is answered with."""
+        """The text that `help` prints, and that answers a wrong number of parameters."""
         lines = [self.usage, "", self.summary]
         if self.args:
             lines += ["", "Arguments:"]

@@ -20,7 +20,7 @@ HASHRATE_BLOCKS = 120
 RETARGET_BLOCKS = 144
 """Blocks for which Core's regtest would keep its difficulty: what nblocks -1 counts back to."""
 WITNESS_FAULTS = frozenset({Reject.UNEXPECTED_WITNESS, Reject.WITNESS_NONCE, Reject.WITNESS_MERKLE})
-"""Of a body: what a header does not name, so that somebody may have changed it on the way."""
+"""Errors of a body: the header does not commit to it, so that somebody may have changed it on the way."""
 BLOCK_HEX_MAX = 8_000_000
 """Hex digits of the largest block."""
 
@@ -79,13 +79,13 @@ def setgenerate(call: Call, generate: bool) -> None:
 
 
 def getgenerate(call: Call) -> bool:
-    """Whether this node mines now."""
+    """True if this node is mining now."""
     switch = call.runtime.mining
     return switch is not None and switch.is_on
 
 
 def getmininginfo(call: Call) -> Shape:
-    """What a miner wants to know."""
+    """Mining-related information."""
     view = call.view
     tip, template = view.tip, call.templates.last
     shape: Shape = {"blocks": tip.height}

@@ -24,9 +24,9 @@ CORE_VERSION = 290000
 AGENT = "/groat/"
 COMMANDS = ("add", "remove", "onetry")
 DEFAULT_PORT = 18444
-"""Of peers named without one."""
+"""Port of peers named without one."""
 NOT_IN_CORE = ("role", "score", "grade", "why", "choked", "first_blocks", "first_transactions", "discovered_by")
-"""What `getpeerinfo` takes over from `GET /v1/peers`."""
+"""Fields that `getpeerinfo` takes over from `GET /v1/peers`."""
 
 
 def getpeerinfo(call: Call) -> list[Shape]:
@@ -35,7 +35,7 @@ def getpeerinfo(call: Call) -> list[Shape]:
 
 
 def getconnectioncount(call: Call) -> int:
-    """How many peers there are."""
+    """The number of peers."""
     return len(all_peers(call))
 
 

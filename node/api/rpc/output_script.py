@@ -1,4 +1,4 @@
-"""Where somebody wants coins sent: an address, or a descriptor of one script."""
+"""Destinations of coins: an address, or a descriptor of one script."""
 
 from collections.abc import Sequence
 

@@ -53,7 +53,7 @@ def getrawtransaction(call: Call, txid: Txid, verbose: int, block_hash: BlockHas
 
 
 def decoderawtransaction(call: Call, hexstring: str, is_witness: bool | None) -> Shape:
-    """What a transaction in hex says."""
+    """Decode a transaction in hex."""
     return tx_shape(read_hex_tx(hexstring, is_witness))
 
 
@@ -64,7 +64,7 @@ def sendrawtransaction(call: Call, hexstring: str, max_rate: int, max_burn: int)
 
 
 def testmempoolaccept(call: Call, rawtxs: list[str], max_rate: int) -> list[Shape]:
-    """What the mempool would say to up to 25 transactions in hex, one after the other; none is replaced."""
+    """The mempool's verdict on up to 25 transactions in hex, one after the other; none is replaced."""
     rate = _checked_rate(max_rate)
     txs = decode_hex_txs(rawtxs)
     return [_test(call, txs[0], rate)] if len(txs) == 1 else _test_together(call, txs, rate)

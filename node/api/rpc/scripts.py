@@ -19,7 +19,7 @@ _NEVER_IN_P2WSH = frozenset({"witness_v0_keyhash", "witness_v0_scripthash"})
 
 
 def decodescript(call: Call, script: bytes) -> Shape:
-    """What a script in hex says, and the addresses of P2SH and segwit outputs that it could be behind."""
+    """Decode a script in hex; the addresses of P2SH and segwit outputs that it could be behind."""
     shape = script_shape(script)
     del shape["hex"]
     if not _can_be_wrapped(script):

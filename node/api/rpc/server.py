@@ -124,7 +124,7 @@ class RpcServer:
         return "" if envelope.is_notification else text
 
     def _result(self, request: dict[str, Any], call: Callable[[], Call]) -> Any:
-        """What the method says. Raises RpcError."""
+        """Call the method. Raises RpcError."""
         name = request["method"]
         try:
             asked = call()

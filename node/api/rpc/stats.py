@@ -14,7 +14,7 @@ from node.api.shapes import Shape
 from node.runtime import NotReady
 
 MONTH_S = 30 * 24 * 3600
-"""What getchaintxstats looks at where it is told nothing."""
+"""Blocks that getchaintxstats looks at by default."""
 BITCOIN_SPACING_S = 600
 """Seconds between blocks, as Core has it on regtest too."""
 
@@ -37,7 +37,7 @@ def getblockstats(call: Call, hash_or_height: int | BlockHash, stats: list[str] 
 
 
 def getchaintxstats(call: Call, nblocks: int | None, final: BlockHash | None) -> Shape:
-    """How many transactions the chain has, and how many a second came in the last blocks."""
+    """Number of transactions in the chain, and their rate over the last blocks."""
     view = call.view
     entry = view.tip if final is None else known_block(view, final)
     if not view.in_best_chain(entry):

@@ -20,15 +20,15 @@ from node.runtime import Busy
 from node.view import View
 
 LONGPOLL_S = 60.0
-"""How long a request for other work than the one it names is held; then it gets what there is."""
+"""Seconds that a request for other work than the one it names is held; then it gets what there is."""
 HASH_DIGITS = 64
 RULES = ("csv", "!segwit", "taproot")
 """In force here; a client must know what is marked."""
 
 
 def getblocktemplate(call: Call, template_request: Mapping[str, Any]) -> Shape | str | None:
-    """What to mine on (BIP22; rules must have "segwit"), at once or with longpollid when that is outdated; or what
-    would become of a block (mode "proposal")."""
+    """A template of the next block (BIP22; rules must have "segwit"), at once or with longpollid when that is
+    outdated; or the verdict on a block (mode "proposal")."""
     mode = template_request.get("mode")
     if mode == "proposal":
         return _judge(call, template_request.get("data"))

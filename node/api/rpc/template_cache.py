@@ -23,7 +23,7 @@ from node.view import View
 SMALL_POOL_TXS = 500
 """A mempool of so many is looked through again at each change: that takes milliseconds."""
 LIFE_S = 5.0
-"""How long the template of a larger one is kept, whatever changes (Core)."""
+"""Seconds that the template of a larger one is kept, whatever changes (Core)."""
 LEAST_LIFE_S = 1.0
 """A long poll brings nobody a new template of the same tip sooner: else who asks again and again,
 while payments come in, would be kept busy with it."""
@@ -31,7 +31,7 @@ while payments come in, would be kept busy with it."""
 
 @value
 class Template:
-    """What a block on the present tip could hold, but for its coinbase."""
+    """The content of a block on the present tip, but for its coinbase."""
 
     parent: Entry
     """The tip it is for."""
@@ -48,7 +48,7 @@ class Template:
     txs: Rendered
     """The transactions in BIP22's form."""
     made_at: float
-    """When, by the monotonic clock."""
+    """Time when it was made, by the monotonic clock."""
 
     @property
     def longpollid(self) -> str:

@@ -45,7 +45,7 @@ def waitforblockheight(call: Call, height: int, timeout: int) -> Shape:
 
 
 def await_tip(call: Call, is_wanted: Callable[[Entry], bool], timeout_s: float) -> Entry:
-    """The tip, as soon as it is wanted; as it is when the time is over or the client has gone, for whom
+    """The tip, as soon as it fulfils the condition; as it is when the time is over or the client has gone, for whom
     nothing waits: neither this call nor the rest of its batch.
 
     `is_wanted` is asked under the lock. Raises Busy where too many wait.

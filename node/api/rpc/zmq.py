@@ -7,7 +7,7 @@ from node.notifications import HIGH_WATER_MARK, TOPICS
 
 
 def getzmqnotifications(call: Call) -> list[Shape]:
-    """What ZeroMQ subscribers are told, and where."""
+    """The active ZeroMQ notifications and their addresses."""
     return [
         {"type": f"pub{name.decode()}", "address": address, "hwm": HIGH_WATER_MARK}
         for name in TOPICS

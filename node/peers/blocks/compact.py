@@ -63,7 +63,7 @@ class Unfit(NamedTuple):
 
 
 class Materials(NamedTuple):
-    """What a job works with besides the message. All of it may be read without the lock."""
+    """Inputs of a job besides the message. All of it may be read without the lock."""
 
     pool: MempoolView
     spare: Sequence[Tx]

@@ -49,9 +49,9 @@ TRIED_MAX = 256
 """Peers and blocks that are remembered: one compact form of a block from each, or looking up short
 ids could be had of us without end."""
 WHOLE_SHARE = 0.5
-"""If a larger share of the transactions is missing, the block is asked for whole."""
+"""Largest share of missing transactions: with more, the block is requested whole."""
 CONFIRMED_BLOCKS = 3
-"""Of our chain's last blocks the transactions are looked at too."""
+"""Number of latest blocks of our chain whose transactions are looked at too."""
 Brought = Callable[[PeerId, Entry, Rebuilt, float], list[Effect]]
 """Told of a block that is stored and may be passed on, and of whose compact form it was made."""
 
@@ -104,7 +104,7 @@ class CompactFetch:
         self._works: list[_Work] = []
         self._tried: Recent[tuple[PeerId, BlockHash]] = Recent(TRIED_MAX)
         self._first: OrderedDict[BlockHash, float] = OrderedDict()
-        """When the first compact form of a block came."""
+        """Arrival time of the first compact form, by block."""
         self._jobs: dict[int, tuple[_Work, Materials]] = {}
         self._last_job = 0
 
@@ -190,7 +190,7 @@ class CompactFetch:
         return self._give_up(work, now)
 
     def on_computed(self, job: int, outcome: Any, now: float) -> list[Effect]:
-        """What a job came to."""
+        """Take the outcome of a job."""
         work, given = self._jobs.pop(job)
         if work not in self._works:
             return []  # the block is here, or its peer gone

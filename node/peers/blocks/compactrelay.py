@@ -85,7 +85,7 @@ class CompactRelay:
     # --- what the node tells ---------------------------------------------------------------
 
     def on_computed(self, job: int, outcome: Any, now: float) -> list[Effect]:
-        """What one of our jobs came to."""
+        """Take the outcome of a job of the relay."""
         return self._fetch.on_computed(job, outcome, now)
 
     def brought(self, peer: PeerId, entry: Entry) -> None:
@@ -121,7 +121,7 @@ class CompactRelay:
         return self._fetch.on_announced(peer, entry, now)
 
     def push(self, peer: PeerId, entry: Entry) -> CompactBlock | None:
-        """What this peer gets in the place of an announcement, if anything."""
+        """The compact block that this peer gets in the place of an announcement, if any."""
         return self._serve.form_of(entry) if self._serve.is_pushed_to(peer) else None
 
     # --- what became of a block ------------------------------------------------------------

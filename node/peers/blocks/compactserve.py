@@ -18,14 +18,14 @@ FORMS_MAX = 4
 
 
 class CompactServe:
-    """What peers get of compact blocks."""
+    """The serving of compact blocks and their transactions to peers."""
 
     def __init__(self, chain: Chainstate, rng: random.Random) -> None:
         self._chain = chain
         self._rng = rng
         self._forms: OrderedDict[BlockHash, tuple[Block, CompactBlock | None]] = OrderedDict()
         self._wants: set[PeerId] = set()
-        """Who wants blocks pushed: as in BIP152 it is for them to ask no more than a few. A push has the
+        """Peers that want blocks pushed: as in BIP152 it is for them to ask no more than a few. A push has the
         bytes that they would ask for otherwise, a round trip and a half later."""
 
     def salt(self) -> bytes:

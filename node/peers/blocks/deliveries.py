@@ -24,7 +24,7 @@ JOBS_MAX = 2
 
 
 class Deliveries:
-    """What each peer is to push."""
+    """Blocks that each peer is to push."""
 
     def __init__(self, sync: Sync, accept: Accept, punish: Punish, params: Params) -> None:
         """`accept` takes bodies, `punish` drops a peer."""
@@ -43,7 +43,7 @@ class Deliveries:
         return bool(self._to_name(peer, now))
 
     def take(self, peer: PeerId, now: float) -> tuple[BlockHash, ...]:
-        """What it shall push, to be named to it now."""
+        """The blocks that it shall push, to be named to it now."""
         hashes = self._to_name(peer, now)
         if hashes:
             self._wanted[peer] = dict.fromkeys(hashes, now + PUSH_S)

@@ -1,4 +1,4 @@
-"""Block bodies: which to fetch, from whom, and what to do about peers that do not deliver.
+"""Block download: the choice of blocks and of peers to fetch them from; peers that do not deliver.
 
 Each block on a branch with at least the tip's work comes from whichever peer has it and has
 room. A peer may be silent for as long as it likes while nobody else could do its part; once
@@ -23,7 +23,7 @@ from node.peers.wire.messages import GetBlocks, Reason, Refusal
 from node.ports import Effect, Failed, Link, PeerId
 
 WINDOW = 1_024
-"""How far above the first missing block others are fetched."""
+"""Blocks above the first missing one that may be fetched ahead."""
 AHEAD_MAX, AHEAD_BYTES = 32, 8_000_000
 """Blocks, and their bytes, that are here and wait to be connected; with more, nothing is asked for.
 With what is in flight then, about as much as the chainstate keeps decoded."""
@@ -33,10 +33,10 @@ BLOCK_S, BLOCK_MAX_S = 15.0, 60.0
 """Deadline of one request: the first, doubled with each that failed since the last delivery (perhaps
 it is a large block on a narrow line), up to the second."""
 PATIENCE_S, PATIENCE_MAX_S = 2.0, 64.0
-"""How long a peer may deliver nothing while another could: doubles with each time that it was
+"""Seconds that a peer may deliver nothing while another could: doubles with each time that it was
 too long (perhaps it is our own line that is slow), up to the second."""
 PATIENCE_DECAY, PATIENCE_DECAY_S = 0.85, 0.95
-"""What each delivered block makes of that, and each second, down to the first."""
+"""Factors by which each delivered block, and each second, shortens that, down to the first."""
 OVERDUE = 4.0
 """So many times as long a peer may withhold one block while it delivers others; then the block is
 asked for again, even of the same peer, if it has answered later requests: an answer can get lost."""
@@ -59,7 +59,7 @@ class _Delivery(NamedTuple):
     """A block that is here and not connected yet."""
 
     peer: PeerId
-    """Who brought it."""
+    """The peer that delivered the block."""
     size: int
     """Bytes."""
     is_early: bool = False
@@ -113,10 +113,10 @@ class Download:
         """Tells of a block that is coming in another way, and is not to be asked for now."""
         self._sources: dict[PeerId, Source] = {}
         self._in_flight: dict[BlockHash, PeerId] = {}
-        """Who is to deliver what."""
+        """The peer that is to deliver, by block."""
         self._delivered: dict[BlockHash, _Delivery] = {}
         self.patience_s = PATIENCE_S
-        """How long a peer may be silent now."""
+        """Seconds that a peer may deliver nothing, as of now."""
         self._review_at = 0.0
         self._unpacking = False
         """An answer is being worked on; who pumps now does so too early."""
@@ -153,7 +153,7 @@ class Download:
             del self._delivered[next(iter(self._delivered))]
 
     def in_flight(self) -> dict[BlockHash, PeerId]:
-        """Which blocks are being fetched, and from whom."""
+        """The blocks in flight, each with the peer that it is fetched from."""
         return dict(self._in_flight)
 
     # --- asking --------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Download:
         return False
 
     def _give_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], given: list[Entry], now: float) -> bool:
-        """Make `peer` owe us the lowest block that nobody does; False if there is none, or no room."""
+        """Assign the lowest block that nobody is fetching to `peer`; False if there is none, or no room."""
         source, best = self._sources[peer], self._best_of(peer)
         if best is None or self._link_of(peer) is None or source.room(now) <= 0:
             return False

@@ -1,4 +1,4 @@
-"""How far each peer has come, for operators: what it announced, what it was sent, and what it asked for.
+"""The chain that each peer is known to have, for operators: what it announced, what it was sent, and what it asked for.
 
 What to fetch from a peer is decided by what it announced alone: a peer that was sent our blocks has nothing
 that we lack.

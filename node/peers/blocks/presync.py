@@ -128,7 +128,7 @@ class Walk:
         return (self._trail.hash, *locator(self._base))
 
     def take(self, headers: Sequence[Header], is_full: bool, now: float) -> list[Header]:
-        """What came; returns what is to be let in, lowest first. `is_full` if there may be more.
+        """Take headers; returns those to be let in, lowest first. `is_full` if there may be more.
 
         Raises GivenUp; Rejected for a header that breaks a rule.
         """
@@ -185,13 +185,13 @@ class LowWork:
     """Headers that are not let in as they are."""
 
     base: Entry
-    """What they stand on."""
+    """The block that the headers stand on."""
     headers: Sequence[Header]
-    """Those that are not in the tree."""
+    """The headers that are not in the tree."""
 
 
 class Gate:
-    """Which headers may enter the tree, and who is at proving a branch."""
+    """Admission of headers to the tree, and the peers at proving a branch with little work."""
 
     def __init__(self, chain: Chainstate, minimum_work: int, secret: bytes, top: Callable[[], Entry]) -> None:
         """`minimum_work` is what the operator knows the best chain to have at least, `secret` what no
@@ -205,7 +205,7 @@ class Gate:
 
     @property
     def least_work(self) -> int:
-        """What a branch must have for its headers to be kept at once."""
+        """The chain work that a branch must have for its headers to be kept at once."""
         tip, tree = self._top(), self._chain.tree
         near = tip.chainwork - NEAR_TIP_BLOCKS * work_from_bits(tip.header.bits)
         if len(tree.entries) - tree.best_header.height - 1 >= SIDE_HEADERS_MAX:

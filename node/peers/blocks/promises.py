@@ -27,7 +27,7 @@ class Promises:
         self._headers: dict[BlockHash, Entry] = {}
         """Parents first."""
         self._unclaimed: dict[BlockHash, float] = {}
-        """Those that were on no peer's branch at the last look, and since when."""
+        """Headers that were on no peer's branch at the last look, and since when."""
         self._claimed = 0
         self._swept = 0.0
 

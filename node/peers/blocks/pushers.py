@@ -20,7 +20,7 @@ PREFER_S = 20.0
 
 
 class Pushers:
-    """Whom we have asked, and who has brought what."""
+    """Peers that we asked for pushes, and the use that each was of."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Pushers:
         return effects
 
     def _superfluous(self) -> PeerId:
-        """The one that was of use the longest ago; of peers that we chose one stays."""
+        """The peer that was of use the longest ago; of peers that we chose one stays."""
         chosen = [peer for peer in self._pushers if self._is_outbound(peer)]
         return next(peer for peer in self._pushers if chosen != [peer])
 

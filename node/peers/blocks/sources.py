@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 
     entry: Entry
     at: float
-    """When it was asked for."""
+    """Time of the request."""
 
 
 @dataclass(slots=True)
@@ -48,28 +48,28 @@ class Source:
     pace_s: float = 0.0
     """Seconds that it takes for a block; 0 while it has delivered none."""
     share: int = IN_FLIGHT_MAX
-    """What it may owe us at most beside faster ones."""
+    """Most blocks in flight from it beside faster ones."""
     stalls: int = 0
-    """How often it kept others waiting since it last delivered."""
+    """Number of stalls since it last delivered."""
     asked: dict[BlockHash, Asked] = field(default_factory=dict)
-    """What it was asked for and has not answered."""
+    """Blocks requested from it and not answered."""
     lacking: Recent[BlockHash] = field(default_factory=lambda: Recent(LACKING_MAX))
     early: Recent[BlockHash] = field(default_factory=lambda: Recent(EARLY_MAX))
-    """What it showed us before its own verdict."""
+    """Blocks that it showed us before its own verdict."""
     answered: float = 0.0
-    """When it was asked for the last that it delivered."""
+    """Time of the request for the last block that it delivered."""
     progress: float = 0.0
-    """When it last delivered, or was asked after owing nothing."""
+    """Time of its last delivery, or of the first request after it owed nothing."""
     rest_until: float = 0.0
     """Not to be asked before."""
 
     def room(self, now: float) -> int:
-        """How many more blocks may be asked of it."""
+        """Number of further blocks that may be requested from it."""
         return min(self.quota, self.share) - len(self.asked) if now >= self.rest_until else 0
 
     @property
     def rank(self) -> tuple[int, bool, bool]:
-        """Who has shown that it delivers comes first, and gets the blocks that are waited for most."""
+        """Rank: those that have shown that they deliver come first, and get the blocks waited for most."""
         return self.stalls, self.share < IN_FLIGHT_MAX, not self.pace_s
 
     def can_take(self, entry: Entry, now: float) -> bool:

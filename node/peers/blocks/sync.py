@@ -1,4 +1,4 @@
-"""Which chain the peers have: headers first, asked of several at once, and announcements both ways.
+"""Headers first: the peers' chains, asked of several at once, and announcements both ways.
 
 Headers are judged by the chainstate; bodies are `Download`'s part. A peer that is asked from a
 locator answers with what follows on its own best chain; while full batches come, more is asked.
@@ -63,7 +63,7 @@ BLAMELESS = frozenset({Reject.DUPLICATE_INVALID, Reject.BAD_PREV})
 
 @dataclass(slots=True)
 class _Peer:
-    """What we know of a peer's chain, and it of ours."""
+    """What is known of a peer's chain, and what the peer knows of ours."""
 
     best: Entry | None = None
     """The header with most work that it is known to have."""
@@ -80,7 +80,7 @@ class _Peer:
     announcing: bool = False
     """An announcement is under way."""
     heard: float = 0.0
-    """When it was last asked for headers, or sent some."""
+    """Time of the last request for its headers, or of the last that it sent."""
     quiet_until: float = 0.0
     """No announcement before."""
 
@@ -102,7 +102,7 @@ class Compact(Protocol):
         ...
 
     def push(self, peer: PeerId, entry: Entry) -> CompactBlock | None:
-        """What this peer gets in the place of an announcement, if anything."""
+        """The compact block that this peer gets in the place of an announcement, if any."""
         ...
 
 
@@ -138,9 +138,9 @@ class Sync:
         self._promises = Promises(chain)
         self._ticked = 0.0
         self.known = KnownChains(chain.tree, self.best_of)
-        """How far each peer has come."""
+        """The chains that peers are known to have."""
         self.catch_up = CatchUp()
-        """Whether blocks of a longer chain come in."""
+        """The state of catching up: blocks of a longer chain come in."""
         self.download = Download(chain, requests, link_of, self.best_of, accept, punish, terms)
 
     def use(self, compact: Compact) -> None:
@@ -216,7 +216,7 @@ class Sync:
         return asked + self.download.pump(now)
 
     def meet(self, peer: PeerId, headers: Sequence[Header], now: float) -> tuple[Entry | None, list[Effect]]:
-        """A peer tells of new headers: the place of the last one, or what follows if there is none for it."""
+        """Take a peer's announcement of headers: the place of the last one, or what follows if there is none for it."""
         state = self._peers.setdefault(peer, _Peer())
         last, fault = self._enter(state, headers, now)
         if isinstance(fault, LowWork):
@@ -271,7 +271,7 @@ class Sync:
     def _enter_batch(
         self, peer: PeerId, state: _Peer, headers: Sequence[Header], is_full: bool, now: float
     ) -> list[Effect]:
-        """What a peer answered; asks for more if there is more."""
+        """Take a peer's answer with headers; asks for more if there are more."""
         last, fault = self._enter(state, headers, now)
         if isinstance(fault, LowWork):
             if not is_full or self._gate.begin(peer, fault, now) is None:
@@ -403,7 +403,7 @@ class Sync:
         return top.ancestor(min(top.height, known + ANNOUNCED_MAX))
 
     def _branches(self, peer: PeerId) -> list[Entry]:
-        """What a peer knows: each of these and all before it."""
+        """The branches a peer knows: each of these entries and all before it."""
         known = (self.best_of(peer), self._peers[peer].told, self._chain.tree.genesis)
         return [branch for branch in known if branch]
 
@@ -449,7 +449,7 @@ class Sync:
         return bool(self._unknown_to(peer))
 
     def take_news(self, peer: PeerId) -> tuple[Header, ...]:
-        """What an announcement would say, to be told now."""
+        """The headers of the next announcement, to be sent now."""
         headers = self._unknown_to(peer)
         self._peers[peer].told = self.top
         return headers
@@ -467,12 +467,12 @@ class Sync:
         return tuple(islice((entry for entry in self.download.missing(best) if not is_askable(entry)), BLOCKS_MAX))
 
     def news_arrived(self, peer: PeerId) -> None:
-        """What it was told last has arrived."""
+        """Note that the last announcement to a peer has arrived."""
         if (state := self._peers.get(peer)) and state.told:
             self._note_told(peer, state.told)
 
     def news_lost(self, peer: PeerId) -> None:
-        """What it was told last did not arrive."""
+        """Note that the last announcement to a peer did not arrive."""
         self._peers[peer].told = None
 
     # --- time ----------------------------------------------------------------------------

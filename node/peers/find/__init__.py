@@ -1,1 +1,1 @@
-"""Where other nodes may be found: addresses, their book, the ways of finding more."""
+"""Address management: endpoints of other nodes, the address book, the ways of finding more."""

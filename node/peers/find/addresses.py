@@ -1,4 +1,4 @@
-"""How endpoints look, which may be dialled, and which belong together."""
+"""Endpoints: their form, the ones that may be dialled, and their network groups."""
 
 import ipaddress
 from functools import lru_cache
@@ -23,7 +23,7 @@ def parse_host(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 @lru_cache(PARSED_MAX)
 def network_group(endpoint: Endpoint, allow_local: bool) -> bytes:
-    """Whom an endpoint has probably in common with others: of IPv4 the /16, of IPv6 the /32. The
+    """The network group of an endpoint: of IPv4 the /16, of IPv6 the /32. The
     first byte tells the kinds apart.
 
     Addresses are cheap within a group and dear across groups, so whoever counts groups cannot be
@@ -45,7 +45,7 @@ def normalise_host(host: str) -> str:
 
 
 def advertised(listen: Endpoint) -> Endpoint:
-    """How to tell others of a listener: one on all addresses, or on a name, is where it is seen."""
+    """The form in which a listener is advertised: one on all addresses, or on a name, is where it is seen."""
     try:
         address = ipaddress.ip_address(listen.host)
     except ValueError:

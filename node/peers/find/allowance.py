@@ -1,4 +1,4 @@
-"""How much each source may say: token buckets, of a bounded number of sources."""
+"""Token buckets for what each source may say, of a bounded number of sources."""
 
 from collections import OrderedDict
 from collections.abc import Hashable

@@ -1,4 +1,4 @@
-"""Where other nodes may be found: endpoints heard of, tried, proved; built to resist an eclipse.
+"""The address book (Core's addrman): endpoints heard of, tried, proved; built to resist an eclipse.
 
 Nothing in it is trusted but what a handshake of our own has proved. Whoever has few network
 groups gets little room (see tables.py) and is chosen seldom: choices are by group first. An
@@ -36,9 +36,9 @@ TELL_RATE, TELL_BURST = 0.1, 1_000.0
 SOURCES_MAX = 1_024
 """Groups whose telling is counted; beyond, the one that told longest ago is forgotten."""
 SHARE_PERCENT = 23
-"""Of what we have proved, told in a reply: nobody shall read all of the book."""
+"""Percent of the proved endpoints told in a reply: nobody shall read all of the book."""
 REPLY_S, REPLY_LOCAL_S = 86_400.0, 1.0
-"""How long a reply stays the same for all who ask, on ordinary networks and where `allow_local` holds."""
+"""Seconds that a reply stays the same for all who ask, on ordinary networks and where `allow_local` holds."""
 REPLY_GROWTH = 2
 """With so many times as much to tell, a reply is drawn anew: that of a young node would be of no use."""
 LOOKED_AT_MAX = 256
@@ -75,7 +75,7 @@ class AddressBook:
         self._collisions: dict[Endpoint, float] = {}
         """Endpoints that were met and whose place among the tried is taken, and since when."""
         self.anchors: tuple[Endpoint, ...] = ()
-        """Whom to dial first after a restart, at most ANCHORS_MAX."""
+        """Endpoints to dial first after a restart, at most ANCHORS_MAX."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -183,7 +183,7 @@ class AddressBook:
             self._forget(entry)
 
     def blame(self, endpoint: Endpoint) -> None:
-        """Who answered there broke the rules."""
+        """Note that the node at an endpoint broke the rules."""
         if entry := self._entries.get(endpoint):
             self._forget(entry)
         self.anchors = tuple(anchor for anchor in self.anchors if anchor != endpoint)
@@ -282,7 +282,7 @@ class AddressBook:
     # --- telling ----------------------------------------------------------------------------------
 
     def sample(self, now: float, exclude: Collection[Endpoint] = ()) -> tuple[Endpoint, ...]:
-        """What to tell a peer that asks, without those in `exclude`: a random choice, the same for
+        """The endpoints told to a peer that asks, without those in `exclude`: a random choice, the same for
         all who ask for a day, of those that a handshake has proved."""
         proved = [e.endpoint for e in self._entries.values() if e.proved is not None and not e.is_terrible(now)]
         if now >= self._reply_until or len(proved) >= REPLY_GROWTH * self._reply_of:

@@ -1,4 +1,4 @@
-"""The address book as bytes, so that a node that starts again knows whom to trust no less than before.
+"""The address book as bytes, so that a restarted node trusts the same endpoints as before, and no others.
 
     version (1 byte), secret (32), anchors (count and endpoints), count (4 bytes), then for each
     entry: endpoint (19), flags (1), three times of 8 bytes in whole seconds (heard, proved or 0,
@@ -43,7 +43,7 @@ _endpoint = fields.listener()
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a file holds."""
+    """The content of a file."""
 
     secret: bytes
     """32 bytes."""
@@ -59,7 +59,7 @@ def encode(book: Saved) -> bytes:
 
 
 def decode(saved: bytes, allow_local: bool) -> Saved:
-    """What `encode` was given; of the places only the buckets. Raises Invalid(MALFORMED), also
+    """Decode what `encode` was given; of the places only the buckets. Raises Invalid(MALFORMED), also
     on trailing bytes and a wrong sum."""
     body, told = saved[:-SUM_SIZE], saved[-SUM_SIZE:]
     if sha256(body) != told:

@@ -45,7 +45,7 @@ class Bootstrap(Nowhere):
         return []
 
     def left(self, peer: PeerId, now: float) -> list[Effect]:
-        """Who is alone knocks again, soon but not at once: we may have been dropped for a reason."""
+        """Dial bootstrap nodes again when no peer is left, soon but not at once: it may have had a reason."""
         if any(link.peer != peer for link in self._ground.links()):
             return []
         wait_s = ALONE_LOCAL_S if self._ground.allow_local else ALONE_S

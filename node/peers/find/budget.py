@@ -1,4 +1,4 @@
-"""How often we knock at doors because somebody told us to.
+"""Budgets for dials that other nodes ask for.
 
 Whoever greets us says where it listens, and whoever is asked for nodes names them: without a limit
 anybody could have us, and thousands like us, connect to a third party (reflection).
@@ -14,7 +14,7 @@ KEYS_MAX = 1_000
 
 
 class Rate(NamedTuple):
-    """How much at once, and how much a second."""
+    """A burst, and an amount a second."""
 
     burst: float
     per_second: float
@@ -31,7 +31,7 @@ BACK_IN_TOTAL, BACK_IN_TOTAL_LOCAL = Rate(64, 1.0), Rate(256, 20.0)
 
 
 def site(host: str) -> str:
-    """Whose door an address is: itself, or the /64 of an IPv6 address."""
+    """The site of an address: itself, or the /64 of an IPv6 address."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -50,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 class DialBudget:
-    """Dials that others ask for: by who asks, by whom they lead to if that is somebody else, and
+    """Dials that others ask for: by asker, by the site dialled if that is another one, and
     all together."""
 
     def __init__(self, by_source: Rate, by_target: Rate, in_total: Rate, allow_local: bool) -> None:

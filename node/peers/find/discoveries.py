@@ -1,4 +1,4 @@
-"""Which ways of finding nodes this node uses, together."""
+"""The ways of finding nodes that this node uses, together."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,7 +13,7 @@ from node.ports import Endpoint, PeerId
 
 
 class Way(Enum):
-    """What an operator can choose."""
+    """Ways of finding nodes that an operator can choose."""
 
     GOSSIP = "gossip"
     KADEMLIA = "kademlia"
@@ -22,7 +22,7 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How nodes are found."""
+    """The choice of ways to find nodes."""
 
     ways: frozenset[Way] = frozenset({Way.GOSSIP, Way.KADEMLIA})
     """TRACKER stands alone: such a node introduces others, and does nothing else."""

@@ -29,11 +29,11 @@ class Discovery(Protocol):
         ...
 
     def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
-        """A handshake of ours has succeeded there: this node listens at this address."""
+        """Note a successful handshake with a node that we dialled: it listens at this address."""
         ...
 
     def serve(self, peer: PeerId, request: Any, now: float) -> Any:
-        """The reply to a peer's request; None if it is none of ours."""
+        """The reply to a peer's request; None if the request belongs to another way."""
         ...
 
     def tick(self, now: float) -> list[Effect]:
@@ -42,7 +42,7 @@ class Discovery(Protocol):
 
 
 class Ground(Protocol):
-    """What a way of finding nodes can see and do."""
+    """The rest of the node as a way of finding nodes sees it."""
 
     own: PeerId
     """Our id."""
@@ -55,11 +55,11 @@ class Ground(Protocol):
         ...
 
     def link(self, peer: PeerId) -> Link | None:
-        """How to send to a peer, if we can and it trades addresses."""
+        """The link to a peer, if there is one and the peer trades addresses."""
         ...
 
     def endpoint(self, peer: PeerId) -> Endpoint | None:
-        """Where a peer listens, as far as we know."""
+        """The endpoint where a peer listens, as far as it is known."""
         ...
 
     def is_peer(self, peer: PeerId) -> bool:

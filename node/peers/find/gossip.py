@@ -91,7 +91,7 @@ class Gossip(Nowhere):
         return [self._ground.ask(link, GetAddresses(), now, ADDRESSES_S, then)]
 
     def _hear(self, peer: PeerId, endpoints: tuple[Endpoint, ...], now: float) -> None:
-        """What was told unasked: as much as the teller may tell."""
+        """Take endpoints told unasked: as many as the teller may tell."""
         taken = endpoints[: self._accepted.take(peer.hex(), len(endpoints), now)]
         self._ground.heard(taken, self._ground.endpoint(peer), now)
 

@@ -24,7 +24,7 @@ QUERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a node looks around, in seconds."""
+    """Seconds between a node's searches."""
 
     search: float
     """Between two searches that have found something new, while we want more peers."""
@@ -52,7 +52,7 @@ class Kademlia(Nowhere):
         self._visits = Visits(ground)
         self._lookup: Lookup | None = None
         self._asked: dict[PeerId, float] = {}
-        """Whom this search waits for, with the time after which no answer comes."""
+        """Nodes that this search waits for, with the time after which no answer comes."""
         self._searched_own = False
         """Searches for our own id and for others take turns."""
         self._wait_s = self._pace.search
@@ -63,7 +63,7 @@ class Kademlia(Nowhere):
 
     @property
     def table(self) -> RoutingTable:
-        """Whom we know."""
+        """The nodes known."""
         return self._table
 
     # --- what happens ----------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Kademlia(Nowhere):
         self._lookup = Lookup(target, self._ground.own, known, self._ground.allow_local)
 
     def _go_on(self, now: float) -> list[Effect]:
-        """Ask whom the search wants asked."""
+        """Ask the nodes that the search is to ask next."""
         effects: list[Effect] = []
         lookup = self._lookup
         while lookup and (neighbour := lookup.next()):
@@ -160,7 +160,7 @@ class Kademlia(Nowhere):
         return effects
 
     def _on_nodes(self, lookup: Lookup, node: PeerId, reply: Any, now: float) -> None:
-        """What somebody whom this search asked has said; None if it could not be asked."""
+        """Take the answer of a node that this search asked; None if it could not be asked."""
         if lookup is self._lookup:
             self._asked.pop(node, None)
         self._on_sign(node, reply, now)

@@ -1,4 +1,4 @@
-"""One iterative search for the nodes closest to an id: whom to ask next, and when it is over.
+"""One iterative search for the nodes closest to an id: the order of asking, and its end.
 
 Knows nothing of how nodes are asked. What it is told is hearsay: an endpoint in an answer is a
 place to ask, nothing more, and no answer can make it ask one subnet many times.
@@ -42,7 +42,7 @@ class Lookup:
         self._asked = 0
 
     def next(self) -> Neighbour | None:
-        """Whom to ask now; None: nobody before another answer. The caller asks, and says what came of it."""
+        """The node to ask now; None: nobody before another answer. The caller asks, and says what came of it."""
         if self._under_way >= ALPHA or self._asked >= ASKED_MAX:
             return None
         closest = [node for node in self._ranked() if self._state[node] is not _State.FAILED][:K]
@@ -98,7 +98,7 @@ class Lookup:
         return self._state[neighbour.id] is _State.FAILED and known.endpoint != neighbour.endpoint
 
     def _may_ask(self, neighbour: Neighbour) -> bool:
-        """Whether the word of another is good enough for one more node of this subnet."""
+        """True if the word of another is good enough for one more node of this subnet."""
         owner = subnet(neighbour.endpoint, self._allow_local)
         if owner is None:
             return True

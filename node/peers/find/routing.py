@@ -28,7 +28,7 @@ IPV4_SUBNET, IPV6_SUBNET = 24, 48
 
 
 def distance(one: bytes, other: bytes) -> int:
-    """Of two ids."""
+    """The XOR distance of two ids."""
     return int.from_bytes(one, "big") ^ int.from_bytes(other, "big")
 
 
@@ -52,15 +52,15 @@ class Contact:
     endpoint: Endpoint
     subnet: str | None
     seen: float
-    """When it last answered us."""
+    """Time of its last answer."""
     tested: float = 0.0
-    """When it was last asked for a sign of life."""
+    """Time of the last request for a sign of life."""
     failures: int = 0
     """In a row, since it was seen."""
 
     @property
     def looked_at(self) -> float:
-        """When it was last seen or tested."""
+        """Time when it was last seen or tested."""
         return max(self.seen, self.tested)
 
     @property
@@ -93,7 +93,7 @@ class RoutingTable:
         return sum(len(bucket.contacts) for bucket in self._buckets)
 
     def __iter__(self) -> Iterator[Contact]:
-        """Those that have a place."""
+        """The contacts that have a place."""
         return (contact for bucket in self._buckets for contact in bucket.contacts)
 
     def get(self, node: PeerId) -> Contact | None:
@@ -148,7 +148,7 @@ class RoutingTable:
         return sorted(known, key=lambda contact: distance(contact.id, target))[:count]
 
     def to_test(self, now: float, at_rest_s: float) -> Contact | None:
-        """Whom to ask for a sign of life: who holds a place that others wait for, or has not been
+        """The contacts to ask for a sign of life: those that hold a place that others wait for, or have not been
         seen for `at_rest_s`; of these the one not looked at for the longest time. It counts as tested."""
         asked = [
             contact

@@ -1,4 +1,4 @@
-"""What ways of finding nodes see of the rest of the node: peers, requests, the address book."""
+"""The rest of the node for ways of finding nodes: peers, requests, the address book."""
 
 import random
 from collections import OrderedDict
@@ -38,7 +38,7 @@ class Surroundings:
         self._book = book
         self._bootstrap = frozenset(finding.bootstrap)
         self._first_heard: OrderedDict[Endpoint, str] = OrderedDict()
-        """Which way of finding nodes was the first to tell of an endpoint."""
+        """The way of finding nodes that was the first to tell of an endpoint."""
         self.discovery: Discovery = make_discovery(finding, self)
 
     def links(self) -> list[Link]:
@@ -46,12 +46,12 @@ class Surroundings:
         return [peer.link for peer in self._sessions.peers() if peer.link and not peer.blocks_only]
 
     def link(self, peer: PeerId) -> Link | None:
-        """How to send to a peer, if we can and it trades addresses."""
+        """The link to a peer, if there is one and the peer trades addresses."""
         found = self._sessions.get(peer)
         return found.link if found and not found.blocks_only else None
 
     def endpoint(self, peer: PeerId) -> Endpoint | None:
-        """Where a peer listens, as far as we know."""
+        """The endpoint where a peer listens, as far as it is known."""
         found = self._sessions.get(peer)
         return found.endpoint if found else None
 
@@ -90,7 +90,7 @@ class Surroundings:
                 self._first_heard.popitem(last=False)
 
     def found_by(self, endpoint: Endpoint) -> str:
-        """How we came to know of an endpoint: for operators."""
+        """The way in which an endpoint became known: for operators."""
         if endpoint in self._bootstrap:
             return "bootstrap"
         return self._first_heard.get(endpoint, "address book")

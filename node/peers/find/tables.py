@@ -42,7 +42,7 @@ PROVED_FAILURES, PROVED_S = 10, 7 * 86_400.0
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """What we know of an endpoint."""
+    """An endpoint and what is known of it."""
 
     endpoint: Endpoint
     group: bytes
@@ -52,21 +52,21 @@ class Entry:
     key: bytes
     """The endpoint as bytes."""
     heard: float
-    """When it was last told of, or somebody met there."""
+    """Time when it was last told of, or somebody met there."""
     proved: float | None = None
-    """When a handshake last succeeded there."""
+    """Time of the last successful handshake there."""
     attempted: float = 0.0
-    """When it last failed to."""
+    """Time of the last failed one."""
     failures: int = 0
     """In a row."""
     rest_until: float = 0.0
     """Not to be dialled before."""
     round_trip_s: float | None = None
-    """Of a handshake's request, connecting included; None if none was measured."""
+    """Round-trip time of a handshake's request, connecting included; None if none was measured."""
     tried: bool = False
     """Stands in the tried table."""
     places: list[int] = field(default_factory=list)
-    """Where it stands: one place among the tried, or up to REFERENCES_MAX among the new."""
+    """Its places: one among the tried, or up to REFERENCES_MAX among the new."""
 
     def is_terrible(self, now: float) -> bool:
         """True if any other may take its place (Core's IsTerrible)."""
@@ -92,7 +92,7 @@ def make_entry(endpoint: Endpoint, source: bytes, now: float, allow_local: bool)
 
 
 class Placing:
-    """Which place an endpoint may take. A place is bucket times BUCKET_SIZE plus position."""
+    """The places that an endpoint may take. A place is bucket times BUCKET_SIZE plus position."""
 
     def __init__(self, secret: bytes) -> None:
         """`secret`: 32 bytes, drawn once."""
@@ -128,7 +128,7 @@ class Table:
         """Each entry once, whatever number of places it has."""
 
     def at(self, place: int) -> Entry | None:
-        """Who stands there."""
+        """The entry at a place."""
         return self._places.get(place)
 
     def entries(self) -> Iterable[Entry]:

@@ -40,9 +40,9 @@ from node.ports import Effect, Endpoint, PeerId
 TRACKED_MAX = 2_000
 """Nodes remembered; beyond, who came first is forgotten."""
 TRACKED_S = 3_600.0
-"""How long: who wants to be found comes again."""
+"""Seconds that an endpoint is kept: who wants to be found comes again."""
 STAY_S, STAY_LOCAL_S = 60.0, 5.0
-"""How long a link is kept, on ordinary networks and where `allow_local` holds."""
+"""Seconds that a link is kept, on ordinary networks and where `allow_local` holds."""
 
 
 class Tracker(Nowhere):

@@ -34,7 +34,7 @@ LINGER_S = 5.0
 VISITORS_MAX = 32
 """Visitors here at once; with one more the oldest goes."""
 VISITOR_S = 30.0
-"""How long a visitor may stay."""
+"""Longest stay of a visitor."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,7 @@ class _Visit:
 
 
 class Visits:
-    """Visits of ours."""
+    """Visits to other nodes."""
 
     def __init__(self, ground: Ground) -> None:
         local = ground.allow_local
@@ -57,7 +57,7 @@ class Visits:
         self._under_way: list[_Visit] = []
         self._resting: OrderedDict[Endpoint, float] = OrderedDict()
         self._leaving: dict[PeerId, float] = {}
-        """Whom we have visited, with the time from which the connections may be closed."""
+        """Nodes visited, with the time from which the connections may be closed."""
 
     @property
     def has_room(self) -> bool:
@@ -121,7 +121,7 @@ class Visits:
 
 
 class Visitors:
-    """Who visits us."""
+    """Visitors at this node."""
 
     def __init__(self) -> None:
         self._here: OrderedDict[PeerId, float] = OrderedDict()
@@ -141,5 +141,5 @@ class Visitors:
         self._here.pop(peer, None)
 
     def overdue(self, now: float) -> list[PeerId]:
-        """Those that have stayed too long."""
+        """The visitors that have stayed too long."""
         return [peer for peer, until in self._here.items() if until < now]

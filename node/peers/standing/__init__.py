@@ -1,1 +1,1 @@
-"""What peers are worth to us and we to them: scores, places, rations, roles, limits."""
+"""The standing of peers: scores, places, rations, roles, limits."""

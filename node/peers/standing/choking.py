@@ -1,4 +1,4 @@
-"""Who gets bulk service while more is wanted than we give: rationed like BitTorrent's choking.
+"""Choking: the choice of peers that get bulk service while more is wanted than we give, rationed as in BitTorrent.
 
 Bulk is what is old: deep blocks, long runs of headers. New tips and transactions are never
 rationed. As long as all together want less than the budget, everybody is served. Beyond, in rounds:
@@ -38,7 +38,7 @@ CLIENTS_MAX = 1_000
 """Peers whose place in the queue is remembered; beyond, the one that asked least lately is not."""
 
 Client = PeerId | None
-"""Who asks; None is everybody without a session."""
+"""The asker; None is everybody without a session."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class _Asker:
     waits_since: float
     """Its place in the queue for the optimistic slot."""
     asked: float
-    """When it last did."""
+    """Time of the last request."""
     rests_until: float = 0.0
     """No optimistic slot before, where somebody contributes."""
     served: int = 0
@@ -71,14 +71,14 @@ class Choker:
         self._grade = grade
         self._round_bytes = budget_bytes_s * ROUND_S
         self._askers: OrderedDict[Client, _Asker] = OrderedDict()
-        """Who asked last at the end."""
+        """Askers, the last one at the end."""
         self._served = 0
         """Bytes in this round, to all."""
         self._is_newcomers_turn = False
-        """Of the optimistic slot."""
+        """True when a newcomer gets the optimistic slot."""
         self._began = 0.0
         self.granted: frozenset[Client] | None = None
-        """Who is served until the next choice; None: everybody. Replaced, never changed: any
+        """The askers served until the next choice; None: everybody. Replaced, never changed: any
         thread may read it."""
 
     def __len__(self) -> int:

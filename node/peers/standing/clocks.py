@@ -8,7 +8,7 @@ OFFSET_MAX_S = 70 * 60.0
 
 
 def clock_warning(offsets_s: Sequence[float]) -> str | None:
-    """What to tell the operator. `offsets_s` is by how much each outbound peer's clock is ahead of
+    """Warnings about clocks for the operator. `offsets_s` is by how much each outbound peer's clock is ahead of
     ours: those that we chose, as whoever greets us could outvote the others."""
     if not offsets_s:
         return None

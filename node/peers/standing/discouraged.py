@@ -1,4 +1,4 @@
-"""Who broke the rules not long ago, by id and by address: refused for a while, then forgotten.
+"""Peers that broke the rules not long ago, by id and by address: refused for a while, then forgotten.
 
 A rolling filter of two generations: what is added goes into the newer; when that is full, or as
 old as anything in it has to get, the older one is forgotten whole. Nothing is ever searched for
@@ -16,7 +16,7 @@ DISCOURAGED_S = 600.0
 IDS_MAX, HOSTS_MAX = 10_000, 10_000
 """Members of a generation. Apart, as ids cost nothing: making up ids clears no address."""
 SITE_BITS = 64
-"""Of an IPv6 address; below it everybody has as many as he likes."""
+"""Prefix length of an IPv6 site: one owner has as many addresses in it as it likes."""
 
 K = TypeVar("K")
 
@@ -25,7 +25,7 @@ class Rolling(Generic[K]):
     """A set that forgets: bounded in number and in time."""
 
     def __init__(self, most: int, lasts_s: float) -> None:
-        """Of each generation."""
+        """`most` and `lasts_s` are of each generation."""
         self._most = most
         self._lasts_s = lasts_s
         self._newer: dict[K, float] = {}
@@ -52,7 +52,7 @@ class Discouraged:
     """Ids and addresses of those that broke the rules."""
 
     def __init__(self, allow_local: bool) -> None:
-        """Where `allow_local` holds many nodes share an address: only ids count."""
+        """With `allow_local` many nodes share an address: only ids count."""
         self._allow_local = allow_local
         self._ids: Rolling[PeerId] = Rolling(IDS_MAX, DISCOURAGED_S)
         self._sites: Rolling[str] = Rolling(HOSTS_MAX, DISCOURAGED_S)
@@ -73,7 +73,7 @@ class Discouraged:
         return site is not None and self._sites.has(site, now)
 
     def _site(self, host: str) -> str | None:
-        """What an address counts as; None if it tells nothing of who is there."""
+        """The site that an address counts as; None if it tells nothing of who is there."""
         try:
             address = ipaddress.ip_address(normalise_host(host))
         except ValueError:

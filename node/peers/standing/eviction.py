@@ -1,4 +1,4 @@
-"""Who makes room when a newcomer greets and all places are taken, as Bitcoin Core does it.
+"""Eviction of an inbound peer for a newcomer when all places are taken, as in Bitcoin Core.
 
 An attacker can have any number of addresses and be as quick as it likes in one respect; whoever
 is good in any of several is safe, and of the others goes the youngest of the network group that
@@ -16,11 +16,11 @@ from node.ports import PeerId
 PROTECTED_GROUPS = 4
 """Peers kept by network group, in an order that nobody outside can tell."""
 PROTECTED_NEAR = 8
-"""Those with the lowest round-trip time."""
+"""Number of peers protected for their low round-trip time."""
 PROTECTED_TXS = 4
-"""Those that last brought new valid transactions."""
+"""Number of peers protected for the last new valid transactions."""
 PROTECTED_BLOCKS = 4
-"""Those that last brought new valid blocks."""
+"""Number of peers protected for the last new valid blocks."""
 PROTECTED_GOOD = 4
 """Preferred ones, the best first: what else they did well over hours."""
 PROTECTED_OLD = 0.5
@@ -39,14 +39,14 @@ class Candidate:
     round_trip_s: float | None
     """The least measured; None if none was."""
     last_block: float
-    """When it last brought a valid block first; 0 for never."""
+    """Time when it last brought a valid block first; 0 for never."""
     last_tx: float
     """The same for a transaction."""
     score: float
 
 
 def choose_victim(candidates: Collection[Candidate], salt: bytes) -> PeerId | None:
-    """Who makes room; None if everybody is protected. `salt` is our secret.
+    """The peer to evict; None if everybody is protected. `salt` is our secret.
 
     A bad record makes one the first to go among those that are not protected.
     """
@@ -67,7 +67,7 @@ def _without(
     merit: Callable[[Candidate], Any],
     deserves: Callable[[Candidate], bool] = lambda peer: True,
 ) -> list[Candidate]:
-    """Those that are left when the `count` with most merit are safe."""
+    """The candidates left when the `count` with most merit are safe."""
     best = {peer.id for peer in sorted(filter(deserves, peers), key=merit, reverse=True)[:count]}
     return [peer for peer in peers if peer.id not in best]
 
@@ -82,7 +82,7 @@ def _keyed(group: Hashable, salt: bytes) -> bytes:
 
 
 def _youngest_of_largest_group(peers: list[Candidate]) -> Candidate:
-    """Of groups of one size, that with the youngest member."""
+    """The largest group's youngest peer; of groups of one size, that with the youngest member."""
     groups: dict[Hashable, list[Candidate]] = {}
     for peer in peers:
         groups.setdefault(peer.group, []).append(peer)

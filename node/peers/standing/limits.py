@@ -1,4 +1,4 @@
-"""How much of each kind of message one peer may send: the table, and the buckets that hold peers to it.
+"""Limits on each kind of message that one peer may send: the table, and the buckets that hold peers to it.
 
 The numbers are for ordinary networks. For transactions they are nearly twice what a node was measured
 to deliver at its fastest (8,100 a second in batches of 100); the others are reckoned from what a node
@@ -34,7 +34,7 @@ PEERS = 125
 LOCAL_TIMES = 10
 """So many times the table's messages and bytes where `allow_local` holds."""
 BURST_S = 10.0
-"""What is not used adds up to this much time's worth, and never to less than one message of any size."""
+"""Seconds of unused allowance that add up at most, never less than one message of any size."""
 PEERS_MAX, HOSTS_MAX = 1_000, 4_096
 """Peers and addresses counted; beyond, the one that sent nothing for longest is forgotten."""
 SOURCE_BYTES = 3_000
@@ -64,14 +64,14 @@ WELCOME = Verdict()
 
 
 class Limit(NamedTuple):
-    """Of one route, for one peer."""
+    """The limit of one route, for one peer."""
 
     messages: int
     """A minute."""
     bytes: int
-    """Of bodies, a minute."""
+    """Bytes of bodies, a minute."""
     items: int
-    """In one message, of what it is a list of; 1 if it is none."""
+    """Most items in one message that is a list; 1 if it is not."""
     held: int
     """Bytes of memory, about, that what one peer sent may take here when it is answered."""
     held_most: int = 1 << 62
@@ -79,7 +79,7 @@ class Limit(NamedTuple):
 
     @property
     def held_by_all(self) -> int:
-        """Of PEERS peers."""
+        """The limit of PEERS peers together."""
         return min(PEERS * self.held, self.held_most)
 
 
@@ -124,7 +124,7 @@ def memory_bound() -> int:
 
 
 class _Bucket:
-    """What is left of one limit."""
+    """The rest of one limit."""
 
     __slots__ = ("at", "bytes", "messages")
 
@@ -165,7 +165,7 @@ class _Rate(NamedTuple):
 
 
 class Meter:
-    """Who has sent how much. For one thread."""
+    """Counts of messages and bytes by sender. For one thread."""
 
     def __init__(self, allow_local: bool, longest: Mapping[str, int]) -> None:
         """`longest` tells the bytes of each route's longest message."""
@@ -222,7 +222,7 @@ class Meter:
         return bucket.messages + max(0.0, now - bucket.at) * self._refusals.messages_s < 1
 
     def owner(self, host: str) -> bytes | None:
-        """Whose an address is; None: the operator's own, that is not counted."""
+        """The owner of an address; None: the operator's own, that is not counted."""
         address = parse_host(host)
         if address is None:
             return host.encode()

@@ -1,4 +1,4 @@
-"""What a node is worth, from what it did: a score that fades, and can say what it is made of.
+"""Reputation of nodes: a score from what each did, that fades, and can say what it is made of.
 
 Each kind of deed has points and a most that all deeds of that kind can come to: what is cheap to
 do often can neither buy off an offence nor, where an honest node may be to blame, drop it. Points
@@ -27,7 +27,7 @@ WORTH_TELLING = 0.01
 
 
 class Weight(NamedTuple):
-    """What a kind of deed counts."""
+    """Points of a kind of deed."""
 
     points: float
     """Each."""
@@ -56,7 +56,7 @@ class Deed(Enum):
 
 
 class Grade(Enum):
-    """What a score comes to."""
+    """The grade that a score comes to."""
 
     PREFER = "prefer"
     """Kept rather than others."""
@@ -69,10 +69,10 @@ class Grade(Enum):
 
 @dataclass(slots=True)
 class _Record:
-    """What one node did."""
+    """The deeds of one node."""
 
     at: float
-    """When the points were last brought up to date."""
+    """Time when the points were last brought up to date."""
     points: dict[Deed, float] = field(default_factory=dict)
     useful: float = 0.0
     """Bytes that it contributed, fading."""
@@ -83,7 +83,7 @@ class Reputation:
 
     def __init__(self) -> None:
         self._records: OrderedDict[PeerId, _Record] = OrderedDict()
-        """The one that did nothing for longest first."""
+        """Records, the one that did nothing for longest first."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -111,7 +111,7 @@ class Reputation:
         return record.useful * _faded(now - record.at, CONTRIBUTION_HALF_LIFE_S) if record else 0.0
 
     def why(self, peer: PeerId, now: float) -> tuple[tuple[str, float], ...]:
-        """What the score is made of: reasons and points, those that weigh most first."""
+        """The score's reasons and points, those that weigh most first."""
         record = self._records.get(peer)
         if record is None:
             return ()
@@ -121,7 +121,7 @@ class Reputation:
         return tuple(sorted(told, key=lambda part: (-abs(part[1]), part[0])))
 
     def grade(self, peer: PeerId, now: float) -> Grade:
-        """What its score comes to."""
+        """The grade that its score comes to."""
         score = self.score(peer, now)
         if score <= DROP:
             return Grade.DROP
@@ -147,5 +147,5 @@ class Reputation:
 
 
 def _faded(elapsed_s: float, half_life_s: float) -> float:
-    """What is left of 1. A clock that was set back makes nothing grow."""
+    """The factor left after so much time. A clock that was set back makes nothing grow."""
     return float(0.5 ** (max(0.0, elapsed_s) / half_life_s))

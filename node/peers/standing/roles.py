@@ -1,4 +1,4 @@
-"""What a node does for others: the roles that an operator can choose, and what each tells its peers.
+"""Roles of a node: the services that an operator can choose, and what each tells its peers.
 
 |        | blocks             | headers            | relays transactions and blocks |
 |--------|--------------------|--------------------|--------------------------------|
@@ -22,7 +22,7 @@ MARGIN_BLOCKS = 2
 
 
 class Role(Enum):
-    """What an operator lets a node be."""
+    """Role of a node, chosen by its operator."""
 
     FULL = "full"
     PRUNED = "pruned"
@@ -35,7 +35,7 @@ class Role(Enum):
 
     @property
     def depth(self) -> int | None:
-        """How many of the newest blocks it serves; None for all."""
+        """Number of the newest blocks it serves; None for all."""
         return _DEPTHS[self]
 
 

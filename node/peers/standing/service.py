@@ -1,4 +1,4 @@
-"""What is served to whom: as the role says, and as the choker lets us. Needs no lock.
+"""Serving rules: by the node's role, and by the choker. Needs no lock.
 
 Blocks are served beside the core, by whichever thread has the request. What it reads here is
 replaced whole; what it did is noted in a queue, that the core empties.
@@ -51,7 +51,7 @@ class Service:
         self.role = role
         self.peer_of = peer_of
         self.granted: frozenset[Client] | None = None
-        """Who gets bulk service; None: everybody."""
+        """The askers that get bulk service; None: everybody."""
         self._notes: deque[Note] = deque(maxlen=NOTES_MAX)
         self._spam: deque[PeerId] = deque(maxlen=NOTES_MAX)
 
@@ -79,7 +79,7 @@ class Service:
         return answer
 
     def block(self, entry: Entry, tip: Entry, size: int) -> Refusal | None:
-        """Why not to give one block to whoever asks without a session."""
+        """The reason not to give one block to an asker without a session."""
         depth = tip.height - entry.height
         if not self._is_in_role(depth):
             return Refusal(Reason.NOT_SERVED)
@@ -89,7 +89,7 @@ class Service:
         return None
 
     def headers(self, client: Client, count: int, size: int) -> Refusal | None:
-        """Why not to give so many headers."""
+        """The reason not to give so many headers."""
         if count <= RECENT_BLOCKS:
             return None
         if self.role is Role.RELAY:
@@ -100,7 +100,7 @@ class Service:
         return None
 
     def take_notes(self) -> list[Note]:
-        """What was served since the last time; for the core."""
+        """Take the notes of what was served since the last time; for the core."""
         return [self._notes.popleft() for _ in range(len(self._notes))]
 
     def spammed(self, peer: PeerId) -> None:
@@ -108,7 +108,7 @@ class Service:
         self._spam.append(peer)
 
     def take_spam(self) -> list[PeerId]:
-        """Who did so since the last time, once for each message; for the core."""
+        """Take the peers that did so since the last time, once for each message; for the core."""
         return [self._spam.popleft() for _ in range(len(self._spam))]
 
     def _is_in_role(self, depth: int) -> bool:

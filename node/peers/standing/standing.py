@@ -1,4 +1,4 @@
-"""How each peer stands with us: what it did, what that makes of it, and what it gets for it.
+"""The standing of each peer: what it did, the grade that makes, and what it gets for it.
 
 Puts reputation, discouragement, choking and the counts that operators see together, so that who
 talks with peers has one thing to tell.
@@ -26,7 +26,7 @@ REVIEW_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class Tally:
-    """What passed between a peer and us since it came."""
+    """Counts of what a peer brought since it came."""
 
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -34,12 +34,12 @@ class Tally:
     """Valid blocks that it was the first to deliver."""
     first_txs: int = 0
     last_block: float = 0.0
-    """When that was last; 0 for never."""
+    """Time of the last block; 0 for never."""
     last_tx: float = 0.0
 
 
 class Standing:
-    """Of all peers. `service` alone may be used without the lock."""
+    """The standing of all peers. `service` alone may be used without the lock."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Standing:
         self._choker = Choker(self.reputation.contribution, self.reputation.grade, budget_bytes_s)
         self._tallies: dict[PeerId, Tally] = {}
         self._taken: OrderedDict[BlockHash, tuple[PeerId, int]] = OrderedDict()
-        """Who brought a block, and its bytes."""
+        """The peer that brought a block, and the block's bytes."""
         self._suspects: set[PeerId] = set()
         """Peers whose score has fallen since it was last looked at."""
         self._review_at = 0.0
@@ -70,7 +70,7 @@ class Standing:
         self._suspects.discard(peer)
 
     def tally(self, peer: PeerId) -> Tally:
-        """What passed between a peer and us."""
+        """The counts of a peer."""
         return self._tallies.get(peer) or Tally()
 
     def is_choked(self, peer: PeerId) -> bool:
@@ -131,7 +131,7 @@ class Standing:
     # --- time ----------------------------------------------------------------------------
 
     def tick(self, is_connected: Callable[[BlockHash], bool | None], now: float) -> None:
-        """Count what was served, choose whom to choke, credit who brought blocks.
+        """Count what was served, choose the peers to choke, credit those that brought blocks.
 
         `is_connected` says of a block that it is on the best chain (True), will never be (False),
         or may be yet (None).

@@ -1,4 +1,4 @@
-"""What each peer may be asked for, and who hears how it answered."""
+"""Terms of requests: what each peer may be asked for, and callbacks for how it answered."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -52,11 +52,11 @@ class _Source:
     """A peer as a source of transactions."""
 
     offers: dict[Name, None] = field(default_factory=dict)
-    """What it announced and we lack, oldest first."""
+    """Names that it announced and we lack, oldest first."""
     in_flight: dict[Name, None] = field(default_factory=dict)
-    """What it has to deliver."""
+    """Names that it has to deliver."""
     late: Recent[Name] = field(default_factory=lambda: Recent(LATE_MAX))
-    """What it did not deliver in time, and is taken if it comes after all."""
+    """Names that it did not deliver in time, and that are taken if they come after all."""
     parents: dict[Txid, float] = field(default_factory=dict)
     """Unknown parents of what it delivered, and when to ask for them; the oldest first."""
     asking: bool = False
@@ -99,7 +99,7 @@ class Fetch:
         """Offers of all peers."""
         self._sources: dict[PeerId, _Source] = {}
         self._in_flight: dict[Name, tuple[PeerId, float]] = {}
-        """Who is to deliver, and until when; the oldest first."""
+        """The peer that is to deliver, and the deadline, by name; the oldest first."""
         self._handed: dict[Name, float] = {}
         """With the mempool, and until when it may take; the oldest first."""
         self._rejected: Recent[Name] = Recent(REJECTED_MAX)
@@ -152,7 +152,7 @@ class Fetch:
         return True
 
     def choose(self, peer: PeerId, now: float) -> tuple[Name, ...]:
-        """What to ask of this peer now, of all that it announced; marked as asked."""
+        """The names to ask of this peer now, of all that it announced; marked as asked."""
         source = self._sources.get(peer)
         if source is None or self._is_paused():
             return ()

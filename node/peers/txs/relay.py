@@ -40,46 +40,46 @@ DELIVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast transactions spread."""
+    """Times by which transactions spread."""
 
     outbound_s: float
     """Mean time between announcements to a peer that we chose."""
     inbound_s: float
     """The same for one that chose us. Random times keep it from seeing where a payment starts."""
     ttl_s: float
-    """How long a peer may take to deliver before another is asked."""
+    """Seconds that a peer may take to deliver before another is asked."""
     parent_s: float
-    """How long an unknown parent may still be announced before it is asked for."""
+    """Seconds in which an unknown parent may still be announced before it is asked for."""
 
 
 ORDINARY = Pace(2.0, 5.0, 60.0, 2.0)
 LOCAL = Pace(0.05, 0.1, 5.0, 0.5)
-"""Where all nodes may be one person's, waiting protects nobody."""
+"""The pace where one person may run all nodes: waiting protects nobody."""
 
 
 def pace_for(allow_local: bool) -> Pace:
-    """How fast transactions spread on such a network."""
+    """The pace of such a network."""
     return LOCAL if allow_local else ORDINARY
 
 
 @dataclass(slots=True)
 class _Peer:
-    """What one peer has, and is to be told."""
+    """A peer: what it has, and what it is to be told."""
 
     mean_s: float
     """Between announcements to it."""
     flush_at: float
-    """When the next is due."""
+    """Time of the next announcement."""
     salt: bytes
-    """What transactions' names are keyed with there."""
+    """The key of transactions' names there."""
     queue: dict[Name, Wtxid] = field(default_factory=dict)
     """To be announced, oldest first, by our own names."""
     known: Recent[Name] = field(default_factory=lambda: Recent(KNOWN_MAX))
-    """What it announced of what is known here, or was told of, by our own names."""
+    """Known transactions that it announced or was told of, by our own names."""
     told: dict[Name, Wtxid] = field(default_factory=dict)
-    """What it was told of, oldest first, by its names."""
+    """Transactions that it was told of, oldest first, by its names."""
     owed: Recent[Name] = field(default_factory=lambda: Recent(TOLD_MAX))
-    """What of that it has not been sent: it may want each once."""
+    """Those of them that it has not been sent: it may want each once."""
     busy: bool = False
     """An Inv, or a delivery, is under way: the next Inv waits."""
 
@@ -101,7 +101,7 @@ class _Peer:
 
 
 class Relay:
-    """Who has which transaction, and who is to be told. A peer has to join before it is handled."""
+    """The transactions that each peer has, and those it is to be told of. A peer has to join before it is handled."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class Relay:
             state.known.add(name)
 
     def serve(self, peer: PeerId, request: GetTxs) -> Txs:
-        """What a peer asks for, as far as it was told of it, or names it by txid, it is here and fits
+        """Transactions that a peer asks for, as far as it was told of it, or names it by txid, it is here and fits
         into one message."""
         state = self._peers.get(peer)
         told = state.told if state else {}
@@ -269,7 +269,7 @@ class Relay:
         return state is not None and bool(state.queue) and not state.busy and state.flush_at <= now
 
     def take_news(self, peer: PeerId, now: float) -> tuple[Wtxid, ...]:
-        """What an Inv would say, to be told now; `news_arrived` or `news_lost` comes after."""
+        """The names of the next Inv, to be sent now; `news_arrived` or `news_lost` comes after."""
         if not self.is_news_due(peer, now):
             return ()
         batch = self._take_batch(self._peers[peer], now)
@@ -320,7 +320,7 @@ class Relay:
         ]
 
     def _on_delivered(self, peer: PeerId, batch: Sequence[Tx], reply: Any, now: float) -> list[Effect]:
-        """What was lost is announced once more: the peer may not be able to ask for it."""
+        """Announce once more what was lost: the peer may not be able to ask for it."""
         state, lost = self._peers.get(peer), () if isinstance(reply, Want) else tuple(tx.wtxid for tx in batch)
         if state:
             for wtxid in lost:

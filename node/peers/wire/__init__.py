@@ -1,1 +1,1 @@
-"""What nodes say to each other: messages, their bytes, their routes."""
+"""The peer protocol: messages, their bytes, their routes."""

@@ -152,7 +152,7 @@ def transactions(most: int, bytes_most: int) -> Field:
 
 
 def listener() -> Field:
-    """Where a node says it listens. Family 0: nowhere; 1: at the address it is seen from; 4 and 6."""
+    """The field of a node's own listener. Family 0: nowhere; 1: at the address it is seen from; 4 and 6."""
     return Field("endpoint: family (1 byte), address (16), port (2)", ENDPOINT_SIZE, _write_endpoint, _read_endpoint)
 
 

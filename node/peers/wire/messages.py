@@ -1,4 +1,4 @@
-"""What nodes say to each other, as values, and how much of anything one message may hold."""
+"""Messages between nodes, as values, and the limits of each."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,7 +10,7 @@ from chain.tx import Tx
 from node.ports import Endpoint, PeerId
 
 PROTOCOL_VERSION = 1
-"""What this node speaks, told in the handshake; how messages are written is another number, in each of them."""
+"""Protocol version of this node, told in the handshake; how messages are written is another number, in each of them."""
 PROTOCOL_VERSION_LEAST = 1
 """The oldest that it still talks to."""
 LOCATOR_MAX = 101
@@ -60,7 +60,7 @@ SERVES_HEADERS = 8
 MINES = 16
 """Looks for blocks itself."""
 NODE_SERVICES = SERVES_BLOCKS
-"""What this node offers."""
+"""Services that a node offers."""
 BLOCKS_ONLY = 1 << 17
 """Bit of the services: wants blocks from this peer, and neither transactions nor addresses."""
 VISITOR = 1 << 16
@@ -70,7 +70,7 @@ NO_STOP = BlockHash(bytes(32))
 
 
 class Reason(IntEnum):
-    """Why a node is not talked to."""
+    """Reasons of a refusal."""
 
     WRONG_NETWORK = 1
     """Its network id is another."""
@@ -94,10 +94,10 @@ class Reason(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a node says of itself in the handshake."""
+    """A node's facts about itself in the handshake."""
 
     version: int
-    """Of the protocol that it speaks: 1. One that is lower than the least that is spoken here is refused."""
+    """Version of the protocol that it speaks: 1. One that is lower than the least that is spoken here is refused."""
     public_key: bytes
     """33 bytes; the node's id is their hash160."""
     network_id: bytes
@@ -105,14 +105,14 @@ class Facts:
     instance: bytes
     """8 bytes drawn at each start: the sessions of an earlier start are void."""
     listen: Endpoint | None
-    """Where it can be dialled: an IP address and port; an empty host is the address that the
+    """Endpoint where it can be dialled: an IP address and port; an empty host is the address that the
     other side sees. None: nowhere."""
     services: int
     """Bit field; unknown bits mean nothing."""
     agent: str
     """Its software, printable ASCII."""
     height: int
-    """Of its tip; 0 is genesis, the tip of who has no chain."""
+    """Height of its tip; 0 is genesis, the tip of a node without a chain."""
     chainwork: int
     """Expected hashes of all blocks up to its tip, genesis (2) counted."""
     tip: BlockHash
@@ -138,7 +138,7 @@ class Welcome:
     challenge: bytes
     """32 bytes that the confirmation's proof has to cover."""
     token: bytes
-    """What later requests have to name."""
+    """The session token that later requests have to name."""
     proof: bytes
     """A signature over both ids and both challenges."""
 
@@ -217,7 +217,7 @@ class Inv:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Which announced transactions to deliver now, with Txs. Answers Inv and Txs; no verdict on what was delivered."""
+    """Announced transactions to deliver now, with Txs. Answers Inv and Txs; no verdict on what was delivered."""
 
     names: tuple[bytes, ...]
     """As they were announced."""
@@ -300,7 +300,7 @@ class CompactBlock:
     coinbase: Tx
     """The block's first transaction, which nobody can have."""
     short_ids: tuple[bytes, ...]
-    """Of the others in order, 6 bytes each: blake2b of the witness txid, keyed with the salt."""
+    """Short ids of the other transactions in order, 6 bytes each: blake2b of the witness txid, keyed with the salt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +330,7 @@ class BlockTxs:
 
 @dataclass(frozen=True, slots=True)
 class Prefer:
-    """Whether the sender wants new blocks of the receiver pushed in their compact form, unasked and
+    """The sender's wish that new blocks of the receiver be pushed in their compact form, unasked and
     before they are connected."""
 
     pushed: bool

@@ -16,7 +16,7 @@ from node.mempool import Mempool
 from node.peers.wire.messages import NAME_SIZE
 
 Name = NewType("Name", bytes)
-"""Of a transaction, at one node."""
+"""The names of a transaction at one node."""
 
 SPARE_NAMES = 1_000
 """Names of transactions that have left the pool are swept out when there are more than this, and
@@ -24,13 +24,13 @@ than the pool's."""
 
 
 def names_at(salt: bytes, wtxids: Iterable[Wtxid]) -> tuple[Name, ...]:
-    """What these are called at the node that drew `salt`."""
+    """The names of these transactions at the node that drew `salt`."""
     hashed = partial(blake2b, digest_size=NAME_SIZE, key=salt)
     return tuple([Name(hashed(wtxid).digest()) for wtxid in wtxids])
 
 
 class Names:
-    """What transactions are called here, and which of them the pool has."""
+    """This node's names of transactions, and the ones that the pool has."""
 
     def __init__(self, salt: bytes, mempool: Mempool) -> None:
         self._hashed = partial(blake2b, digest_size=NAME_SIZE, key=salt)
@@ -39,7 +39,7 @@ class Names:
         """All of the pool, and some that have left it."""
 
     def of(self, wtxid: Wtxid) -> Name:
-        """What it is called here."""
+        """The name of a transaction here."""
         return Name(self._hashed(wtxid).digest())
 
     def hold(self, name: Name, wtxid: Wtxid) -> None:

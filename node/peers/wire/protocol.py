@@ -1,4 +1,4 @@
-"""What nodes say to each other: the bytes of each message, and the routes.
+"""The peer protocol's encoding: the bytes of each message, and the routes.
 
 A body is a version byte, a kind byte and the message's fields, integers little endian, counts and
 lengths as compact sizes; nothing may follow. `POST /p2p/<name>` carries the request of the route
@@ -74,7 +74,7 @@ SESSION_HEADER = "Groat-Session"
 
 
 class Layout(NamedTuple):
-    """How a message is written."""
+    """The encoding of a message."""
 
     kind: int
     """Its second byte."""

@@ -1,4 +1,4 @@
-"""How many bytes a message takes on the wire, without writing it where that would be costly."""
+"""Sizes of messages on the wire, without writing them where that would be costly."""
 
 from collections.abc import Sequence
 from typing import Any

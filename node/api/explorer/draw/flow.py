@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from chain.value import value
 
 WIDTH = 200
-"""Of the drawing; it is stretched to the room there is."""
+"""Width of the drawing; it is stretched to the room there is."""
 ROW = 88
 """Height of an input or output in the lists beside it, which the drawing has to match."""
 BROAD = 56.0
-"""Of all that flows, where it comes together."""
+"""Width of all that flows, where it comes together."""
 BROAD_ONE = 36.0
-"""Of a ribbon at its end, at most."""
+"""Width of a ribbon at its end, at most."""
 THIN = 2.0
-"""Of a ribbon that carries next to nothing."""
+"""Width of a ribbon that carries next to nothing."""
 MIDDLE = WIDTH / 2
 
 

@@ -82,7 +82,7 @@ def draw_tree(nodes: list[Node], low: int, high: int) -> Drawing:
 
 
 def _lanes(nodes: list[Node]) -> dict[bytes, int]:
-    """Which lane each block is in: 0 for the best chain, for other branches the first that is free."""
+    """The lane of each block: 0 for the best chain, for other branches the first that is free."""
     lanes: dict[bytes, int] = {}
     taken: list[set[int]] = [set() for _ in range(LANES_MAX)]
     """Heights by lane."""

@@ -18,7 +18,7 @@ class Tick:
 
     y: float
     share: float
-    """Of the height, from the top, in percent."""
+    """Share of the height, from the top, in percent."""
     amount: float
 
 
@@ -34,7 +34,7 @@ class Bar:
 
 @value
 class Plot:
-    """What is drawn; every field in the box's units."""
+    """A plot, ready to draw; every field in the box's units."""
 
     bars: list[Bar]
     line: str
@@ -42,7 +42,7 @@ class Plot:
     area: str
     ticks: list[Tick]
     mark: float | None
-    """Where a line across marks an amount that was wished for."""
+    """Height of the line that marks the target."""
 
 
 def draw_bars(amounts: Sequence[float], wish: float | None = None) -> Plot:
