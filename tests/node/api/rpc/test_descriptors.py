@@ -345,7 +345,7 @@ def test_a_search_ends_with_the_node(make_desk: MakeDesk, lab: Lab, monkeypatch:
     desk.runtime.close()
     held.go_on.set()
     thread.join(WAIT_S)
-    assert found == [(-28, "The node is starting")]
+    assert found == [(-28, "The node is stopping")]
 
 
 # --- scripts ---------------------------------------------------------------------------------------
