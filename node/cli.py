@@ -293,11 +293,14 @@ def _of_ledger(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.pass_obj(network(datadir(json(command))))
 
 
-@groatd.command(short_help="Check the ledger against its digest.")
+@groatd.command(short_help="Check all stored data.")
 @click.option("--deep", is_flag=True, help="Connect every block again, signatures included.")
 @_of_ledger
 def verify(given: dict[str, Any], network: str | None, datadir: str | None, json: bool, deep: bool) -> None:
-    """Check the ledger against its digest; print height, tip and digest.
+    """Read every stored row and check the ledger; print height, tip and digest.
+
+    The node must be stopped. Nothing is written but a note of damage, so that the
+    next start repairs it.
 
     \b
     Examples:

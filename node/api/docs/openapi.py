@@ -25,8 +25,8 @@ from node.api.routes import BAD_VALUE, OTHER_NETWORK, PREFIXES, Kind, Route
 INTRODUCTION = f"""Esplora's REST at `/…` and `/api/…`, and Bitcoin Core's JSON-RPC at `POST /`.
 
 Hashes are hex in display order (reversed), amounts integers of satoshis; JSON-RPC alone has coins with 8 decimals.
-Every GET answers HEAD too. What is not described here is answered with 404 and `endpoint does not exist "<path>"`.
-Errors are one line of `{TEXT}`; a request that is no HTTP gets 400. A request's Content-Type makes no difference."""
+Every GET answers HEAD too. Any other path is answered with 404 and `endpoint does not exist "<path>"`.
+Errors are one line of `{TEXT}`; a request that is not HTTP gets 400. A request's Content-Type makes no difference."""
 ONLY_ROOT = [{"url": "/", "description": "Not under /api."}]
 EVERYWHERE: dict[int, tuple[str, str, str]] = {
     403: ("Forbidden", "Called by a name or from an origin that is not allowed (--allow-host, --cors-origin).", ""),
