@@ -83,6 +83,11 @@ class Esplora:
         self._sessions: list[HttpSession] = []
         self._pool = ThreadPoolExecutor(PARALLEL, "node")
 
+    @property
+    def asked(self) -> str:
+        """The node that is asked: another one once it does not answer."""
+        return self._urls[0]
+
     def close(self) -> None:
         """Close the connections."""
         self._pool.shutdown(cancel_futures=True)
@@ -269,8 +274,7 @@ class Esplora:
         give_up = time.monotonic() + self._deadline_s
         while True:
             failures: list[NodeUnreachable] = []
-            for _ in range(len(self._urls)):
-                base = self._urls[0]
+            for base in self._urls:
                 try:
                     status, body = self._ask("GET", base, path, None, most)
                 except NodeUnreachable as error:
@@ -282,8 +286,9 @@ class Esplora:
                         raise NodeRefused(f"GET {path[:40]} at {base}", status, one_line(body) or "no reason given")
                     why = "is not ready (it may be starting): try again in a few seconds"
                     failures.append(NodeNotReady(f"the node at {base} {why}"))
-                # Replaced and not changed: other threads may be asking.
-                self._urls = [*self._urls[1:], self._urls[0]]
+                # Replaced and not changed: other threads may be asking, and have found out the same.
+                if self._urls[0] == base:
+                    self._urls = [*self._urls[1:], base]
             hopeful = [error for error in failures if isinstance(error, NodeNotReady)]
             if not hopeful or time.monotonic() > give_up:
                 raise (hopeful or failures)[0]

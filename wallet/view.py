@@ -9,11 +9,15 @@ from wallet.broadcast import follow_up
 from wallet.client import Esplora
 from wallet.delivery import Answer, after_answer, doubted, is_live, is_old, kept, superseded
 from wallet.derivation import CHANGE, RECEIVE, Account
+from wallet.errors import NodeError
 from wallet.esplora import Tip
 from wallet.ledger import Balance, balance_of, offered, with_payments
 from wallet.payment import BURIED_DEPTH, Payment, Stage
 from wallet.scan import Scan, scan
 from wallet.state import OwnCoin, Snapshot, State
+
+LOOKS_MAX = 4
+"""How often a look begins anew because another node has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,17 @@ def look(client: Esplora, account: Account, state: State, *, whole: bool = False
     """Walk the chain for everything the wallet has, and follow up every payment that is not settled.
 
     `whole` reads every address's history to its end; without `thorough` settled addresses are passed over.
+    It is one node's chain that is looked at: if another had to be asked, all of it is looked at again.
     """
-    tip = client.tip()
+    for _ in range(LOOKS_MAX):
+        tip, asked = client.tip(), client.asked
+        view = _looked(client, account, state, tip, whole=whole, thorough=thorough)
+        if client.asked == asked:
+            return view
+    raise NodeError("the nodes stop answering one after the other: try again, or use another --node")
+
+
+def _looked(client: Esplora, account: Account, state: State, tip: Tip, *, whole: bool, thorough: bool) -> View:
     goes_on = _goes_on(client, state.snapshot, tip)
     passed_over = state.settled if goes_on and not thorough else ()
     handed_out = (state.receive_next, state.change_next)

@@ -365,3 +365,13 @@ def test_waiting_for_a_block(client: Esplora, chain: Chain, monkeypatch: pytest.
     timer.start()
     assert client.wait_for_new_tip(tip, 20) is True
     timer.join()
+
+
+def test_a_node_that_is_gone_is_left_by_all_who_ask_at_once(chain: Chain) -> None:
+    with serve(chain) as gone:
+        url = gone.url
+    with serve(chain) as good, Esplora([url, good.url]) as client:
+        for _ in range(10):
+            client._urls = [url, good.url]
+            assert client.first_pages([bytes([n]) * 32 for n in range(32)]) == [[]] * 32
+            assert client.asked == good.url

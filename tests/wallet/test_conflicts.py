@@ -202,3 +202,24 @@ def test_a_node_s_lie_of_a_deep_block_is_found_out(wallet: Wallet, chain: Chain,
             assert [payment.stage for payment in through.look().payments] == [Stage.BURIED]
     assert stages(wallet) == [Stage.SEEN]
     assert list(chain.pool) == [sent.txid]
+
+
+def test_a_block_s_depth_is_counted_in_the_chain_that_it_is_in(
+    wallet: Wallet, chain: Chain, server: Server, make_wallet: MakeWallet
+) -> None:
+    """One node stops answering in the middle of a look; the other is on a shorter branch, with a conflict."""
+    chain.pay(script_of(wallet), COIN)
+    with serve(Chain(blocks=list(chain.blocks), serial=500)) as other, Esplora([server.url, other.url]) as both:
+        with Esplora([other.url]) as client:
+            make_wallet(0, "copy")
+            copy = Wallet.open(wallet._file.path.with_name("copy0.json"), PASSWORD, client)
+            rival = copy.send(STRANGER_ADDRESS, 70_000)
+        other.chain.mine()
+        wallet.send(STRANGER_ADDRESS, 60_000)
+        chain.forget()
+        chain.mine(20)
+        through = Wallet.open(wallet._file.path, PASSWORD, both)
+        refusal = (400, f"sendrawtransaction RPC error {GONE}")
+        server.before = lambda path: (503, "") if path.startswith("/tx/") else refusal if path == "/tx" else None
+        [payment] = through.look().payments
+        assert (payment.stage, payment.conflict) == (Stage.HANDED_OUT, rival.txid)
