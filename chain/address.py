@@ -34,7 +34,7 @@ FORMATS = (REGTEST_ADDRESSES, TEST_ADDRESSES, MAIN_ADDRESSES)
 
 
 class AddressError(ValueError):
-    """No address, or none of this network. `other_network` tells which of the two."""
+    """Not an address, or not one of this network. `other_network` tells which of the two."""
 
     def __init__(self, reason: str, *, other_network: bool = False) -> None:
         super().__init__(reason)

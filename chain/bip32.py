@@ -22,7 +22,7 @@ DEPTH_MAX = 255
 
 
 class ExtendedKeyError(ValueError):
-    """A text that is no extended key, or a child that cannot be derived."""
+    """A text that is not an extended key, or a child that cannot be derived."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -28,7 +28,7 @@ LEAST_S = 0.001
 CHUNK_BYTES = 1 << 20
 """Read at once of an answer."""
 ERROR_BYTES = 1_024
-"""Read of an answer that is no 200."""
+"""Bytes read of an answer that is not 200."""
 TOO_MANY = 429
 RETRY_S, RETRY_MAX_S = 1, 60
 """Seconds to wait after a 429 that does not say, and at most."""

@@ -33,7 +33,7 @@ URGENT = (Announce, GetHeaders, CompactBlock, GetCompact, GetBlockTxs, Prefer)
 URGENT_MAX = 64
 """Requests that wait in a peer's urgent lane; one more fails at once."""
 BLOCKS_LANE_MAX = 64
-"""The same for blocks."""
+"""Requests that wait in a peer's lane for blocks; one more fails at once."""
 BLOCKS_THREADS = 2
 """Requests for blocks under way at once: while one's answer is worked on, the next one's comes in."""
 BULK_MAX = 128

@@ -52,15 +52,15 @@ thread takes an answer from 1 ms to 20."""
 GC_THRESHOLD = 50_000
 """Objects made before the collector looks: blocks and headers are many objects and no cycles."""
 PROGRESS_S = 5.0
-"""Between two lines of progress while stored blocks are connected."""
+"""Seconds between two lines of progress while stored blocks are connected."""
 ZMQ_PUBLISHER = "node.zmqpub"
 """Imported where it is asked for: its library is an extra."""
 MEMPOOL_SAVE_S = 60.0
-"""Between two saves of the mempool."""
+"""Seconds between two saves of the mempool."""
 BUSY_PAUSE_S = 0.1
 """Before a saved transaction is offered again, for which there was no time to look at it."""
 BOOK_SAVE_S = 180.0
-"""Between two saves of the address book."""
+"""Seconds between two saves of the address book."""
 OPEN_API = (
     "--api %s: not only this machine: others can read the node, and JSON-RPC's login goes over the network in "
     "the clear (a server with TLS before it helps)"
@@ -194,7 +194,7 @@ class Running:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
 
     def wait(self) -> None:
-        """Until somebody or something stops the node."""
+        """Wait until somebody or something stops the node."""
         self._runtime.wait()
 
     @property

@@ -28,7 +28,7 @@ class TipMoved:
     """Transactions that wait now."""
 
     def fields(self) -> dict[str, Any]:
-        """As followers are told."""
+        """The fields of the event, as followers get them."""
         return {**_header(self.tip), "tx_count": self.tx_count, "mempool_count": self.mempool_count}
 
 
@@ -44,7 +44,7 @@ class Reorganised:
     new: Entry
 
     def fields(self) -> dict[str, Any]:
-        """As followers are told."""
+        """The fields of the event, as followers get them."""
         ends = {"fork": self.fork, "old_tip": self.old, "new_tip": self.new}
         places = {name: {"hash": to_hex(entry.hash), "height": entry.height} for name, entry in ends.items()}
         return {"depth": self.depth, **places}
@@ -57,7 +57,7 @@ class BlockPlaced:
     block: Entry
 
     def fields(self) -> dict[str, Any]:
-        """As followers are told."""
+        """The fields of the event, as followers get them."""
         return _header(self.block)
 
 
@@ -74,7 +74,7 @@ class TxAdded:
     """Number of this change of the mempool: its first is 1."""
 
     def fields(self) -> dict[str, Any]:
-        """As followers are told; the rate in satoshis per virtual byte."""
+        """The fields of the event, as followers get them; the rate in satoshis per virtual byte."""
         rate = round(self.fee / self.vsize, 3)
         return {"txid": to_hex(self.txid), "fee": self.fee, "vsize": self.vsize, "fee_rate": rate}
 
@@ -90,7 +90,7 @@ class TxRemoved:
     """Number of this change of the mempool."""
 
     def fields(self) -> dict[str, Any]:
-        """As followers are told."""
+        """The fields of the event, as followers get them."""
         return {"txid": to_hex(self.txid), "reason": str(self.reason)}
 
 

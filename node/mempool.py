@@ -102,7 +102,7 @@ class Mempool:
     # --- entering --------------------------------------------------------------------------------
 
     def stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False) -> Staged:
-        """May `tx`, which has passed `check_tx`, enter? Changes nothing.
+        """Check whether `tx`, which has passed `check_tx`, may enter. Changes nothing.
 
         `lookup` sees the coins of the tip, `context` is the next block's. One that `was_here` before a
         stop is not asked for its fee: its child may have paid for it, and comes behind it. Room for it

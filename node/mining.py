@@ -34,9 +34,9 @@ HEALTHY_S = 60.0
 REFRESH_S = 1.0
 """Seconds after which the time in the header moves on, and a fuller mempool gives a new template."""
 CATCHING_UP_S = 0.5
-"""Between two looks whether the chain has been caught up with."""
+"""Seconds between two looks whether the chain has been caught up with."""
 OFF_S = 0.2
-"""Between two looks whether mining is wanted again."""
+"""Seconds between two looks whether mining is wanted again."""
 BEHIND_MAX = 2
 """Blocks by which the best known header may be ahead before mining waits."""
 REFUSED_S = 1.0

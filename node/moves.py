@@ -56,7 +56,7 @@ class Slice:
 
 
 class Move:
-    """From one tip to another, under way."""
+    """A move from one tip to another, under way."""
 
     def __init__(self, leave: Iterable[Entry], enter: Iterable[Entry], target: Entry, base: CoinLookup) -> None:
         """`leave` from the tip down, `enter` from the lowest up; `base` sees the coins where it starts."""

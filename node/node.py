@@ -50,7 +50,7 @@ from node.view import View
 VERDICT_WAIT_S = 60.0
 """Seconds that a caller waits for the verdict on its transaction or block."""
 EXPIRE_EVERY_S = 60.0
-"""Between two looks for what has waited too long."""
+"""Seconds between two looks for what has waited too long."""
 BEHIND_MAX = 2
 """Blocks by which a new tip may be behind the best header and is still told of in the log."""
 CHAIN_TOPIC = "chain"
@@ -163,7 +163,7 @@ class Node:
         return Step(None, tuple(self._pump() + self._network.start(self._static, now)))
 
     def tick(self, now: float) -> Step[None]:
-        """Let time pass; several times a second."""
+        """Do what is due by now; called several times a second."""
         effects = self._network.tick(now)
         if not 0 < self._expire_at - now <= EXPIRE_EVERY_S:  # the clock may have been set back
             self._expire_at = now + EXPIRE_EVERY_S
@@ -328,7 +328,7 @@ class Node:
         return Step(block)
 
     def set_time(self, time: int | None, now: float) -> Step[None]:
-        """Let it be that time for rules, policy and mining; None: the clock's again. What has waited
+        """Set that time for rules, policy and mining; None: the clock's again. What has waited
         too long by then leaves the mempool."""
         self.time.set(time)
         return Step(None, tuple(self._removed(self._mempool.expire(self.time.at(now)))))

@@ -203,7 +203,7 @@ class TxLocation(NamedTuple):
     height: int
     position: int
     offset: int
-    """In the block's bytes."""
+    """Offset in the block's bytes."""
     size: int
     undo_offset: int
     """Offset of the coins that it spent, in the block's undo."""

@@ -48,11 +48,11 @@ monotonic = time.monotonic
 R = TypeVar("R")
 
 TICK_S = 0.1
-"""Between two ticks of the core."""
+"""Seconds between two ticks of the core."""
 SIGNAL_S = 0.5
-"""Between two looks at whether a signal has come; see `wait`."""
+"""Seconds between two looks at whether a signal has come; see `wait`."""
 LOOK_S = 0.01
-"""Between two looks at a core that is getting ready."""
+"""Seconds between two looks at a core that is getting ready."""
 VERIFY_JOBS_MAX = 4
 """Large batches that wait for a verifier; with one more the thread that has it does it."""
 VERIFY_THREADS = 2

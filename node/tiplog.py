@@ -10,7 +10,7 @@ log = logging.getLogger("groat.chain")
 SOURCES_MAX = 1_024
 """Blocks whose origin is remembered until they are connected."""
 CATCHING_UP_S = 10.0
-"""Between two lines while the node is catching up."""
+"""Seconds between two lines while the node is catching up."""
 
 
 class TipLog:

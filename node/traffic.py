@@ -73,7 +73,7 @@ class Traffic:
         return self._routes.copy()
 
     def routes(self) -> dict[str, Volume]:
-        """By route alone."""
+        """Traffic by route alone."""
         found: dict[str, Volume] = {}
         for (route, _), volume in self.exchanges().items():
             before = found.get(route, NONE)

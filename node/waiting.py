@@ -55,7 +55,7 @@ class Bell:
         return not self._strokes.empty()
 
     def wait(self, timeout_s: float) -> None:
-        """Until it rings, or the time is over."""
+        """Wait until it rings, or the time is over."""
         with contextlib.suppress(queue.Empty):
             self._strokes.get(timeout=timeout_s)
 

@@ -18,7 +18,7 @@ QUEUE_MAX = 50_000
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
 """Transactions and blocks of these events; one more event may come on top."""
 PACE_S = 0.002
-"""Between two looks: what comes meanwhile is sent together, without waking a thread each time."""
+"""Seconds between two looks: what comes meanwhile is sent together, without waking a thread each time."""
 LINGER_MS = 500
 """For what subscribers have not taken when the node stops."""
 

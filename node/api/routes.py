@@ -21,7 +21,7 @@ from node.events import TOPICS
 NO_BODY_MAX = 1024
 """Bytes of body that a route without one overlooks; more is 413."""
 NUMBER_MAX = 2**63 - 1
-"""Largest number in a path; more is no number."""
+"""Largest number in a path; more is invalid."""
 INDEX_MAX = 2**32 - 1
 """Largest output index."""
 _AMOUNT = re.compile(r"[0-9]{1,8}(\.[0-9]{1,8})?")

@@ -49,7 +49,7 @@ def difficulty(header: Header) -> float:
 
 
 def bits_difficulty(bits: int) -> float:
-    """The same of compact bits."""
+    """Difficulty of compact bits."""
     return _DIFFICULTY_1 / target_from_bits(bits)
 
 

@@ -2,7 +2,7 @@
 
 
 class DescriptorError(ValueError):
-    """No descriptor; the message says why."""
+    """An invalid descriptor; the message says why."""
 
 
 class NotDerivable(DescriptorError):

@@ -16,7 +16,7 @@ from node.view import View
 log = logging.getLogger("groat.filters")
 
 LOOK_S = 1.0
-"""Between two looks at the tip: one that has not moved meanwhile is quiet."""
+"""Seconds between two looks at the tip: one that has not moved meanwhile is quiet."""
 BEHIND_MAX = 2
 """Blocks by which the best known header may be ahead; more means that the chain is being caught up with."""
 STALLED_S = 10.0
@@ -39,7 +39,7 @@ class FilterKeeper:
         self._monotonic = monotonic
         self._made = 0
         self._tip: Entry | None = None
-        """At the last look."""
+        """The tip at the last look."""
         self._moved = self._worked = 0.0
         """Times when the tip last changed, and when the last work ended."""
 

@@ -1,1 +1,1 @@
-"""All that goes on between peers, without sockets, clock or threads: `network.py` puts it together."""
+"""The peer protocol, without sockets, clock or threads: `network.py` puts it together."""

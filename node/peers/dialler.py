@@ -27,7 +27,7 @@ FEELER_S, FEELER_LOCAL_S = 120.0, 10.0
 """Mean time between two greetings that only find out who is there, on ordinary networks and where `allow_local`
 holds."""
 REVIEW_S, REVIEW_LOCAL_S = 300.0, 30.0
-"""Between two looks for a nearer peer than the farthest of the near."""
+"""Seconds between two looks for a nearer peer than the farthest of the near."""
 NEARER_SHARE, NEARER_S = 0.6, 0.01
 """It has to be nearer by this factor and by so many seconds: links are not given up for noise."""
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 30.0
@@ -72,7 +72,7 @@ class Target:
     peer: PeerId | None = None
     """The peer that answers there; for BACK, the one that has to."""
     failures: int = 0
-    """In a row."""
+    """Number in a row."""
     next_dial: float = 0.0
     dialling: bool = False
     linked: bool = False

@@ -1,4 +1,4 @@
-"""All that goes on with peers, put together: sessions, blocks, transactions, addresses.
+"""The peer network, put together: sessions, blocks, transactions, addresses.
 
 Requests of peers and the answers to ours come in here; what they mean for the chain and the pool
 is the host's part.

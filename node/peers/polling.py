@@ -21,7 +21,7 @@ DIAL_BACK_S = 3.0
 TRAVEL_S = 10.0
 """A Poll may take so much longer than it is held."""
 LEAST_S = 0.1
-"""Between two polls of a peer, however much it has to say."""
+"""Seconds between two polls of a peer, however much it has to say."""
 SHORT_S = 5.0
 """The same after one that was sent away early with nothing: the peer holds as many as it can."""
 RETRY_S = 2.0
@@ -38,7 +38,7 @@ class _Asked:
     """A peer that we have a link with."""
 
     next_at: float
-    """No Poll before."""
+    """Time before which no Poll is sent."""
     received: int = 0
     """The number of the last Poll that brought an answer."""
     is_open: bool = False

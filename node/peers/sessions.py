@@ -87,7 +87,7 @@ class Peer:
 
     @property
     def is_visitor(self) -> bool:
-        """It came to ask something, and is no peer."""
+        """It came to ask something, and is not a peer."""
         return _is_visit(self.facts)
 
     @property

@@ -147,5 +147,5 @@ class Removed:
     """A transaction that has left the pool."""
 
     entry: Entry
-    """As it last was."""
+    """The entry as it last was."""
     reason: Removal

@@ -10,7 +10,7 @@ from node.pool.graph import Graph
 from node.pool.worst import worth
 
 FLOOR_HALF_LIFE_S = 12 * 3600
-"""In which the floor of a pool that is at least half full falls by half (Core)."""
+"""Seconds in which the floor of a pool that is at least half full falls by half (Core)."""
 
 
 @value

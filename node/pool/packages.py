@@ -1,4 +1,4 @@
-"""May several transactions enter the pool together? As `staging.py`, for packages.
+"""Staging of several transactions together: as `staging.py`, for packages.
 
 Bitcoin Core's rules, but for one: in a package only the fee of all together has to be enough, also
 for the least that is relayed at all, as in Core from cluster mempool on. So a child can pay for a

@@ -1,4 +1,4 @@
-"""May a transaction enter the pool? Everything but its signatures, without changing anything.
+"""Staging of a transaction for the pool: all checks but its signatures, without changing anything.
 
 The signatures are the `checks` of what comes out: they are verified without the node's lock, and
 then the transaction is staged again, because the pool or the tip may have changed meanwhile.

@@ -30,7 +30,7 @@ class Confirmed:
     height: int
     """Height of the block."""
     entries: tuple[Entry, ...]
-    """As they were last, with relatives that were mined with them."""
+    """The entries as they were last, with relatives that were mined with them."""
 
 
 @value

@@ -48,7 +48,7 @@ BODY_IN_MEMORY_MAX = 512 * 1024
 ANSWER_IN_MEMORY_MAX = 8 * 1024 * 1024
 """The same of one answer."""
 BREATH_S = 0.0005
-"""Between two looks for input while requests wait for a thread: each look takes the interpreter from
+"""Seconds between two looks for input while requests wait for a thread: each look takes the interpreter from
 the one that answers."""
 STOP_S = 2
 """Seconds for answers under way when the listener stops."""
@@ -334,7 +334,7 @@ def connections_allowed(files: int, listeners: int) -> int:
 
 
 def quiet_waitress() -> None:
-    """Keep clients from filling the log: queue depth and disconnections are no news."""
+    """Keep clients from filling the log: queue depth and disconnections are not logged."""
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 

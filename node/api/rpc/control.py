@@ -39,7 +39,7 @@ def getrpcinfo(call: Call) -> Shape:
 
 
 def setmocktime(call: Call, time: int) -> None:
-    """Let it be that Unix time (0: the clock's again) for rules, mempool and mining, on regtest only."""
+    """Set the time to a Unix time (0: the clock's again) for rules, mempool and mining, on regtest only."""
     if call.view.params.name != REGTEST.name:
         name = call.view.params.name
         raise RpcError(MISC, f"setmocktime is for regression testing (-regtest mode) only, and this node is on {name}")

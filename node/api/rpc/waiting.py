@@ -16,7 +16,7 @@ from node.runtime import Busy
 WAIT_MAX_S = 600.0
 """The longest wait, also where the caller sets no limit; then the tip is told as it is."""
 LOOK_S = 5.0
-"""Between two looks whether the client is still there: who has gone gives up the seat."""
+"""Seconds between two looks whether the client is still there: who has gone gives up the seat."""
 
 
 def waitfornewblock(call: Call, timeout: int, current_tip: BlockHash | None) -> Shape:

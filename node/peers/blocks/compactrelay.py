@@ -101,7 +101,7 @@ class CompactRelay:
         self._fetch.spare.add(tx)
 
     def tick(self, now: float) -> list[Effect]:
-        """Let time pass."""
+        """Do what is due by now."""
         return self._fetch.tick(now)
 
     def left(self, peer: PeerId) -> None:

@@ -33,7 +33,7 @@ class Deliveries:
         self._punish = punish
         self._params = params
         self._wanted: dict[PeerId, dict[BlockHash, float]] = {}
-        """Until when each may push which; no more than one message's."""
+        """Time until which each may push which; no more than one message's."""
         self._jobs: dict[int, PeerId] = {}
         self._last_job = 0
         """Counts down: the numbers of others are positive."""

@@ -47,7 +47,7 @@ CHOKED_REST_S = 5.0
 DELIVERED_MAX = 2 * WINDOW
 """Deliveries that are remembered until their blocks are connected."""
 REVIEW_EVERY_S = 1.0
-"""Between two looks at these, and at how patient to be."""
+"""Seconds between two looks at these, and at how patient to be."""
 
 Accept = Callable[[PeerId, Examined, float], Sequence[Effect]]
 """Takes a body that was asked for and is the header's. Raises Rejected."""

@@ -16,7 +16,7 @@ UNCLAIMED_MAX = 4_096
 UNCLAIMED_S = 60.0
 """Each is forgotten after so long: time for a peer to come back."""
 SWEEP_EVERY_S = 10.0
-"""Between two looks for them."""
+"""Seconds between two looks for them."""
 
 
 class Promises:

@@ -61,7 +61,7 @@ class Source:
     progress: float = 0.0
     """Time of its last delivery, or of the first request after it owed nothing."""
     rest_until: float = 0.0
-    """Not to be asked before."""
+    """Time before which it is not asked."""
 
     def room(self, now: float) -> int:
         """Number of further blocks that may be requested from it."""

@@ -82,7 +82,7 @@ class _Peer:
     heard: float = 0.0
     """Time of the last request for its headers, or of the last that it sent."""
     quiet_until: float = 0.0
-    """No announcement before."""
+    """Time before which nothing is announced."""
 
     def has(self, entry: Entry) -> None:
         """The peer has this header."""

@@ -153,5 +153,5 @@ class All:
         return None
 
     def tick(self, now: float) -> list[Effect]:
-        """Let time pass for all."""
+        """Do what is due by now, for each way."""
         return [effect for way in self._ways for effect in way.tick(now)]

@@ -16,12 +16,12 @@ from node.ports import Effect, Endpoint, PeerId
 ADDRESSES_S = 20.0
 """Deadline of a request about addresses."""
 ASK_EVERY_S, ASK_EVERY_LOCAL_S = 60.0, 5.0
-"""Between two requests for addresses while we want more peers, on ordinary networks and where
+"""Seconds between two requests for addresses while we want more peers, on ordinary networks and where
 `allow_local` holds."""
 FANOUT = 3
 """Peers that hear of a newly proved endpoint from us."""
 PUSH_EVERY_S, PUSH_EVERY_LOCAL_S = 30.0, 0.5
-"""Between two rounds of telling news; all news of one round go to the same peers."""
+"""Seconds between two rounds of telling news; all news of one round go to the same peers."""
 TOLD_MAX = 1_000
 """Endpoints remembered as told; what is forgotten is told again when it is proved again."""
 ACCEPTED, ACCEPTED_LOCAL = Rate(10, 0.1), Rate(100, 10)

@@ -27,13 +27,13 @@ class Pace:
     """Seconds between a node's searches."""
 
     search: float
-    """Between two searches that have found something new, while we want more peers."""
+    """Seconds between two searches that have found something new, while we want more peers."""
     search_most: float
     """The same, doubled as often as nothing new was found, up to this."""
     refresh: float
     """A bucket that was not searched for so long is searched."""
     test: float
-    """Between two tests of nodes in the table."""
+    """Seconds between two tests of nodes in the table."""
     at_rest: float
     """A node not seen for so long is tested."""
 

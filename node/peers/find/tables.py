@@ -58,9 +58,9 @@ class Entry:
     attempted: float = 0.0
     """Time of the last failed one."""
     failures: int = 0
-    """In a row."""
+    """Number in a row."""
     rest_until: float = 0.0
-    """Not to be dialled before."""
+    """Time before which it is not dialled."""
     round_trip_s: float | None = None
     """Round-trip time of a handshake's request, connecting included; None if none was measured."""
     tried: bool = False

@@ -1,4 +1,4 @@
-"""Questions to nodes that are no peers: greeted as a visitor, asked, left again.
+"""Questions to nodes that are not peers: greeted as a visitor, asked, left again.
 
 And the other side of it: visitors here get an answer, and are no peers.
 """

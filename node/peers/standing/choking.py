@@ -25,7 +25,7 @@ REGULAR_SLOTS = 4
 SLOTS = REGULAR_SLOTS + 1
 """And the optimistic one."""
 ROUND_S = 10.0
-"""Between two choices (BitTorrent's number)."""
+"""Seconds between two choices (BitTorrent's number)."""
 OPTIMISTIC_REST_S = 30.0
 """Between a peer's round in the optimistic slot and its next."""
 CONTRIBUTION_MIN = 100.0

@@ -12,7 +12,7 @@ from node.peers.find.addresses import normalise_host
 from node.ports import PeerId
 
 DISCOURAGED_S = 600.0
-"""For how long."""
+"""Seconds for which a peer is discouraged."""
 IDS_MAX, HOSTS_MAX = 10_000, 10_000
 """Members of a generation. Apart, as ids cost nothing: making up ids clears no address."""
 SITE_BITS = 64
@@ -29,7 +29,7 @@ class Rolling(Generic[K]):
         self._most = most
         self._lasts_s = lasts_s
         self._newer: dict[K, float] = {}
-        """Until when each is to stay."""
+        """Time until which each is to stay."""
         self._older: dict[K, float] = {}
         self._began = 0.0
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from node.ports import PeerId
 
 HALF_LIFE_S = 3_600.0
-"""In which points halve."""
+"""Seconds in which points halve."""
 CONTRIBUTION_HALF_LIFE_S = 600.0
-"""In which the useful bytes that choking goes by halve: what was given long ago earns nothing now."""
+"""Seconds in which the useful bytes that choking goes by halve: what was given long ago earns nothing now."""
 KEPT_MAX = 5_000
 """Nodes remembered; beyond, the one that did nothing for longest is forgotten."""
 SERVED_UNIT = 1_000_000
@@ -34,7 +34,7 @@ class Weight(NamedTuple):
     most: float
     """All of them together, in either direction."""
     words: str
-    """For operators."""
+    """Description for operators."""
 
 
 class Deed(Enum):

@@ -21,7 +21,7 @@ from node.ports import Failed, PeerId
 TAKEN_MAX = 2_048
 """Blocks that peers brought and that are not connected yet; beyond, the oldest earns nothing."""
 REVIEW_EVERY_S = 1.0
-"""Between two looks at these."""
+"""Seconds between two looks at these."""
 
 
 @dataclass(slots=True)

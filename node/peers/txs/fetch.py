@@ -41,7 +41,7 @@ REQUEST_S = 20.0
 REST_S = 1.0
 """A peer whose answer failed is asked nothing for so long."""
 ASK_EVERY_S = 0.5
-"""Between two looks for what nobody was asked for, where nothing else causes one."""
+"""Seconds between two looks for what nobody was asked for, where nothing else causes one."""
 
 Deliver = Callable[[PeerId, Sequence[Tx], float], Sequence[Effect]]
 """Takes transactions that a peer brought because it was asked to."""
@@ -62,7 +62,7 @@ class _Source:
     asking: bool = False
     """A GetTxs is under way."""
     rest_until: float = 0.0
-    """No GetTxs before."""
+    """Time before which no GetTxs is sent."""
 
 
 class Fetch:

@@ -64,7 +64,7 @@ NODE_SERVICES = SERVES_BLOCKS
 BLOCKS_ONLY = 1 << 17
 """Bit of the services: wants blocks from this peer, and neither transactions nor addresses."""
 VISITOR = 1 << 16
-"""Bit of the services: came to ask something and will leave again; it is no peer."""
+"""Bit of the services: came to ask something and will leave again; it is not a peer."""
 NO_STOP = BlockHash(bytes(32))
 """As the last header wanted: as many as there may be."""
 
