@@ -1,4 +1,4 @@
-"""Logs for operators: text or JSON lines, to standard error or a file that is kept small.
+"""Logs for operators: text or JSON lines, to standard error or a file that is rotated.
 
 Whatever the outside does, one place in the code cannot log faster than its allowance.
 """

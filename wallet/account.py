@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Receiving:
-    """An address to be paid at."""
+    """A receiving address."""
 
     address: str
     index: int
@@ -159,7 +159,7 @@ class Wallet:
         return self._receiving(next(index for index in range(len(used) + 1) if index not in used))
 
     def new_address(self) -> Receiving:
-        """An address never handed out before, remembered as handed out."""
+        """A receiving address that was never shown before; it is remembered as shown."""
         warning, used = None, frozenset[int]()
         self._file.refresh()
         try:
