@@ -25,6 +25,7 @@ from node.store.schema import (
     CONNECTED,
     DIGEST_MODULUS,
     HEADER,
+    LEFT,
     LOST,
     LOST_VALUE,
     MARK,
@@ -168,8 +169,10 @@ class Ledger(LedgerReader):
             put(COIN + point, coin)
         for change in disconnected:
             delete(chain_key(change.height))
+            put(block_key(LEFT, change.height, change.block.hash), b"")
         for change in connected:
             put(chain_key(change.height), change.block.hash)
+            delete(block_key(LEFT, change.height, change.block.hash))
         if self.has_index:
             self._index.write(batch, self._tip.height, disconnected, connected)
         if self._vouched:

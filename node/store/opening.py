@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from chain.block import HEADER_SIZE
 from chain.coins import Coin
 from chain.params import GENESIS
 from chain.tx import OutPoint
@@ -31,7 +32,7 @@ from node.store.ledger import Ledger
 from node.store.leveldb import LevelDb, explain, repair
 from node.store.memory import MemoryDisk
 from node.store.reader import coins_of
-from node.store.salvage import note_lost, recover_tables, salvage
+from node.store.salvage import note_lost, recover_tables, salvage, tell_lost_beside
 from node.store.schema import (
     BLOCKS_SCHEMA,
     CHAIN,
@@ -39,6 +40,7 @@ from node.store.schema import (
     CONNECTED,
     HEADER,
     LEDGER_SCHEMA,
+    LEFT,
     META,
     TIP,
     VOUCHED,
@@ -117,7 +119,7 @@ def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> L
     _claim(disk.blocks, network_id, "this memory disk", adopt=False, inspect=False)
     headers = StoredHeaders(disk.blocks)
     found = _check_ledger(disk.ledger, headers, network_id, index, False, "its ledger")
-    found = found or _start_ledger(disk.ledger, network_id, index)
+    found = found or _start_ledger(disk.ledger, headers, network_id, index)
     return Ledger(
         disk.blocks,
         disk.ledger,
@@ -162,7 +164,7 @@ def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tupl
 
 def _repair_blocks(directory: Directory, blocks: Kv, tables: list[Path]) -> None:
     """Keep all that is still what its hash says; the log says what is not."""
-    stored = {key[1:] for key, _ in scan_prefix(blocks, HEADER)}
+    stored, connected = _headers_and_undo(blocks)
     try:
         recovered = recover_tables(blocks, tables)
     except OSError as error:
@@ -171,7 +173,16 @@ def _repair_blocks(directory: Directory, blocks: Kv, tables: list[Path]) -> None
         log.warning("%d rows were read out of tables whose index is lost", recovered)
     kept, dropped = salvage(blocks)
     log.warning("repaired %s: %d blocks kept, %d broken ones dropped", directory.blocks, kept, dropped)
-    note_lost(blocks, stored - {key[1:] for key, _ in scan_prefix(blocks, HEADER)})
+    stored_now, connected_now = _headers_and_undo(blocks)
+    note_lost(blocks, stored - stored_now)
+    # The best chain's undo is made again.
+    tell_lost_beside((connected & stored_now) - connected_now - _chain_of(directory)[0])
+
+
+def _headers_and_undo(blocks: Kv) -> tuple[set[bytes], set[bytes]]:
+    """Height and hash of each block with a header, and of each whose header tells of undo."""
+    records = {key[1:]: raw for key, raw in scan_prefix(blocks, HEADER)}
+    return set(records), {place for place, raw in records.items() if raw[HEADER_SIZE:] == CONNECTED}
 
 
 def _open_readable(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders]:
@@ -284,13 +295,14 @@ def _open_whole(
         found = _check_ledger(ledger, headers, network_id, index, inspect, str(where))
         if found is None and inspect:
             raise Damaged(f"{where} is empty: start the node to have it built")
-        found = found or _start_ledger(ledger, network_id, index is not False)
+        found = found or _start_ledger(ledger, headers, network_id, index is not False)
     return ledger, found
 
 
-def _start_ledger(ledger: Kv, network_id: bytes, index: bool) -> _Found:
+def _start_ledger(ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool) -> _Found:
     meta = encode_meta(LEDGER_SCHEMA, network_id, bytes((index,)))
-    ledger.write([(META, meta), (TIP, encode_tip(EMPTY_TIP))], sync=True)
+    left = [(LEFT + place, b"") for place, _ in headers.connected()]
+    ledger.write([(META, meta), (TIP, encode_tip(EMPTY_TIP)), *left], sync=True)
     return _Found(EMPTY_TIP, index, 0, vouched=False)
 
 
@@ -313,6 +325,7 @@ def _check_ledger(
         flaw = "commits are missing"
     if flaw:
         raise Damaged(f"{where} is damaged ({flaw})")
+    _check_left(ledger, headers, inspect, where)
     vouched = ledger.get(VOUCHED) == record
     if inspect or not vouched:
         if coins_digest(_with_progress(coins_of(ledger))) != tip.digest:
@@ -322,19 +335,34 @@ def _check_ledger(
     return _Found(tip, has_index, commits, vouched=True)
 
 
+def _check_left(ledger: Kv, headers: StoredHeaders, inspect: bool, where: str) -> None:
+    """Name blocks that have left the best chain and are lost, and forget them. Raises Damaged with `inspect`."""
+    lost = {key[1:] for key, _ in scan_prefix(ledger, LEFT)}
+    if lost:
+        lost.difference_update(place for place, _ in headers.connected())
+    if lost and inspect:
+        raise Damaged(f"{where} names blocks beside its chain that are lost ({len(lost)} or their undo)")
+    if lost:
+        tell_lost_beside(lost)
+        ledger.write([(LEFT + place, None) for place in lost], sync=True)
+
+
 def _discard_ledger(directory: Directory, blocks: Kv, headers: StoredHeaders) -> None:
     """Throw the ledger away; of the blocks that it names, those that are gone are noted."""
-    note_lost(blocks, _chain_of(directory) - headers.places())
+    chain, left = _chain_of(directory)
+    note_lost(blocks, chain - headers.places())
+    tell_lost_beside(left - {place for place, _ in headers.connected()})
     directory.discard_ledger()
 
 
-def _chain_of(directory: Directory) -> set[bytes]:
-    """Height and hash of each block of the ledger's chain, as far as that can be read."""
-    places = set()
+def _chain_of(directory: Directory) -> tuple[set[bytes], set[bytes]]:
+    """Height and hash of each block of the ledger's chain, and of those that left it, as far as they can be read."""
+    chain: set[bytes] = set()
+    left: set[bytes] = set()
     with suppress(StoreError), _peeked(directory) as ledger:
-        for key, block_hash in scan_prefix(ledger, CHAIN):
-            places.add(key[1:] + block_hash)
-    return places
+        chain.update(key[1:] + block_hash for key, block_hash in scan_prefix(ledger, CHAIN))
+        left.update(key[1:] for key, _ in scan_prefix(ledger, LEFT))
+    return chain, left
 
 
 def _is_ledger_ours(directory: Directory, network_id: bytes) -> bool:

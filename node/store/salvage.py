@@ -93,6 +93,14 @@ def note_lost(blocks: Kv, lost: Iterable[bytes]) -> None:
     blocks.write([(LOST, LOST_VALUE.pack(facts.count, facts.low, facts.high))], sync=True)
 
 
+def tell_lost_beside(places: Iterable[bytes]) -> None:
+    """Say which blocks beside the best chain, by height and hash, are gone, or known without the coins that they
+    spent, as if they had never been connected: nothing has them made again."""
+    for place in sorted(places)[:NAMED_MAX]:
+        height = int.from_bytes(place[:4], "big")
+        log.error("lost block %s at height %d beside the best chain, or its undo", place[:3:-1].hex(), height)
+
+
 def _is_ours(key: bytes, row: bytes) -> bool:
     """True for rows that may be what their keys say; those of the table's index are not."""
     if key[:1] == MARK:

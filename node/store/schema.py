@@ -38,6 +38,8 @@ drops batches without a word: so each thing that a start relies on stands for al
 | `k` height (4)                   | the hash of the best chain's block there                 |
 | `j` number (8)                   | nothing: the commit of this number was written. A number |
 |                                  | that is missing among the others is a commit that is lost|
+| `d` height (4) block hash (32)   | nothing: the block was in a best chain and is not in this|
+|                                  | one, so that a start sees whether it is lost             |
 
 With the index also:
 
@@ -95,6 +97,7 @@ VOUCHED = b"v"
 COIN = b"c"
 CHAIN = b"k"
 COMMIT = b"j"
+LEFT = b"d"
 LOCATION = b"i"
 SPENDER = b"s"
 HISTORY = b"a"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tests.damage.dataset import make_blocks, store
+from tests.damage.dataset import SESSIONS, make_blocks, store
 from tests.damage.places import draw
 from tests.damage.questions import questions
 from tests.damage.trial import NETWORK, Report, Trial
@@ -20,9 +20,11 @@ TOLD = 50
 def try_places(places: int, seed: int, folder: Path, tell: bool = False) -> Report:
     """Damage so many places, one copy each."""
     data, rng = make_blocks(), random.Random(seed)
-    store(folder / "made", data)
-    trial = Trial(folder / "made", folder, data, questions(data))
-    for number, place in enumerate(islice(draw(folder / "made" / NETWORK, rng), places), 1):
+    for name, sessions in SESSIONS.items():
+        store(folder / name, data, sessions)
+    trial = Trial(folder / "tables", folder, data, questions(data))
+    drawn = draw([folder / name / NETWORK for name in SESSIONS], rng)
+    for number, place in enumerate(islice(drawn, places), 1):
         told = len(trial.report.failures)
         trial.run(place, rng)
         for failure in trial.report.failures[told:] if tell else ():

@@ -4,6 +4,7 @@
                        \\- b115 - b116 - b117        114 spends some of that
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,12 @@ from tests.chainlab import funded, lock, made_by, pay
 from tests.damage.disknode import DiskNode
 
 OUTPUTS = 1_100
-SESSIONS = (40, 90, 113)
-"""Heights at which the node is stopped and started again: what came before is in tables then, the rest in logs."""
+SESSIONS = {
+    "logs": (40, 90, 113),  # a start then makes one table of them all
+    "tables": (60, 114, 119),  # all in tables, too few for that
+}
+"""Of each data directory: after how many blocks the node is stopped and started again. What came before is in
+tables then, the rest in logs."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,10 @@ def make_blocks() -> DataSet:
     return DataSet(other.blocks[:-3] + entered, left, [lock(number=number) for number in (0, 8, 9)])
 
 
-def store(folder: Path, data: DataSet) -> None:
+def store(folder: Path, data: DataSet, sessions: Sequence[int]) -> None:
     """Have a node take all of that in, over several sessions, and stop."""
     order = [*data.blocks[: data.fork], *data.left, *data.blocks[data.fork :]]
-    for start, stop in zip((0, *SESSIONS), (*SESSIONS, len(order)), strict=True):
+    for start, stop in zip((0, *sessions), (*sessions, len(order)), strict=True):
         node = DiskNode(folder)
         node.give(order[start:stop])
         node.make_filters()

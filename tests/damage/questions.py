@@ -15,7 +15,7 @@ TX_PATHS = ("", "/hex", "/raw", "/status", "/outspends", "/outspend/0", "/merkle
 SCRIPT_PATHS = ("", "/txs", "/txs/chain", "/txs/mempool", "/utxo")
 TXS_OF_BLOCK = 1
 """Asked about: the last ones."""
-STEP = 25
+STEP = 13
 """Of the older blocks one in so many is asked about; of the last ones each."""
 NEWEST = 8
 
@@ -26,6 +26,8 @@ def questions(data: DataSet) -> list[Question]:
     asked = [*_of_chain(data.blocks)]
     for block in (*blocks, *data.left):
         asked += _of_block(block)
+    for block in blocks:  # of others it depends on when they were made
+        asked += _of_filter(block)
     for block in blocks:
         for tx in block.txs[-TXS_OF_BLOCK:]:
             asked += _of_tx(to_hex(tx.txid), block.hash)
@@ -54,14 +56,18 @@ def _of_block(block: Block) -> Iterator[Question]:
     for path in BLOCK_PATHS:
         yield Question(f"/block/{name}{path}", block=about)
     yield Question(f"/explorer/block/{name}", block=about, of_all=True)
-    yield Question(f"/v1/filters/{name}", block=about)
     for verbosity in (0, 3):
         yield rpc("getblock", name, verbosity, block=about)
     yield rpc("getblockheader", name, block=about)
     yield rpc("getblockstats", name, block=about)
-    yield rpc("getblockfilter", name, block=about)
     yield Question(f"/p2p/block/{name}", p2p=True, block=about)
     yield Question("/p2p/blocks", encode(GetBlocks((block.hash,))), p2p=True, block=about)
+
+
+def _of_filter(block: Block) -> Iterator[Question]:
+    name, about = to_hex(block.hash), block.hash
+    yield Question(f"/v1/filters/{name}", block=about)
+    yield rpc("getblockfilter", name, block=about)
 
 
 def _of_tx(txid: str, about: BlockHash) -> Iterator[Question]:

@@ -1,7 +1,9 @@
 """One damaged copy: started, asked, repaired, asked again; every answer held against the whole one's."""
 
 import json
+import logging
 import random
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ STARTS_MAX = 4
 """Starts until a node answers; each one that fails has to have mended something."""
 REFUSED_AFTER = 5
 """Questions asked of a node that has given up."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass
@@ -31,14 +34,28 @@ class Report:
     """Wrong answers, and nodes that stay dead."""
 
 
+class Named(logging.Handler):
+    """Hashes of the blocks that the log says are lost, wholly or their undo."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.hashes: set[bytes] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note them."""
+        if record.getMessage().startswith("lost "):
+            self.hashes.update(bytes.fromhex(name)[::-1] for name in _HASH.findall(record.getMessage()))
+
+
 class Trial:
     """Takes place after place."""
 
     def __init__(self, whole: Path, work: Path, data: DataSet, questions: list[Question]) -> None:
-        """`whole` is a data directory without damage, `work` a folder for copies of it."""
-        self._whole, self._work, self._data, self._questions = whole, work, data, questions
+        """`whole` is a data directory without damage, `work` a folder for copies of such."""
+        self._work, self._data, self._questions = work, data, questions
         self._rights: dict[bytes, list[Answer]] = {}
         """The whole answers, by the tip at which they are given."""
+        self._named = Named()
         self.report = Report()
         shutil.copytree(whole, work / "whole")
         node = DiskNode(work / "whole")
@@ -51,13 +68,17 @@ class Trial:
         """Damage a copy and see."""
         copy = self._work / "copy"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self._whole, copy)
+        shutil.copytree(place.whole.parent, copy)
         if not place.live:
             place.damage(copy / NETWORK)
         nodes: list[DiskNode] = []
+        log = logging.getLogger("groat.store")
+        self._named.hashes.clear()
+        log.addHandler(self._named)
         try:
             self._see(copy, place, rng, nodes)
         finally:
+            log.removeHandler(self._named)
             for node in nodes:
                 node.close()
 
@@ -84,9 +105,9 @@ class Trial:
             self._compare(node, place, rng, node.tip)
             node = self._refetch(node, copy, nodes)
             outcome += ", blocks fetched again"
-        # Blocks of the other branch may be lost with those of this one, and nothing stands on them.
-        is_as_it_was = outcome == "not noticed" and (place.live or not place.file.startswith("blocks/"))
-        if self._compare(node, place, rng, self._tip, is_as_it_was):
+        if self._compare(node, place, rng, self._tip):
+            if place.is_for_start:
+                self._fail(place, "a start that did not notice what is lost")
             outcome = "an error, then repaired"
             nodes.pop().close()
             node, _ = self._start(copy)
@@ -95,7 +116,7 @@ class Trial:
                 return
             nodes.append(node)
             node = self._refetch(node, copy, nodes)
-            if self._compare(node, place, rng, self._tip, False):
+            if self._compare(node, place, rng, self._tip):
                 self._fail(place, f"not repaired: {node.runtime.fault}")
         self.report.outcomes[outcome] += 1
 
@@ -116,15 +137,14 @@ class Trial:
                 continue
         return None, STARTS_MAX
 
-    def _compare(
-        self, node: DiskNode, place: Place, rng: random.Random, tip: bytes, is_as_it_was: bool = False
-    ) -> bool:
+    def _compare(self, node: DiskNode, place: Place, rng: random.Random, tip: bytes) -> bool:
         """Ask everything that a node at this tip has to know; True if there was an error. Of a node that
-        gave up only a few more questions. What it knows of other branches is only asked of one `is_as_it_was`."""
+        gave up only a few more questions."""
         rights, order = self._right_at(tip), list(range(len(self._questions)))
-        if not is_as_it_was:
-            known = {b"", *(block.hash for block in self._way_to(tip))}
-            order = [n for n in order if self._questions[n].block in known and not self._questions[n].of_all]
+        unknown = self._may_be_unknown(tip)
+        order = [n for n in order if self._questions[n].block not in unknown]
+        if unknown:
+            order = [n for n in order if not self._questions[n].of_all]
         rng.shuffle(order)
         error, left = "", len(order)
         for number in order:
@@ -141,6 +161,16 @@ class Trial:
         if error and node.runtime.fault is None and node.filters.fault is None:
             self._fail(place, f"an error, and the node does not stop: {error}")
         return bool(error)
+
+    def _may_be_unknown(self, tip: bytes) -> set[bytes]:
+        """Blocks that a node with its best chain up to there need not know any more: above the tip, or of the
+        other branch from the first on that the log has named as lost."""
+        left = [block.hash for block in self._data.left]
+        if tip != self._tip:
+            known = {block.hash for block in self._way_to(tip)}
+            return {block.hash for block in (*self._data.blocks, *self._data.left)} - known
+        lost = [number for number, block_hash in enumerate(left) if block_hash in self._named.hashes]
+        return set(left[lost[0] :]) if lost else set()
 
     def _right_at(self, tip: bytes) -> list[Answer]:
         """What a node says that knows the chain up to this tip alone."""

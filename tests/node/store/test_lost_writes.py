@@ -16,8 +16,10 @@ from node.store.leveldb import LevelDb
 from node.store.opening import open_store
 from node.store.schema import (
     BLOCKS_SCHEMA,
+    BODY,
     COMMIT,
     HEADER,
+    LEFT,
     META,
     TIP,
     UNDO,
@@ -143,6 +145,59 @@ def test_the_tips_undo_lost_from_the_end_of_the_log(
     with pytest.raises(Damaged, match="undo below its tip is missing"):
         open_store(path, NETWORK, inspect=True)
     assert not assert_right_or_rebuilt(path, model)
+
+
+def left_key(path: Path) -> bytes:
+    """Of a block that has left the best chain, as the ledger names it."""
+    kv = LevelDb(path / "ledger", pytest.fail)
+    keys = [key for key, _ in scan_prefix(kv, LEFT)]
+    kv.close()
+    assert len(keys) == 2
+    return keys[-1]
+
+
+@pytest.mark.parametrize("lost", [(UNDO, BODY, HEADER), (UNDO,)])
+def test_a_lost_block_beside_the_best_chain_is_named(
+    path: Path, model: Model, lost: tuple[bytes, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    place = left_key(path)[1:]
+    kv = LevelDb(path / "blocks", pytest.fail)
+    kv.write([(prefix + place, None) for prefix in lost], sync=True)
+    if HEADER not in lost:
+        kv.write([(HEADER + place, (kv.get(HEADER + place) or b"")[:80])], sync=True)
+    kv.close()
+    with pytest.raises(Damaged, match="blocks beside its chain that are lost"):
+        open_store(path, NETWORK, inspect=True)
+    for _ in range(2):  # it is told once, and nothing is built anew for it
+        store = open_store(path, NETWORK)
+        assert store.rebuilding is None
+        assert_agrees(store, model)
+        store.close()
+    assert caplog.text.count(f"lost block {place[:3:-1].hex()} at height {int.from_bytes(place[:4], 'big')}") == 1
+
+
+def test_a_repair_names_what_is_lost_beside_the_best_chain(
+    path: Path, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = left_key(path)[1:]
+    kv = LevelDb(path / "blocks", pytest.fail)
+    kv.write([(UNDO + place, b"not what was sealed")], sync=True)
+    kv.close()
+    (path / "blocks.damaged").write_text("found while running\n")
+    open_store(path, NETWORK).close()
+    assert f"lost block {place[:3:-1].hex()} at height {int.from_bytes(place[:4], 'big')} beside" in caplog.text
+
+
+def test_a_block_that_comes_back_into_the_best_chain_is_beside_it_no_more(path: Path, model: Model) -> None:
+    """Nor one that a new ledger has connected again."""
+    assert left_key(path)
+    store = open_store(path, NETWORK, reindex=True)
+    assert len([*scan_prefix(store._ledger_kv, LEFT)]) == 12
+    for change in model.changes:
+        store.commit(change.height, change.block.hash, delta_of(change), (), (change,))
+    assert len([*scan_prefix(store._ledger_kv, LEFT)]) == 2
+    store.close()
+    assert left_key(path)
 
 
 def test_a_lost_commit_is_noticed_where_later_ones_have_written_over_it(path: Path, model: Model) -> None:

@@ -387,7 +387,7 @@ def test_every_flipped_bit_of_the_ledgers_log_is_noticed(path: Path) -> None:
         reconnect(store, model)
         store.close()
         log = only(path / "ledger", "*.log")
-        assert len(log.read_bytes()) == len(before)
+        assert len(log.read_bytes()) >= len(before), "a new one also names the blocks that are not connected again yet"
 
 
 def test_a_ledger_cut_off_at_its_end_is_an_older_one(path: Path, model: Model) -> None:
