@@ -80,6 +80,9 @@ class Wallet:
     def __init__(self, file: WalletFile, client: Esplora, rng: Random) -> None:
         self.warnings: list[str] = []
         """Lines for people, about payments that the node does not take; read them after a call."""
+        self.tell: Callable[[Sent], object] | None = None
+        """Shows somebody a payment that was sent. Only after that the same order is a new one; without it,
+        it is as soon as a node has the payment."""
         self._file = file
         self._secret: AccountSecret | None = None
         self._client = client
@@ -298,12 +301,12 @@ class Wallet:
         for payment in reversed(self._repetitions(order)):
             name = to_hex(payment.txid)
             settled = self._deliver(payment)
-            if settled.told:
+            if settled.stage in (Stage.SEEN, Stage.BURIED):
                 self.warnings.append(
                     f"payment {name} was signed before for the same order, and is sent: nothing more was paid. To "
                     "pay the same again, run the command once more"
                 )
-                return _sent(settled)
+                return self._told(_sent(settled))
             if refusal_kind(settled.reason) is Refusal.CHAIN_LIMIT:
                 raise refused_error(settled)
         return None
@@ -431,7 +434,7 @@ class Wallet:
         settled = self._deliver(payment)
         if settled.stage is not Stage.SEEN:
             raise refused_error(settled)
-        return draft.sent(tx.vsize)
+        return self._told(draft.sent(tx.vsize))
 
     def _deliver(self, payment: Payment) -> Payment:
         """Give a payment to a node and write down what came of it. Raises PaymentUnclear where nothing is
@@ -450,9 +453,8 @@ class Wallet:
         height = state.snapshot.height if state.snapshot else 0
         is_known = payment.counted and receipt.answer in (Answer.TAKEN, Answer.KNOWN)
         settled = payment if is_known else after_answer(payment, receipt.answer, height, reason=receipt.reason)
-        settled = replace(settled, told=settled.told or settled.stage in (Stage.SEEN, Stage.BURIED))
         payments = tuple(settled if one.txid == payment.txid else one for one in state.payments)
-        if settled.told:
+        if self.tell is None and settled.stage in (Stage.SEEN, Stage.BURIED):
             payments = answered(payments, settled)
         try:
             self._file.save(replace(state, payments=payments))
@@ -462,6 +464,19 @@ class Wallet:
         if receipt.answer is Answer.UNCLEAR:
             raise unclear_error(settled, receipt.reason)
         return settled
+
+    def _told(self, sent: Sent) -> Sent:
+        """Show somebody what was sent, and write down that this was done."""
+        if self.tell is None:
+            return sent
+        self.tell(sent)
+        state = self._file.state
+        told = next(payment for payment in state.payments if payment.txid == sent.txid)
+        try:
+            self._file.save(replace(state, payments=answered(state.payments, told)))
+        except WalletError as error:
+            self.warnings.append(f"the same order given again is taken for payment {to_hex(sent.txid)}: {error}")
+        return sent
 
     # --- looking at the chain -----------------------------------------------------------------
 

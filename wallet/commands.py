@@ -17,7 +17,7 @@ from wallet.client import Esplora
 from wallet.console import Settings, busy, is_dialogue, note, write_json
 from wallet.derivation import CHANGE, ENTROPY_BYTES, RECEIVE, Account, KeyPath, check_words, words_from_entropy
 from wallet.display import write_coins, write_draft, write_history, write_sent
-from wallet.draft import Draft, Sent
+from wallet.draft import Draft
 from wallet.errors import ChainLimit, WalletError
 from wallet.facts import coin_facts, entry_facts
 from wallet.networks import load_network
@@ -200,14 +200,12 @@ def send(
             write_draft(settings, draft, wallet.address_of)
             return
         wallet.unlock(settings.password())
+        wallet.tell = lambda sent: write_sent(settings, sent, wallet.address_of)
         if yes or not is_dialogue():
-            sent = wallet.pay(order, wait=wait, on_wait=on_wait)
-        elif resumed := wallet.resumed(order):
-            sent = resumed
-        else:
+            wallet.pay(order, wait=wait, on_wait=on_wait)
+        elif not wallet.resumed(order):
             draft = wallet.draft(order, wait=wait, on_wait=on_wait)
-            sent = _pay(wallet, _agreed(draft, request), wait)
-    write_sent(settings, sent, wallet.address_of)
+            _pay(wallet, _agreed(draft, request), wait)
 
 
 def _agreed(draft: Draft, request: PaymentRequest) -> Draft:
@@ -230,11 +228,11 @@ def _question(draft: Draft) -> str:
     return f"Pay {paid}, with a fee of {fee}?"
 
 
-def _pay(wallet: Wallet, draft: Draft, wait: bool) -> Sent:
+def _pay(wallet: Wallet, draft: Draft, wait: bool) -> None:
     """Send exactly the payment agreed to; with `wait`, the same order after the next block if it has to be."""
     try:
-        return wallet.pay_draft(draft)
+        wallet.pay_draft(draft)
     except ChainLimit:
         if not wait:
             raise
-    return wallet.pay(draft.order, wait=True, on_wait=note)
+        wallet.pay(draft.order, wait=True, on_wait=note)

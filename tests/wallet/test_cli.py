@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chain.address import encode_address
+from chain.hashes import to_hex
 from chain.params import devnet
 from chain.tx import COIN
 from tests.wallet.conftest import CHEAP
@@ -931,3 +932,18 @@ def test_nothing_is_wider_than_80_columns(
     for lines in (shown, funded(*command_line).stdout.splitlines()):
         assert max(map(len, lines)) <= 80
         assert any(re.fullmatch(r" +[0-9a-f]{64}(:\d+)?", line) for line in lines), "an id is a line of its own"
+
+
+def test_a_payment_whose_txid_could_not_be_printed_is_not_made_again(
+    funded: Run, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("wallet.commands.write_sent", full)
+        assert "No space left on device" in error(funded("send", STRANGER_ADDRESS, "0.5", "--yes"))
+    [txid] = map(to_hex, chain.pool)
+    again = funded("send", STRANGER_ADDRESS, "0.5", "--yes")
+    assert again.stdout == txid + "\n"
+    assert "nothing more was paid" in again.stderr

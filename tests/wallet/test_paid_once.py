@@ -16,6 +16,7 @@ from wallet.account import Wallet
 from wallet.build import payable_script
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, KeyPath
+from wallet.draft import Sent
 from wallet.errors import ChainLimit, NodeError, PaymentRefused, PaymentUnclear, WalletError
 from wallet.history import Status
 from wallet.payment import Stage
@@ -414,3 +415,26 @@ def test_raw_of_every_payment_decodes(rich: Wallet, chain: Chain, tmp_path: Path
     [payment] = WalletFile(tmp_path / "wallet0.json").state.payments
     assert decode_tx(payment.raw).txid == sent.txid
     assert (payment.stage, payment.told, payment.paid) == (Stage.SEEN, True, (TxOut(60_000, STRANGER_SCRIPT),))
+
+
+# --- what nobody was told --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_order_whose_txid_did_not_get_out_is_not_paid_again(
+    rich: Wallet, chain: Chain, error: BaseException
+) -> None:
+    shown: list[Txid] = []
+
+    def fail(_: Sent) -> None:
+        raise error
+
+    rich.tell = fail
+    with pytest.raises(type(error)):
+        rich.send(STRANGER_ADDRESS, 60_000)
+    rich.tell = lambda sent: shown.append(sent.txid)
+    rich.send(STRANGER_ADDRESS, 60_000)
+    assert shown == payments_to_stranger(chain, 60_000) == list(chain.pool)
+    rich.send(STRANGER_ADDRESS, 60_000)
+    assert sorted(shown) == sorted(chain.pool)
+    assert len(shown) == 2
