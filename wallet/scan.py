@@ -16,6 +16,8 @@ from wallet.state import OwnCoin
 
 PAGES_MAX = 20_000
 """Pages of one script's history: half a million transactions."""
+TXS_MAX = PAGES_MAX * PAGE_CONFIRMED
+"""Transactions of a wallet, each a kilobyte in memory: an honest page is no larger, but a hostile one may be."""
 ADDRESSES_AHEAD_MAX = 20_000
 """Addresses looked at beyond those handed out: more have been used by no wallet that was restored."""
 BATCH = 32
@@ -126,6 +128,8 @@ def _visit(client: Esplora, account: Account, path: KeyPath, txs: list[ChainTx],
         _check_coins(script, utxos, known)
         coins = coins_listed(utxos, path, mature_height, known)
     found.txs.update((tx.txid, tx) for tx in txs)
+    if len(found.txs) > TXS_MAX:
+        raise NodeError(f"the node shows more than {TXS_MAX} transactions of this wallet: too many to read")
     found.used.add(path)
     found.used |= {own for tx in txs for output in tx.outputs if (own := account.path_of(output.script))}
     found.coins += coins
@@ -179,7 +183,9 @@ def _rest(client: Esplora, script_hash: bytes, first: list[ChainTx], down_to: in
             raise NodeError("the node repeats transactions in an address's history: try again, or use another --node")
         seen.update(tx.txid for tx in page)
         txs += page
-    raise NodeError(f"one address has more than {PAGES_MAX * PAGE_CONFIRMED} transactions: too many to read")
+        if len(txs) > TXS_MAX:
+            break
+    raise NodeError(f"one address has more than {TXS_MAX} transactions: too many to read")
 
 
 def used_receiving(client: Esplora, account: Account, handed_out: int) -> frozenset[int]:

@@ -7,8 +7,10 @@ from chain.tx import COIN, OutPoint, outpoint
 from tests.wallet.conftest import MakeWallet
 from tests.wallet.esplora_server import STRANGER_ADDRESS, Chain, Server
 from wallet.account import Wallet
+from wallet.build import payable_script
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, RECEIVE, Account, AccountSecret, KeyPath, words_from_entropy
+from wallet.errors import NodeError
 from wallet.ledger import Balance
 from wallet.scan import Scan, scan
 
@@ -156,3 +158,19 @@ def test_outpoints_are_never_counted_twice(client: Esplora, chain: Chain, accoun
     chain.pay(receive(account, 1), 3_000)
     points: list[OutPoint] = [coin.outpoint for coin in look(client, account).coins]
     assert len(points) == len(set(points)) == 3
+
+
+def test_more_transactions_than_are_kept_in_memory(
+    wallet: Wallet, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one address, and of several together."""
+    script = payable_script(wallet.address_of(KeyPath(RECEIVE, 0)))
+    chain.mine(60, script)
+    monkeypatch.setattr("wallet.scan.TXS_MAX", 40)
+    with pytest.raises(NodeError, match="one address has more than 40 transactions"):
+        wallet.history()
+    monkeypatch.setattr("wallet.scan.TXS_MAX", 60)
+    assert len(wallet.history()[0]) == 60
+    chain.pay(payable_script(wallet.address_of(KeyPath(RECEIVE, 1))), 5_000)
+    with pytest.raises(NodeError, match="more than 60 transactions of this wallet"):
+        wallet.history()
