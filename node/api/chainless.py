@@ -8,6 +8,8 @@ from node.config import Config
 from node.peers.standing.roles import Role
 
 CHAINLESS_STATUS = 501
+TRACKER = "this node is a tracker, which only introduces others and follows no chain: ask another node"
+LIGHT = "this node is a light one (--role light), which has headers and no blocks: ask a full node"
 CHAINLESS_METHODS = frozenset(
     {
         "addnode", "createrawtransaction", "decoderawtransaction", "decodescript", "deriveaddresses", "disconnectnode",
@@ -23,7 +25,7 @@ CHAINLESS_PAGES = ("peers", "fragments/peers", "static/")
 def no_chain(config: Config) -> str | None:
     """The reason that this node cannot answer questions about the chain; None if it can."""
     if config.finding.only_introduces:
-        return "this node is a tracker, which only introduces others and follows no chain: ask another node"
+        return TRACKER
     if config.role is Role.LIGHT:
-        return "this node is a light one (--role light), which has headers and no blocks: ask a full node"
+        return LIGHT
     return None

@@ -13,7 +13,8 @@ from typing import Any
 from apispec import APISpec
 
 from node.api.answers import JSON, TEXT
-from node.api.app import ROUTES
+from node.api.app import CHAIN_ROUTES, ROUTES
+from node.api.chainless import CHAINLESS_STATUS, LIGHT, TRACKER
 from node.api.dispatch import NO_INDEX
 from node.api.docs import openapi_rpc
 from node.api.docs.parameters import PARAMETERS
@@ -21,6 +22,7 @@ from node.api.docs.schemas import SCHEMAS, Schema, described, ref
 from node.api.jsontext import emit
 from node.api.mount import EXPLORER
 from node.api.routes import BAD_VALUE, OTHER_NETWORK, PREFIXES, Kind, Route
+from node.runtime import DAMAGED
 
 INTRODUCTION = f"""Esplora's REST at `/…` and `/api/…`, and Bitcoin Core's JSON-RPC at `POST /`.
 
@@ -34,6 +36,7 @@ EVERYWHERE: dict[int, tuple[str, str, str]] = {
     413: ("ContentTooLarge", "The body is larger than this takes.", "body over 1024 bytes"),
     415: ("UnsupportedEncoding", "The body is compressed.", "Content-Encoding other than identity"),
     431: ("HeaderTooLarge", "The request's header is too large.", "header too large"),
+    500: ("Stopping", "What is stored is damaged, or the node has another fault: start it again.", DAMAGED),
     501: ("NotImplemented", "A Transfer-Encoding other than chunked.", ""),
     503: ("Unavailable", "The node starts or has too much to do: come again.", "the node is starting: come again"),
 }
@@ -148,9 +151,13 @@ def _responses(route: Route) -> dict[str, Any]:
         lines[status].append(line)
     if route.params:  # a piece that is empty, or has a slash in it, makes it another path
         lines[404].append('endpoint does not exist "<path>"')
-    for status, found in sorted(lines.items()):
+    if route in CHAIN_ROUTES:
+        lines[CHAINLESS_STATUS] += [TRACKER, LIGHT, EVERYWHERE[CHAINLESS_STATUS][1]]
+    if 500 in lines:
+        lines[500].append(DAMAGED)
+    for status, found in lines.items():
         responses[str(status)] = _problem(" / ".join(dict.fromkeys(found)), found)
-    return {**responses, **everywhere()}
+    return dict(sorted({**everywhere(), **responses}.items()))
 
 
 def _asks_index(route: Route) -> bool:

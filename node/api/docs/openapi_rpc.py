@@ -28,7 +28,7 @@ _STATUSES = {
     "200": "The call's answer; of a batch, and of a call in version 2.0, also where it failed.",
     "400": "No valid request (-32600).",
     "404": "No such method (-32601), of a call in the older form.",
-    "500": "The call in the older form failed, or the body is no JSON (-32700).",
+    "500": "The call in the older form failed, or the body is no JSON (-32700); with -20 what is stored is damaged.",
 }
 
 
@@ -114,6 +114,7 @@ def operation(everywhere: dict[str, Any], *, wallet: bool = False) -> dict[str, 
             "content": {JSON: {"schema": {"anyOf": [ref("RpcCall"), ref("RpcBatch")]}}},
         },
         "responses": {
+            **everywhere,
             **{
                 status: {"description": words, "content": batch if status == "200" else answer}
                 for status, words in _STATUSES.items()
@@ -123,7 +124,6 @@ def operation(everywhere: dict[str, Any], *, wallet: bool = False) -> dict[str, 
                 "description": "Without the right login; the body is empty.",
                 "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
             },
-            **everywhere,
         },
     }
     if wallet:

@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +18,7 @@ from openapi_spec_validator import validate
 
 from chain.hashes import to_hex
 from node.api.answers import JSON, TEXT
-from node.api.app import ROUTES
+from node.api.app import CHAIN_ROUTES, ROUTES
 from node.api.docs.openapi import document, path_of
 from node.api.docs.openapi_rpc import TYPES
 from node.api.docs.page import digest
@@ -25,6 +26,10 @@ from node.api.docs.parameters import PARAMETERS
 from node.api.docs.schemas import SCHEMAS
 from node.api.routes import NO_BODY_MAX, PREFIXES, Kind, Route
 from node.api.rpc.table import METHODS
+from node.peers.find.discoveries import Finding, Way
+from node.peers.standing.roles import Role
+from node.ports import Damaged
+from node.runtime import DAMAGED
 from tests.node.api.desk import PASSWORD, USER, Desk
 from tests.node.api.stocked import STREAM, ZOO, Stocked, stock
 
@@ -176,6 +181,36 @@ def test_errors_are_as_described(stocked: Stocked, route: Route) -> None:
             if reply.status in (400, 404):
                 lines = [one["value"] for one in responses[str(reply.status)]["content"][TEXT]["examples"].values()]
                 assert any(map(reply.text.startswith, lines)), (path, reply.text)
+
+
+@pytest.mark.parametrize("settings", [{"role": Role.LIGHT}, {"finding": Finding(frozenset({Way.TRACKER}))}])
+def test_what_nodes_without_a_chain_answer_is_described(
+    make_desk: Callable[..., Desk], settings: dict[str, Any]
+) -> None:
+    desk = make_desk(**settings)
+    for route in ROUTES:
+        responses = document()["paths"][path_of(route)][route.method.lower()]["responses"]
+        described = "content" in responses.get("501", {})
+        assert described == (route in CHAIN_ROUTES), route.path
+        if described:
+            reply = desk.request(route.method, re.sub(r":\w+", "0" * 64, route.path), "00" if route.takes else None)
+            lines = [one["value"] for one in responses[str(reply.status)]["content"][TEXT]["examples"].values()]
+            assert reply.text in lines, route.path
+
+
+def test_what_a_node_with_damaged_storage_answers_is_described(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk()
+    desk.runtime.fail(Damaged("a row"))
+    components = document()["components"]["responses"]
+    for route in ROUTES:
+        reply = desk.request(route.method, re.sub(r":\w+", "0" * 64, route.path), "00" if route.takes else None)
+        assert (reply.status, reply.text) == (500, DAMAGED), route.path
+        answer = document()["paths"][path_of(route)][route.method.lower()]["responses"]["500"]
+        if "$ref" in answer:
+            answer = components[answer["$ref"].rpartition("/")[2]]
+        assert DAMAGED in [one["value"] for one in answer["content"][TEXT]["examples"].values()], route.path
+    for path in ("/", "/wallet/{wallet}"):
+        assert JSON in document()["paths"][path]["post"]["responses"]["500"]["content"]
 
 
 def test_lists_are_not_empty(stocked: Stocked) -> None:
