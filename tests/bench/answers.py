@@ -215,16 +215,16 @@ CALLS: Mapping[str, Callable[[Sample], list[Any]]] = {
 PLAIN = frozenset(
     (
         "getbestblockhash", "getblockchaininfo", "getblockcount", "getchaintips", "getchaintxstats",
-        "getconnectioncount", "getdifficulty", "getindexinfo", "getmempoolinfo", "getmininginfo", "getnetworkhashps",
-        "getnetworkinfo", "getpeerinfo", "getrpcinfo", "getzmqnotifications", "help", "uptime",
+        "getconnectioncount", "getdifficulty", "getgenerate", "getindexinfo", "getmempoolinfo", "getmininginfo",
+        "getnetworkhashps", "getnetworkinfo", "getpeerinfo", "getrpcinfo", "getzmqnotifications", "help", "uptime",
     )
 )  # fmt: skip
 """Methods asked without parameters."""
 NOT_CALLED = frozenset(
     (
         "addnode", "disconnectnode", "generateblock", "generatetoaddress", "generatetodescriptor", "gettxoutsetinfo",
-        "invalidateblock", "preciousblock", "reconsiderblock", "scantxoutset", "sendrawtransaction", "setmocktime",
-        "stop", "submitblock", "submitpackage", "verifytxoutproof", "waitforblock", "waitforblockheight",
+        "invalidateblock", "preciousblock", "reconsiderblock", "scantxoutset", "sendrawtransaction", "setgenerate",
+        "setmocktime", "stop", "submitblock", "submitpackage", "verifytxoutproof", "waitforblock", "waitforblockheight",
         "waitfornewblock",
     )
 )  # fmt: skip

@@ -171,7 +171,7 @@ def unknown_paths() -> Iterator[Case]:
     """Paths that are nothing at all."""
     for path in (
         "/api", "/api/", "/nothing", "/api/nothing", "/.", "/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
-        "/\\", "/%5c", "/a" * 500, "/" + "a" * 20_000, "/blocks/tip", "/favicon.ico", "/.git/config", "/static/x",
+        "/\\", "/%5c", "/a" * 500, "/" + "a" * 20_000, "/blocks/tip", "/favicon.png", "/.git/config", "/static/x",
         "/index.php?x=1", "/%c0%af", "/\u00e9", "/a\tb", "/{}", "/[", "/]", "/|", "/^", "/`", '/"', "/<>", "/wallet/x",
         "/openapi.json.bak", "/block", "/tx/", "/address", "/address/", "/scripthash/", "/mempool/x", "/txs/package",
     ):  # fmt: skip

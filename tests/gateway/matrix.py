@@ -173,11 +173,11 @@ class Scene:
         return outcome
 
     def start(self, lie: Lie, command: str) -> list[str]:
-        """Making a wallet asks nobody."""
+        """Making a new wallet asks nobody; restoring one searches the chain, and does without."""
         self.number += 1
         purse = Purse(self.commands, self.folder / f"{self.number}.json", self.honest.url)
         outcome = self.lied(lie, purse, *STARTS[command], stdin=WORDS + "\n")
-        asked = [f"asked {path}" for path in self.liar.requests]
+        asked = [f"asked {path}" for path in self.liar.requests if command == "create"]
         return asked + ([] if outcome.code == 0 else [str(outcome)]) + wrong_manners(outcome)
 
     def read(self, lie: Lie, command: str) -> list[str]:
