@@ -43,23 +43,24 @@ class Conflict:
         return self.is_signed and self.height is not None and is_buried(self.height, tip_height)
 
 
-def hand_over(client: Esplora, payment: Payment) -> Receipt:
-    """Give a payment to the nodes, after its parents where it is refused without them."""
-    receipt = _patiently_sent(client, payment)
+def hand_over(client: Esplora, payment: Payment, *, patient: bool = True) -> Receipt:
+    """Give a payment to the nodes, after its parents where it is refused without them. A node that is
+    starting or busy is waited for, if `patient`."""
+    receipt = _sent(client, payment, patient=patient)
     if payment.parents and _is(receipt, Refusal.COINS_GONE):
         for raw in reversed(payment.parents):
-            client.send(raw, decode_tx(raw).txid)
-        receipt = _patiently_sent(client, payment)
+            client.send(raw, decode_tx(raw).txid, patient=patient)
+        receipt = _sent(client, payment, patient=patient)
     return receipt
 
 
-def _patiently_sent(client: Esplora, payment: Payment) -> Receipt:
-    for _ in range(BUSY_TRIES - 1):
+def _sent(client: Esplora, payment: Payment, *, patient: bool) -> Receipt:
+    for _ in range(BUSY_TRIES - 1 if patient else 0):
         receipt = client.send(payment.raw, payment.txid)
         if not _is(receipt, Refusal.BUSY):
             return receipt
         client.pause(BUSY_PAUSE_S)
-    return client.send(payment.raw, payment.txid)
+    return client.send(payment.raw, payment.txid, patient=patient)
 
 
 def _is(receipt: Receipt, kind: Refusal) -> bool:
@@ -82,7 +83,8 @@ def follow_up(
         return after_answer(payment, shown_answer(tx.height, tip_height), tip_height, height=tx.height)
     payment = after_answer(payment, Answer.NOT_SHOWN, tip_height)
     if not is_superseded:
-        receipt = hand_over(client, payment)
+        # Whoever looks has not asked for this: the next look tries again.
+        receipt = hand_over(client, payment, patient=False)
         payment = after_answer(payment, receipt.answer, tip_height, reason=receipt.reason)
         if receipt.answer is not Answer.REFUSED:
             return payment

@@ -168,11 +168,12 @@ class Esplora:
 
     # Transactions
 
-    def send(self, raw: bytes, txid: Txid) -> Receipt:
+    def send(self, raw: bytes, txid: Txid, *, patient: bool = True) -> Receipt:
         """Hand a transaction to one node after the other until one takes it. Sending it twice does no harm.
 
         Where a node said neither yes nor no, each is asked whether it has the transaction: then the
-        answer is TAKEN. Raises nothing: REFUSED if every node refused it, UNCLEAR where any may have it.
+        answer is TAKEN. Nodes that are not ready are asked again, if `patient`. Raises nothing: REFUSED if
+        every node refused it, UNCLEAR where any may have it.
         """
         give_up = time.monotonic() + self._deadline_s
         content = raw.hex().encode()
@@ -192,7 +193,7 @@ class Esplora:
             unclear = next((receipt for receipt in receipts if receipt.answer is Answer.UNCLEAR), None)
             if unclear and any(self.each_tx(txid)):
                 return Receipt(Answer.TAKEN)
-            if not waiting or time.monotonic() > give_up:
+            if not (waiting and patient) or time.monotonic() > give_up:
                 return unclear or receipts[0]
             self.pause(NOT_READY_PAUSE_S)
 

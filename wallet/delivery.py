@@ -34,6 +34,8 @@ KEEP_BLOCKS = 100
 or lies is not enough to forget it."""
 DEAD_MAX = 1_000
 """Dead payments kept for the history, the newest."""
+PARENTS_KEPT = 20
+"""Dead payments, the newest, whose parents are kept: of up to 404,000 bytes each."""
 
 
 class Answer(Enum):
@@ -217,4 +219,6 @@ def kept(payments: Iterable[Payment], tip_height: int) -> tuple[Payment, ...]:
     young = [payment for payment in payments if not is_old(payment, tip_height)]
     dead = [payment for payment in young if not is_live(payment)]
     dropped = {id(payment) for payment in dead[: max(0, len(dead) - DEAD_MAX)]}
-    return tuple(payment for payment in young if id(payment) not in dropped)
+    bare = {id(payment) for payment in dead[: max(0, len(dead) - PARENTS_KEPT)] if payment.parents}
+    left = (payment for payment in young if id(payment) not in dropped)
+    return tuple(replace(payment, parents=()) if id(payment) in bare else payment for payment in left)

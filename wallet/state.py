@@ -31,8 +31,8 @@ RAW_MAX = WEIGHT_MAX
 """Bytes of a transaction: the heaviest that nodes relay has no more than its weight units."""
 PARENTS_MAX = 25
 """Unconfirmed transactions of others kept with a payment."""
-PARENTS_BYTES_MAX = 1_000_000
-"""Of all those together: policy allows a row of unconfirmed transactions 101,000 virtual bytes."""
+PARENTS_BYTES_MAX = 404_000
+"""Of all those together: policy allows a chain of unconfirmed transactions 101,000 virtual bytes."""
 REASON_CHARS_MAX = 300
 """Of a node's refusal."""
 

@@ -144,6 +144,8 @@ def _news_of(before: Payment, now: Payment) -> str | None:
     if conflict:
         waits = f"waits: {conflict} spends a coin that it needs. It is lost once that has {BURIED_DEPTH} confirmations"
         return None if before.conflict == now.conflict else waits
+    if before.stage is Stage.SIGNED and now.stage is not Stage.HANDED_OUT:
+        return "was signed by a command that was cut short, and is sent now"
     if now.stage is not Stage.HANDED_OUT:
         return None
     return f"waits: the node does not take it ({now.reason})" if now.reason else "waits: no node is known to have it"

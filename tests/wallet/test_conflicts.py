@@ -93,9 +93,7 @@ def test_a_payment_that_is_taken_while_its_replacement_is_planned(wallet: Wallet
     assert [payment.txid for payment in wallet._file.state.payments] == [sent.txid] == list(chain.pool)
 
 
-def test_an_order_is_seen_once_more_before_it_is_called_sent(
-    wallet: Wallet, chain: Chain, server: Server
-) -> None:
+def test_an_order_is_seen_once_more_before_it_is_called_sent(wallet: Wallet, chain: Chain, server: Server) -> None:
     """A node showed it, and has lost its mempool since."""
     chain.pay(script_of(wallet), COIN)
     chain.refuse_next = [LOW]

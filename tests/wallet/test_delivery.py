@@ -12,6 +12,7 @@ from wallet.delivery import (
     DEAD_MAX,
     EVIDENCE,
     KEEP_BLOCKS,
+    PARENTS_KEPT,
     Answer,
     after_answer,
     conflicts_with_all,
@@ -185,6 +186,14 @@ def test_the_newest_dead_payments_are_kept() -> None:
     dead = [payment(COINS[0], serial=n, stage=DEAD) for n in range(DEAD_MAX + 2)]
     live = payment(COINS[1])
     assert kept([*dead, live], 10**6) == (*dead[2:], live)
+
+
+def test_old_dead_payments_leave_their_parents_behind() -> None:
+    """Each may be as large as policy allows, and the file has to stay one that is read."""
+    parent = make_tx(2, (TxIn(COINS[5], b"", 0),), PAID, 0).raw
+    dead = [payment(COINS[0], serial=n, stage=DEAD, parents=(parent,)) for n in range(PARENTS_KEPT + 3)]
+    live = payment(COINS[1], parents=(parent,))
+    assert [len(one.parents) for one in kept([live, *dead], 5)] == [1, 0, 0, 0, *[1] * PARENTS_KEPT]
 
 
 def test_what_a_payment_cannot_be_mined_without() -> None:

@@ -195,6 +195,39 @@ def test_a_payment_is_not_lost_by_asking_a_node_behind(
     assert payments_to_stranger(chain, 60_000) == [sent.txid]
 
 
+def test_looking_does_not_wait_for_a_node_that_is_busy(
+    rich: Wallet, chain: Chain, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rich.send(STRANGER_ADDRESS, 60_000)
+    chain.forget()
+    pauses: list[float] = []
+    monkeypatch.setattr(Esplora, "pause", staticmethod(pauses.append))
+    chain.refuse_next = ["-26: busy"]
+    assert rich.look().payments[0].stage is Stage.HANDED_OUT
+    server.after = lambda path, answer: (503, "") if path == "/tx" else answer
+    assert rich.look().payments[0].stage is Stage.SEEN  # taken, and shown when asked
+    assert pauses == []
+
+
+def test_a_payment_that_a_command_cut_short_left_is_told_of(
+    rich: Wallet, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wallet.account.hand_over", kill)
+        with pytest.raises(Killed):
+            rich.send(STRANGER_ADDRESS, 60_000)
+    assert chain.pool == {}
+    rich.balance()
+    [txid] = chain.pool
+    assert rich.warnings == [f"payment {to_hex(txid)} was signed by a command that was cut short, and is sent now"]
+
+
 # --- payments on others' unconfirmed coins ---------------------------------------------------------
 
 
