@@ -476,6 +476,9 @@ class Wallet:
             self._file.save(replace(state, payments=answered(state.payments, told)))
         except WalletError as error:
             self.warnings.append(f"the same order given again is taken for payment {to_hex(sent.txid)}: {error}")
+        except KeyboardInterrupt:
+            # The txid is out and nothing is left to interrupt: who read "interrupted" now would pay again.
+            pass
         return sent
 
     # --- looking at the chain -----------------------------------------------------------------

@@ -455,6 +455,7 @@ def test_an_api_open_to_others_is_warned_of(caplog: pytest.LogCaptureFixture, ho
     assert daemon.local_url(endpoint) == url
 
 
+@pytest.mark.usefixtures("own_signals")
 def test_a_fault_while_stored_blocks_are_connected_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
