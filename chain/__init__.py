@@ -2,6 +2,7 @@
 
 `_sha256d.c` is an optional part, for speed alone.
 
-Reading order is import order: value, errors, ripemd160, _sha256d, hashes, base58, codec, tx, block,
-compact, params, pow, keys, bip32, address, coins, script, check, tree, connect, template.
+Reading order is import order: frozen, errors, ripemd160, _sha256d, hashes, base58, codec, tx, block,
+target, params, pow, keys, bip32, address, coins, script, check, blocktree, connect,
+blocktemplate.
 """

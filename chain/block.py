@@ -4,9 +4,9 @@ from collections.abc import Callable
 from struct import Struct
 
 from chain.codec import malformed, read_varint, varint
+from chain.frozen import value
 from chain.hashes import BlockHash, sha256d
 from chain.tx import TRUNCATED, WITNESS_SCALE, OutPoint, Tx, first_outpoint, read_tx
-from chain.value import value
 
 HEADER_SIZE = 80
 _FIELDS = Struct("<i32s32sIII")

@@ -6,8 +6,8 @@ reorganisation of any depth is one composed delta, so one atomic write.
 
 from collections.abc import Callable, Iterable
 
+from chain.frozen import value
 from chain.tx import OutPoint, TxOut
-from chain.value import value
 
 MAX_SCRIPT_SIZE = 10_000
 """Bytes; an output with a longer script can never be spent."""

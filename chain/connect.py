@@ -4,17 +4,17 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from chain.block import Block, Header
+from chain.blocktree import Entry
 from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT, legacy_sigops_cost
 from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
 from chain.errors import Invalid, Reject, Unready
+from chain.frozen import value
 from chain.hashes import Wtxid
 from chain.keys import Check
 from chain.params import COINBASE_MATURITY, INITIAL_SUBSIDY, Params
 from chain.pow import next_bits
 from chain.script import Spend
-from chain.tree import Entry
 from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, describe
-from chain.value import value
 
 LEAST_VERSION = 4
 """Header versions below are from before BIP34, BIP66 and BIP65."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.block import Block, decode_block
-from chain.compact import target_from_bits
 from chain.hashes import sha256
+from chain.target import target_from_bits
 from chain.tx import COIN
 
 COINBASE_MATURITY = 100

@@ -1,9 +1,9 @@
 """Proof of work: does a header show it, and how much must the next one show."""
 
 from chain.block import Header
-from chain.compact import bits_from_target, target_from_bits
 from chain.errors import Invalid, Reject
 from chain.params import Asert, Params
+from chain.target import bits_from_target, target_from_bits
 
 
 def check_pow(header: Header, params: Params) -> None:

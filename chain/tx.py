@@ -5,8 +5,8 @@ from struct import error as StructError
 from typing import NewType
 
 from chain.codec import TWO_BYTES, malformed, read_varint, varbytes, varint
+from chain.frozen import value
 from chain.hashes import Txid, Wtxid, sha256d, to_hex
-from chain.value import value
 
 OutPoint = NewType("OutPoint", bytes)
 """A coin's name as its 36 wire bytes: txid, output index (4 bytes, little endian)."""

@@ -3,8 +3,8 @@
 import json
 import subprocess
 
-from chain.compact import bits_from_target, target_from_bits
 from chain.params import DEVNET_LIMIT_BITS
+from chain.target import bits_from_target, target_from_bits
 from devnet.processes import environment, python
 from devnet.state import DevnetError
 
@@ -17,7 +17,7 @@ EXPECTED_MAX = 1 << 40
 
 def measure_hash_rate(miners: int, duty: int) -> float:
     """Hashes a second of all miners' loops running together, as they will. Raises DevnetError."""
-    command = python("node.miner", "--measure", str(MEASURE_S), "--threads", "1", "--duty", str(duty))
+    command = python("node.mining.miner_process", "--measure", str(MEASURE_S), "--threads", "1", "--duty", str(duty))
     loops = [
         subprocess.Popen(
             command,

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from itertools import count
 
 from chain.block import Block, decode_header, make_block
+from chain.blocktemplate import build_block
+from chain.blocktree import BlockTree, Entry
 from chain.params import COINBASE_MATURITY, Params
-from chain.template import build_block
-from chain.tree import BlockTree, Entry
 from devnet.processes import environment, python
 from devnet.state import DevnetError
 

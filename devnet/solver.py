@@ -6,7 +6,7 @@ Ends when its input closes, so none is left behind whatever happens to the comma
 import sys
 
 from chain.block import decode_header
-from chain.template import solve
+from chain.blocktemplate import solve
 
 HASHES_PER_LINE = 4096
 """A few milliseconds: no longer does a helper go on with work that nobody wants any more."""

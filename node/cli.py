@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from node.settings import (
+from node.interface.settings import (
     BULK_KB,
     BULK_KB_MAX,
     ENGINES,

@@ -18,12 +18,12 @@ from node.config import (
     read_work,
     read_zmq,
 )
+from node.interface.settings import ConfigError
+from node.interface.storage import StoreError
+from node.ledger_tools import LedgerFacts, reindex_ledger, verify_ledger
 from node.logs import start_logging, stop_logging
-from node.maintenance import LedgerFacts, reindex_ledger, verify_ledger
-from node.ports import StoreError
-from node.runtime import monotonic
-from node.settings import ConfigError
-from node.verifying import VerifierPool, choose_engine, verifier_processes
+from node.runtime.runtime import monotonic
+from node.workers.verifier_pool import VerifierPool, choose_engine, verifier_processes
 
 DAEMON = "node.daemon"
 """Brings the API and the network, which the other commands have no use for."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from chain.address import AddressError, decode_address
 from chain.params import REGTEST, Params
-from node.peers.find.discoveries import Finding, Way
-from node.peers.standing.choking import BULK_BYTES_S
-from node.peers.standing.roles import Role
-from node.ports import Endpoint
-from node.settings import INTERVAL_MAX_S, BadOption, ConfigError
+from node.interface.effects import Endpoint
+from node.interface.settings import INTERVAL_MAX_S, BadOption, ConfigError
+from node.p2p.discovery.config import Finding, Way
+from node.p2p.scoring.choking import BULK_BYTES_S
+from node.p2p.scoring.service_flags import Role
 
 NAME_MAX = 20
 """Characters of a node's name."""

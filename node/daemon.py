@@ -19,30 +19,32 @@ from typing import Any
 from chain.errors import Invalid, Rejected
 from chain.tx import Tx
 from node.api.app import ApiApp
-from node.api.http.door import P2pDoor
-from node.api.http.serve import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
-from node.api.http.tallies import Tallies
-from node.api.mount import EXPLORER
+from node.api.explorer.mount import EXPLORER
+from node.api.http.listener import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
 from node.api.p2p import P2pApp, p2p_body_cap
+from node.api.p2p_gate import P2pDoor
+from node.api.services.request_metrics import Tallies
+from node.blockfilter.filter_builder import FilterKeeper
+from node.blockfilter.filter_index import FilterIndex
 from node.config import Config, make_folder
-from node.courier import Courier
-from node.filters.index import FilterIndex
-from node.filters.keeper import FilterKeeper
-from node.mining import MinerPool, Supervisor
-from node.node import Node
-from node.peers.blocks.bodies import prepare
-from node.peers.find.addresses import advertised
-from node.peers.handshake import Identity
-from node.peers.wire.messages import Reply
-from node.policy import Policy, Refused
-from node.pool.dump import load_dump
-from node.ports import Endpoint, StoreError
-from node.runtime import OVER, TIP, NotReady, Runtime, monotonic
-from node.secretfiles import Cookie, read_node_key, write_private
-from node.settings import ConfigError
-from node.store.filters import open_filters
-from node.store.opening import open_store
-from node.verifying import VerifierPool, choose_engine, verifier_processes
+from node.core.node import Node
+from node.interface.effects import Endpoint
+from node.interface.settings import ConfigError
+from node.interface.storage import StoreError
+from node.mempool.persist import load_dump
+from node.mempool.policy import Policy, Refused
+from node.mining.miner_pool import MinerPool
+from node.mining.supervisor import Supervisor
+from node.p2p.addrman.net_address import advertised
+from node.p2p.block_sync.unpack import prepare
+from node.p2p.connections.identity import Identity
+from node.p2p.wire.messages import Reply
+from node.runtime.request_sender import Courier
+from node.runtime.runtime import OVER, TIP, NotReady, Runtime, monotonic
+from node.secret_files import Cookie, read_node_key, write_private
+from node.storage.filters import open_filters
+from node.storage.recovery import open_store
+from node.workers.verifier_pool import VerifierPool, choose_engine, verifier_processes
 
 log = logging.getLogger("groat.daemon")
 
@@ -53,7 +55,7 @@ GC_THRESHOLD = 50_000
 """Objects made before the collector looks: blocks and headers are many objects and no cycles."""
 PROGRESS_S = 5.0
 """Seconds between two lines of progress while stored blocks are connected."""
-ZMQ_PUBLISHER = "node.zmqpub"
+ZMQ_PUBLISHER = "node.notify.zmq_publisher"
 """Imported where it is asked for: its library is an extra."""
 MEMPOOL_SAVE_S = 60.0
 """Seconds between two saves of the mempool."""

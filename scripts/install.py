@@ -24,9 +24,9 @@ from pathlib import Path
 
 STAMP = "groat-stamp.json"
 PACKAGES = ("chain", "node", "wallet", "devnet")
-MADE_FROM = ("pyproject.toml", "chain/_sha256d.c", "node/_hashloop.c")
+MADE_FROM = ("pyproject.toml", "chain/_sha256d.c", "node/mining/_hashloop.c")
 """A change in these asks for another install; the rest is used where it is."""
-EXTENSIONS = ("chain._sha256d", "node._hashloop")
+EXTENSIONS = ("chain._sha256d", "node.mining._hashloop")
 """Compiled if that is possible."""
 VERSION = ".".join(map(str, sys.version_info[:2]))
 SIZES = {"": "some 70 MB", "test": "with the tools of the tests, some 480 MB"}

@@ -20,6 +20,8 @@ from chain.block import (
     make_header,
     merkle_root,
 )
+from chain.blocktemplate import build_block, solve
+from chain.blocktree import BlockTree, Entry
 from chain.check import check_block, check_body
 from chain.codec import varbytes
 from chain.coins import Coin, CoinLookup
@@ -39,8 +41,6 @@ from chain.script import (
     p2tr_script,
     p2wpkh_script,
 )
-from chain.template import build_block, solve
-from chain.tree import BlockTree, Entry
 from chain.tx import MAX_MONEY, NULL_OUTPOINT, SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
 
 ENGINE = default_engine()

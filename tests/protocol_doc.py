@@ -14,17 +14,26 @@ from types import ModuleType
 
 from chain.keys import default_engine
 from chain.params import GENESIS, REGTEST, devnet
-from node.api.peers import SERVICE_NAMES
-from node.peers import dialler, greeter, news, polling, sessions
-from node.peers.blocks import compactserve, download, presync, promises, pushers, sync
-from node.peers.find import book, gossip, routing, visits
-from node.peers.handshake import Side, handshake_digest, peer_id
-from node.peers.standing import choking, discouraged, limits, reputation
-from node.peers.standing.limits import LIMITS
-from node.peers.txs import fetch
-from node.peers.wire import messages
-from node.peers.wire.messages import Facts, Message, Reason
-from node.peers.wire.protocol import LAYOUTS, ROUTES
+from node.api.actions.peer_json import SERVICE_NAMES
+from node.p2p.addrman import addrman
+from node.p2p.block_sync import (
+    block_download,
+    compact_serve,
+    header_sync,
+    headers_presync,
+    high_bandwidth_peers,
+    unclaimed_headers,
+)
+from node.p2p.connections import connection_manager, handshake, outbound
+from node.p2p.connections.identity import Side, handshake_digest, peer_id
+from node.p2p.discovery import gossip, kad_buckets, probes
+from node.p2p.longpoll import client, server
+from node.p2p.scoring import banman, choking, peer_score, rate_limits
+from node.p2p.scoring.rate_limits import LIMITS
+from node.p2p.tx_relay import tx_request
+from node.p2p.wire import messages
+from node.p2p.wire.codec import LAYOUTS, ROUTES
+from node.p2p.wire.messages import Facts, Message, Reason
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "network.md"
@@ -156,7 +165,7 @@ def limits_table() -> str:
         for name, limit in LIMITS.items()
     ]
     head = ("route", "messages a minute", "bytes a minute", "items a message", "bytes held")
-    bound = f"Messages of peers that are held in memory take at most {limits.memory_bound():,} bytes together."
+    bound = f"Messages of peers that are held in memory take at most {rate_limits.memory_bound():,} bytes together."
     return f"{table(head, rows)}\n\n{bound}"
 
 
@@ -196,25 +205,25 @@ def routes_line() -> str:
 
 
 FIGURES: dict[ModuleType, tuple[str, ...]] = {
-    greeter: ("HANDSHAKE_S", "GREETINGS_MAX"),
-    sessions: ("INBOUND_MAX", "TOKENS_MAX", "IDLE_S", "LINK_FAILURES_MAX"),
-    dialler: ("OUTBOUND_MAX", "NEAR_MAX", "BLOCKS_ONLY_MAX", "FEELER_S", "DIAL_BACK_TRIES"),
-    discouraged: ("DISCOURAGED_S",),
-    sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX", "HEADERS_ALL_MAX"),
-    promises: ("UNCLAIMED_MAX", "UNCLAIMED_S"),
-    presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
-    download: ("WINDOW", "PATIENCE_S"),
-    compactserve: ("DEPTH_MAX",),
-    pushers: ("PUSHERS_MAX",),
-    fetch: ("IN_FLIGHT_MAX", "OFFERS_MAX", "OFFERS_ALL_MAX", "REJECTED_MAX"),
-    news: ("HELD_S", "OPEN_MAX"),
-    polling: ("DIAL_BACK_S", "LEAST_S"),
+    handshake: ("HANDSHAKE_S", "GREETINGS_MAX"),
+    connection_manager: ("INBOUND_MAX", "TOKENS_MAX", "IDLE_S", "LINK_FAILURES_MAX"),
+    outbound: ("OUTBOUND_MAX", "NEAR_MAX", "BLOCKS_ONLY_MAX", "FEELER_S", "DIAL_BACK_TRIES"),
+    banman: ("DISCOURAGED_S",),
+    header_sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX", "HEADERS_ALL_MAX"),
+    unclaimed_headers: ("UNCLAIMED_MAX", "UNCLAIMED_S"),
+    headers_presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
+    block_download: ("WINDOW", "PATIENCE_S"),
+    compact_serve: ("DEPTH_MAX",),
+    high_bandwidth_peers: ("PUSHERS_MAX",),
+    tx_request: ("IN_FLIGHT_MAX", "OFFERS_MAX", "OFFERS_ALL_MAX", "REJECTED_MAX"),
+    server: ("HELD_S", "OPEN_MAX"),
+    client: ("DIAL_BACK_S", "LEAST_S"),
     gossip: ("ASK_EVERY_S", "FANOUT"),
-    book: ("TELL_RATE", "SHARE_PERCENT", "REPLY_S"),
-    routing: ("K", "SUBNET_IN_BUCKET"),
-    visits: ("VISITORS_MAX", "VISITOR_S"),
+    addrman: ("TELL_RATE", "SHARE_PERCENT", "REPLY_S"),
+    kad_buckets: ("K", "SUBNET_IN_BUCKET"),
+    probes: ("VISITORS_MAX", "VISITOR_S"),
     choking: ("REGULAR_SLOTS", "ROUND_S"),
-    reputation: ("PREFER", "HALF_LIFE_S"),
+    peer_score: ("PREFER", "HALF_LIFE_S"),
 }
 
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from chain.params import devnet as devnet_params
 from devnet.cli import cli as devnet
-from node.api.app import ROUTES
+from node.api.rest.table import ROUTES
 from node.api.rpc.table import METHODS
 from node.cli import ENVIRONMENT, groatd
-from node.peers.wire.protocol import ROUTES as PEER_ROUTES
+from node.p2p.wire.codec import ROUTES as PEER_ROUTES
 from tests.functional.api_examples import missing
 from wallet.cli import cli as wallet
 

@@ -6,48 +6,30 @@ Puts tables, guards and the core together; everything that decides stands in the
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from node.api.answers import TEXT, Answer, Headers, Problem, Request
-from node.api.call import Call
 from node.api.chainless import CHAINLESS_PAGES, CHAINLESS_STATUS, no_chain
-from node.api.dispatch import Dispatcher, View, raw_path
-from node.api.docs import description
-from node.api.guard import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers, is_allowed
-from node.api.http.tallies import Tallies
-from node.api.lookup import BlockMeasures, NoIndex
-from node.api.mount import EXPLORER, ICON, Explorer, icon
-from node.api.pace import Pace
-from node.api.rest import blocks, events, filters, mempool, metrics, network, peers, scripts, txs
-from node.api.rest.feed import Feed
-from node.api.routes import NO_BODY_MAX, PREFIXES, Route, parse
-from node.api.rpc.coin_search import CoinSearch
+from node.api.context import Call
+from node.api.explorer.mount import EXPLORER, ICON, Explorer, icon
+from node.api.http.message import TEXT, Answer, Headers, Problem, Request
+from node.api.query.queries import BlockMeasures, NoIndex
+from node.api.rest.table import CHAIN_ROUTES, ROUTES
+from node.api.routing.auth import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers, is_allowed
+from node.api.routing.dispatcher import Dispatcher, View, raw_path
+from node.api.routing.route import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc.coins import ScanTurn
-from node.api.rpc.commands import Commands
 from node.api.rpc.limits import RPC_BODY_MAX
+from node.api.rpc.pace import Pace
 from node.api.rpc.server import RpcServer
 from node.api.rpc.table import METHODS
-from node.api.rpc.template_cache import Templates
+from node.api.services.active_calls import Commands
+from node.api.services.coin_scan import CoinSearch
+from node.api.services.event_feed import Feed
+from node.api.services.request_metrics import Tallies
+from node.api.services.template_cache import Templates
+from node.blockfilter.filter_index import FilterIndex
 from node.config import Config
-from node.filters.index import FilterIndex
-from node.ports import Endpoint
-from node.runtime import NotReady, Runtime
+from node.interface.effects import Endpoint
+from node.runtime.runtime import NotReady, Runtime
 
-CHAIN_ROUTES: tuple[Route, ...] = (
-    *blocks.ROUTES,
-    *txs.ROUTES,
-    *scripts.ROUTES,
-    *mempool.ROUTES,
-    *filters.ROUTES,
-)
-"""Routes about the chain and the mempool on it."""
-ROUTES: tuple[Route, ...] = (
-    *CHAIN_ROUTES,
-    *network.ROUTES,
-    *peers.ROUTES,
-    *events.ROUTES,
-    *metrics.ROUTES,
-    *description.ROUTES,
-)
-"""Every route of the API but JSON-RPC's `POST /`."""
 UNAUTHORIZED_BODY_MAX = 64 * 1024
 """Bytes of a JSON-RPC request without the right credentials; more is not read."""
 SECURITY_HEADERS: Headers = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))

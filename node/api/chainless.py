@@ -5,7 +5,7 @@ the reason, rather than answered as by an empty one.
 """
 
 from node.config import Config
-from node.peers.standing.roles import Role
+from node.p2p.scoring.service_flags import Role
 
 CHAINLESS_STATUS = 501
 TRACKER = "this node is a tracker, which only introduces others and follows no chain: ask another node"

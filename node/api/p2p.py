@@ -12,18 +12,18 @@ from typing import Any
 
 from chain.errors import Invalid
 from chain.hashes import BlockHash, from_hex
-from node.api.answers import OCTETS, Answer, Problem, Request, octets
-from node.api.dispatch import Dispatcher
-from node.api.http.door import PREFIX, token_of
-from node.api.http.ranges import immutable
-from node.api.http.tallies import Refusals
-from node.api.lookup import raw_block
-from node.api.routes import NO_BODY_MAX
-from node.peers.wire.messages import GetBlocks, Hello, Message, Reason, Refusal
-from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_request, encode
-from node.ports import PeerId
-from node.runtime import Runtime
-from node.view import View
+from node.api.http.conditional import immutable
+from node.api.http.message import OCTETS, Answer, Problem, Request, octets
+from node.api.p2p_gate import PREFIX, token_of
+from node.api.query.queries import raw_block
+from node.api.routing.dispatcher import Dispatcher
+from node.api.routing.route import NO_BODY_MAX
+from node.api.services.request_metrics import Refusals
+from node.core.view import View
+from node.interface.effects import PeerId
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_request, encode
+from node.p2p.wire.messages import GetBlocks, Hello, Message, Reason, Refusal
+from node.runtime.runtime import Runtime
 
 SEATS = "p2p"
 """Share of waiting requests that long polls here belong to."""

@@ -22,11 +22,11 @@ from typing import Any
 from chain.address import encode_address
 from chain.block import Block, decode_block
 from chain.hashes import sha256, to_hex
-from node.api.app import ROUTES
-from node.api.routes import Kind, Route
+from node.api.rest.table import ROUTES
+from node.api.routing.route import Kind, Route
 from node.api.rpc.table import METHODS
 from node.descriptors.checksum import descriptor_checksum
-from node.store.schema import BLOCKS_SCHEMA, LEDGER_SCHEMA
+from node.storage.schema import BLOCKS_SCHEMA, LEDGER_SCHEMA
 from tests.bench.connect import LocalNode
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import Chain, payments_chain

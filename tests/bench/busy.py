@@ -6,17 +6,17 @@ from pathlib import Path
 
 from chain.address import encode_address
 from chain.block import make_block
+from chain.blocktemplate import build_block, solve
+from chain.blocktree import BlockTree
 from chain.coins import Coin
 from chain.connect import block_delta
+from chain.frozen import value
 from chain.hashes import sha256, to_hex
 from chain.params import REGTEST
 from chain.script import p2wpkh_script
-from chain.template import build_block, solve
-from chain.tree import BlockTree
 from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
-from chain.value import value
-from node.ports import Change
-from node.store.opening import open_store
+from node.interface.storage import Change
+from node.storage.recovery import open_store
 from tests.bench.workload import SPACING_S, START_TIME
 
 BUSY = p2wpkh_script(bytes(range(20)))

@@ -17,18 +17,18 @@ from time import monotonic
 from typing import Any
 
 from chain.block import decode_block
+from chain.blocktree import Entry
 from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
-from chain.tree import Entry
-from node.chainstate import Examined, examine
+from node.chainstate.chainstate import Examined, examine
+from node.core.node import Node
 from node.daemon import GC_THRESHOLD, SWITCH_INTERVAL_S
-from node.node import Node
-from node.peers.handshake import Identity
-from node.ports import Dial, Failed, PeerId, Send, Step
-from node.runtime import TIP, Runtime
-from node.store.opening import open_store
-from node.verifying import VerifierPool, verifier_processes
+from node.interface.effects import Dial, Failed, PeerId, Send, Step
+from node.p2p.connections.identity import Identity
+from node.runtime.runtime import TIP, Runtime
+from node.storage.recovery import open_store
+from node.workers.verifier_pool import VerifierPool, verifier_processes
 from tests.bench.anchors import kernel_rate
 from tests.bench.rows import Bench, Row, seconds
 from tests.bench.workload import Chain, payments_chain

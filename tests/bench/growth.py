@@ -22,7 +22,7 @@ from chain.coins import Coin, CoinsDelta
 from chain.params import REGTEST
 from chain.script import p2wpkh_script
 from chain.tx import OutPoint, TxOut
-from node.store.opening import open_store
+from node.storage.recovery import open_store
 from tests.bench.busy import BusyChain, busy_chain
 from tests.bench.connect import LocalNode
 from tests.bench.rows import Bench, Row, seconds

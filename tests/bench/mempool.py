@@ -20,12 +20,15 @@ from chain.connect import context_after
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tx import Tx, decode_tx
-from node.chainstate import examine
-from node.mempool import Mempool
-from node.node import Node
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.txs.relay import QUEUE_MAX
-from node.peers.wire.messages import (
+from node.chainstate.chainstate import examine
+from node.core.node import Node
+from node.interface.effects import Effect, Verified, Verify
+from node.mempool.mempool import Mempool
+from node.mempool.persist import encode_dump
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.tx_relay.tx_announce import QUEUE_MAX
+from node.p2p.wire.codec import decode_request, encode, route_name
+from node.p2p.wire.messages import (
     INV_MAX,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -39,11 +42,8 @@ from node.peers.wire.messages import (
     Want,
     Welcome,
 )
-from node.peers.wire.names import Name, names_at
-from node.peers.wire.protocol import decode_request, encode, route_name
-from node.pool.dump import encode_dump
-from node.ports import Effect, Verified, Verify
-from node.store.opening import open_store
+from node.p2p.wire.short_txid import Name, names_at
+from node.storage.recovery import open_store
 from tests.bench.anchors import kernel_rate, raw_verify_s
 from tests.bench.connect import PEER, STALL_S, LocalNode
 from tests.bench.rows import Bench, Row

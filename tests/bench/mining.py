@@ -11,7 +11,7 @@ from functools import partial
 from hashlib import sha256
 from time import thread_time
 
-from node.hashing import LOOPS, Loop
+from node.mining.hash_loop import LOOPS, Loop
 from tests.bench.rows import Bench, Row
 
 BLOCKS_BYTES = 128

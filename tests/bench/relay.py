@@ -22,10 +22,11 @@ from chain.hashes import BlockHash, sha256
 from chain.keys import default_engine
 from chain.params import REGTEST, Asert, Params
 from chain.tx import Tx
-from node.client import Client
-from node.peers.blocks.compact import shorten
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.wire.messages import (
+from node.interface.effects import Endpoint
+from node.p2p.block_sync.compact_block import shorten
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.p2p.wire.messages import (
     INV_MAX,
     PROTOCOL_VERSION,
     RELAYS,
@@ -40,9 +41,8 @@ from node.peers.wire.messages import (
     Want,
     Welcome,
 )
-from node.peers.wire.names import Name, names_at
-from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.ports import Endpoint
+from node.p2p.wire.short_txid import Name, names_at
+from node.runtime.http_client import Client
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import payments_chain
 from tests.functional.cluster import Cluster

@@ -12,9 +12,9 @@ from pathlib import Path
 from time import perf_counter
 
 from chain.block import Block, decode_block, make_block
+from chain.blocktemplate import build_block, solve
+from chain.blocktree import BlockTree
 from chain.params import REGTEST
-from chain.template import build_block, solve
-from chain.tree import BlockTree
 from tests.bench.connect import LocalNode
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import SPACING_S, START_TIME, Chain, payments_chain

@@ -6,7 +6,7 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-from chain.value import value
+from chain.frozen import value
 
 BETTER = "more", "less"
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from time import thread_time
 
 from chain.block import decode_block
+from chain.blocktree import BlockTree
 from chain.check import check_block, check_body
 from chain.connect import connect_block, context_after
 from chain.keys import default_engine
 from chain.params import REGTEST
-from chain.tree import BlockTree
 from node.daemon import GC_THRESHOLD
-from node.ports import Change
-from node.store.opening import open_store
+from node.interface.storage import Change
+from node.storage.recovery import open_store
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import Chain, payments_chain
 

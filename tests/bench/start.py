@@ -14,18 +14,18 @@ from pathlib import Path
 from time import perf_counter
 
 from chain.block import make_block
+from chain.blocktemplate import build_block, solve
+from chain.blocktree import BlockTree
 from chain.coins import DeltaBuilder
 from chain.connect import connect_block, context_after
 from chain.params import REGTEST
 from chain.script import p2wpkh_script
-from chain.template import build_block, solve
-from chain.tree import BlockTree
-from node.ports import Change
-from node.recent import CONNECTED_BYTES_MAX, WAITING_BYTES_MAX
-from node.store.coincache import COIN_CACHE_BYTES
-from node.store.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
-from node.store.opening import open_store
-from node.store.schema import BLOCKS_SCHEMA, LEDGER_SCHEMA
+from node.chainstate.block_cache import CONNECTED_BYTES_MAX, WAITING_BYTES_MAX
+from node.interface.storage import Change
+from node.storage.coins_cache import COIN_CACHE_BYTES
+from node.storage.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
+from node.storage.recovery import open_store
+from node.storage.schema import BLOCKS_SCHEMA, LEDGER_SCHEMA
 from tests.bench.connect import LocalNode
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import SPACING_S, START_TIME, Chain, payments_chain

@@ -10,15 +10,15 @@ from pathlib import Path
 from struct import Struct
 
 from chain.block import Block, decode_block, make_block
+from chain.blocktemplate import build_block, solve
+from chain.blocktree import BlockTree
 from chain.coins import Coin
+from chain.frozen import value
 from chain.hashes import hash160, sha256
 from chain.keys import Engine, default_engine, encode_der
 from chain.params import COINBASE_MATURITY, REGTEST
 from chain.script import SIGHASH_ALL, Spend, p2wpkh_script
-from chain.template import build_block, solve
-from chain.tree import BlockTree
 from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx, outpoint
-from chain.value import value
 
 START_TIME = 1_600_000_000
 """Unix time of the first block: in the past, so that Bitcoin Core takes it too."""

@@ -8,7 +8,7 @@ from playwright.sync_api import APIResponse, Page, Route, expect
 
 from chain.hashes import to_hex
 from chain.script import LockKind
-from node.api.rest.feed import HOST_FOLLOWERS_MAX
+from node.api.services.event_feed import HOST_FOLLOWERS_MAX
 from tests.browser.conftest import WAIT_MS, Open, Site
 from tests.chainlab import lock
 from tests.sse import Follower

@@ -22,11 +22,11 @@ from chain.block import (
     tx_offsets,
     witness_commitment,
 )
-from chain.compact import target_from_bits
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, sha256d, to_hex
 from chain.params import GENESIS, Params
 from chain.pow import check_pow
+from chain.target import target_from_bits
 from chain.tx import NULL_OUTPOINT, TxIn, TxOut, decode_tx, make_tx, outpoint
 from tests.chain.strategies import BLOCKS
 

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.block import Header, make_block, make_header
+from chain.blocktemplate import VERSION
+from chain.blocktree import BlockTree, Entry
 from chain.coins import Coin
 from chain.connect import (
     SEQUENCE_BY_TIME,
@@ -25,8 +27,6 @@ from chain.hashes import Wtxid
 from chain.keys import python_engine
 from chain.params import REGTEST, Asert, Params
 from chain.script import LockKind, Spend
-from chain.template import VERSION
-from chain.tree import BlockTree, Entry
 from chain.tx import COIN, SEQUENCE_FINAL, OutPoint, TxIn, TxOut, make_tx, outpoint
 from tests.chainlab import KINDS, Lab, funded, made_by, pay, with_header, with_input
 

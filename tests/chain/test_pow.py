@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.block import make_header
-from chain.compact import bits_from_target, target_from_bits, work_from_bits
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash
 from chain.params import REGTEST, Asert, Params, devnet
 from chain.pow import asert_bits, check_pow, next_bits
+from chain.target import bits_from_target, target_from_bits, work_from_bits
 
 # Bitcoin Core, src/test/arith_uint256_tests.cpp, bignum_SetCompact: bits, target, bits again.
 COMPACT = [

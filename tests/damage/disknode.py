@@ -12,23 +12,24 @@ from chain.block import Block
 from chain.errors import Rejected
 from chain.keys import default_engine
 from chain.params import REGTEST
-from node.api.answers import Answer, Request
 from node.api.app import ApiApp
 from node.api.explorer import wsgi
 from node.api.explorer.home import TXS_SHOWN
 from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.site import _make_site
+from node.api.http.message import Answer, Request
 from node.api.p2p import P2pApp
-from node.chainstate import examine
+from node.blockfilter.filter_index import FilterIndex, FiltersBroken
+from node.chainstate.chainstate import examine
 from node.config import Config
-from node.filters.index import FilterIndex, FiltersBroken
-from node.node import Node, Submission
-from node.peers.handshake import Identity
-from node.ports import Dial, Endpoint, Failed, PeerId, Send, StoreError
-from node.runtime import NotReady, Runtime
-from node.store.filters import open_filters
-from node.store.opening import open_store
-from node.verifying import VerifierPool
+from node.core.node import Node, Submission
+from node.interface.effects import Dial, Endpoint, Failed, PeerId, Send
+from node.interface.storage import StoreError
+from node.p2p.connections.identity import Identity
+from node.runtime.runtime import NotReady, Runtime
+from node.storage.filters import open_filters
+from node.storage.recovery import open_store
+from node.workers.verifier_pool import VerifierPool
 from tests.chainlab import NOW
 
 ENGINE = default_engine()

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chain.block import Block
-from node.api.answers import JSON, Answer
-from node.api.rpc.method import DATABASE
-from node.ports import StoreError
+from node.api.actions.core_errors import DATABASE
+from node.api.http.message import JSON, Answer
+from node.interface.storage import StoreError
 from tests.damage.dataset import DataSet
 from tests.damage.disknode import DiskNode, Question
 from tests.damage.places import Place

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from chain.compact import target_from_bits
 from chain.params import DEVNET_LIMIT_BITS, Params
 from chain.params import devnet as devnet_params
+from chain.target import target_from_bits
 from devnet import difficulty
 from devnet.difficulty import EXPECTED_MAX, first_bits, measure_hash_rate
 from devnet.state import DevnetError

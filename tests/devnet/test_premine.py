@@ -6,13 +6,13 @@ from itertools import pairwise
 import pytest
 
 from chain.block import Block
+from chain.blocktree import BlockTree
 from chain.check import check_block, check_body
 from chain.connect import connect_header
 from chain.hashes import BlockHash
 from chain.params import REGTEST, Params
 from chain.params import devnet as devnet_params
 from chain.script import p2wpkh_script
-from chain.tree import BlockTree
 from devnet import premine
 from devnet.premine import FIRST_BLOCKS, mine_first_blocks
 from devnet.state import DevnetError

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from node.api.app import ROUTES as API_ROUTES
-from node.api.http.parsing import HEADER_BYTES_MAX
+from node.api.http.request_parser import HEADER_BYTES_MAX
+from node.api.rest.table import ROUTES as API_ROUTES
 from node.api.rest.txs import TX_BODY_MAX
-from node.api.routes import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, Kind, Route
-from node.peers.standing.limits import OPEN
-from node.peers.wire.protocol import ROUTES as P2P_ROUTES
+from node.api.routing.route import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, Kind, Route
+from node.p2p.scoring.rate_limits import OPEN
+from node.p2p.wire.codec import ROUTES as P2P_ROUTES
 
 HEX = "ab" * 32
 BLANK_ADDRESS = "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202"

@@ -12,12 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from chain.block import Block
+from chain.blocktemplate import build_block
+from chain.blocktree import BlockTree
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, Params
-from chain.template import build_block
-from chain.tree import BlockTree
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.wire.messages import (
+from node.interface.effects import Endpoint
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.wire.codec import ROUTES, decode_request, encode, route_name
+from node.p2p.wire.messages import (
     HEADERS_MAX,
     NODE_SERVICES,
     PROTOCOL_VERSION,
@@ -33,8 +35,6 @@ from node.peers.wire.messages import (
     Poll,
     Welcome,
 )
-from node.peers.wire.protocol import ROUTES, decode_request, encode, route_name
-from node.ports import Endpoint
 from tests.chainlab import ENGINE, START_TIME, lock, reblock
 
 SPACING_S = 60

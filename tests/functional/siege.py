@@ -20,10 +20,10 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from chain.keys import default_engine
-from node.child import ROOT
-from node.client import Client
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.wire.messages import (
+from node.interface.effects import Endpoint
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.p2p.wire.messages import (
     PROTOCOL_VERSION,
     Confirm,
     Facts,
@@ -37,8 +37,8 @@ from node.peers.wire.messages import (
     Request,
     Welcome,
 )
-from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.ports import Endpoint
+from node.runtime.http_client import Client
+from node.workers.child_process import ROOT
 
 DRIP_S = 5.0
 """Between two bytes of a slow client."""

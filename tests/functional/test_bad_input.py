@@ -14,13 +14,13 @@ import pytest
 
 from chain.address import encode_address
 from chain.block import decode_block
-from node.api.app import ROUTES as API_ROUTES
 from node.api.app import UNAUTHORIZED_BODY_MAX
+from node.api.rest.table import ROUTES as API_ROUTES
 from node.api.rest.txs import TX_BODY_MAX
-from node.api.routes import NO_BODY_MAX
+from node.api.routing.route import NO_BODY_MAX
 from node.api.rpc.limits import RPC_BODY_MAX
 from node.api.rpc.table import METHODS
-from node.peers.wire.protocol import ROUTES
+from node.p2p.wire.codec import ROUTES
 from tests.chainlab import lock, made_by, pay
 from tests.functional.bad_calls import (
     RPC_STATUS,

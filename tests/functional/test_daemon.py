@@ -22,8 +22,9 @@ from chain.params import REGTEST, devnet
 from devnet.processes import environment
 from node import daemon
 from node.config import Config
-from node.ports import Endpoint, StoreError
-from node.store.opening import open_store
+from node.interface.effects import Endpoint
+from node.interface.storage import StoreError
+from node.storage.recovery import open_store
 from tests.chainlab import funded, made_by, pay
 from tests.functional.cluster import Cluster, RealNode
 from tests.functional.conftest import StartCluster

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devnet.rpc import RpcError, Unreachable
-from node.runtime import DAMAGED
+from node.runtime.runtime import DAMAGED
 from tests.chainlab import funded
 from tests.damage.logfile import HEADER_SIZE, LENGTH_HIGH, record_offsets
 from tests.functional.cluster import STOP_S, Cluster

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
-from node.siblings import SIBLINGS_MAX
+from node.chainstate.stale_blocks import SIBLINGS_MAX
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster
 

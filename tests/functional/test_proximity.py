@@ -14,8 +14,8 @@ import pytest
 
 from devnet.processes import environment
 from devnet.rpc import NodeClient, RpcError, Unreachable
-from node.peers.find.book import AddressBook
-from node.ports import Endpoint
+from node.interface.effects import Endpoint
+from node.p2p.addrman.addrman import AddressBook
 from tests.functional.namespaces import PORT, Forbidden, Hosts, hosts
 
 NEAR_GROUP = ["30.1.0.1", "30.1.0.2"]
@@ -42,7 +42,7 @@ NODE = """
 import dataclasses, json, sys
 import chain.params
 chain.params.REGTEST = dataclasses.replace(chain.params.REGTEST, allow_local=False)
-import node.peers.dialler as dialler
+import node.p2p.connections.outbound as dialler
 for name, number in json.loads(sys.argv.pop(1)).items():
     assert hasattr(dialler, name)
     setattr(dialler, name, number)

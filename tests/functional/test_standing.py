@@ -12,9 +12,10 @@ from chain.hashes import sha256
 from chain.params import GENESIS, REGTEST
 from chain.tx import Tx
 from devnet.rpc import RpcError
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.standing.roles import RECENT_BLOCKS
-from node.peers.wire.messages import (
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.scoring.service_flags import RECENT_BLOCKS
+from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
+from node.p2p.wire.messages import (
     BLOCKS_MAX,
     NODE_SERVICES,
     PROTOCOL_VERSION,
@@ -31,8 +32,7 @@ from node.peers.wire.messages import (
     Want,
     Welcome,
 )
-from node.peers.wire.names import names_at
-from node.peers.wire.protocol import SESSION_HEADER, decode_reply, encode, route_name
+from node.p2p.wire.short_txid import names_at
 from tests.chainlab import ENGINE, Lab, funded, pay
 from tests.functional.cluster import Cluster, make_cluster
 

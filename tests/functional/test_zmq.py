@@ -13,7 +13,7 @@ import zmq
 from chain.block import Block
 from chain.tx import Tx
 from devnet.processes import environment
-from node.notifications import HIGH_WATER_MARK, TOPICS
+from node.notify.zmq_messages import HIGH_WATER_MARK, TOPICS
 from tests.chainlab import funded, pay
 from tests.functional.cluster import Cluster
 from tests.ports import free_ports

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from node.child import ROOT
+from node.workers.child_process import ROOT
 
 PATIENCE_S = 10.0
 

@@ -17,15 +17,16 @@ from chain.address import decode_address
 from chain.params import REGTEST, devnet
 from node import cli as command_line
 from node import daemon
-from node.child import ROOT
 from node.config import Config, Mine, make_folder, read_endpoint, read_network, read_rpc_login
-from node.peers.find.discoveries import Finding, Way
-from node.peers.standing.choking import BULK_BYTES_S
-from node.peers.standing.roles import Role
-from node.ports import Endpoint, StoreError
-from node.secretfiles import Cookie, read_node_key, write_private
-from node.settings import BULK_KB, ENGINES, ROLES, ConfigError
-from node.verifying import choose_engine
+from node.interface.effects import Endpoint
+from node.interface.settings import BULK_KB, ENGINES, ROLES, ConfigError
+from node.interface.storage import StoreError
+from node.p2p.discovery.config import Finding, Way
+from node.p2p.scoring.choking import BULK_BYTES_S
+from node.p2p.scoring.service_flags import Role
+from node.secret_files import Cookie, read_node_key, write_private
+from node.workers.child_process import ROOT
+from node.workers.verifier_pool import choose_engine
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 NETWORK = """

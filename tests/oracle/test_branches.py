@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from chain.block import Block, merkle_root
+from chain.blocktemplate import build_block
+from chain.blocktree import Entry
 from chain.hashes import to_hex
 from chain.params import REGTEST
-from chain.template import build_block
-from chain.tree import Entry
 from chain.tx import Tx
 from tests.chainlab import (
     Lab,

@@ -6,8 +6,8 @@ import pytest
 
 from chain.hashes import to_hex
 from tests.chainlab import funded
-from tests.node.forest import Forest
-from tests.node.test_shortcuts import BLOCKS, Skipper
+from tests.node.chainstate.forest import Forest
+from tests.node.core.test_shortcuts import BLOCKS, Skipper
 from tests.oracle.kernel import Kernel
 
 

@@ -35,11 +35,11 @@ class Workshop:
         self.done: list[str] = []
         self.compiler = True
         self.pip: Callable[[], list[str]] = list
-        for package in ("chain", "node"):
+        for package in ("chain", "node/mining"):
             (self.root / package).mkdir(parents=True)
         (self.root / "pyproject.toml").write_text("one")
         (self.root / "chain" / "_sha256d.c").write_text("one")
-        (self.root / "node" / "_hashloop.c").write_text("one")
+        (self.root / "node" / "mining" / "_hashloop.c").write_text("one")
         monkeypatch.setattr(install.venv, "create", self._create)
         monkeypatch.setattr(install, "pip_install", self._pip_install)
         monkeypatch.setattr(install, "runs", Path.exists)
@@ -112,7 +112,7 @@ def test_extras_are_added_and_stay(workshop: Workshop) -> None:
     assert workshop.run("test") == []
 
 
-@pytest.mark.parametrize("file", ["pyproject.toml", "chain/_sha256d.c", "node/_hashloop.c"])
+@pytest.mark.parametrize("file", ["pyproject.toml", "chain/_sha256d.c", "node/mining/_hashloop.c"])
 def test_a_change_in_what_is_built_is_installed_again(workshop: Workshop, file: str) -> None:
     workshop.run("test")
     (workshop.root / file).write_text("two")

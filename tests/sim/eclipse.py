@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from functools import partial
 from unittest import mock
 
-from node.peers.dialler import BLOCKS_ONLY_MAX, OUTBOUND_MAX, Dialler, Kind, Target
-from node.peers.find.addresses import network_group
-from node.peers.find.book import AddressBook
-from node.peers.find.tables import NEW_BUCKETS, TRIED_BUCKETS, Entry, Placing, Table
-from node.peers.wire.messages import ADDRESSES_MAX
-from node.ports import Endpoint, PeerId
+from node.interface.effects import Endpoint, PeerId
+from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman_buckets import NEW_BUCKETS, TRIED_BUCKETS, Entry, Placing, Table
+from node.p2p.addrman.net_address import network_group
+from node.p2p.connections.outbound import BLOCKS_ONLY_MAX, OUTBOUND_MAX, Dialler, Kind, Target
+from node.p2p.wire.messages import ADDRESSES_MAX
 
 HONEST = 100
 """Honest nodes that listen."""

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from chain.block import Block, make_block
+from chain.blocktemplate import build_block
 from chain.errors import Invalid
 from chain.hashes import BlockHash, Txid
 from chain.params import REGTEST
-from chain.template import build_block
 from chain.tx import Tx
-from node.peers.blocks.compact import shorten
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.wire.messages import (
+from node.interface.effects import Answer, Dial, Effect, Endpoint, Link, Park, PeerId, Publish, Send, Step
+from node.p2p.block_sync.compact_block import shorten
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.wire.codec import decode_reply, decode_request, encode, may_answer, route_name
+from node.p2p.wire.messages import (
     BLOCKS_ONLY,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -50,9 +52,7 @@ from node.peers.wire.messages import (
     Want,
     Welcome,
 )
-from node.peers.wire.names import names_at
-from node.peers.wire.protocol import decode_reply, decode_request, encode, may_answer, route_name
-from node.ports import Answer, Dial, Effect, Endpoint, Link, Park, PeerId, Publish, Send, Step
+from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, lock, solved
 from tests.sim.world import ENGINE, PORT, START, SimNode, World
 

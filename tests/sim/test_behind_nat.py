@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.peers.news import HELD_S
+from node.p2p.longpoll.server import HELD_S
 from tests.chainlab import Lab, funded, pay
 from tests.sim.test_world import give_all
 from tests.sim.world import Faults, SimNode, World

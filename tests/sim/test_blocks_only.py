@@ -2,9 +2,9 @@
 
 import pytest
 
-from node.peers.find.discovery import Nowhere
-from node.peers.wire.messages import Addresses, GetAddresses
-from node.ports import Effect, Endpoint, PeerId
+from node.interface.effects import Effect, Endpoint, PeerId
+from node.p2p.discovery.base import Nowhere
+from node.p2p.wire.messages import Addresses, GetAddresses
 from tests.chainlab import Lab, funded, pay
 from tests.sim.test_world import give_all
 from tests.sim.world import SimNode, World
@@ -17,8 +17,8 @@ def lab() -> Lab:
 
 def pair(world: World, lab: Lab, monkeypatch: pytest.MonkeyPatch, *, blocks_only: int) -> tuple[SimNode, SimNode]:
     """Two nodes, of which the second has chosen the first from its address book."""
-    monkeypatch.setattr("node.peers.dialler.OUTBOUND_MAX", 1 - blocks_only)
-    monkeypatch.setattr("node.peers.dialler.BLOCKS_ONLY_MAX", blocks_only)
+    monkeypatch.setattr("node.p2p.connections.outbound.OUTBOUND_MAX", 1 - blocks_only)
+    monkeypatch.setattr("node.p2p.connections.outbound.BLOCKS_ONLY_MAX", blocks_only)
     first, second = world.add(), world.add()
     give_all(world, first, lab.blocks)
     second.node.load_book(_book_with(second, first))

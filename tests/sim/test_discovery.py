@@ -8,9 +8,10 @@ import pytest
 
 from chain.hashes import sha256
 from chain.params import REGTEST
-from node.peers.find.discoveries import Finding, Way
-from node.peers.find.discovery import Nowhere
-from node.peers.wire.messages import (
+from node.interface.effects import Effect, Endpoint, Link, PeerId
+from node.p2p.discovery.base import Nowhere
+from node.p2p.discovery.config import Finding, Way
+from node.p2p.wire.messages import (
     PUSHED_MAX,
     Addresses,
     Announce,
@@ -27,7 +28,6 @@ from node.peers.wire.messages import (
     Refusal,
     Request,
 )
-from node.ports import Effect, Endpoint, Link, PeerId
 from tests.sim.world import SimNode, World
 
 BOTH = frozenset({Way.GOSSIP, Way.KADEMLIA})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.peers.dialler import BLOCKS_ONLY_MAX, OUTBOUND_MAX
+from node.p2p.connections.outbound import BLOCKS_ONLY_MAX, OUTBOUND_MAX
 from tests.sim.eclipse import one_run, removed
 
 RUNS = 60

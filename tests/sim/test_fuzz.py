@@ -8,13 +8,13 @@ import random
 
 import pytest
 
+from chain.blocktree import BlockTree
 from chain.errors import Rejected
-from chain.tree import BlockTree
-from node.chainstate import Chainstate
-from node.mempool import Mempool
-from node.node import Node
-from node.peers.handshake import peer_id
-from node.peers.standing.roles import Role
+from node.chainstate.chainstate import Chainstate
+from node.core.node import Node
+from node.mempool.mempool import Mempool
+from node.p2p.connections.identity import peer_id
+from node.p2p.scoring.service_flags import Role
 from tests.chainlab import Lab, funded, pay
 from tests.sim.fuzzer import Fuzzer, Pool
 from tests.sim.sizes import sizes

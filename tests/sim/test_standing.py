@@ -11,13 +11,14 @@ from chain.block import Block
 from chain.hashes import sha256
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.peers.find.discoveries import Finding
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.peerinfo import PeerInfo
-from node.peers.standing.choking import OPTIMISTIC_REST_S, REGULAR_SLOTS, ROUND_S
-from node.peers.standing.reputation import Deed
-from node.peers.standing.roles import RECENT_BLOCKS, Role
-from node.peers.wire.messages import (
+from node.interface.effects import PeerId
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.discovery.config import Finding
+from node.p2p.peer_info import PeerInfo
+from node.p2p.scoring.choking import OPTIMISTIC_REST_S, REGULAR_SLOTS, ROUND_S
+from node.p2p.scoring.peer_score import Deed
+from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role
+from node.p2p.wire.messages import (
     BLOCKS_MAX,
     NODE_SERVICES,
     PROTOCOL_VERSION,
@@ -34,8 +35,7 @@ from node.peers.wire.messages import (
     Want,
     Welcome,
 )
-from node.peers.wire.names import names_at
-from node.ports import PeerId
+from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, funded, pay
 from tests.sim.world import ENGINE, SimNode, World
 

@@ -15,21 +15,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from chain.block import Block, make_block
+from chain.blocktemplate import solve
+from chain.blocktree import Entry
 from chain.errors import Invalid
 from chain.hashes import sha256
 from chain.keys import Check, default_engine
 from chain.params import REGTEST, Params
-from chain.template import solve
-from chain.tree import Entry
 from chain.tx import Tx
-from node.chainstate import examine
-from node.node import Node, Submission
-from node.peers.blocks.bodies import prepare
-from node.peers.find.discoveries import Finding
-from node.peers.handshake import Identity
-from node.peers.wire.messages import Hello, Refusal
-from node.peers.wire.protocol import decode_reply, decode_request, encode, route_name
-from node.ports import (
+from node.chainstate.chainstate import examine
+from node.core.node import Node, Submission
+from node.interface.effects import (
     Answer,
     Close,
     Compute,
@@ -47,8 +42,13 @@ from node.ports import (
     Verified,
     Verify,
 )
-from node.store.memory import MemoryDisk
-from node.store.opening import open_memory
+from node.p2p.block_sync.unpack import prepare
+from node.p2p.connections.identity import Identity
+from node.p2p.discovery.config import Finding
+from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
+from node.p2p.wire.messages import Hello, Refusal
+from node.storage.memory import MemoryDisk
+from node.storage.recovery import open_memory
 from tests.chainlab import NOW, lock
 
 START = float(NOW)

@@ -6,9 +6,9 @@ nobody asks for has no use for. Both are made once.
 
 from importlib import import_module
 
-from node.api.answers import JSON, Answer
-from node.api.call import Call
-from node.api.routes import Route
+from node.api.context import Call
+from node.api.http.message import JSON, Answer
+from node.api.routing.route import Route
 
 HTML = "text/html; charset=utf-8"
 OPENAPI = "node.api.docs.openapi"

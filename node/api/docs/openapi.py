@@ -12,17 +12,17 @@ from typing import Any
 
 from apispec import APISpec
 
-from node.api.answers import JSON, TEXT
-from node.api.app import CHAIN_ROUTES, ROUTES
 from node.api.chainless import CHAINLESS_STATUS, LIGHT, TRACKER
-from node.api.dispatch import NO_INDEX
 from node.api.docs import openapi_rpc
 from node.api.docs.parameters import PARAMETERS
 from node.api.docs.schemas import SCHEMAS, Schema, described, ref
-from node.api.jsontext import emit
-from node.api.mount import EXPLORER
-from node.api.routes import BAD_VALUE, OTHER_NETWORK, PREFIXES, Kind, Route
-from node.runtime import DAMAGED
+from node.api.encoding.json_codec import emit
+from node.api.explorer.mount import EXPLORER
+from node.api.http.message import JSON, TEXT
+from node.api.rest.table import CHAIN_ROUTES, ROUTES
+from node.api.routing.dispatcher import NO_INDEX
+from node.api.routing.route import BAD_VALUE, OTHER_NETWORK, PREFIXES, Kind, Route
+from node.runtime.runtime import DAMAGED
 
 INTRODUCTION = f"""Esplora's REST at `/…` and `/api/…`, and Bitcoin Core's JSON-RPC at `POST /`.
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from node.api.answers import JSON
 from node.api.docs.schemas import Schema, array, closed, described, ref
+from node.api.http.message import JSON
 from node.api.rpc.envelope import VERSION_2
 from node.api.rpc.limits import BATCH_MAX, RPC_BODY_MAX
 from node.api.rpc.method import Arg, Method

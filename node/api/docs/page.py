@@ -16,9 +16,9 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from node.api.answers import JSON, OCTETS, TEXT
 from node.api.docs.openapi import EVERYWHERE, document
-from node.api.mount import EXPLORER
+from node.api.explorer.mount import EXPLORER
+from node.api.http.message import JSON, OCTETS, TEXT
 from node.api.rpc.method import Method
 from node.api.rpc.table import METHODS
 

@@ -9,8 +9,8 @@ from chain.address import BASE58_MAX, BECH32_MAX
 from chain.hashes import sha256, to_hex
 from chain.params import GENESIS
 from node.api.docs.schemas import Schema
-from node.api.routes import INDEX_MAX, NUMBER_MAX, Kind
-from node.events import TOPICS
+from node.api.routing.route import INDEX_MAX, NUMBER_MAX, Kind
+from node.interface.events import TOPICS
 
 _GENESIS_BLOCK = to_hex(GENESIS.hash)
 _GENESIS_TX = to_hex(GENESIS.txs[0].txid)

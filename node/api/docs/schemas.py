@@ -7,15 +7,15 @@ request for a description, never before.
 from collections.abc import Mapping
 from typing import Any
 
-from node.api.peers import SERVICE_NAMES
+from node.api.actions.peer_json import SERVICE_NAMES
 from node.api.rest.blocks import BLOCKS_LISTED, TXS_PER_PAGE
 from node.api.rest.filters import HEADERS_LISTED
 from node.api.rest.mempool import RECENT_TXS, RECOMMENDED_TARGETS
 from node.api.rest.scripts import UNCONFIRMED_MAX
-from node.fees import TARGETS
-from node.peers.standing.reputation import Grade
-from node.peers.standing.roles import Role
-from node.pool.packages import PACKAGE_TXS_MAX
+from node.mempool.fee_estimator import TARGETS
+from node.mempool.package_prechecks import PACKAGE_TXS_MAX
+from node.p2p.scoring.peer_score import Grade
+from node.p2p.scoring.service_flags import Role
 
 Schema = dict[str, Any]
 

@@ -5,6 +5,6 @@ a page (`home.py`, `block.py`, ...): a function takes the `Call` and gives a val
 template of the same name writes down. `draw/` has the geometry of the pictures; words for numbers
 and times are in `words.py`. Nothing here asks the node by HTTP: all reads are of one `View`.
 
-Nothing outside imports this package but `node/api/mount.py`, with the first page: Flask takes a
+Nothing outside imports this package but `node/api/explorer/mount.py`, with the first page: Flask takes a
 quarter of a second and some 15 MB.
 """

@@ -4,19 +4,19 @@ from enum import StrEnum
 
 from chain.address import encode_address
 from chain.block import HEADER_SIZE, Header
+from chain.blocktree import Entry, fork_point
 from chain.codec import read_varint
-from chain.compact import work_from_bits
 from chain.connect import subsidy
+from chain.frozen import value
 from chain.hashes import to_hex
-from chain.tree import Entry, fork_point
+from chain.target import work_from_bits
 from chain.tx import Tx, read_tx
-from chain.value import value
-from node.api.call import Call
+from node.api.context import Call
+from node.api.explorer.formatting import letters
 from node.api.explorer.rows import BlockRow, TxRow, block_row, found_row
-from node.api.explorer.words import letters
-from node.api.lookup import FoundTx, block_txs, raw_block
-from node.api.shapes import difficulty
-from node.view import View
+from node.api.query.esplora_json import difficulty
+from node.api.query.queries import FoundTx, block_txs, raw_block
+from node.core.view import View
 
 TXS_PER_PAGE = 25
 CHILDREN_SHOWN = 6

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from chain.tree import Entry
-from chain.value import value
-from node.api.call import Call
+from chain.blocktree import Entry
+from chain.frozen import value
+from node.api.context import Call
 from node.api.explorer.draw.plot import Plot, draw_bars, draw_line
-from node.api.shapes import difficulty, hash_rate
+from node.api.query.esplora_json import difficulty, hash_rate
 
 RANGES = (50, 200, 1000)
 """Numbers of latest blocks to choose from."""

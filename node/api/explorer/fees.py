@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 from chain.check import MAX_WEIGHT
+from chain.frozen import value
 from chain.tx import WITNESS_SCALE
-from chain.value import value
-from node.assembly import RESERVED_WEIGHT
-from node.pool.entry import Entry
-from node.pool.view import MempoolView
+from node.mempool.block_assembler import RESERVED_WEIGHT
+from node.mempool.entry import Entry
+from node.mempool.view import MempoolView
 
 BOUNDS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000)
 """Lowest fee rate of each band, in satoshis per virtual byte."""

@@ -1,12 +1,12 @@
 """The page of branches: the latest blocks of all branches, and the latest reorganisations."""
 
+from chain.blocktree import Entry, fork_point
+from chain.frozen import value
 from chain.hashes import BlockHash, to_hex
-from chain.tree import Entry, fork_point
-from chain.value import value
-from node.api.call import Call
+from node.api.context import Call
 from node.api.explorer.block import Standing, standing
 from node.api.explorer.draw.forktree import Drawing, Node, draw_tree
-from node.view import View
+from node.core.view import View
 
 HEIGHTS_SHOWN = 24
 """Rows of the drawing."""

@@ -1,14 +1,14 @@
 """The overview: the tip, the latest blocks and the projected next one, the mempool, the newest payments."""
 
-from chain.compact import work_from_bits
+from chain.frozen import value
 from chain.hashes import to_hex
-from chain.value import value
-from node.api.call import Call
+from chain.target import work_from_bits
+from node.api.context import Call
 from node.api.explorer.fees import FeeBand, NextBlock, fee_bands, next_block
 from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.rows import BlockRow, TxRow, found_row, latest_blocks, pool_rows
-from node.api.lookup import block_txs
-from node.api.shapes import difficulty, hash_rate
+from node.api.query.esplora_json import difficulty, hash_rate
+from node.api.query.queries import block_txs
 
 BLOCKS_SHOWN = 7
 TXS_SHOWN = 8

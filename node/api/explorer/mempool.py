@@ -4,13 +4,13 @@ from heapq import nlargest
 from itertools import islice
 from operator import attrgetter
 
-from chain.value import value
-from node.api.call import Call
+from chain.frozen import value
+from node.api.context import Call
 from node.api.explorer.fees import BLOCK_VSIZE, COUNTED_MAX, FeeBand, fee_bands
 from node.api.explorer.rows import TxRow, pool_rows
-from node.fees import FeeView
-from node.policy import MIN_RELAY_FEE_SAT_KVB
-from node.pool.entry import Totals
+from node.mempool.entry import Totals
+from node.mempool.fee_estimator import FeeView
+from node.mempool.policy import MIN_RELAY_FEE_SAT_KVB
 
 TXS_SHOWN = 50
 """Transactions of the list."""

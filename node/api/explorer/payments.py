@@ -5,9 +5,9 @@ number of them, and what was seen is remembered: the next page goes on below it,
 what is known.
 """
 
-from chain.tree import Entry, fork_point
-from chain.value import value
-from node.view import View
+from chain.blocktree import Entry, fork_point
+from chain.frozen import value
+from node.core.view import View
 
 BLOCKS_PER_PAGE = 10_000
 """Blocks that one page looks at, in some 20 ms; where payments are further down, the next page goes on there."""

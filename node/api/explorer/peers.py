@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chain.value import value
-from node.api.call import Call
-from node.api.peers import all_peers, full_shape
+from chain.frozen import value
+from node.api.actions.peer_json import all_peers, full_shape
+from node.api.context import Call
 
 PEERS_SHOWN = 200
 """In order of arrival; a node has fewer unless its operator raised every limit."""

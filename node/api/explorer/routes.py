@@ -7,8 +7,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from chain.address import AddressError
+from chain.blocktree import Entry
 from chain.hashes import BlockHash, Txid, from_hex
-from chain.tree import Entry
 from node.api.explorer import block as blocks
 from node.api.explorer import script as scripts
 from node.api.explorer.charts import RANGES, charts_page
@@ -16,11 +16,11 @@ from node.api.explorer.forks import forks_page, reorg_between
 from node.api.explorer.home import home
 from node.api.explorer.mempool import mempool_page
 from node.api.explorer.peers import peers_page
+from node.api.explorer.render import FRAGMENTS, TroubleError, current_call, show
 from node.api.explorer.search import Hit, search, suggest
-from node.api.explorer.showing import FRAGMENTS, TroubleError, current_call, show
 from node.api.explorer.transaction import tx_page
-from node.api.lookup import FoundTx, NoIndex, find_tx
-from node.api.routes import whole_number
+from node.api.query.queries import FoundTx, NoIndex, find_tx
+from node.api.routing.route import whole_number
 
 PAGE_MAX = 2**32
 """Largest position in a list that can be asked for."""

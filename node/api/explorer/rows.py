@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Iterable
 
+from chain.blocktree import Entry
 from chain.connect import subsidy
+from chain.frozen import value
 from chain.hashes import to_hex
-from chain.tree import Entry
 from chain.tx import Tx
-from chain.value import value
-from node.api.call import Call
-from node.api.explorer.words import miner_name
-from node.api.lookup import FoundTx
-from node.pool.entry import Entry as PoolEntry
+from node.api.context import Call
+from node.api.explorer.formatting import miner_name
+from node.api.query.queries import FoundTx
+from node.mempool.entry import Entry as PoolEntry
 
 WEIGHT_MAX = 4_000_000
 """Weight units of a full block (BIP141)."""

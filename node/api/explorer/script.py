@@ -5,13 +5,13 @@ from functools import lru_cache
 import segno
 
 from chain.address import decode_address
+from chain.frozen import value
 from chain.hashes import Txid, sha256, to_hex
 from chain.tx import outpoint_index, outpoint_txid
-from chain.value import value
-from node.api.call import Call
+from node.api.context import Call
 from node.api.explorer.rows import TxRow, found_row, in_pool
-from node.api.lookup import FoundTx, NoIndex, script_history
-from node.ports import ScriptStats
+from node.api.query.queries import FoundTx, NoIndex, script_history
+from node.interface.storage import ScriptStats
 
 TXS_PER_PAGE = 25
 UNCONFIRMED_MAX = 25

@@ -3,11 +3,11 @@
 import re
 
 from chain.address import AddressError
+from chain.frozen import value
 from chain.hashes import BlockHash, Txid, to_hex
-from chain.value import value
-from node.api.call import Call
+from node.api.context import Call
 from node.api.explorer.script import script_of
-from node.api.lookup import NoIndex, find_tx
+from node.api.query.queries import NoIndex, find_tx
 
 QUERY_MAX = 200
 """Characters that are looked at; more is nothing that there is."""

@@ -13,16 +13,16 @@ from flask import Flask, Response, g, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from node.api import answers
-from node.api.answers import IMMUTABLE, Answer
-from node.api.call import Call
-from node.api.explorer import routes, words, wsgi
+from node.api.context import Call
+from node.api.explorer import formatting, routes, wsgi
 from node.api.explorer.home import TXS_SHOWN
 from node.api.explorer.payments import PaymentBlocks
-from node.api.explorer.showing import TroubleError, current_call, show_trouble
-from node.api.lookup import NoIndex
-from node.ports import StoreError
-from node.runtime import Busy, NotReady
+from node.api.explorer.render import TroubleError, current_call, show_trouble
+from node.api.http import message
+from node.api.http.message import IMMUTABLE, Answer
+from node.api.query.queries import NoIndex
+from node.interface.storage import StoreError
+from node.runtime.runtime import Busy, NotReady
 
 log = logging.getLogger("groat.explorer")
 
@@ -43,12 +43,12 @@ VERSION_SIZE = 6
 """Bytes of the digest that static files are called with, so that browsers may keep them for ever."""
 
 
-def make_pages(mount: str) -> Callable[[answers.Request, Callable[[], Call]], Answer]:
+def make_pages(mount: str) -> Callable[[message.Request, Callable[[], Call]], Answer]:
     """The application for everything at and below `mount`."""
     root = mount.rstrip("/")
     site, payments = _make_site(), PaymentBlocks(TXS_SHOWN)
 
-    def answer(asked: answers.Request, call: Callable[[], Call]) -> Answer:
+    def answer(asked: message.Request, call: Callable[[], Call]) -> Answer:
         return wsgi.ask(site, asked, root, call=call, payments=payments)
 
     return answer
@@ -60,10 +60,10 @@ def _make_site() -> Flask:
     site.config["PROPAGATE_EXCEPTIONS"] = True
     site.jinja_env.undefined = StrictUndefined
     site.jinja_env.trim_blocks = site.jinja_env.lstrip_blocks = True
-    site.jinja_env.filters.update(words.FILTERS)
+    site.jinja_env.filters.update(formatting.FILTERS)
     site.register_blueprint(routes.pages)
     site.context_processor(_surroundings)
-    site.template_filter("moment")(lambda time: words.moment(time, _now()))
+    site.template_filter("moment")(lambda time: formatting.moment(time, _now()))
     site.after_request(_guard)
     site.register_error_handler(Exception, _trouble)
     version = _version(Path(site.static_folder or ""))
@@ -126,7 +126,7 @@ def _trouble(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, st
         if error.code in (301, 302, 308):
             return error.get_response()  # type: ignore[return-value]
         return show_trouble(TroubleError(404 if error.code in (404, 405) else 400, "nowhere"))
-    if isinstance(error, answers.Problem):
+    if isinstance(error, message.Problem):
         return show_trouble(TroubleError(error.status, "busy" if error.status == 503 else "nowhere"))
     log.error("a bug in the explorer: %r", request.path[:100], exc_info=error)
     return show_trouble(TroubleError(500, "bug"))

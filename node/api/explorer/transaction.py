@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from chain.frozen import value
 from chain.hashes import to_hex
 from chain.tx import SEQUENCE_FINAL, Tx
-from chain.value import value
-from node.api.call import Call
+from node.api.context import Call
 from node.api.explorer.draw.flow import Flow, draw_flow
-from node.api.explorer.sides import Side, input_side, output_side
-from node.api.lookup import FoundTx
-from node.pool.entry import Entry as PoolEntry
+from node.api.explorer.inputs_outputs import Side, input_side, output_side
+from node.api.query.queries import FoundTx
+from node.mempool.entry import Entry as PoolEntry
 
 SIDE_MAX = 12
 """Inputs, and outputs, that are shown at once; the others are on further pages."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from node.api.answers import Answer, Request
+from node.api.http.message import Answer, Request
 
 SERVERS_OWN = frozenset({"content-length", "content-type", "connection", "date", "server", "transfer-encoding"})
 """Headers that the listener sets, or that an Answer has a field for."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
+from chain.blocktree import Entry
 from chain.hashes import BlockHash, Txid, to_hex
-from chain.tree import Entry
-from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
-from node.api.call import Call
-from node.api.http.ranges import immutable
-from node.api.lookup import block_txids, block_txs, raw_block
-from node.api.routes import Kind, Route
-from node.api.shapes import Shape, block_shape, tx_shape
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
+from node.api.http.conditional import immutable
+from node.api.http.message import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
+from node.api.query.esplora_json import block_shape, tx_shape
+from node.api.query.queries import block_txids, block_txs, raw_block
+from node.api.routing.route import Kind, Route
 
 BLOCKS_LISTED = 10
 TXS_PER_PAGE = 25

@@ -2,11 +2,11 @@
 
 from collections.abc import Set
 
-from node.api.answers import Answer, Problem
-from node.api.call import Call
-from node.api.rest.feed import HOST_FOLLOWERS_MAX
-from node.api.routes import Kind, Route, whole_number
-from node.events import TOPICS
+from node.api.context import Call
+from node.api.http.message import Answer, Problem
+from node.api.routing.route import Kind, Route, whole_number
+from node.api.services.event_feed import HOST_FOLLOWERS_MAX
+from node.interface.events import TOPICS
 
 CONTENT = "text/event-stream"
 BAD_ID = "Invalid Last-Event-ID"

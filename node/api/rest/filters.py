@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from chain.hashes import BlockHash, to_hex
-from node.api.answers import JSON, OCTETS, Answer, Problem, document, octets
-from node.api.call import Call
-from node.api.http.ranges import immutable
-from node.api.lookup import NoIndex
-from node.api.routes import Kind, Route
-from node.filters.index import BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
+from node.api.context import Call
+from node.api.http.conditional import immutable
+from node.api.http.message import JSON, OCTETS, Answer, Problem, document, octets
+from node.api.query.queries import NoIndex
+from node.api.routing.route import Kind, Route
+from node.blockfilter.filter_index import BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
 
 HEADERS_LISTED = 2_000
 RETRY_S = 1

@@ -1,12 +1,12 @@
 """Esplora's routes about the mempool, and about what to pay. Rates are satoshis per virtual byte."""
 
 from chain.hashes import to_hex
-from node.api.answers import JSON, Answer, document
-from node.api.call import Call
-from node.api.routes import Route
-from node.api.shapes import recent_shape
-from node.fees import TARGETS
-from node.policy import MIN_RELAY_FEE_SAT_KVB
+from node.api.context import Call
+from node.api.http.message import JSON, Answer, document
+from node.api.query.esplora_json import recent_shape
+from node.api.routing.route import Route
+from node.mempool.fee_estimator import TARGETS
+from node.mempool.policy import MIN_RELAY_FEE_SAT_KVB
 
 RECENT_TXS = 10
 RECOMMENDED_TARGETS = {"fastestFee": 1, "halfHourFee": 3, "hourFee": 6, "economyFee": 144}

@@ -8,16 +8,16 @@ from collections import Counter
 from importlib import import_module
 from itertools import accumulate
 
-from node.api.answers import Answer
-from node.api.call import Call
-from node.api.http.tallies import BUCKETS_S, RequestTimes
-from node.api.rest.families import Family, Histogram, Kind, counter, gauge
-from node.api.routes import Route
-from node.peers.standing.roles import Role
+from node.api.context import Call
+from node.api.http.message import Answer
+from node.api.rest.metric_families import Family, Histogram, Kind, counter, gauge
+from node.api.routing.route import Route
+from node.api.services.request_metrics import BUCKETS_S, RequestTimes
+from node.p2p.scoring.service_flags import Role
 
 CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 """The text format that every Prometheus reads."""
-EXPOSITION = "node.api.rest.exposition"
+EXPOSITION = "node.api.rest.prometheus_text"
 """Imported with the first scrape; why is said there."""
 
 

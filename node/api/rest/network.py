@@ -1,9 +1,9 @@
 """The network that this node is on. Genesis blocks of regtest and of all devnets are equal, so that their hash does not
 tell."""
 
-from node.api.answers import JSON, Answer, document
-from node.api.call import Call
-from node.api.routes import Route
+from node.api.context import Call
+from node.api.http.message import JSON, Answer, document
+from node.api.routing.route import Route
 
 
 def network(call: Call) -> Answer:

@@ -1,9 +1,9 @@
 """The connected peers, in the style of Esplora's routes. Esplora itself has no such route."""
 
-from node.api.answers import JSON, Answer, document
-from node.api.call import Call
-from node.api.peers import all_peers, full_shape
-from node.api.routes import Route
+from node.api.actions.peer_json import all_peers, full_shape
+from node.api.context import Call
+from node.api.http.message import JSON, Answer, document
+from node.api.routing.route import Route
 
 
 def peers(call: Call) -> Answer:

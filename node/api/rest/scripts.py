@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from node.api.answers import JSON, Answer, Problem, document
-from node.api.call import Call
-from node.api.lookup import FoundTx, script_history
-from node.api.routes import Kind, LastSeen, Route, ScriptName
-from node.api.shapes import Shape, stats_shape, tx_shape, utxo_shape
-from node.pool.entry import Entry as PoolEntry
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
+from node.api.http.message import JSON, Answer, Problem, document
+from node.api.query.esplora_json import stats_shape, tx_shape, utxo_shape
+from node.api.query.queries import FoundTx, script_history
+from node.api.routing.route import Kind, LastSeen, Route, ScriptName
+from node.mempool.entry import Entry as PoolEntry
 
 TXS_PER_PAGE = 25
 UNCONFIRMED_MAX = 50

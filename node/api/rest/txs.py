@@ -3,19 +3,19 @@
 from collections.abc import Callable
 
 from chain.block import merkle_branch
+from chain.blocktree import Entry
 from chain.hashes import Txid, to_hex
-from chain.tree import Entry
 from chain.tx import outpoint
-from node.api.answers import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
-from node.api.call import Call
-from node.api.http.ranges import immutable
-from node.api.jsontext import BadJson, parse
-from node.api.lookup import FoundTx, block_txids, find_confirmed, find_spender, find_tx
-from node.api.merkleblock import merkle_block
-from node.api.package import submit_package
-from node.api.routes import Kind, Route
-from node.api.shapes import outspend_shape, status_shape, tx_shape
-from node.api.submission import DEFAULT_MAX_RATE_SAT_KVB, SubmissionError, submit_hex
+from node.api.actions.submit_package import submit_package
+from node.api.actions.submit_tx import DEFAULT_MAX_RATE_SAT_KVB, SubmissionError, submit_hex
+from node.api.context import Call
+from node.api.encoding.json_codec import BadJson, parse
+from node.api.encoding.merkleblock import merkle_block
+from node.api.http.conditional import immutable
+from node.api.http.message import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
+from node.api.query.esplora_json import outspend_shape, status_shape, tx_shape
+from node.api.query.queries import FoundTx, block_txids, find_confirmed, find_spender, find_tx
+from node.api.routing.route import Kind, Route
 
 TX_BODY_MAX = 1_000_000
 """Bytes of a transaction in hex: policy lets in fewer."""

@@ -10,7 +10,8 @@ from typing import Any, Final
 from chain.address import AddressError, decode_address
 from chain.hashes import BlockHash, Txid
 from chain.tx import COIN, MAX_MONEY
-from node.api.rpc.method import BAD_VALUE, MISC, NOT_FOUND, REQUIRED, TYPE, Arg, RpcError, shown
+from node.api.actions.core_errors import BAD_VALUE, MISC, NOT_FOUND, TYPE, RpcError, shown
+from node.api.rpc.method import REQUIRED, Arg
 
 HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 _AMOUNT: Final = re.compile(r"-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")

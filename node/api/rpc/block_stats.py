@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from chain.blocktree import Entry
 from chain.codec import varint
 from chain.coins import is_unspendable
 from chain.connect import subsidy
 from chain.hashes import to_hex
 from chain.params import Params
-from chain.tree import Entry
 from chain.tx import WITNESS_SCALE, Tx
-from node.api.lookup import FoundTx
-from node.api.shapes import Shape
+from node.api.encoding.json_codec import Shape
+from node.api.query.queries import FoundTx
 
 COIN_OVERHEAD = 41
 """Bytes of a coin beside its output: outpoint, height, whether it is a coinbase (Core)."""

@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 
+from chain.blocktree import Entry, fork_point
 from chain.hashes import BlockHash, Txid, to_hex
-from chain.tree import Entry, fork_point
 from chain.tx import TxOut, outpoint
-from node.api.call import Call
+from node.api.actions.core_errors import BAD_VALUE, MISC, NOT_FOUND, RpcError
 from node.api.chainless import no_chain
-from node.api.lookup import block_txs, find_block, raw_block
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
+from node.api.query.esplora_json import difficulty
+from node.api.query.queries import block_txs, find_block, raw_block
 from node.api.rpc.args import block_hash, flag, integer, txid, verbosity
-from node.api.rpc.method import BAD_VALUE, MISC, NOT_FOUND, RpcError, topic
-from node.api.rpc.shapes import (
+from node.api.rpc.core_json import (
     bits_hex,
     block_shape,
     found_shape,
@@ -20,9 +22,9 @@ from node.api.rpc.shapes import (
     target_hex,
     txout_shape,
 )
-from node.api.shapes import Shape, difficulty
-from node.catchup import SYNCED_BLOCKS
-from node.view import View
+from node.api.rpc.method import topic
+from node.core.view import View
+from node.p2p.block_sync.initial_block_download import SYNCED_BLOCKS
 
 
 def getblockchaininfo(call: Call) -> Shape:

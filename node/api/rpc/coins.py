@@ -8,13 +8,13 @@ from queue import Empty, SimpleQueue
 from chain.coins import Coin
 from chain.hashes import sha256, to_hex
 from chain.tx import OutPoint, outpoint_index
-from node.api.call import Call
-from node.api.jsontext import Coins
+from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError
+from node.api.context import Call
+from node.api.encoding.json_codec import Coins, Shape
 from node.api.rpc.args import flag, ignored, string
-from node.api.rpc.method import BAD_VALUE, MISC, RpcError, topic
-from node.api.shapes import Shape
-from node.muhash import MuHash, coin_element
-from node.runtime import NotReady
+from node.api.rpc.method import topic
+from node.api.rpc.muhash import MuHash, coin_element
+from node.runtime.runtime import NotReady
 
 HASH_TYPES = ("hash_serialized_3", "muhash", "none")
 SCAN_WAIT_S = 60

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from chain.address import AddressError, decode_address, encode_address, witness_program
 from chain.params import REGTEST
-from node.api.call import Call
+from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import ignored, integer, string
 from node.api.rpc.limits import IN_WORDS as LIMITS
-from node.api.rpc.method import BAD_VALUE, MISC, Method, RpcError, shown, topic
+from node.api.rpc.method import Method, topic
 from node.api.rpc.wallet_methods import pointer_for
-from node.api.shapes import Shape
 
 MICROSECONDS = 1_000_000
 INT64_MAX = 2**63 - 1

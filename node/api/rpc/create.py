@@ -6,9 +6,10 @@ from typing import Any
 from chain.address import AddressError, decode_address
 from chain.hashes import Txid
 from chain.tx import SEQUENCE_FINAL, TxIn, TxOut, make_tx, outpoint
-from node.api.call import Call
+from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError, shown
+from node.api.context import Call
 from node.api.rpc.args import INT32_MAX, amount_in, array, flag, hash_in, hex_in, integer, integer_in, wrong_type
-from node.api.rpc.method import BAD_VALUE, NOT_FOUND, Arg, RpcError, shown, topic
+from node.api.rpc.method import Arg, topic
 
 SEQUENCE_REPLACEABLE = SEQUENCE_FINAL - 2
 """Signals replacement (BIP125)."""

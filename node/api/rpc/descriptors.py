@@ -5,15 +5,16 @@ from typing import Any
 
 from chain.address import encode_address
 from chain.script import LockKind, classify
-from node.api.call import Call
+from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import integer_in, string, wrong_type
 from node.api.rpc.limits import DERIVED_MAX
-from node.api.rpc.method import BAD_VALUE, NOT_FOUND, Arg, RpcError, topic
-from node.api.shapes import Shape
+from node.api.rpc.method import Arg, topic
 from node.descriptors.checksum import descriptor_checksum
 from node.descriptors.errors import DescriptorError, NotDerivable
 from node.descriptors.reading import Descriptor, Output, parse_descriptor
-from node.runtime import NotReady
+from node.runtime.runtime import NotReady
 
 RANGE_MAX = 1_000_000
 """Indexes of a range; a longer one is refused, as in Core."""

@@ -6,9 +6,9 @@ one of `result` and `error`, and a call without an `id` is a notification, which
 
 from typing import Any, Final
 
-from chain.value import value
-from node.api.jsontext import emit
-from node.api.rpc.method import INVALID_REQUEST, RpcError
+from chain.frozen import value
+from node.api.actions.core_errors import INVALID_REQUEST, RpcError
+from node.api.encoding.json_codec import emit
 
 VERSION_2: Final = "2.0"
 OLDER_VERSIONS: Final = ("1.0", 1, None)

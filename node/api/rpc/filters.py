@@ -1,11 +1,12 @@
 """JSON-RPC about basic block filters (BIP157, BIP158)."""
 
 from chain.hashes import BlockHash, to_hex
-from node.api.call import Call
+from node.api.actions.core_errors import MISC, NOT_FOUND, RpcError
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import block_hash, string
-from node.api.rpc.method import MISC, NOT_FOUND, RpcError, topic
-from node.api.shapes import Shape
-from node.filters.index import FiltersBehind, FiltersBroken, NoFilter
+from node.api.rpc.method import topic
+from node.blockfilter.filter_index import FiltersBehind, FiltersBroken, NoFilter
 
 BASIC = "basic"
 

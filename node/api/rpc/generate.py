@@ -1,21 +1,22 @@
 """JSON-RPC that makes blocks. They are solved here where that is trivial, in the miner processes elsewhere."""
 
 from chain.block import Block, make_block
+from chain.blocktemplate import build_block, solve
 from chain.errors import Rejected
 from chain.hashes import Txid, from_hex, to_hex
-from chain.template import build_block, solve
 from chain.tx import Tx
-from node.api.call import Call
-from node.api.pace import Pace
+from node.api.actions.core_errors import MISC, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown
+from node.api.actions.submit_tx import SubmissionError, decode_hex_tx, reason
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import address, flag, integer, string, strings
-from node.api.rpc.candidate import block_time, no_template
-from node.api.rpc.method import MISC, NOT_FOUND, UNDECODABLE, VERIFY, RpcError, shown, topic
+from node.api.rpc.block_proposal import check_header_on_tip, check_on_tip
+from node.api.rpc.candidate_block import block_time, no_template
+from node.api.rpc.method import topic
 from node.api.rpc.output_script import descriptor_script, output_script
-from node.api.rpc.proposal import check_header_on_tip, check_on_tip
-from node.api.shapes import Shape
-from node.api.submission import SubmissionError, decode_hex_tx, reason
-from node.chainstate import examine
-from node.node import Submission
+from node.api.rpc.pace import Pace
+from node.chainstate.chainstate import examine
+from node.core.node import Submission
 
 TRIES_DEFAULT = 1_000_000
 """Hashes that one generatetoaddress may cost where blocks are solved here (Core)."""

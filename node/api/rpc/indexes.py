@@ -1,9 +1,9 @@
 """JSON-RPC about the indexes that are kept beside the blocks."""
 
-from node.api.call import Call
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import string
 from node.api.rpc.method import topic
-from node.api.shapes import Shape
 
 
 def getindexinfo(call: Call, name: str) -> Shape:

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from node.api.jsontext import DEPTH_MAX, DIGITS_MAX, ITEMS_MAX, STRINGS_MAX
-from node.api.rpc.coin_search import FOUND_MAX
-from node.waiting import API_SEATS
+from node.api.encoding.json_codec import DEPTH_MAX, DIGITS_MAX, ITEMS_MAX, STRINGS_MAX
+from node.api.services.coin_scan import FOUND_MAX
+from node.runtime.parking import API_SEATS
 
 DERIVED_MAX: Final = 100_000
 """Keys derived for one call, which takes some seconds; Core takes a range of a million."""

@@ -5,8 +5,9 @@ from typing import Any
 
 from chain.hashes import Txid, to_hex
 from chain.tx import OutPoint, outpoint, outpoint_index, outpoint_txid
-from node.api.call import Call
-from node.api.jsontext import Coins
+from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, TYPE, RpcError, shown
+from node.api.context import Call
+from node.api.encoding.json_codec import Coins, Shape
 from node.api.rpc.args import (
     INT32_MAX,
     INT32_MIN,
@@ -19,13 +20,12 @@ from node.api.rpc.args import (
     txid,
     wrong_type,
 )
-from node.api.rpc.method import BAD_VALUE, NOT_FOUND, TYPE, RpcError, shown, topic
-from node.api.rpc.shapes import pool_shape
-from node.api.shapes import Shape
-from node.fees import TARGET_MAX
-from node.mempool import USAGE_MAX_BYTES
-from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
-from node.pool.entry import Entry
+from node.api.rpc.core_json import pool_shape
+from node.api.rpc.method import topic
+from node.mempool.entry import Entry
+from node.mempool.fee_estimator import TARGET_MAX
+from node.mempool.mempool import USAGE_MAX_BYTES
+from node.mempool.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
 
 ESTIMATE_MODES = ("unset", "economical", "conservative")
 

@@ -1,19 +1,21 @@
 """JSON-RPC for miners outside the node: what they hand in, and what they want to know."""
 
 from chain.block import Block, decode_block, make_block, witness_commitment
+from chain.blocktemplate import bits_after
+from chain.blocktree import Entry
 from chain.check import check_block
 from chain.errors import Invalid, Reject, Rejected
 from chain.params import Params
-from chain.template import bits_after
-from chain.tree import Entry
 from chain.tx import TxIn, make_tx
-from node.api.call import Call
+from node.api.actions.core_errors import BAD_VALUE, MISC, UNDECODABLE, RpcError
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
+from node.api.query.esplora_json import bits_difficulty, hash_rate
 from node.api.rpc.args import flag, ignored, integer, string
-from node.api.rpc.method import BAD_VALUE, MISC, UNDECODABLE, RpcError, topic
-from node.api.rpc.shapes import bits_hex, network_shape, target_hex
-from node.api.shapes import Shape, bits_difficulty, hash_rate
-from node.chainstate import examine
-from node.node import Submission
+from node.api.rpc.core_json import bits_hex, network_shape, target_hex
+from node.api.rpc.method import topic
+from node.chainstate.chainstate import examine
+from node.core.node import Submission
 
 HASHRATE_BLOCKS = 120
 """Blocks over which the network's hash rate is estimated, unless the caller names another number."""

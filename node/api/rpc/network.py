@@ -4,20 +4,20 @@ import ipaddress
 from functools import partial
 from typing import Any
 
-from node.api.call import Call
-from node.api.jsontext import Coins
-from node.api.peers import all_peers, full_shape, service_names
+from node.api.actions.core_errors import ALREADY_ADDED, BAD_VALUE, MISC, NOT_ADDED, NOT_IN_NODES, RpcError
+from node.api.actions.peer_json import all_peers, full_shape, service_names
+from node.api.context import Call
+from node.api.encoding.json_codec import Coins, Shape
 from node.api.rpc.args import flag, integer, string
-from node.api.rpc.method import ALREADY_ADDED, BAD_VALUE, MISC, NOT_ADDED, NOT_IN_NODES, RpcError, topic
-from node.api.shapes import Shape
+from node.api.rpc.method import topic
 from node.config import read_endpoint
-from node.node import Node
-from node.peers.peerinfo import PeerInfo
-from node.peers.standing.roles import offers
-from node.peers.wire.messages import PROTOCOL_VERSION, RELAYS
-from node.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
-from node.ports import Endpoint, Step
-from node.settings import ConfigError
+from node.core.node import Node
+from node.interface.effects import Endpoint, Step
+from node.interface.settings import ConfigError
+from node.mempool.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
+from node.p2p.peer_info import PeerInfo
+from node.p2p.scoring.service_flags import offers
+from node.p2p.wire.messages import PROTOCOL_VERSION, RELAYS
 
 CORE_VERSION = 290000
 """The Bitcoin Core whose JSON-RPC this follows: what clients choose their dialect by."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chain.address import AddressError, decode_address
-from node.api.rpc.method import BAD_VALUE, NOT_FOUND, RpcError
+from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError
 from node.descriptors.errors import DescriptorError, NotDerivable
 from node.descriptors.reading import Descriptor, parse_descriptor
 

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from chain.blocktree import Entry
 from chain.errors import Invalid
 from chain.hashes import BlockHash, Txid, to_hex
-from chain.tree import Entry
-from node.api.call import Call
-from node.api.lookup import block_txids, find_confirmed
-from node.api.merkleblock import merkle_block, proven_txids, read_merkle_block
+from node.api.actions.core_errors import BAD_VALUE, MISC, NOT_FOUND, RpcError
+from node.api.context import Call
+from node.api.encoding.merkleblock import merkle_block, proven_txids, read_merkle_block
+from node.api.query.queries import block_txids, find_confirmed
 from node.api.rpc.args import Arg, block_hash, hash_in, hex_bytes, wrong_type
 from node.api.rpc.blockchain import known_block, no_body
-from node.api.rpc.method import BAD_VALUE, MISC, NOT_FOUND, RpcError, topic
+from node.api.rpc.method import topic
 
 _NOT_CANONICAL = "non-canonical ReadCompactSize()"
 

@@ -4,15 +4,9 @@ from chain.errors import Reject, Rejected
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.params import GENESIS
 from chain.tx import Tx
-from node.api.call import Call
-from node.api.jsontext import Coins
-from node.api.lookup import FoundTx, NoIndex, block_txs, find_block, find_tx
-from node.api.package import submit_package
-from node.api.rpc.args import amount, block_hash, flag, string, strings, txid, verbosity
-from node.api.rpc.method import BAD_VALUE, NOT_FOUND, RpcError, topic
-from node.api.rpc.shapes import found_shape, tx_shape
-from node.api.shapes import Shape
-from node.api.submission import (
+from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError
+from node.api.actions.submit_package import submit_package
+from node.api.actions.submit_tx import (
     DEFAULT_MAX_RATE_SAT_KVB,
     check_burns,
     decode_hex_tx,
@@ -23,7 +17,13 @@ from node.api.submission import (
     submission_error,
     submit_hex,
 )
-from node.policy import Policy, fee_at
+from node.api.context import Call
+from node.api.encoding.json_codec import Coins, Shape
+from node.api.query.queries import FoundTx, NoIndex, block_txs, find_block, find_tx
+from node.api.rpc.args import amount, block_hash, flag, string, strings, txid, verbosity
+from node.api.rpc.core_json import found_shape, tx_shape
+from node.api.rpc.method import topic
+from node.mempool.policy import Policy, fee_at
 
 MAX_RATE_LIMIT_SAT_KVB = 100_000_000
 """A maximal fee rate above this is taken for a mistake itself."""

@@ -4,17 +4,17 @@ from typing import Any
 
 from chain.hashes import to_hex
 from chain.tx import outpoint_index, outpoint_txid
-from node.api.asm import descriptor
-from node.api.call import Call
-from node.api.jsontext import Coins
+from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
+from node.api.context import Call
+from node.api.encoding.disassembler import descriptor
+from node.api.encoding.json_codec import Coins, Shape
 from node.api.rpc.args import array, string, wrong_type
-from node.api.rpc.coin_search import FOUND_MAX, Found, TooMany
 from node.api.rpc.descriptors import check_cost, outputs, read_descriptor, read_range, too_many_keys
 from node.api.rpc.limits import DERIVED_MAX
-from node.api.rpc.method import BAD_VALUE, MISC, RpcError, shown, topic
-from node.api.shapes import Shape
+from node.api.rpc.method import topic
+from node.api.services.coin_scan import FOUND_MAX, Found, TooMany
 from node.descriptors.reading import Descriptor, Output
-from node.runtime import NotReady
+from node.runtime.runtime import NotReady
 
 DEFAULT_RANGE = range(1_001)
 """Indexes of a ranged descriptor that comes without (Core)."""

@@ -4,12 +4,12 @@ from chain.address import encode_address
 from chain.coins import is_unspendable
 from chain.hashes import hash160, sha256
 from chain.script import COMPRESSED_SIZE, LockKind, classify, p2wpkh_script
-from node.api.asm import has_valid_operators, instructions, multisig, multisig_descriptor
-from node.api.call import Call
+from node.api.context import Call
+from node.api.encoding.disassembler import has_valid_operators, instructions, multisig, multisig_descriptor
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import hex_bytes
+from node.api.rpc.core_json import script_shape, script_type
 from node.api.rpc.method import topic
-from node.api.rpc.shapes import script_shape, script_type
-from node.api.shapes import Shape
 from node.descriptors.checksum import with_checksum
 
 _SUCCESS = frozenset((80, 98, *range(126, 130), *range(131, 135), 137, 138, 141, 142, *range(149, 154)))

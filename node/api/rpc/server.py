@@ -7,30 +7,22 @@ one the older form, call by call also within a batch; see envelope.py.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from node.api.answers import JSON, Answer, Problem
-from node.api.call import Call
+from node.api.actions.core_errors import DATABASE, INVALID_REQUEST, METHOD_NOT_FOUND, MISC, PARSE, WARMING_UP, RpcError
+from node.api.actions.submit_tx import SubmissionError
 from node.api.chainless import CHAINLESS_METHODS
-from node.api.guard import Credentials
-from node.api.jsontext import BadJson, TooMuchJson, elements, parse
-from node.api.lookup import NoIndex
-from node.api.pace import Pace
-from node.api.rpc.commands import Commands
+from node.api.context import Call
+from node.api.encoding.json_codec import BadJson, TooMuchJson, elements, parse
+from node.api.http.message import JSON, Answer, Problem
+from node.api.query.queries import NoIndex
+from node.api.routing.auth import Credentials
 from node.api.rpc.envelope import OLDER, Envelope, read_envelope
 from node.api.rpc.limits import BATCH_MAX, BATCH_REPLY_MAX
-from node.api.rpc.method import (
-    DATABASE,
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    MISC,
-    PARSE,
-    WARMING_UP,
-    Method,
-    RpcError,
-)
+from node.api.rpc.method import Method
+from node.api.rpc.pace import Pace
 from node.api.rpc.wallet_methods import pointer_for
-from node.api.submission import SubmissionError
-from node.ports import StoreError
-from node.runtime import Busy, NotReady, Runtime
+from node.api.services.active_calls import Commands
+from node.interface.storage import StoreError
+from node.runtime.runtime import Busy, NotReady, Runtime
 
 _STATUS = {METHOD_NOT_FOUND: 404, INVALID_REQUEST: 400}
 _OTHER_STATUS = 500

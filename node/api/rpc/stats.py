@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from chain.blocktree import Entry
 from chain.hashes import BlockHash, to_hex
-from chain.tree import Entry
-from node.api.call import Call
-from node.api.lookup import block_txs, raw_block
+from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
+from node.api.query.queries import block_txs, raw_block
 from node.api.rpc.args import INT32_MAX, INT32_MIN, Arg, block_hash, hash_in, integer, integer_in, strings
 from node.api.rpc.block_stats import block_stats
 from node.api.rpc.blockchain import known_block, no_body
-from node.api.rpc.method import BAD_VALUE, MISC, RpcError, shown, topic
-from node.api.shapes import Shape
-from node.runtime import NotReady
+from node.api.rpc.method import topic
+from node.runtime.runtime import NotReady
 
 MONTH_S = 30 * 24 * 3600
 """Blocks that getchaintxstats looks at by default."""

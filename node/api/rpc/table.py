@@ -18,7 +18,7 @@ from node.api.rpc import (
     scripts,
     stats,
     template,
-    waiting,
+    waitfor,
     zmq,
 )
 from node.api.rpc.method import Method
@@ -43,7 +43,7 @@ METHODS: tuple[Method, ...] = control.with_help(
         *stats.METHODS,
         *zmq.METHODS,
         *template.METHODS,
-        *waiting.METHODS,
+        *waitfor.METHODS,
     )
 )
 """By topic; names are unique."""

@@ -3,21 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+from chain.blocktemplate import next_header
 from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT
 from chain.errors import Rejected
 from chain.hashes import from_hex, to_hex
-from chain.template import next_header
-from node.api.call import Call
+from node.api.actions.core_errors import BAD_VALUE, TYPE, RpcError, shown
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import mapping, wrong_type
-from node.api.rpc.candidate import block_time, no_template
-from node.api.rpc.method import BAD_VALUE, TYPE, RpcError, shown, topic
+from node.api.rpc.block_proposal import check_header_on_tip, check_on_tip
+from node.api.rpc.candidate_block import block_time, no_template
+from node.api.rpc.core_json import bits_hex, target_hex
+from node.api.rpc.method import topic
 from node.api.rpc.mining import read_block
-from node.api.rpc.proposal import check_header_on_tip, check_on_tip
-from node.api.rpc.shapes import bits_hex, target_hex
-from node.api.rpc.waiting import await_tip
-from node.api.shapes import Shape
-from node.runtime import Busy
-from node.view import View
+from node.api.rpc.waitfor import await_tip
+from node.core.view import View
+from node.runtime.runtime import Busy
 
 LONGPOLL_S = 60.0
 """Seconds that a request for other work than the one it names is held; then it gets what there is."""

@@ -1,9 +1,9 @@
 """JSON-RPC about ZeroMQ notifications."""
 
-from node.api.call import Call
+from node.api.context import Call
+from node.api.encoding.json_codec import Shape
 from node.api.rpc.method import topic
-from node.api.shapes import Shape
-from node.notifications import HIGH_WATER_MARK, TOPICS
+from node.notify.zmq_messages import HIGH_WATER_MARK, TOPICS
 
 
 def getzmqnotifications(call: Call) -> list[Shape]:

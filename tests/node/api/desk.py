@@ -17,21 +17,21 @@ from chain.keys import default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
 from node.api.app import ApiApp
-from node.api.http.door import P2pDoor
-from node.api.http.serve import Listener, Site
-from node.api.http.tallies import Tallies
+from node.api.http.listener import Listener, Site
 from node.api.p2p import P2pApp, p2p_body_cap
-from node.chainstate import examine
+from node.api.p2p_gate import P2pDoor
+from node.api.services.request_metrics import Tallies
+from node.blockfilter.filter_index import FilterIndex
+from node.chainstate.chainstate import examine
 from node.config import Config
-from node.filters.index import FilterIndex
-from node.node import Node, Submission
-from node.peers.handshake import Identity
-from node.ports import Dial, Endpoint, Failed, PeerId, Send
-from node.runtime import Runtime, Solver
-from node.store.filters import FilterRows
-from node.store.memory import MemoryDisk, MemoryKv
-from node.store.opening import open_memory
-from node.verifying import VerifierPool
+from node.core.node import Node, Submission
+from node.interface.effects import Dial, Endpoint, Failed, PeerId, Send
+from node.p2p.connections.identity import Identity
+from node.runtime.runtime import Runtime, Solver
+from node.storage.filters import FilterRows
+from node.storage.memory import MemoryDisk, MemoryKv
+from node.storage.recovery import open_memory
+from node.workers.verifier_pool import VerifierPool
 
 ENGINE = default_engine()
 USER, PASSWORD = "__cookie__", "c0ffee" * 10

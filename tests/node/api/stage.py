@@ -7,9 +7,9 @@ from contextlib import closing
 from threading import Event, Thread, current_thread
 from typing import Any
 
-from node.api.answers import TEXT, Answer, Request
-from node.api.http.serve import Listener, Site
-from node.ports import Endpoint
+from node.api.http.listener import Listener, Site
+from node.api.http.message import TEXT, Answer, Request
+from node.interface.effects import Endpoint
 
 BODY_MAX = 1000
 LARGE = 24 * 1024 * 1024

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from chain.hashes import sha256
-from node.api.app import CHAIN_ROUTES
 from node.api.chainless import CHAINLESS_METHODS, CHAINLESS_STATUS
+from node.api.rest.table import CHAIN_ROUTES
 from node.api.rpc.table import METHODS
-from node.peers.find.discoveries import Finding, Way
-from node.peers.standing.roles import Role
+from node.p2p.discovery.config import Finding, Way
+from node.p2p.scoring.service_flags import Role
 from tests.chainlab import lock
 from tests.node.api.desk import Desk
 from wallet.client import Esplora

@@ -8,13 +8,13 @@ import pytest
 from chain.block import Block
 from chain.hashes import sha256, to_hex
 from chain.tx import TxOut
-from node.api.lookup import BlockMeasures
-from node.peers.wire.messages import GetBlocks
-from node.peers.wire.protocol import encode
-from node.ports import Damaged
-from node.runtime import DAMAGED, STARTING
-from node.store.memory import MemoryKv
-from node.store.schema import BODY, HEADER, LOCATION, UNDO, block_key
+from node.api.query.queries import BlockMeasures
+from node.interface.storage import Damaged
+from node.p2p.wire.codec import encode
+from node.p2p.wire.messages import GetBlocks
+from node.runtime.runtime import DAMAGED, STARTING
+from node.storage.memory import MemoryKv
+from node.storage.schema import BODY, HEADER, LOCATION, UNDO, block_key
 from tests.chainlab import Lab, funded, lock, pay
 from tests.node.api.desk import Desk, Reply
 

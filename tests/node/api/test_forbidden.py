@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from node.peers.wire.messages import Addresses, Announce, AnnounceAddress, Ok
-from node.peers.wire.protocol import encode
-from node.ports import Answer, Dial, Endpoint, Failed, Step
+from node.interface.effects import Answer, Dial, Endpoint, Failed, Step
+from node.p2p.wire.codec import encode
+from node.p2p.wire.messages import Addresses, Announce, AnnounceAddress, Ok
 from tests.node.api.desk import Desk, NoCarrier
-from tests.node.api.http.test_door import OPEN_SEA
+from tests.node.api.http.test_gate import OPEN_SEA
 from tests.node.api.test_p2p import ask, greet
 from tests.node.processes import eventually
-from tests.node.test_courier import FakePeer, World, bob, world
+from tests.node.runtime.test_request_sender import FakePeer, World, bob, world
 
 __all__ = ["bob", "world"]
 

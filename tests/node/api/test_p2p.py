@@ -7,10 +7,12 @@ import pytest
 from chain.hashes import BlockHash, sha256, to_hex
 from chain.params import GENESIS, REGTEST
 from node.api.p2p import p2p_body_cap
-from node.chainstate import examine
-from node.peers.handshake import Identity, Side, handshake_digest, peer_id
-from node.peers.standing.roles import RECENT_BLOCKS
-from node.peers.wire.messages import (
+from node.chainstate.chainstate import examine
+from node.interface.effects import Step
+from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.scoring.service_flags import RECENT_BLOCKS
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
+from node.p2p.wire.messages import (
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
     Addresses,
@@ -33,9 +35,7 @@ from node.peers.wire.messages import (
     Want,
     Welcome,
 )
-from node.peers.wire.protocol import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.ports import Step
-from node.traffic import NONE
+from node.runtime.traffic_counters import NONE
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import ENGINE, Desk, Reply
 from tests.node.processes import eventually

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from chain.params import GENESIS
-from node.api.app import ROUTES
-from node.api.peers import SERVICE_NAMES
-from node.peers.standing.reputation import Deed
-from node.peers.standing.roles import Role
-from node.peers.wire.messages import VISITOR, GetHeaders, Inv, Txs, Want
-from node.peers.wire.names import names_at
-from node.ports import Step
+from node.api.actions.peer_json import SERVICE_NAMES
+from node.api.rest.table import ROUTES
+from node.interface.effects import Step
+from node.p2p.scoring.peer_score import Deed
+from node.p2p.scoring.service_flags import Role
+from node.p2p.wire.messages import VISITOR, GetHeaders, Inv, Txs, Want
+from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import Desk
 from tests.node.api.peerlab import Caller

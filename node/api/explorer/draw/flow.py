@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chain.value import value
+from chain.frozen import value
 
 WIDTH = 200
 """Width of the drawing; it is stretched to the room there is."""

@@ -1,8 +1,8 @@
 """The tree of blocks as a drawing: a row for each height, the newest on top, a lane for each branch."""
 
+from chain.blocktree import Entry
+from chain.frozen import value
 from chain.hashes import to_hex
-from chain.tree import Entry
-from chain.value import value
 
 ROW, LANE = 50, 148
 """Distance of rows and of lanes, in CSS pixels: the drawing is not stretched."""

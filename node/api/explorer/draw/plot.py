@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import ceil, floor, log10
 
-from chain.value import value
+from chain.frozen import value
 
 WIDTH, HEIGHT = 1000.0, 200.0
 TICKS = 4

@@ -17,19 +17,19 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from chain.hashes import to_hex
-from node.api.answers import JSON, TEXT
-from node.api.app import CHAIN_ROUTES, ROUTES
 from node.api.docs.openapi import document, path_of
 from node.api.docs.openapi_rpc import TYPES
 from node.api.docs.page import digest
 from node.api.docs.parameters import PARAMETERS
 from node.api.docs.schemas import SCHEMAS
-from node.api.routes import NO_BODY_MAX, PREFIXES, Kind, Route
+from node.api.http.message import JSON, TEXT
+from node.api.rest.table import CHAIN_ROUTES, ROUTES
+from node.api.routing.route import NO_BODY_MAX, PREFIXES, Kind, Route
 from node.api.rpc.table import METHODS
-from node.peers.find.discoveries import Finding, Way
-from node.peers.standing.roles import Role
-from node.ports import Damaged
-from node.runtime import DAMAGED
+from node.interface.storage import Damaged
+from node.p2p.discovery.config import Finding, Way
+from node.p2p.scoring.service_flags import Role
+from node.runtime.runtime import DAMAGED
 from tests.node.api.desk import PASSWORD, USER, Desk
 from tests.node.api.stocked import STREAM, ZOO, Stocked, stock
 

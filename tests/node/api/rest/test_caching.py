@@ -3,7 +3,7 @@
 import pytest
 
 from chain.hashes import to_hex
-from node.api.app import ROUTES
+from node.api.rest.table import ROUTES
 from node.api.rest.txs import BURIED_BLOCKS
 from tests.chainlab import Lab, pay
 from tests.node.api.conftest import MakeDesk

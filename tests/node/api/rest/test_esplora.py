@@ -11,10 +11,10 @@ from chain.hashes import from_hex, sha256, sha256d, to_hex
 from chain.params import GENESIS, REGTEST
 from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY, LockKind
 from chain.tx import Tx, TxOut
-from node.api.app import ROUTES
-from node.api.routes import PREFIXES
-from node.fees import TARGETS, FeeView
-from node.ports import StoreError
+from node.api.rest.table import ROUTES
+from node.api.routing.route import PREFIXES
+from node.interface.storage import StoreError
+from node.mempool.fee_estimator import TARGETS, FeeView
 from tests.chainlab import FEE, Lab, lock, made_by, pay, with_input
 from tests.node.api.desk import Desk, Reply
 

@@ -15,7 +15,7 @@ from chain.hashes import sha256, to_hex
 from chain.params import GENESIS
 from chain.script import p2wpkh_script
 from chain.tx import TxOut
-from node.api.routes import PREFIXES
+from node.api.routing.route import PREFIXES
 from tests.chainlab import pay, with_input
 from tests.node.api.desk import Desk
 from tests.node.api.expected import (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from chain.block import Block
-from node.api.http import streams
-from node.api.rest import feed
+from node.api.http import streaming
+from node.api.services import event_feed
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import Desk
 from tests.sse import WAIT_S, Follower, Told
@@ -243,8 +243,8 @@ def test_who_comes_back_gets_what_was_missed(desk: Desk, lab: Lab, follow: Follo
 
 
 def test_a_gap_is_told_of_once(monkeypatch: pytest.MonkeyPatch, make_desk: Callable[..., Desk], lab: Lab) -> None:
-    monkeypatch.setattr("node.waiting.EVENTS_MAX", 20)
-    monkeypatch.setattr(feed, "EVENTS_MAX", 20)
+    monkeypatch.setattr("node.runtime.parking.EVENTS_MAX", 20)
+    monkeypatch.setattr(event_feed, "EVENTS_MAX", 20)
     desk = make_desk()
     first = Follower(desk.port)
     desk.give(lab.blocks[:1])
@@ -323,7 +323,7 @@ def test_nobody_follows_a_node_that_is_starting(make_desk: Callable[..., Desk]) 
 
 
 def test_silence_is_broken(monkeypatch: pytest.MonkeyPatch, follow: Follow) -> None:
-    monkeypatch.setattr(streams, "PING_S", 0.3)
+    monkeypatch.setattr(streaming, "PING_S", 0.3)
     follower = follow("?topics=reorg")
     began = time.monotonic()
     follower.ping()
@@ -346,7 +346,7 @@ def test_a_hundred_followers_while_blocks_connect(desk: Desk, lab: Lab, follow: 
 
 def test_the_reader_that_does_not_read(monkeypatch: pytest.MonkeyPatch, desk: Desk, lab: Lab, follow: Follow) -> None:
     """It holds one piece at most, delays nobody, and is cut off."""
-    monkeypatch.setattr("node.api.http.connection.BUFFER_BYTES", 4096)
+    monkeypatch.setattr("node.api.http.channel.BUFFER_BYTES", 4096)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(WAIT_S)
@@ -359,7 +359,7 @@ def test_the_reader_that_does_not_read(monkeypatch: pytest.MonkeyPatch, desk: De
         assert quick.until(lambda event: event.data["height"] == lab.height)
         wait_until(lambda: channel.total_outbufs_len, "its buffers to be full")
         assert channel.total_outbufs_len < 64 * 1024
-        for later_s, is_cut_off in ((0, False), (streams.STALL_S - 2, False), (streams.STALL_S + 2, True)):
+        for later_s, is_cut_off in ((0, False), (streaming.STALL_S - 2, False), (streaming.STALL_S + 2, True)):
             for server in desk.api._servers:
                 server.maintenance(time.time() + later_s)
             assert channel.cut_off == is_cut_off
@@ -372,10 +372,10 @@ def test_who_reads_too_slowly_learns_what_was_missed(
     monkeypatch: pytest.MonkeyPatch, make_desk: Callable[..., Desk], lab: Lab
 ) -> None:
     """It gets whole events all the same, in order, and one `missed` in place of each run that is gone."""
-    monkeypatch.setattr("node.api.http.connection.BUFFER_BYTES", 4096)
-    monkeypatch.setattr("node.waiting.EVENTS_MAX", 20)
-    monkeypatch.setattr(feed, "EVENTS_MAX", 20)
-    monkeypatch.setattr(feed, "PIECE_EVENTS_MAX", 5)
+    monkeypatch.setattr("node.api.http.channel.BUFFER_BYTES", 4096)
+    monkeypatch.setattr("node.runtime.parking.EVENTS_MAX", 20)
+    monkeypatch.setattr(event_feed, "EVENTS_MAX", 20)
+    monkeypatch.setattr(event_feed, "PIECE_EVENTS_MAX", 5)
     desk = make_desk()
     slow = Follower(desk.port, receive_buffer=4096)
     [channel] = desk.api._channels()
@@ -431,18 +431,18 @@ def test_what_a_follower_sends_is_dropped(desk: Desk, lab: Lab) -> None:
         desk.give([lab.mine()])
         assert b"event: tip" in client.recv(1 << 16)
         with contextlib.suppress(OSError):
-            client.sendall(b"x" * (2 * streams.INPUT_BYTES_MAX))
+            client.sendall(b"x" * (2 * streaming.INPUT_BYTES_MAX))
         wait_until(lambda: followers(desk) == 0, "it to be cut off")
 
 
 def test_seats_are_limited(monkeypatch: pytest.MonkeyPatch, desk: Desk, follow: Follow) -> None:
-    monkeypatch.setattr(feed, "HOST_FOLLOWERS_MAX", 3)
+    monkeypatch.setattr(event_feed, "HOST_FOLLOWERS_MAX", 3)
     crowd = [follow() for _ in range(3)]
     reply = desk.get("/v1/events")
     assert (reply.status, reply.headers["retry-after"]) == (429, "5")
     assert reply.text == "3 streams go to this address already"
-    monkeypatch.setattr(feed, "FOLLOWERS_MAX", 3)
-    monkeypatch.setattr(feed, "HOST_FOLLOWERS_MAX", 9)
+    monkeypatch.setattr(event_feed, "FOLLOWERS_MAX", 3)
+    monkeypatch.setattr(event_feed, "HOST_FOLLOWERS_MAX", 9)
     reply = desk.get("/v1/events")
     assert (reply.status, reply.headers["retry-after"]) == (503, "5")
     crowd[0].close()

@@ -4,7 +4,7 @@ import pytest
 
 from chain.hashes import to_hex
 from chain.params import GENESIS
-from node.filters.gcs import NO_HEADER, basic_filter, filter_header
+from node.blockfilter.gcs import NO_HEADER, basic_filter, filter_header
 from tests.chainlab import Lab
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk

@@ -14,13 +14,13 @@ from chain.hashes import hash160, sha256, to_hex
 from chain.keys import default_engine
 from chain.script import LockKind, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, TxOut, outpoint_index, outpoint_txid
-from node.api.asm import descriptor
-from node.api.rpc import coin_search
+from node.api.encoding.disassembler import descriptor
+from node.api.rpc import core_json as rpc_shapes
 from node.api.rpc import descriptors as rpc_descriptors
 from node.api.rpc import scan as rpc_scan
-from node.api.rpc import shapes as rpc_shapes
+from node.api.services import coin_scan
 from node.descriptors.checksum import descriptor_checksum, with_checksum
-from node.store.reader import LedgerReader
+from node.storage.reader import LedgerReader
 from tests.chainlab import Lab, Owned, key, lock, pay
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import WAIT_S, Desk
@@ -285,7 +285,7 @@ def test_scantxoutset_refuses(shared: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     # A search that was refused holds nothing up.
     assert shared.rpc("scantxoutset", "status") is None
     assert shared.rpc("scantxoutset", "abort") is False
-    monkeypatch.setattr(coin_search, "FOUND_MAX", 3)
+    monkeypatch.setattr(coin_scan, "FOUND_MAX", 3)
     code, message = shared.rpc_error("scantxoutset", "start", [f"addr({address(lock())})"])
     assert (code, message) == (-1, "More than 100000 unspent outputs: search for less")
     assert shared.rpc("scantxoutset", "status") is None
@@ -306,7 +306,7 @@ class Held:
                 yield row
 
         monkeypatch.setattr(LedgerReader, "coins", held)
-        monkeypatch.setattr(coin_search, "LOOK_EVERY", 1)
+        monkeypatch.setattr(coin_scan, "LOOK_EVERY", 1)
 
 
 def test_a_search_is_seen_and_ended_from_another_connection(

@@ -10,9 +10,9 @@ from chain.address import MAIN_ADDRESSES, encode_address
 from chain.hashes import to_hex
 from chain.params import Params, devnet
 from chain.tx import COIN
-from node.api.asm import descriptor
-from node.mining import MinerPool
-from node.runtime import monotonic
+from node.api.encoding.disassembler import descriptor
+from node.mining.miner_pool import MinerPool
+from node.runtime.runtime import monotonic
 from tests.chainlab import FEE, Lab, lock, pay, with_input
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk

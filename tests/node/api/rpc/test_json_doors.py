@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from chain.tx import COIN, MAX_MONEY
-from node.api.jsontext import DEPTH_MAX, DIGITS_MAX, EXPONENT_MAX, ITEMS_MAX, STRINGS_MAX, parse
+from node.api.actions.core_errors import MISC, NOT_ADDED, TYPE, RpcError
+from node.api.encoding.json_codec import DEPTH_MAX, DIGITS_MAX, EXPONENT_MAX, ITEMS_MAX, STRINGS_MAX, parse
 from node.api.rpc.args import amount
 from node.api.rpc.limits import BATCH_MAX, RPC_BODY_MAX
-from node.api.rpc.method import MISC, NOT_ADDED, TYPE, RpcError
 from tests.node.api.desk import Desk
 
 PARSE_ERROR = -32700

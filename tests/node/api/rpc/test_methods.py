@@ -12,7 +12,7 @@ from chain.hashes import to_hex
 from chain.params import COINBASE_MATURITY, GENESIS
 from chain.script import LockKind
 from chain.tx import COIN, Tx, TxOut, outpoint
-from node.api.asm import core_asm, descriptor
+from node.api.encoding.disassembler import core_asm, descriptor
 from tests.chainlab import FEE, Lab, Owned, lock, made_by, pay, with_input
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk

@@ -10,7 +10,7 @@ from chain.connect import height_push, subsidy
 from chain.hashes import to_hex
 from chain.params import GENESIS, REGTEST, devnet
 from chain.tx import Tx, outpoint
-from node.parts import Switch
+from node.runtime.protocols import Switch
 from tests.chainlab import (
     Lab,
     Owned,

@@ -8,7 +8,7 @@ import pytest
 from chain.address import encode_address
 from chain.hashes import to_hex
 from chain.params import REGTEST, devnet
-from node.policy import EXPIRY_S
+from node.mempool.policy import EXPIRY_S
 from tests.chainlab import FEE, Lab, lock, made_by, pay
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk

@@ -11,7 +11,7 @@ from chain.codec import varint
 from chain.errors import Invalid
 from chain.hashes import BlockHash, Txid, sha256d, to_hex
 from chain.params import GENESIS
-from node.api.merkleblock import merkle_block, proven_txids, read_merkle_block
+from node.api.encoding.merkleblock import merkle_block, proven_txids, read_merkle_block
 from tests.chainlab import Lab, pay
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from node.api.jsontext import DEPTH_MAX, DIGITS_MAX, ITEMS_MAX, STRINGS_MAX, parse
+from node.api.actions.core_errors import RpcError
+from node.api.encoding.json_codec import DEPTH_MAX, DIGITS_MAX, ITEMS_MAX, STRINGS_MAX, parse
 from node.api.rpc.args import amount, flag, integer, string, verbosity
 from node.api.rpc.limits import BATCH_REPLY_MAX, RPC_BODY_MAX
-from node.api.rpc.method import Arg, Method, RpcError, topic
+from node.api.rpc.method import Arg, Method, topic
 from node.api.rpc.table import METHODS
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import USER, Desk

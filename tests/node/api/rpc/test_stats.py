@@ -9,7 +9,7 @@ from chain.hashes import to_hex
 from chain.params import GENESIS
 from chain.script import LockKind
 from chain.tx import COIN, TxOut
-from node.api import lookup
+from node.api.query import queries
 from node.api.rpc.block_stats import median, rate_percentiles
 from tests.chainlab import FEE, Lab, data_output, lock, pay
 from tests.node.api.conftest import MakeDesk
@@ -169,7 +169,7 @@ def test_getchaintxstats(desk: Desk, lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     middle = to_hex(lab.blocks[49].hash)
     assert desk.rpc("getchaintxstats", None, middle) == chain_stats(lab, 50, 49)
     assert desk.rpc("getchaintxstats", nblocks=7, blockhash=middle) == chain_stats(lab, 50, 7)
-    monkeypatch.setattr(lookup, "FACTS_MAX", 2)  # what is forgotten is counted again
+    monkeypatch.setattr(queries, "FACTS_MAX", 2)  # what is forgotten is counted again
     desk.give([lab.mine([pay(lab.take())]) for _ in range(3)])
     for count in (1, 3, 50, 113):
         assert desk.rpc("getchaintxstats", count) == chain_stats(lab, 115, count)

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from chain.block import decode_block, make_block
+from chain.blocktemplate import commitment_script
 from chain.hashes import to_hex
 from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
 from chain.script import LockKind
-from chain.template import commitment_script
 from chain.tx import TxOut
-from node import waiting
 from node.api.rpc import template as rpc_template
-from node.api.rpc import template_cache
-from node.api.rpc import waiting as rpc_waiting
-from node.api.rpc.template_cache import Templates
+from node.api.rpc import waitfor as rpc_waiting
+from node.api.services import template_cache
+from node.api.services.template_cache import Templates
+from node.runtime import parking
 from tests.chainlab import FEE, Lab, lock, made_by, pay, unsolved
 from tests.functional.external_miner import Work, coinbase
 from tests.node.api.conftest import MakeDesk
@@ -237,7 +237,7 @@ def test_an_outdated_longpollid_is_answered_soon(desk: Desk, lab: Lab) -> None:
 
 
 def test_only_so_many_wait(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, lab: Lab) -> None:
-    monkeypatch.setattr(waiting, "API_SEATS", 1)
+    monkeypatch.setattr(parking, "API_SEATS", 1)
     desk = make_desk()
     desk.give(lab.blocks)
     present = desk.rpc("getblocktemplate", REQUEST)["longpollid"]

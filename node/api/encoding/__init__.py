@@ -1,0 +1,1 @@
+"""Encodings of answers: JSON, script assembly, merkle proofs."""

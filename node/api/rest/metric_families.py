@@ -1,0 +1,51 @@
+"""Metrics as values: what a scrape tells, before it is text."""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from chain.frozen import value
+
+
+class Kind(Enum):
+    """The type of a metric."""
+
+    COUNTER = "counter"
+    """Only grows, from 0 at the start."""
+    GAUGE = "gauge"
+    """Goes up and down."""
+
+
+@value
+class Family:
+    """All numbers of one name."""
+
+    name: str
+    """A counter's gets "_total" behind it."""
+    words: str
+    """For people."""
+    kind: Kind
+    labels: tuple[str, ...]
+    """Labels that tell the samples apart."""
+    samples: Sequence[tuple[Sequence[str], float]]
+    """Each with the labels' values."""
+
+
+@value
+class Histogram:
+    """A histogram: the number of observations up to each bound."""
+
+    name: str
+    words: str
+    labels: tuple[str, ...]
+    samples: Sequence[tuple[Sequence[str], Sequence[tuple[str, float]], float]]
+    """The labels' values; for each bucket's upper end ("+Inf" the last) how many were up to it; the sum."""
+
+
+def counter(name: str, words: str, number: float) -> Family:
+    """One that needs no labels."""
+    return Family(name, words, Kind.COUNTER, (), [((), number)])
+
+
+def gauge(name: str, words: str, number: float) -> Family:
+    """One that needs no labels."""
+    return Family(name, words, Kind.GAUGE, (), [((), number)])

@@ -1,0 +1,1 @@
+"""State that lives longer than one request: the event feed, coin scans, template cache, request metrics."""

@@ -1,0 +1,453 @@
+"""The single writer: which blocks there are, which chain is followed, what the ledger holds.
+
+A block's way: `examine` (outside the lock) -> `submit_block` (header, body stored) -> `advance`
+(connected over the ledger, a slice at a time) -> signatures verified elsewhere -> `verified`
+(committed). A reorganisation is one move of any depth, so one atomic write. While blocks come in
+one after the other, the next is connected over the deltas of those still being verified.
+"""
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+
+from chain.block import Block, Header, TxLookup, decode_block, decode_header
+from chain.blocktree import BlockTree, Entry, is_on, path
+from chain.check import check_block, check_body
+from chain.coins import CoinLookup
+from chain.connect import connect_body, connect_header, context_after
+from chain.errors import Invalid, Reject, Rejected
+from chain.hashes import BlockHash, Wtxid, to_hex
+from chain.params import Params
+from chain.pow import check_pow
+from node.chainstate.block_cache import RecentBlocks
+from node.chainstate.reorg import SLICE_BLOCKS_MAX, Fault, Move, Slice
+from node.chainstate.stale_blocks import Siblings
+from node.interface.counters import BLOCK, Counts
+from node.interface.mock_time import ChainTime
+from node.interface.storage import Change, Damaged, Store, StoreError
+
+log = logging.getLogger("groat.chain")
+
+AHEAD_MAX = 2
+"""Slices, and moves, connected ahead of their signatures' verdict."""
+FAILURES_MAX = 1_000
+"""Reasons kept for blocks found invalid; beyond, the oldest is forgotten (the mark is not)."""
+
+FIRST_SEEN = -1
+"""Sequence of the tip that a start finds; those of blocks that come later are positive, those of blocks that
+the operator prefers below."""
+
+INVALID_MARK, OPERATOR_MARK = "invalid", "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A block that has passed `check_pow` and `check_body`."""
+
+    block: Block
+    fault: Invalid | None
+    """Failure of `check_block`: the block is invalid, and will be marked so if its header stands."""
+
+
+def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> Examined:
+    """Everything about a block that needs neither lock nor ledger. `checked` are witness txids
+    that have passed `check_tx` before.
+
+    Raises Invalid where the header is not worth keeping or the body is not the header's.
+    """
+    check_pow(block.header, params)
+    check_body(block)
+    try:
+        check_block(block, checked)
+    except Invalid as fault:
+        return Examined(block, fault)
+    return Examined(block, None)
+
+
+@dataclass(frozen=True, slots=True)
+class TipChange:
+    """The best chain moved, and the ledger with it."""
+
+    old: Entry
+    new: Entry
+    disconnected: tuple[Change, ...]
+    """Tip first."""
+    connected: tuple[Change, ...]
+    """Lowest first."""
+
+
+class Chainstate:
+    """Blocks, branches and the committed ledger. Call only under the lock."""
+
+    def __init__(
+        self, params: Params, store: Store, next_token: Callable[[], int], known: Container[Wtxid] = frozenset()
+    ) -> None:
+        """`known` holds witness txids whose signatures the mempool has verified."""
+        self.params = params
+        self.time = ChainTime()
+        """The time that headers are checked against."""
+        self.tree = BlockTree(params)
+        self._store = store
+        self._next_token = next_token
+        self._known = known
+        self._moves: deque[Move] = deque()
+        """Under way, each from the target of the one before."""
+        self._slices: dict[int, Slice] = {}
+        """Slices of the moves that wait for their verdict, by token."""
+        self.recent = RecentBlocks()
+        self._siblings = Siblings(self._is_needed)
+        self._ruled_out: set[BlockHash] = set()
+        """Blocks that the operator has marked."""
+        self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
+        self._sequence = 0
+        self.stored: list[Entry] = []
+        """Blocks whose bodies are new here, until somebody takes note of them and empties the list."""
+        self._detached: set[BlockHash] = set()
+        """Stored bodies above one that is lost: theirs again as soon as their headers have a place."""
+        self._precious = FIRST_SEEN
+        """Sequence of the block that was preferred last: each comes before those of earlier calls."""
+        self.ruled_out = 0
+        """Number of blocks ruled out so far: tells who waits for a verdict that there is one."""
+        self.counts = Counts()
+        self.tip = self.best = self.tree.genesis
+        self.tip = self._load()
+        self.best = self._find_best()
+        for entry in self.tree.entries.values():
+            if not self._is_needed(entry):
+                self._siblings.add(entry)
+
+    # --- start -------------------------------------------------------------------------
+
+    def _load(self) -> Entry:
+        """The tree as the stored bodies make it; returns the ledger's tip in it."""
+        tree, marks = self.tree, self._store.marks()
+        self._ruled_out.update(block_hash for block_hash, mark in marks.items() if mark == OPERATOR_MARK)
+        for _, raw in self._store.headers():
+            header = decode_header(raw)
+            if header.prev_hash in tree.entries:
+                entry = tree.add(header, invalid=header.hash in marks)
+                entry.has_body = entry.ready = True  # as its parent's, or that would not be here
+            else:
+                self._detached.add(header.hash)
+        tip = tree.get(self._store.tip().hash)
+        if tip is None:
+            raise StoreError("the ledger's tip has no stored block: run groatd reindex")
+        tip.sequence = FIRST_SEEN  # what was followed before the stop is still first seen
+        if tip.chainwork == tree.best_header.chainwork and not tip.invalid:
+            tree.best_header = tip
+        return tip
+
+    @property
+    def settled(self) -> bool:
+        """True if the ledger stands on the best chain that the stored bodies allow."""
+        return self.tip is self.best and not self._moves
+
+    @property
+    def head(self) -> Entry:
+        """The chain's tip once every move under way is over."""
+        return self._moves[-1].target if self._moves else self.tip
+
+    # --- what comes in --------------------------------------------------------------------
+
+    def submit_header(self, header: Header, now: int) -> Entry:
+        """Find the header's place in the tree, adding it if it is new. `now` is the clock's. Raises Rejected."""
+        entry = self.tree.get(header.hash)
+        if entry is not None:
+            if entry.invalid:
+                self.counts.rejected(BLOCK, Reject.DUPLICATE_INVALID)
+                raise Invalid(Reject.DUPLICATE_INVALID)
+            return entry
+        try:
+            check_pow(header, self.params)
+            connect_header(header, self.tree.get(header.prev_hash), int(self.time.at(now)), self.params)
+        except Rejected as fault:
+            self.counts.rejected(BLOCK, fault.code)
+            raise
+        if header.hash not in self._detached:
+            return self.tree.add(header)
+        self._detached.discard(header.hash)
+        entry = self.tree.add(header, invalid=header.hash in self._store.marks())
+        self._admit(entry)
+        return entry
+
+    def forget(self, headers: Sequence[Entry]) -> None:
+        """Drop headers without bodies, those on top first; each on which something else stands stays."""
+        gone: set[Entry] = set()
+        for entry in headers:
+            is_top = all(child in gone for child in entry.children)
+            if is_top and not entry.has_body and entry is not self.tree.genesis:
+                gone.add(entry)
+        self.tree.forget([entry for entry in headers if entry in gone])
+        if self.tip.chainwork == self.tree.best_header.chainwork and not self.tip.invalid:
+            self.tree.best_header = self.tip
+
+    def submit_block(self, examined: Examined, now: int, *, sync: bool) -> Entry:
+        """Take in a body: its entry is `ready` as soon as all bodies before it are here too.
+
+        `sync` makes it survive a power cut at once. Raises Rejected; the header is marked
+        invalid where the block itself is at fault, unless nothing was known of it, and nothing need be.
+        """
+        block = examined.block
+        if examined.fault is not None and block.hash not in self.tree.entries:
+            # As in Core, which looks at where it stands only then: so that what stands on it is no more known.
+            self.counts.rejected(BLOCK, examined.fault.code)
+            raise examined.fault
+        entry = self.submit_header(block.header, now)
+        if not entry.has_body:
+            self._judge_body(entry, examined)
+            # What is not followed need not be safe yet: the block that makes it so is written behind it.
+            sync = sync and entry.chainwork > self.best.chainwork
+            self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
+            self.recent.add(block)
+            self.stored.append(entry)
+            self._admit(entry)
+            if entry.chainwork <= self.tip.chainwork:
+                self._siblings.add(entry)
+                self._limit_siblings()
+        return entry
+
+    def _judge_body(self, entry: Entry, examined: Examined) -> None:
+        """A new body's faults, but for those that only coins can show: wherever it stands it is refused at once.
+        Raises Invalid."""
+        fault = examined.fault
+        if fault is None and entry.parent is not None:
+            try:
+                connect_body(examined.block, context_after(entry.parent))
+            except Invalid as misplaced:
+                fault = misplaced
+        if fault is not None:
+            self._mark_invalid(entry, fault)
+            raise fault
+
+    def _limit_siblings(self) -> None:
+        """Forget the oldest blocks beside the best chain where there are too many."""
+        for entry in self._siblings.surplus():
+            self.tree.remove(entry)
+            entry.has_body = entry.ready = False
+            self.recent.take(entry.hash)
+            self._store.drop_block(entry.height, entry.hash)
+
+    def _is_needed(self, entry: Entry) -> bool:
+        """It must stay: it may be followed, or something stands on it."""
+        return (
+            entry.youngest is not None
+            or entry.parent is None
+            or not is_on(entry.parent, self.tip)
+            or is_on(entry, self.tip)
+            or (entry.chainwork > self.tip.chainwork and not entry.invalid)
+            or entry is self.best
+            or entry is self.tree.best_header
+            or entry.hash in self._ruled_out
+            or any(move.target is entry for move in self._moves)
+            or self._store.was_connected(entry.height, entry.hash)
+        )
+
+    def failure(self, block_hash: BlockHash) -> Rejected | None:
+        """The reason that a block was found invalid, if that is still known."""
+        return self._failures.get(block_hash)
+
+    def _admit(self, entry: Entry) -> None:
+        """The body of `entry` is here: it and what waited for it may now be followed."""
+        entry.has_body = True
+        if entry.parent is None or not entry.parent.ready:
+            return
+        waiting = [entry]
+        for ready in waiting:
+            ready.ready = True
+            self._sequence += 1
+            ready.sequence = self._sequence
+            if ready.chainwork > self.best.chainwork and not ready.invalid:
+                self.best = ready
+            waiting += [child for child in ready.children if child.has_body]
+
+    # --- towards the best chain -------------------------------------------------------------
+
+    def advance(self) -> Slice | None:
+        """Connect the next slice of the way towards `best`, or None if there is nothing to do now.
+
+        Blocks that turn out invalid on the way are marked, and the next best is tried: each
+        failure takes a block out, so this ends.
+        """
+        while len(self._slices) < AHEAD_MAX and (move := self._next_move()) is not None:
+            try:
+                cut = move.cut(self._next_token(), self._stored_change, self._body, self.params, self._known)
+            except Fault as fault:
+                self._mark_invalid(fault.entry, fault.reason)
+            except _BodyLost as lost:
+                self._lose(lost.entry)
+            else:
+                self._slices[cut.token] = cut
+                return cut
+        return None
+
+    def _next_move(self) -> Move | None:
+        """The move to go on with: the last one, if it is not whole yet, or a new one."""
+        if self._moves and not self._moves[-1].is_cut:
+            return self._moves[-1]
+        head, best = self.head, self.best
+        if head is best or len(self._moves) >= AHEAD_MAX:
+            return None
+        if best.height > head.height and best.ancestor(head.height) is head:
+            near = best.ancestor(min(best.height, head.height + SLICE_BLOCKS_MAX))
+            return self._begin(*path(head, near))
+        if self._moves:
+            return None  # what is under way is no longer wanted: let its verdict come first
+        return self._begin(*path(head, best))
+
+    def _begin(self, leave: Sequence[Entry], enter: Sequence[Entry]) -> Move:
+        target = enter[-1] if enter else leave[-1].parent
+        assert target is not None
+        # Made anew each time: on the lookup of the move before, it would stand on all moves there ever were.
+        base: CoinLookup = self._store.coin
+        for before in self._moves:
+            base = before.delta.over(base)
+        move = Move(leave, enter, target, base)
+        self._moves.append(move)
+        return move
+
+    def _body(self, entry: Entry, known: TxLookup) -> Block:
+        block = self.recent.take(entry.hash)
+        if block is None:
+            try:
+                raw = self._store.block(entry.height, entry.hash)
+                block = decode_block(raw or b"", known)
+            except (Damaged, Invalid):  # it was whole when it was stored; not followed yet, it can come again
+                raise _BodyLost(entry) from None
+        if not self._moves[-1].left:  # a reorganisation finds most of them in what it undoes
+            made = {tx.txid for tx in block.txs}
+            points = [spent.outpoint for tx in block.txs[1:] for spent in tx.inputs]
+            self._store.load_coins([point for point in points if point[:32] not in made])
+        return block
+
+    def _stored_change(self, entry: Entry) -> Change:
+        """A block of the best chain with the coins it spent. Raises Damaged."""
+        if (change := self.recent.change(entry.hash)) is not None:
+            return change
+        undo = self._store.undo(entry.height, entry.hash)
+        raw = self._store.block(entry.height, entry.hash)
+        assert undo is not None, "it is in the best chain"
+        assert raw is not None
+        return Change(decode_block(raw), entry.height, undo)
+
+    def verified(self, token: int, failure: int | None) -> list[TipChange]:
+        """The verdict on a slice's signatures. Commits the moves that are now free to be committed.
+
+        A token that is no longer out is ignored: its move was dropped.
+        """
+        verdict_on = self._slices.pop(token, None)
+        if verdict_on is None:
+            return []
+        if failure is not None:
+            self._mark_invalid(verdict_on.guilty(failure), Invalid(Reject.SCRIPT_VERIFY, "wrong signature"))
+            return []
+        verdict_on.move.out.discard(token)
+        changes = []
+        while self._moves and self._moves[0].is_over:
+            changes.append(self._commit(self._moves.popleft()))
+        return changes
+
+    def _commit(self, move: Move) -> TipChange:
+        old, new = self.tip, move.target
+        self._store.commit(new.height, new.hash, move.delta, move.left, move.entered)
+        self.tip = new
+        for change in move.left:
+            self.recent.disconnected(change.block.hash)
+        for change in move.entered:
+            self.recent.connected(change)
+        return TipChange(old, new, tuple(move.left), tuple(move.entered))
+
+    def prefer(self, entry: Entry) -> None:
+        """Follow this block rather than others with as much work, as if it had come before them."""
+        if not entry.ready or entry.invalid or entry.chainwork < self.best.chainwork:
+            return
+        self._precious -= 1
+        entry.sequence = self._precious
+        self.best = entry
+
+    # --- ruling blocks out, and in again ------------------------------------------------------
+
+    def invalidate(self, entry: Entry) -> None:
+        """The operator's word that neither this block nor any on top of it is to be followed."""
+        self._store.set_mark(entry.hash, OPERATOR_MARK)
+        self._ruled_out.add(entry.hash)
+        self._rule_out(entry)
+
+    def reconsider(self, entry: Entry) -> None:
+        """Take back every mark on this block, those before it and those on top of it."""
+        root: Entry = entry
+        step = entry.parent
+        while step is not None:
+            root = step if step.invalid else root
+            step = step.parent
+        marks = self._store.marks()
+        line = {ancestor.hash for ancestor in path(root, entry)[1]} | {root.hash}
+        for member in self.tree.branch(root):
+            above = member.height > entry.height and member.ancestor(entry.height) is entry
+            if (above or member.hash in line) and member.hash in marks:
+                self._store.set_mark(member.hash, None)
+                self._failures.pop(member.hash, None)
+                self._ruled_out.discard(member.hash)
+                del marks[member.hash]
+        self.tree.set_invalid(root, False)
+        for block_hash in marks:
+            if (marked := self.tree.get(block_hash)) is not None:
+                self.tree.set_invalid(marked, True)
+        self.best = self._find_best()
+
+    def _mark_invalid(self, entry: Entry, reason: Rejected) -> None:
+        log.warning("block %s at height %d is invalid: %s", to_hex(entry.hash), entry.height, reason)
+        self.counts.rejected(BLOCK, reason.code)
+        self._failures[entry.hash] = reason
+        while len(self._failures) > FAILURES_MAX:
+            self._failures.popitem(last=False)
+        self._store.set_mark(entry.hash, INVALID_MARK)
+        self._rule_out(entry)
+        self._siblings.add(entry)
+        self._limit_siblings()
+
+    def _rule_out(self, entry: Entry) -> None:
+        self.ruled_out += 1
+        self.tree.set_invalid(entry, True)
+        self._drop_moves_to(entry)
+        if self.best.invalid:
+            self.best = self._find_best()
+
+    def _drop_moves_to(self, entry: Entry) -> None:
+        """Forget the first move whose target stands on `entry`, and all after it."""
+        for position, move in enumerate(self._moves):
+            target = move.target
+            if target.height >= entry.height and target.ancestor(entry.height) is entry:
+                while len(self._moves) > position:
+                    for token in self._moves.pop().out:
+                        self._slices.pop(token, None)
+                return
+
+    def _lose(self, entry: Entry) -> None:
+        """A stored body is gone or damaged: it has to be fetched again."""
+        log.warning("block %s at height %d is lost from storage: fetching it again", to_hex(entry.hash), entry.height)
+        entry.has_body = False
+        for member in self.tree.branch(entry):
+            member.ready = False
+        self._drop_moves_to(entry)
+        self.best = self._find_best()
+
+    def _find_best(self) -> Entry:
+        """The block to follow, among what is ready and valid."""
+        least = self.tip.chainwork if self.tip.ready and not self.tip.invalid else 0  # passes over nearly all
+        return max(
+            (e for e in self.tree.entries.values() if e.chainwork >= least and e.ready and not e.invalid),
+            key=self._rank,
+        )
+
+    def _rank(self, entry: Entry) -> tuple[int, int, bool, int]:
+        """The highest is followed: most work, then the operator's last preference, the tip, the first seen."""
+        return entry.chainwork, max(0, FIRST_SEEN - entry.sequence), entry is self.tip, -entry.sequence
+
+
+class _BodyLost(Exception):
+    """A body on the way cannot be read."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry)
+        self.entry = entry

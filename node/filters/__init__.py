@@ -1,5 +1,0 @@
-"""Basic block filters (BIP157, BIP158), made in the background.
-
-Reading order is import order: siphash, gcs (one block's filter), index (those of the best chain, over
-`node/store/filters.py`), keeper (the thread that makes them).
-"""

@@ -1,0 +1,1 @@
+"""The values that cross the core's border: effects out, storage in, events, counters, mock time."""

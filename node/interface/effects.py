@@ -1,0 +1,155 @@
+"""Interfaces of the core: calls in, replies and effects out. The core has no sockets, threads or clock.
+
+`Store` is the only interface the core calls. Everything else it returns as values: a `Step` is
+a reply for whoever asked, and the effects that the runtime (or a simulator) carries out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, NewType, TypeVar
+
+from chain.frozen import value
+from chain.keys import Check
+from node.interface.events import Event
+
+PeerId = NewType("PeerId", bytes)
+"""20 bytes: hash160 of the peer's public key."""
+
+R = TypeVar("R")
+
+
+class Endpoint(NamedTuple):
+    """The endpoint of a listening node."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A peer that we can send requests to."""
+
+    peer: PeerId
+    endpoint: Endpoint
+    token: bytes
+    """The session token of the peer's welcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Deliver a message; its answer comes back as `Answer(request_id, ...)` from that peer."""
+
+    link: Link
+    message: Any
+    """One of node.p2p.wire.codec's requests."""
+    request_id: int
+    deadline: float
+    """Unix time by which the whole answer must be here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Greet whoever listens there; the answer comes back as `Answer(request_id, Welcome | Failed)`."""
+
+    endpoint: Endpoint
+    message: Any
+    request_id: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Forget a peer's connections and queues."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Check signatures outside the lock; the verdict comes back as `Verified(token, ...)`."""
+
+    token: int
+    checks: Sequence[Check]
+
+
+@value  # there may be thousands a second
+class Publish:
+    """Something happened: wakes whoever is parked on the topic, and feeds live events."""
+
+    topic: str
+    events: Sequence[Event] = ()
+    """Events for followers, in order; none: whoever waits is woken, and that is all."""
+    about: Any = None
+    """All that it is about, for listeners in this process; nobody keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Do something costly outside the lock; what it came to comes back as `Computed(job, ...)`."""
+
+    job: int
+    run: Callable[[], Any]
+    """Needs nothing that the lock protects, and raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Once the other effects are under way: come back with this very value, there is more to do."""
+
+
+Effect = Send | Dial | Close | Verify | Publish | Compute | Resume
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """No reply yet: wait, without the lock, for a Publish on `topic` or the deadline; then ask again."""
+
+    topic: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[R]):
+    """The outcome of one call of the core."""
+
+    reply: R | Park
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that brought nothing: refused, timed out, cut off, or not decodable."""
+
+    reason: str
+    offence: bool = False
+    """True if the peer answered with something that breaks the protocol."""
+    retry_s: float = 0.0
+    """Seconds for which the peer wants no more of this kind: it is well, and we are too fast for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of a Send or Dial."""
+
+    request_id: int
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The verdict on a Verify: the index of a check that fails, or None."""
+
+    token: int
+    failure: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The outcome of a Compute."""
+
+    job: int
+    outcome: Any

@@ -1,0 +1,248 @@
+"""Transactions that wait to be mined: who may enter, who has to leave, what readers see.
+
+The node stages a transaction, has its checks verified without the lock, stages it again and adds
+it. Knows neither peers nor storage: coins come from a lookup, the next block's place from a
+`Context`, the time from the caller. Its parts are in `node/mempool/`.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from chain.block import Block
+from chain.coins import Coin, CoinLookup
+from chain.connect import Context
+from chain.frozen import value
+from chain.hashes import Txid, Wtxid
+from chain.keys import Check
+from chain.tx import OutPoint, Tx
+from node.mempool.entry import Entry, Removal, Removed
+from node.mempool.eviction import Eviction, FeeFloor, make_room
+from node.mempool.package_prechecks import MemberRefused, missing_checks, stage_group, stage_members
+from node.mempool.persist import encode_dump
+from node.mempool.policy import EXPIRY_S, check_standard
+from node.mempool.prechecks import Staged, make_entry, stage, still_stands
+from node.mempool.tip_update import Confirmed, TipChange, bring_back, connect_to_pool, remove_with_descendants
+from node.mempool.tx_graph import Graph
+from node.mempool.view import MempoolView
+
+USAGE_MAX_BYTES = 300_000_000
+"""Memory that the pool may take; beyond it the worst-paid leave and the fee floor rises."""
+
+
+@value
+class Added:
+    """An addition to the pool, and what it removed."""
+
+    entry: Entry
+    """The new one, as it entered."""
+    removed: tuple[Removed, ...]
+    """Transactions that it replaced, and those that left because the pool was full."""
+
+
+class Mempool:
+    """Valid on top of one tip, free of conflicts, no child without its parents, within its limits.
+
+    One writer at a time; `view()` is for readers without a lock.
+    """
+
+    def __init__(self, usage_max_bytes: int = USAGE_MAX_BYTES, expiry_s: float = EXPIRY_S) -> None:
+        """`usage_max_bytes` bounds `MempoolView.usage`, `expiry_s` is in seconds."""
+        self.usage_max_bytes = usage_max_bytes
+        self._expiry_s = expiry_s
+        self._graph = Graph()
+        self._floor = FeeFloor()
+        self._oldest = inf
+        """No entry has entered before, Unix time: most of the time that is all there is to know."""
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def view(self) -> MempoolView:
+        """The pool for readers: kept up to date until the tip changes, then left as it was."""
+        return self._graph.view
+
+    def __len__(self) -> int:
+        return len(self._graph.entries)
+
+    def __contains__(self, txid: Txid) -> bool:
+        return txid in self._graph.entries
+
+    def get(self, txid: Txid) -> Entry | None:
+        """The transaction, if it is here."""
+        return self._graph.entries.get(txid)
+
+    def by_wtxid(self, wtxid: Wtxid) -> Entry | None:
+        """The transaction with exactly these witnesses, if it is here."""
+        txid = self._graph.view.wtxids.get(wtxid)
+        return None if txid is None else self.get(txid)
+
+    def has_wtxid(self, wtxid: Wtxid) -> bool:
+        """True if the transaction with exactly these witnesses is here."""
+        return wtxid in self._graph.view.wtxids
+
+    def coin(self, point: OutPoint) -> Coin | None:
+        """The coin that a transaction here makes, at MEMPOOL_HEIGHT, spent here or not."""
+        return self._graph.view.coin(point)
+
+    def spender(self, point: OutPoint) -> Txid | None:
+        """The transaction here that spends a coin, of the chain or of the pool."""
+        return self._graph.view.spender(point)
+
+    def over(self, lookup: CoinLookup) -> CoinLookup:
+        """Sees the coins of the pool on top of what `lookup` sees, those spent in it included."""
+
+        def find(point: OutPoint) -> Coin | None:
+            return self.coin(point) or lookup(point)
+
+        return find
+
+    def min_fee_sat_kvb(self, now: float) -> float:
+        """The rate that a transaction has to pay to enter now."""
+        return self._floor.rate_sat_kvb(now, self._graph.view.usage / self.usage_max_bytes)
+
+    # --- entering --------------------------------------------------------------------------------
+
+    def stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False) -> Staged:
+        """Check whether `tx`, which has passed `check_tx`, may enter. Changes nothing.
+
+        `lookup` sees the coins of the tip, `context` is the next block's. One that `was_here` before a
+        stop is not asked for its fee: its child may have paid for it, and comes behind it. Room for it
+        is made afterwards: see `expire`. Raises Refused (policy), Unready (MissingInputs, coinbase not
+        mature, lock time not over) and Invalid.
+        """
+        check_standard(tx)
+        return self._stage(tx, lookup, context, now, was_here)
+
+    def restage(
+        self, staged: Staged, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False
+    ) -> Staged:
+        """The same again, after the signatures were verified: pool and tip may have changed.
+
+        The checks need no second look: a coin's script and value never change.
+        """
+        if still_stands(self._graph, staged, self.min_fee_sat_kvb(now), self._free_bytes):
+            return staged
+        return self._stage(staged.tx, lookup, context, now, was_here)
+
+    def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, was_here: bool) -> Staged:
+        if was_here:
+            return stage(self._graph, tx, lookup, context, 0.0, self.usage_max_bytes)
+        return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), self._free_bytes)
+
+    def package_checks(self, txs: Sequence[Tx], lookup: CoinLookup, context: Context) -> list[tuple[Check, ...]]:
+        """The signatures of each of a package; nothing for one that could not enter anyway."""
+        return missing_checks(self._graph, txs, lookup, context)
+
+    def stage_package(
+        self, txs: Sequence[Tx], lookup: CoinLookup, context: Context, now: float, *, together: bool
+    ) -> list[Staged] | MemberRefused:
+        """May these enter one after the other, each paying enough, or `together`, all of them paying
+        enough for all? Or the one that may not. Room is made afterwards: see `trim`. Changes nothing.
+
+        Raises PackageRefused.
+        """
+        stage_all = stage_group if together else stage_members
+        return stage_all(self._graph, txs, lookup, context, self.min_fee_sat_kvb(now))
+
+    @property
+    def _free_bytes(self) -> int:
+        return self.usage_max_bytes - self._graph.view.usage
+
+    def add(self, staged: Staged, now: float, time: float | None = None) -> Added:
+        """Put in what was staged just now: nothing may have changed since. Its signatures are right.
+
+        `time` is when it first entered, if that was before `now` (a pool that was saved).
+        """
+        graph = self._graph
+        removed: list[Removed] = []
+        if staged.replaced or staged.evicted:
+            removed += [Removed(entry, Removal.REPLACED) for entry in graph.remove(staged.replaced)]
+            removed += self._evict(staged.evicted)
+        entry = make_entry(staged, graph.entries, now if time is None else time, graph.next_sequence)
+        graph.next_sequence += 1
+        graph.insert(entry, staged.ancestors)
+        if entry.time < self._oldest:
+            self._oldest = entry.time
+        graph.view.changes += len(removed) + 1
+        self._publish_floor(now)
+        return Added(entry, tuple(removed))
+
+    # --- leaving ---------------------------------------------------------------------------------
+
+    def trim(self, now: float) -> tuple[Removed, ...]:
+        """Make the room that additions of a package have taken without asking."""
+        removed = self._trim()
+        self._publish_floor(now)
+        return tuple(removed)
+
+    def expire(self, now: float) -> tuple[Removed, ...]:
+        """Take out what has waited too long, with what depends on it, and whoever is one too many."""
+        removed = self._expire(now) + self._trim()
+        self._graph.view.changes += len(removed)
+        self._publish_floor(now)
+        return tuple(removed)
+
+    def on_tip_change(
+        self,
+        disconnected: Iterable[Tx],
+        connected: Sequence[Block],
+        lookup: CoinLookup,
+        context: Context,
+        now: float,
+    ) -> TipChange:
+        """Follow the best chain to its new tip.
+
+        `disconnected` are the transactions, coinbases included, of the blocks that left it, the
+        oldest block's first; `connected` the blocks that joined it, the lowest first. `lookup`
+        sees the coins of the new tip and `context` is the next block's there. Views handed out
+        before stay as they were.
+        """
+        graph, undone = self._graph, tuple(disconnected)
+        graph.renew()
+        confirmed: list[Confirmed] = []
+        removed: list[Removed] = []
+        returned: list[Entry] = []
+        lowest = context.height - len(connected)
+        for height, block in enumerate(connected, lowest):
+            mined, robbed = connect_to_pool(graph, block, height)
+            confirmed.append(mined)
+            removed += robbed
+        if undone:
+            returned, waiting = bring_back(graph, undone, connected, lookup, context, now)
+            removed += waiting
+            self._oldest = min(self._oldest, now)
+        if connected:
+            self._floor.on_block(now)
+        removed += self._expire(now) + self._trim()
+        self._publish_floor(now)
+        back = tuple(here for entry in returned if (here := graph.entries.get(entry.tx.txid)))
+        graph.view.changes += sum(len(mined.entries) for mined in confirmed) + len(removed) + len(back)
+        return TipChange(tuple(confirmed), tuple(removed), back)
+
+    def dump(self) -> bytes:
+        """The pool as bytes to save, parents before children: `load_dump` reads them."""
+        return encode_dump((entry.tx, entry.time) for entry in self._graph.entries.values())
+
+    def _expire(self, now: float) -> list[Removed]:
+        limit = now - self._expiry_s
+        if self._oldest >= limit:
+            return []
+        entries = self._graph.entries
+        late = [txid for txid, entry in entries.items() if entry.time < limit]
+        removed = remove_with_descendants(self._graph, late, Removal.EXPIRED)
+        self._oldest = min((entry.time for entry in entries.values()), default=inf)
+        return removed
+
+    def _trim(self) -> list[Removed]:
+        """Make room for what came back out of blocks, or in a package, and asked nobody for room."""
+        view = self._graph.view
+        return self._evict(make_room(self._graph, view.usage - self.usage_max_bytes, inf, ()))
+
+    def _evict(self, evictions: Iterable[Eviction]) -> list[Removed]:
+        removed = []
+        for eviction in evictions:
+            self._floor.evicted(eviction)
+            removed += [Removed(entry, Removal.EVICTED) for entry in self._graph.remove(eviction.txids)]
+        return removed
+
+    def _publish_floor(self, now: float) -> None:
+        self._graph.view.floor_sat_kvb = self.min_fee_sat_kvb(now)

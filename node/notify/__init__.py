@@ -1,0 +1,1 @@
+"""Notifications in Core's ZMQ format."""

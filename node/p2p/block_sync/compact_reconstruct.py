@@ -1,0 +1,247 @@
+"""Compact blocks from peers: blocks under reconstruction.
+
+    pushes it             we                        announces a header
+      CompactBlock    ->
+                           <-  GetCompact
+                                CompactBlock     ->
+              short ids looked up in the mempool, among the
+              orphans and in what was here not long ago
+                      <-   GetBlockTxs    what is missing, if anything
+      BlockTxs        ->
+
+Whatever goes wrong on the way, the block is fetched whole by `Download`, which leaves it alone for
+`HOLD_S` and no longer. A peer passes a block on before it has verified it, so it is to blame for
+nothing but its header's proof of work and connection (BIP152).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from chain.blocktree import Entry
+from chain.errors import Rejected
+from chain.hashes import BlockHash, to_hex
+from node.chainstate.chainstate import Chainstate
+from node.interface.effects import Compute, Effect, Failed, Link, PeerId
+from node.mempool.mempool import Mempool
+from node.p2p.block_sync.block_download import Accept, Punish
+from node.p2p.block_sync.compact_block import Fill, Materials, Partial, Rebuild, Rebuilt
+from node.p2p.block_sync.extra_txs import Spare
+from node.p2p.connections.pending_requests import Requests, Then
+from node.p2p.scoring.peer_services import Terms
+from node.p2p.wire.bounded import Recent
+from node.p2p.wire.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Request
+
+HOLD_S = 2.0
+"""A block is left to those who gave us its compact form for so long after the first did."""
+REQUEST_S = 20.0
+"""Deadline of a request: what comes after `HOLD_S` and before the whole block is still used."""
+AHEAD_MAX = 2
+"""A compact block further above the tip is only a header: what is before it has to come first."""
+PER_PEER_MAX, PER_BLOCK_MAX, BLOCKS_MAX = 2, 3, 12
+"""Reconstructions under way: with one peer, of one block, and together; one more is only a header.
+Each holds at most a compact block and a list of its transactions, about 1.5 MB."""
+FIRST_MAX = 64
+"""Blocks whose first compact form's time is remembered."""
+TRIED_MAX = 256
+"""Peers and blocks that are remembered: one compact form of a block from each, or looking up short
+ids could be had of us without end."""
+WHOLE_SHARE = 0.5
+"""Largest share of missing transactions: with more, the block is requested whole."""
+CONFIRMED_BLOCKS = 3
+"""Number of latest blocks of our chain whose transactions are looked at too."""
+Brought = Callable[[PeerId, Entry, Rebuilt, float], list[Effect]]
+"""Told of a block that is stored and may be passed on, and of whose compact form it was made."""
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """One reconstruction."""
+
+    peer: PeerId
+    entry: Entry
+    hold_until: float
+    ends: float
+    """Given up then, at the latest."""
+    is_late: bool
+    """Its time to be alone with the block is over."""
+
+
+class CompactFetch:
+    """All blocks under reconstruction."""
+
+    def __init__(
+        self,
+        chain: Chainstate,
+        mempool: Mempool,
+        requests: Requests,
+        link_of: Callable[[PeerId], Link | None],
+        pushers: Container[PeerId],
+        accept: Accept,
+        brought: Brought,
+        fetch_whole: Callable[[Sequence[PeerId], float], list[Effect]],
+        punish: Punish,
+        terms: Terms,
+        salt: Callable[[], bytes],
+    ) -> None:
+        """`pushers` are those that we asked to push. `fetch_whole(slow, now)` is called when a block is to
+        be fetched in another way, and not first from those that are slow. `punish` drops a peer for
+        a provable offence; `salt` draws one for our own form of a block."""
+        self._chain = chain
+        self._mempool = mempool
+        self._requests = requests
+        self._link_of = link_of
+        self._pushers = pushers
+        self._accept = accept
+        self._brought = brought
+        self._fetch_whole = fetch_whole
+        self._punish = punish
+        self._terms = terms
+        self._salt = salt
+        self.spare = Spare()
+        self._works: list[_Work] = []
+        self._tried: Recent[tuple[PeerId, BlockHash]] = Recent(TRIED_MAX)
+        self._first: OrderedDict[BlockHash, float] = OrderedDict()
+        """Arrival time of the first compact form, by block."""
+        self._jobs: dict[int, tuple[_Work, Materials]] = {}
+        self._last_job = 0
+
+    # --- what is to be rebuilt -----------------------------------------------------------
+
+    def holds(self, block_hash: BlockHash) -> bool:
+        """True if this block shall not be fetched whole now."""
+        return any(work.entry.hash == block_hash and not work.is_late for work in self._works)
+
+    def on_pushed(self, peer: PeerId, entry: Entry, compact: CompactBlock, now: float) -> list[Effect]:
+        """A peer has pushed a block whose header has found its place."""
+        # Without a link there was no way to ask it to push, nor is there one to ask for the block.
+        if peer not in self._pushers and self._link_of(peer):
+            return self.on_announced(peer, entry, now)
+        work = self._begin(peer, entry, now)
+        return [self._rebuild(work, compact)] if work else []
+
+    def on_announced(self, peer: PeerId, entry: Entry, now: float) -> list[Effect]:
+        """A peer has told us of a header: ask it for the compact form, unless the block is on its way."""
+        link = self._link_of(peer)
+        if link is None or self.holds(entry.hash) or not self._terms.has_block(peer, entry):
+            return []
+        work = self._begin(peer, entry, now)
+        if work is None:
+            return []
+        return [self._send(link, GetCompact(entry.hash), now, partial(self._on_form, work))]
+
+    def _begin(self, peer: PeerId, entry: Entry, now: float) -> _Work | None:
+        """Start on a block that connects near the tip and has its work at least, if there is room."""
+        tip, parent = self._chain.tip, entry.parent
+        if not self._terms.takes_bodies or entry.has_body or entry.invalid or parent is None or not parent.ready:
+            return None
+        if entry.chainwork < tip.chainwork or entry.height > tip.height + AHEAD_MAX:
+            return None
+        of_peer = [work for work in self._works if work.peer == peer]
+        of_block = [work for work in self._works if work.entry is entry]
+        if (
+            (peer, entry.hash) in self._tried
+            or len(of_peer) >= PER_PEER_MAX
+            or len(of_block) >= PER_BLOCK_MAX
+            or len(self._works) >= BLOCKS_MAX
+        ):
+            return None
+        first = self._first.setdefault(entry.hash, now)
+        if len(self._first) > FIRST_MAX:
+            self._first.popitem(last=False)
+        work = _Work(peer, entry, first + HOLD_S, now + REQUEST_S, now >= first + HOLD_S)
+        self._works.append(work)
+        self._tried.add((peer, entry.hash))
+        return work
+
+    def _send(self, link: Link, request: Request, now: float, then: Then) -> Effect:
+        return self._requests.send(link, request, now, REQUEST_S, then)
+
+    # --- the work ------------------------------------------------------------------------
+
+    def _rebuild(self, work: _Work, compact: CompactBlock) -> Effect:
+        given = self._materials()
+        return self._compute(work, given, Rebuild(compact, given))
+
+    def _materials(self) -> Materials:
+        return Materials(
+            self._mempool.view(),
+            self.spare.all(),
+            self._chain.recent.newest(CONFIRMED_BLOCKS),
+            self._chain.params,
+            self._salt(),
+        )
+
+    def _compute(self, work: _Work, given: Materials, run: Callable[[], Any]) -> Effect:
+        self._last_job += 1
+        self._jobs[self._last_job] = work, given
+        return Compute(self._last_job, run)
+
+    def _on_form(self, work: _Work, reply: Any, now: float) -> list[Effect]:
+        """The answer to a GetCompact."""
+        if work not in self._works:
+            return []
+        if isinstance(reply, CompactBlock):
+            if reply.header.hash != work.entry.hash:
+                return self._punish(work.peer, f"sent another block than {to_hex(work.entry.hash)}", now)
+            return [self._rebuild(work, reply)]
+        return self._give_up(work, now)
+
+    def on_computed(self, job: int, outcome: Any, now: float) -> list[Effect]:
+        """Take the outcome of a job."""
+        work, given = self._jobs.pop(job)
+        if work not in self._works:
+            return []  # the block is here, or its peer gone
+        if isinstance(outcome, Rebuilt):
+            return self._take(work, outcome, now)
+        if isinstance(outcome, Partial) and len(outcome.missing) <= WHOLE_SHARE * len(outcome.txs):
+            link = self._link_of(work.peer)
+            if link is not None:
+                then = partial(self._on_txs, work, outcome, given)
+                return [self._send(link, GetBlockTxs(work.entry.hash, outcome.missing), now, then)]
+        return self._give_up(work, now)
+
+    def _on_txs(self, work: _Work, partly: Partial, given: Materials, reply: Any, now: float) -> list[Effect]:
+        """The answer to a GetBlockTxs."""
+        if work not in self._works:
+            return []
+        if isinstance(reply, BlockTxs):
+            if len(reply.txs) != len(partly.missing):
+                return self._punish(work.peer, "sent other transactions of a block than it was asked for", now)
+            return [self._compute(work, given, Fill(partly, reply.txs, given))]
+        return self._give_up(work, now, isinstance(reply, Failed))
+
+    def _take(self, work: _Work, rebuilt: Rebuilt, now: float) -> list[Effect]:
+        """The block is here: store it, and let it be passed on."""
+        entry = work.entry
+        self._drop(lambda other: other.entry is entry)
+        if entry.has_body or entry.invalid:
+            return []  # it has come in another way
+        try:
+            effects = [*self._accept(work.peer, rebuilt.body, now)]
+        except Rejected:
+            return []  # its header stood: the peer may have passed it on in good faith
+        return effects + self._brought(work.peer, entry, rebuilt, now)
+
+    def _give_up(self, work: _Work, now: float, is_slow: bool = False) -> list[Effect]:
+        self._works.remove(work)
+        return self._fetch_whole([work.peer] if is_slow else [], now)
+
+    def _drop(self, is_over: Callable[[_Work], bool]) -> None:
+        self._works = [work for work in self._works if not is_over(work)]
+
+    # --- time, and peers that go ---------------------------------------------------------
+
+    def tick(self, now: float) -> list[Effect]:
+        """Let others deliver what takes too long, and forget what came in another way."""
+        self._drop(lambda work: work.entry.has_body or work.entry.invalid or now >= work.ends)
+        late = [work for work in self._works if now >= work.hold_until and not work.is_late]
+        for work in late:
+            work.is_late = True
+        return self._fetch_whole([work.peer for work in late], now) if late else []
+
+    def left(self, peer: PeerId) -> None:
+        """A peer is gone."""
+        self._drop(lambda work: work.peer == peer)

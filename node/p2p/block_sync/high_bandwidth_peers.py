@@ -1,0 +1,86 @@
+"""Peers that are asked to push new blocks to us: the last ones that brought a new best block first."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from chain.blocktree import Entry
+from chain.hashes import BlockHash
+from node.interface.effects import Effect, Failed, Link, PeerId
+from node.p2p.connections.pending_requests import Requests
+from node.p2p.wire.messages import Prefer
+
+PUSHERS_MAX = 3
+"""Peers that we send Prefer, so that they push to us: the last that brought a new best block first."""
+BROUGHT_MAX = 64
+"""Blocks not connected yet of which we remember who brought them."""
+PREFER_S = 20.0
+"""Deadline of telling them."""
+
+
+class Pushers:
+    """Peers that we asked for pushes, and the use that each was of."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        link_of: Callable[[PeerId], Link | None],
+        is_outbound: Callable[[PeerId], bool],
+    ) -> None:
+        """`is_outbound` tells whether we chose a peer."""
+        self._requests = requests
+        self._link_of = link_of
+        self._is_outbound = is_outbound
+        self._pushers: list[PeerId] = []
+        """The last that was of use at the end."""
+        self._bringers: OrderedDict[BlockHash, PeerId] = OrderedDict()
+
+    def __contains__(self, peer: object) -> bool:
+        return peer in self._pushers
+
+    def left(self, peer: PeerId) -> None:
+        """A peer is gone."""
+        if peer in self._pushers:
+            self._pushers.remove(peer)
+
+    def brought_by(self, peer: PeerId, entry: Entry) -> None:
+        """This peer was the first to bring a block."""
+        self._bringers.setdefault(entry.hash, peer)
+        if len(self._bringers) > BROUGHT_MAX:
+            self._bringers.popitem(last=False)
+
+    def on_tip(self, tip: Entry, now: float) -> list[Effect]:
+        """A block is the new tip, so it is valid: whoever brought it shall push the next ones."""
+        peer = self._bringers.pop(tip.hash, None)
+        link = self._link_of(peer) if peer else None
+        if peer is None or link is None:
+            return []
+        if peer in self._pushers:
+            self._pushers.remove(peer)
+            self._pushers.append(peer)
+            return []
+        self._pushers.append(peer)
+        effects = [self._prefer(link, True, now)]
+        if len(self._pushers) > PUSHERS_MAX:
+            effects += self._dismiss(self._superfluous(), now)
+        return effects
+
+    def _superfluous(self) -> PeerId:
+        """The peer that was of use the longest ago; of peers that we chose one stays."""
+        chosen = [peer for peer in self._pushers if self._is_outbound(peer)]
+        return next(peer for peer in self._pushers if chosen != [peer])
+
+    def _dismiss(self, peer: PeerId, now: float) -> Iterable[Effect]:
+        self._pushers.remove(peer)
+        link = self._link_of(peer)
+        return [self._prefer(link, False, now)] if link else []
+
+    def _prefer(self, link: Link, pushed: bool, now: float) -> Effect:
+        then = partial(self._on_preferred, link.peer, pushed)
+        return self._requests.send(link, Prefer(pushed), now, PREFER_S, then)
+
+    def _on_preferred(self, peer: PeerId, pushed: bool, reply: Any, now: float) -> list[Effect]:
+        if isinstance(reply, Failed) and pushed and peer in self._pushers:
+            self._pushers.remove(peer)  # its next block makes us ask again
+        return []

@@ -1,0 +1,157 @@
+"""The port behind which nodes are found, and what every way of finding them stands on.
+
+A way of finding nodes is told of peers and of endpoints that a handshake has proved; it puts what
+it hears of into the address book, which alone decides who is dialled to stay. Any of them can be
+left out, and any of them work together: `discoveries.py` chooses.
+"""
+
+import random
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Protocol
+
+from node.interface.effects import Effect, Endpoint, Link, PeerId
+from node.p2p.connections.handshake import Outcome
+from node.p2p.wire.messages import Request
+
+Then = Callable[[Any, float], list[Effect]]
+"""Goes on with a reply, or Failed, and the time."""
+
+
+class Discovery(Protocol):
+    """A way of finding nodes."""
+
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """We can send to this peer now. `proved` came before."""
+        ...
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """This peer is gone, and all requests to it."""
+        ...
+
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Note a successful handshake with a node that we dialled: it listens at this address."""
+        ...
+
+    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+        """The reply to a peer's request; None if the request belongs to another way."""
+        ...
+
+    def tick(self, now: float) -> list[Effect]:
+        """Everything that time brings."""
+        ...
+
+
+class Ground(Protocol):
+    """The rest of the node as a way of finding nodes sees it."""
+
+    own: PeerId
+    """Our id."""
+    allow_local: bool
+    """Loopback and private addresses may be dialled, and paces are quick."""
+    rng: random.Random
+
+    def links(self) -> list[Link]:
+        """All peers that we can send to and that trade addresses."""
+        ...
+
+    def link(self, peer: PeerId) -> Link | None:
+        """The link to a peer, if there is one and the peer trades addresses."""
+        ...
+
+    def endpoint(self, peer: PeerId) -> Endpoint | None:
+        """The endpoint where a peer listens, as far as it is known."""
+        ...
+
+    def is_peer(self, peer: PeerId) -> bool:
+        """True if it has a link or a session."""
+        ...
+
+    def is_busy(self, peer: PeerId) -> bool:
+        """True if a request to it is under way, handshakes included."""
+        ...
+
+    def wants_more(self) -> bool:
+        """True while there are fewer peers of our choice than there could be."""
+        ...
+
+    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Effect:
+        """Ask a peer. `then` may never be called: a peer that leaves takes its requests along."""
+        ...
+
+    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+        """Greet the node `expected` as a visitor. The link that comes of it is the caller's alone."""
+        ...
+
+    def try_once(self, endpoint: Endpoint) -> None:
+        """Have an endpoint dialled, to be a peer like any other; it is not dialled again by itself."""
+        ...
+
+    def heard(self, endpoints: Iterable[Endpoint], source: Endpoint | None, now: float, way: str = "gossip") -> None:
+        """Put endpoints into the address book, as somebody at `source` told them; `way` is for operators."""
+        ...
+
+    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """A visit has proved an endpoint: tell the book and every way of finding nodes."""
+        ...
+
+    def sample(self, peer: PeerId, now: float) -> tuple[Endpoint, ...]:
+        """Endpoints to tell a peer, drawn from the address book, but for its own."""
+        ...
+
+    def drop(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+        """End a peer's link and sessions, without prejudice."""
+        ...
+
+
+class Nowhere:
+    """A way that finds nothing: what the others are built on."""
+
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Nothing to do."""
+        return []
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """Nothing to do."""
+        return []
+
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Nothing to do."""
+        return []
+
+    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+        """Nothing is ours."""
+        return None
+
+    def tick(self, now: float) -> list[Effect]:
+        """Nothing to do."""
+        return []
+
+
+class All:
+    """Several ways of finding nodes as one."""
+
+    def __init__(self, ways: Collection[Discovery]) -> None:
+        self._ways = tuple(ways)
+
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Tell all."""
+        return [effect for way in self._ways for effect in way.linked(peer, endpoint, now)]
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """Tell all."""
+        return [effect for way in self._ways for effect in way.left(peer, now)]
+
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Tell all."""
+        return [effect for way in self._ways for effect in way.proved(peer, endpoint, now)]
+
+    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+        """The first one's reply that has one."""
+        for way in self._ways:
+            if (reply := way.serve(peer, request, now)) is not None:
+                return reply
+        return None
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due by now, for each way."""
+        return [effect for way in self._ways for effect in way.tick(now)]

@@ -1,0 +1,66 @@
+"""The first way into a network: endpoints that the operator names, dialled to begin with.
+
+Unlike a peer that is to be kept, such a node is one like any other once it has answered. It is
+dialled again while we are alone, and now and then while we could do with more peers: two networks
+that grew apart from one list of such endpoints meet there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from node.interface.effects import Effect, Endpoint, PeerId
+from node.p2p.discovery.base import Ground, Nowhere
+
+FIRST_S, MOST_S, MOST_LOCAL_S = 1.0, 600.0, 10.0
+"""Wait after the first attempt, doubling up to the second, or to the third where `allow_local` holds."""
+ALONE_S, ALONE_LOCAL_S = 30.0, 3.0
+"""Wait before an endpoint that has answered once is dialled again because we are alone."""
+MEET_S, MEET_LOCAL_S = 1800.0, 60.0
+"""The same because there is room for more peers."""
+
+
+@dataclass(slots=True)
+class _Door:
+    """An endpoint to begin with."""
+
+    next_try: float = 0.0
+    tries: int = 0
+    """Since it last answered."""
+    answered: bool = False
+    """Ever."""
+
+
+class Bootstrap(Nowhere):
+    """Dials what the operator named."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], ground: Ground) -> None:
+        self._ground = ground
+        self._doors = {endpoint: _Door() for endpoint in endpoints}
+
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """One of them has answered, perhaps."""
+        if door := self._doors.get(endpoint):
+            door.answered, door.tries = True, 0
+            door.next_try = now + (MEET_LOCAL_S if self._ground.allow_local else MEET_S)
+        return []
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """Dial bootstrap nodes again when no peer is left, soon but not at once: it may have had a reason."""
+        if any(link.peer != peer for link in self._ground.links()):
+            return []
+        wait_s = ALONE_LOCAL_S if self._ground.allow_local else ALONE_S
+        for door in self._doors.values():
+            door.next_try = min(door.next_try, now + wait_s)
+        return []
+
+    def tick(self, now: float) -> list[Effect]:
+        """Dial who is due: all that never answered, the others while there is room."""
+        for endpoint, door in self._doors.items():
+            if now < door.next_try or (door.answered and not self._ground.wants_more()):
+                continue
+            most_s = MOST_LOCAL_S if self._ground.allow_local else MOST_S
+            door.next_try = now + min(most_s, FIRST_S * 2 ** min(door.tries, 16)) * self._ground.rng.uniform(0.75, 1.25)
+            door.tries += 1
+            if not any(link.endpoint == endpoint for link in self._ground.links()):
+                self._ground.try_once(endpoint)
+        return []

@@ -1,0 +1,59 @@
+"""The ways of finding nodes that this node uses, together."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from node.interface.effects import Endpoint, PeerId
+from node.p2p.discovery.base import All, Discovery, Ground, Nowhere
+from node.p2p.discovery.bootstrap import Bootstrap
+from node.p2p.discovery.gossip import Gossip
+from node.p2p.discovery.kademlia import Kademlia
+from node.p2p.discovery.tracker import Tracker
+from node.p2p.wire.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok
+
+
+class Way(Enum):
+    """Ways of finding nodes that an operator can choose."""
+
+    GOSSIP = "gossip"
+    KADEMLIA = "kademlia"
+    TRACKER = "tracker"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The choice of ways to find nodes."""
+
+    ways: frozenset[Way] = frozenset({Way.GOSSIP, Way.KADEMLIA})
+    """TRACKER stands alone: such a node introduces others, and does nothing else."""
+    bootstrap: tuple[Endpoint, ...] = field(default=())
+    """Nodes to begin with."""
+
+    @property
+    def only_introduces(self) -> bool:
+        """The node is a tracker: it takes no part in the chain."""
+        return Way.TRACKER in self.ways
+
+
+class Silent(Nowhere):
+    """The answers of a node that does not take part: it knows nobody."""
+
+    def serve(self, peer: PeerId, request: object, now: float) -> Addresses | Nodes | Ok | None:
+        """Nothing to tell."""
+        match request:
+            case GetAddresses():
+                return Addresses(())
+            case FindNode():
+                return Nodes(())
+            case AnnounceAddress():
+                return Ok()
+        return None
+
+
+def make_discovery(finding: Finding, ground: Ground) -> Discovery:
+    """All that was chosen, as one."""
+    if finding.only_introduces:
+        return All((Bootstrap(finding.bootstrap, ground), Tracker(ground)))
+    makers = {Way.GOSSIP: Gossip, Way.KADEMLIA: Kademlia}
+    chosen = [make(ground) for way, make in makers.items() if way in finding.ways]
+    return All((Bootstrap(finding.bootstrap, ground), *chosen, Silent()))

@@ -1,0 +1,115 @@
+"""Addresses by hearsay: asked of peers, and passed on unasked when they are news.
+
+Only what this node has proved itself is told, so a forged address ends with whom it was told to.
+How much is told, and how much is believed of one source, is the address book's part.
+"""
+
+from typing import Any
+
+from node.interface.effects import Effect, Endpoint, PeerId
+from node.p2p.addrman.dial_budget import Rate
+from node.p2p.addrman.net_address import is_dialable
+from node.p2p.discovery.base import Ground, Nowhere
+from node.p2p.wire.bounded import Recent
+from node.p2p.wire.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok
+
+ADDRESSES_S = 20.0
+"""Deadline of a request about addresses."""
+ASK_EVERY_S, ASK_EVERY_LOCAL_S = 60.0, 5.0
+"""Seconds between two requests for addresses while we want more peers, on ordinary networks and where
+`allow_local` holds."""
+FANOUT = 3
+"""Peers that hear of a newly proved endpoint from us."""
+PUSH_EVERY_S, PUSH_EVERY_LOCAL_S = 30.0, 0.5
+"""Seconds between two rounds of telling news; all news of one round go to the same peers."""
+TOLD_MAX = 1_000
+"""Endpoints remembered as told; what is forgotten is told again when it is proved again."""
+ACCEPTED, ACCEPTED_LOCAL = Rate(10, 0.1), Rate(100, 10)
+"""Unasked endpoints taken from one peer; more are ignored."""
+TELLERS_MAX = 256
+"""Peers whose telling is counted; beyond, who told nothing for longest is forgotten."""
+
+
+class Gossip(Nowhere):
+    """Asks, answers, passes on."""
+
+    def __init__(self, ground: Ground) -> None:
+        local = ground.allow_local
+        self._ground = ground
+        self._ask_every_s = ASK_EVERY_LOCAL_S if local else ASK_EVERY_S
+        self._push_every_s = PUSH_EVERY_LOCAL_S if local else PUSH_EVERY_S
+        self._accepted = (ACCEPTED_LOCAL if local else ACCEPTED).allowances(TELLERS_MAX)
+        self._ask_at = 0.0
+        self._push_at = 0.0
+        self._told: Recent[Endpoint] = Recent(TOLD_MAX)
+        self._news: list[tuple[PeerId, Endpoint]] = []
+
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """A new peer is the first to be asked."""
+        return self._ask(peer, now)
+
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """News, if it was not told lately. What does not fit into one message waits for no other."""
+        is_news = endpoint not in self._told and all(endpoint != other for _, other in self._news)
+        if is_news and is_dialable(endpoint, self._ground.allow_local):
+            self._news = [*self._news, (peer, endpoint)][-PUSHED_MAX:]
+        return []
+
+    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+        """Tell who asks, and hear who tells."""
+        if isinstance(request, GetAddresses):
+            return Addresses(self._ground.sample(peer, now))
+        if isinstance(request, AnnounceAddress):
+            self._hear(peer, request.endpoints, now)
+            return Ok()
+        return None
+
+    def tick(self, now: float) -> list[Effect]:
+        """Tell the news; ask somebody while we want more peers."""
+        self._push_at = min(self._push_at, now + self._push_every_s)  # the clock may have been set back
+        self._ask_at = min(self._ask_at, now + self._ask_every_s)
+        return self._push(now) + self._ask_somebody(now)
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def _ask_somebody(self, now: float) -> list[Effect]:
+        if now < self._ask_at or not self._ground.wants_more() or not (links := self._ground.links()):
+            return []
+        self._ask_at = now + self._ask_every_s
+        return self._ask(self._ground.rng.choice(links).peer, now)
+
+    def _ask(self, peer: PeerId, now: float) -> list[Effect]:
+        link = self._ground.link(peer)
+        if link is None:
+            return []
+
+        def then(reply: Any, now: float) -> list[Effect]:
+            if isinstance(reply, Addresses):
+                self._ground.heard(reply.endpoints, link.endpoint, now)
+            return []
+
+        return [self._ground.ask(link, GetAddresses(), now, ADDRESSES_S, then)]
+
+    def _hear(self, peer: PeerId, endpoints: tuple[Endpoint, ...], now: float) -> None:
+        """Take endpoints told unasked: as many as the teller may tell."""
+        taken = endpoints[: self._accepted.take(peer.hex(), len(endpoints), now)]
+        self._ground.heard(taken, self._ground.endpoint(peer), now)
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def _push(self, now: float) -> list[Effect]:
+        """Tell a few peers what was proved since the last round."""
+        if not self._news or now < self._push_at:
+            return []
+        self._push_at = now + self._push_every_s
+        news, self._news = self._news, []
+        self._told.update(endpoint for _, endpoint in news)
+        links = self._ground.links()
+        chosen = self._ground.rng.sample(links, min(FANOUT, len(links)))
+        effects = []
+        for link in chosen:
+            endpoints = tuple(dict.fromkeys(endpoint for peer, endpoint in news if peer != link.peer))
+            if endpoints:
+                message = AnnounceAddress(endpoints)
+                effects.append(self._ground.ask(link, message, now, ADDRESSES_S, lambda reply, now: []))
+        return effects

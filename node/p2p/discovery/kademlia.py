@@ -1,0 +1,194 @@
+"""Kademlia: nodes found by asking those we know for others that are closer to some id.
+
+Peers are asked over their links, all others in short visits. Only what a handshake of ours has
+proved enters the table, and only the table is told to others; what others tell is where to ask next
+and, as hearsay, something for the address book.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from node.interface.effects import Effect, Endpoint, PeerId
+from node.p2p.addrman.net_address import is_dialable
+from node.p2p.discovery.base import Ground, Nowhere
+from node.p2p.discovery.kad_buckets import ID_BITS, K, RoutingTable
+from node.p2p.discovery.kad_lookup import Lookup
+from node.p2p.discovery.probes import VISIT_S, Visits
+from node.p2p.wire.messages import FindNode, Neighbour, Nodes
+
+QUERY_S = 10.0
+"""Deadline of a question to a peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between a node's searches."""
+
+    search: float
+    """Seconds between two searches that have found something new, while we want more peers."""
+    search_most: float
+    """The same, doubled as often as nothing new was found, up to this."""
+    refresh: float
+    """A bucket that was not searched for so long is searched."""
+    test: float
+    """Seconds between two tests of nodes in the table."""
+    at_rest: float
+    """A node not seen for so long is tested."""
+
+
+ORDINARY = Pace(search=30.0, search_most=900.0, refresh=3600.0, test=10.0, at_rest=1800.0)
+LOCAL = Pace(search=1.0, search_most=30.0, refresh=120.0, test=0.5, at_rest=30.0)
+
+
+class Kademlia(Nowhere):
+    """The table, the searches, the tests."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._pace = LOCAL if ground.allow_local else ORDINARY
+        self._table = RoutingTable(ground.own, ground.allow_local)
+        self._visits = Visits(ground)
+        self._lookup: Lookup | None = None
+        self._asked: dict[PeerId, float] = {}
+        """Nodes that this search waits for, with the time after which no answer comes."""
+        self._searched_own = False
+        """Searches for our own id and for others take turns."""
+        self._wait_s = self._pace.search
+        self._search_at = 0.0
+        self._test_at = 0.0
+        self._testing: PeerId | None = None
+        self._test_until = 0.0
+
+    @property
+    def table(self) -> RoutingTable:
+        """The nodes known."""
+        return self._table
+
+    # --- what happens ----------------------------------------------------------------------------
+
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """A node was met there: it has a right to a place. Something new makes it worth to search on."""
+        if is_dialable(endpoint, self._ground.allow_local) and self._table.proved(peer, endpoint, now):
+            self._hurry(now)
+        return []
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """A peer's requests are gone with it."""
+        if peer in self._asked:
+            self._unanswered(peer)
+        if self._testing == peer:
+            self._testing = None
+        self._hurry(now)
+        return []
+
+    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+        """The closest that we have met, but for the asker."""
+        if not isinstance(request, FindNode):
+            return None
+        closest = self._table.closest(request.target, K, (peer,))
+        return Nodes(tuple(contact.neighbour for contact in closest))
+
+    def tick(self, now: float) -> list[Effect]:
+        """Go on with the search, begin another, look whether old acquaintances are there."""
+        pace = self._pace  # the clock may have been set back
+        self._search_at = min(self._search_at, now + pace.search_most)
+        self._test_at, self._test_until = min(self._test_at, now + pace.test), min(self._test_until, now + VISIT_S)
+        effects = self._visits.tick(now)
+        for peer in [peer for peer, until in self._asked.items() if until < now]:
+            self._unanswered(peer)
+        if self._lookup is None:
+            self._begin(now)
+        return effects + self._go_on(now) + self._test(now)
+
+    # --- searching -------------------------------------------------------------------------------
+
+    def _hurry(self, now: float) -> None:
+        self._wait_s = self._pace.search
+        self._search_at = min(self._search_at, now + self._wait_s)
+
+    def _begin(self, now: float) -> None:
+        """A search, if it is time: for our own id first, for random ones while we want more peers,
+        in any case in buckets that were not searched for long."""
+        if now < self._search_at or not len(self._table):
+            return
+        self._search_at = now + self._wait_s
+        target = self._table.stale_target(now, self._pace.refresh, self._ground.rng)
+        if not self._searched_own:
+            target = self._ground.own
+        elif target is None and self._ground.wants_more():
+            target = self._ground.rng.randbytes(ID_BITS // 8)
+        if target is None:
+            return
+        self._searched_own = not self._searched_own
+        self._wait_s = min(self._pace.search_most, 2 * self._wait_s)
+        known = [contact.neighbour for contact in self._table.closest(target)]
+        self._lookup = Lookup(target, self._ground.own, known, self._ground.allow_local)
+
+    def _go_on(self, now: float) -> list[Effect]:
+        """Ask the nodes that the search is to ask next."""
+        effects: list[Effect] = []
+        lookup = self._lookup
+        while lookup and (neighbour := lookup.next()):
+            self._asked[neighbour.id] = now + (QUERY_S if self._ground.link(neighbour.id) else VISIT_S)
+            effects += self._ask(neighbour, lookup.target, now, partial(self._on_nodes, lookup))
+        if lookup and lookup.is_over:
+            self._lookup = None
+        return effects
+
+    def _unanswered(self, peer: PeerId) -> None:
+        del self._asked[peer]
+        if self._lookup:
+            self._lookup.failed(peer)
+
+    def _ask(
+        self, neighbour: Neighbour, target: bytes, now: float, heard: Callable[[PeerId, Any, float], None]
+    ) -> list[Effect]:
+        """Put the question over a link or in a visit; `heard` gets what comes of it."""
+        request = FindNode(target)
+
+        def then(reply: Any, now: float) -> list[Effect]:
+            heard(neighbour.id, reply, now)
+            return self._go_on(now)
+
+        if link := self._ground.link(neighbour.id):
+            return [self._ground.ask(link, request, now, QUERY_S, then)]
+        if self._ground.is_peer(neighbour.id) or (effects := self._visits.ask(neighbour, request, now, then)) is None:
+            heard(neighbour.id, None, now)
+            return []
+        return effects
+
+    def _on_nodes(self, lookup: Lookup, node: PeerId, reply: Any, now: float) -> None:
+        """Take the answer of a node that this search asked; None if it could not be asked."""
+        if lookup is self._lookup:
+            self._asked.pop(node, None)
+        self._on_sign(node, reply, now)
+        if not isinstance(reply, Nodes):
+            lookup.failed(node)
+            return
+        told = [each for each in reply.neighbours if is_dialable(each.endpoint, self._ground.allow_local)]
+        lookup.answered(node, told)
+        contact = self._table.get(node)
+        self._ground.heard([each.endpoint for each in told], contact.endpoint if contact else None, now, "kademlia")
+
+    # --- testing ---------------------------------------------------------------------------------
+
+    def _test(self, now: float) -> list[Effect]:
+        """Ask one node of the table for a sign of life (see `to_test`). If it has none, the place is free."""
+        if now < self._test_at or (self._testing and now < self._test_until):
+            return []
+        self._test_at = now + self._pace.test
+        contact = self._table.to_test(now, self._pace.at_rest)
+        if contact is None:
+            return []
+        self._testing, self._test_until = contact.id, now + VISIT_S
+        return self._ask(contact.neighbour, contact.id, now, self._on_sign)
+
+    def _on_sign(self, node: PeerId, reply: Any, now: float) -> None:
+        if self._testing == node:
+            self._testing = None
+        if isinstance(reply, Nodes):
+            self._table.answered(node, now)
+        elif reply is not None:
+            self._table.failed(node)

@@ -1,0 +1,145 @@
+"""Questions to nodes that are not peers: greeted as a visitor, asked, left again.
+
+And the other side of it: visitors here get an answer, and are no peers.
+"""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from node.interface.effects import Close, Effect, Endpoint, Failed, Link, PeerId
+from node.p2p.addrman.dial_budget import DialBudget, Rate
+from node.p2p.addrman.net_address import is_dialable
+from node.p2p.connections.handshake import Met
+from node.p2p.discovery.base import Ground, Then
+from node.p2p.wire.messages import Bye, Neighbour, Reason, Refusal, Request
+
+VISITS_MAX = 4
+"""Visits under way at once: those of one search, and a test."""
+QUESTION_S, BYE_S = 10.0, 5.0
+"""Deadlines of the question and of the farewell."""
+VISIT_S = 35.0
+"""After this a visit is over, whatever became of it: both halves of a handshake and the question."""
+REST_S, REST_LOCAL_S = 600.0, 5.0
+"""An endpoint where nobody of that id answered is not visited again for so long."""
+RESTING_MAX = 1_000
+"""Such endpoints remembered; beyond, the oldest is forgotten."""
+BY_TARGET, BY_TARGET_LOCAL = Rate(4, 1 / 120), Rate(40, 4.0)
+"""Visits to one address."""
+IN_TOTAL, IN_TOTAL_LOCAL = Rate(64, 0.5), Rate(200, 20.0)
+"""All visits."""
+LINGER_S = 5.0
+"""After a visit its connections are closed so much later: a visit often ends in becoming peers."""
+VISITORS_MAX = 32
+"""Visitors here at once; with one more the oldest goes."""
+VISITOR_S = 30.0
+"""Longest stay of a visitor."""
+
+
+@dataclass(slots=True, eq=False)
+class _Visit:
+    neighbour: Neighbour
+    request: Request
+    then: Then
+    until: float
+
+
+class Visits:
+    """Visits to other nodes."""
+
+    def __init__(self, ground: Ground) -> None:
+        local = ground.allow_local
+        self._ground = ground
+        self._rest_s = REST_LOCAL_S if local else REST_S
+        by_target, in_total = (BY_TARGET_LOCAL, IN_TOTAL_LOCAL) if local else (BY_TARGET, IN_TOTAL)
+        self._budget = DialBudget(by_target, by_target, in_total, local)
+        self._under_way: list[_Visit] = []
+        self._resting: OrderedDict[Endpoint, float] = OrderedDict()
+        self._leaving: dict[PeerId, float] = {}
+        """Nodes visited, with the time from which the connections may be closed."""
+
+    @property
+    def has_room(self) -> bool:
+        """True if another visit may begin."""
+        return len(self._under_way) < VISITS_MAX
+
+    def ask(self, neighbour: Neighbour, request: Request, now: float, then: Then) -> list[Effect] | None:
+        """Visit a node and ask it; `then` gets the answer or Failed, always. None: it cannot be visited now."""
+        endpoint = neighbour.endpoint
+        is_allowed = is_dialable(endpoint, self._ground.allow_local) and self._resting.get(endpoint, now) <= now
+        if not (is_allowed and self.has_room and self._budget.spend(None, endpoint.host, now)):
+            return None
+        visit = _Visit(neighbour, request, then, now + VISIT_S)
+        self._under_way.append(visit)
+
+        def outcome(met: Met | Failed | Refusal, now: float) -> list[Effect]:
+            return self._on_outcome(visit, met, now)
+
+        return [self._ground.greet(endpoint, neighbour.id, now, outcome)]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Give up what has taken too long, close what is no longer used."""
+        lost = [visit for visit in self._under_way if now > visit.until]
+        effects = [effect for visit in lost for effect in self._end(visit, Failed("the visit took too long"), now)]
+        for peer, at in list(self._leaving.items()):
+            if at <= now and not self._ground.is_busy(peer):
+                del self._leaving[peer]
+                effects += [] if self._ground.is_peer(peer) else [Close(peer, "the visit is over")]
+        return effects
+
+    def _on_outcome(self, visit: _Visit, met: Met | Failed | Refusal, now: float) -> list[Effect]:
+        """Nobody is there, or who was to be there is: its endpoint is proved."""
+        if not isinstance(met, Met):
+            # Where we have met ourselves there will never be anybody else.
+            rest_s = math.inf if met == Refusal(Reason.SELF) else self._rest_s
+            self._resting[visit.neighbour.endpoint] = now + rest_s
+            self._resting.move_to_end(visit.neighbour.endpoint)
+            if len(self._resting) > RESTING_MAX:
+                self._resting.popitem(last=False)
+            return self._end(visit, met, now)
+
+        def then(reply: Any, now: float) -> list[Effect]:
+            return self._end(visit, reply, now) + self._leave(met.link, now)
+
+        self._leaving[met.link.peer] = now + LINGER_S
+        effects = self._ground.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
+        return [*effects, self._ground.ask(met.link, visit.request, now, QUESTION_S, then)]
+
+    def _end(self, visit: _Visit, reply: Any, now: float) -> list[Effect]:
+        if visit not in self._under_way:
+            return []  # it was given up before
+        self._under_way.remove(visit)
+        return visit.then(reply, now)
+
+    def _leave(self, link: Link, now: float) -> list[Effect]:
+        """Say goodbye, unless we have become peers meanwhile."""
+        if self._ground.link(link.peer):
+            return []
+        self._leaving[link.peer] = now + LINGER_S
+        return [self._ground.ask(link, Bye(), now, BYE_S, lambda reply, now: [])]
+
+
+class Visitors:
+    """Visitors at this node."""
+
+    def __init__(self) -> None:
+        self._here: OrderedDict[PeerId, float] = OrderedDict()
+        """Each with the time at which it has to go."""
+
+    def __contains__(self, peer: PeerId) -> bool:
+        return peer in self._here
+
+    def came(self, peer: PeerId, now: float) -> list[PeerId]:
+        """A visitor has confirmed its greeting. Returns who has to go instead."""
+        self._here[peer] = now + VISITOR_S
+        self._here.move_to_end(peer)
+        return list(self._here)[: max(0, len(self._here) - VISITORS_MAX)]
+
+    def went(self, peer: PeerId) -> None:
+        """It is gone, or a peer from now on."""
+        self._here.pop(peer, None)
+
+    def overdue(self, now: float) -> list[PeerId]:
+        """The visitors that have stayed too long."""
+        return [peer for peer, until in self._here.items() if until < now]

@@ -1,0 +1,107 @@
+"""The centralised model: one node that introduces others to each other, and does nothing else.
+
+It takes no part in the chain, dials nobody but those that come to it (to prove where they listen),
+tells everyone of the others, and ends the link again. Nodes come with `--bootstrap`, and need to know
+nothing of it: to them it is a peer that has addresses and no blocks.
+"""
+
+from collections import OrderedDict
+from typing import Any
+
+from node.interface.effects import Effect, Endpoint, PeerId
+from node.p2p.addrman.net_address import is_dialable
+from node.p2p.discovery.base import Ground, Nowhere
+from node.p2p.discovery.kad_buckets import K, distance
+from node.p2p.wire.messages import (
+    ADDRESSES_MAX,
+    Addresses,
+    Announce,
+    AnnounceAddress,
+    Blocks,
+    CompactBlock,
+    FindNode,
+    GetAddresses,
+    GetBlockTxs,
+    GetCompact,
+    GetHeaders,
+    GetTxs,
+    Headers,
+    Inv,
+    Neighbour,
+    News,
+    Nodes,
+    Ok,
+    Poll,
+    Prefer,
+    Txs,
+    Want,
+)
+
+TRACKED_MAX = 2_000
+"""Nodes remembered; beyond, who came first is forgotten."""
+TRACKED_S = 3_600.0
+"""Seconds that an endpoint is kept: who wants to be found comes again."""
+STAY_S, STAY_LOCAL_S = 60.0, 5.0
+"""Seconds that a link is kept, on ordinary networks and where `allow_local` holds."""
+
+
+class Tracker(Nowhere):
+    """Knows who came, and tells who asks."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._stay_s = STAY_LOCAL_S if ground.allow_local else STAY_S
+        self._met: OrderedDict[PeerId, tuple[Endpoint, float]] = OrderedDict()
+        self._until: dict[PeerId, float] = {}
+
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Somebody is here, for a while."""
+        self._until[peer] = now + self._stay_s
+        return []
+
+    def left(self, peer: PeerId, now: float) -> list[Effect]:
+        """It is gone; where it listens is remembered."""
+        self._until.pop(peer, None)
+        return []
+
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        """Somebody to tell others of."""
+        if is_dialable(endpoint, self._ground.allow_local):
+            self._met[peer] = endpoint, now + TRACKED_S
+            self._met.move_to_end(peer)
+            if len(self._met) > TRACKED_MAX:
+                self._met.popitem(last=False)
+        return []
+
+    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+        """Introduce; all that concerns the chain has the answer of somebody who has none."""
+        match request:
+            case GetAddresses():
+                others = self._others(peer, now)
+                chosen = self._ground.rng.sample(others, min(ADDRESSES_MAX, len(others)))
+                return Addresses(tuple(dict.fromkeys(neighbour.endpoint for neighbour in chosen)))
+            case FindNode(target):
+                ranked = sorted(self._others(peer, now), key=lambda neighbour: distance(neighbour.id, target))
+                return Nodes(tuple(ranked[:K]))
+            case AnnounceAddress() | Announce() | Blocks() | CompactBlock() | GetCompact() | GetBlockTxs() | Prefer():
+                return Ok()
+            case Poll():
+                return News((), ())
+            case GetHeaders():
+                return Headers(())
+            case Inv() | Txs():
+                return Want(())
+            case GetTxs():
+                return Txs(())
+        return None
+
+    def tick(self, now: float) -> list[Effect]:
+        """Let go who has been here for long enough."""
+        over = [peer for peer, until in self._until.items() if until <= now]
+        return [effect for peer in over for effect in self._ground.drop(peer, "it has been introduced", now)]
+
+    def _others(self, peer: PeerId, now: float) -> list[Neighbour]:
+        """All that came lately, but for one."""
+        while self._met and next(iter(self._met.values()))[1] < now:
+            self._met.popitem(last=False)
+        return [Neighbour(node, endpoint) for node, (endpoint, _) in self._met.items() if node != peer]

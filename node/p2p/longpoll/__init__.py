@@ -1,0 +1,1 @@
+"""Long polls: messages for peers that cannot be dialled, and the polls that fetch ours."""

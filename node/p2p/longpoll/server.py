@@ -1,0 +1,145 @@
+"""Polls of peers that we cannot reach: held until there is something to tell, one for each peer.
+
+What a Poll brings may be lost on its way: it counts as told when the peer's next Poll says that it
+has arrived, else it is told again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chain.hashes import BlockHash, Wtxid
+from node.interface.effects import Effect, Link, Park, PeerId, Publish
+from node.p2p.block_sync.header_sync import Sync
+from node.p2p.longpoll.pushed_blocks import Deliveries
+from node.p2p.tx_relay.tx_announce import Relay
+from node.p2p.wire.messages import News, Poll
+
+HELD_S = 25.0
+"""A Poll is answered after so long in any case: sooner than proxies and NAT tables forget it."""
+SLACK_S = 0.5
+"""The caller is woken so much later than that, so that clocks cannot disagree about who is first."""
+OPEN_MAX = 40
+"""Polls held at once, each of which holds a thread: fewer than the runtime has seats for peers'
+waiting requests. One more is answered at once; its sender comes again from time to time."""
+NOTHING = News((), ())
+
+
+@dataclass(slots=True)
+class _Caller:
+    """A peer that polls."""
+
+    number: int = 0
+    """The highest of its polls."""
+    open: Poll | None = None
+    """The poll that is held."""
+    until: float = 0.0
+    """Time when that is answered in any case."""
+    told_in: int = 0
+    """The number of the last Poll that brought something of which we do not know that it arrived."""
+    wtxids: tuple[Wtxid, ...] = ()
+    """The transactions that the last answer brought."""
+
+
+class OpenPolls:
+    """All peers that poll."""
+
+    def __init__(
+        self,
+        sync: Sync,
+        relay: Relay,
+        deliveries: Deliveries,
+        link_of: Callable[[PeerId], Link | None],
+        tip_of: Callable[[PeerId], BlockHash],
+    ) -> None:
+        """`tip_of` is what a peer said of itself in the handshake."""
+        self._sync = sync
+        self._relay = relay
+        self._deliveries = deliveries
+        self._link_of = link_of
+        self._tip_of = tip_of
+        self._callers: dict[PeerId, _Caller] = {}
+
+    def on_poll(self, peer: PeerId, poll: Poll, now: float) -> tuple[News | Park, list[Effect]]:
+        """The answer to a Poll, or to wait; asked again with the very same `poll` after that."""
+        if self._link_of(peer):
+            return NOTHING, []  # it is told without asking
+        caller = self._callers.get(peer)
+        if caller is None:
+            caller = self._callers[peer] = _Caller()
+            self._sync.polled(peer, self._tip_of(peer))
+            self._relay.polled(peer)
+        effects: list[Effect] = []
+        if poll is not caller.open:
+            if poll.number <= caller.number:
+                return NOTHING, []  # a newer one has taken its place
+            effects = self._open(peer, caller, poll, now)
+        news = self._gather(peer, caller, now)
+        if news == NOTHING and now < caller.until:
+            return Park(_topic(peer), caller.until + SLACK_S), effects
+        caller.open = None
+        return news, effects
+
+    def _open(self, peer: PeerId, caller: _Caller, poll: Poll, now: float) -> list[Effect]:
+        """A new Poll; the one before ends, and what that or an earlier one brought has arrived or not."""
+        effects = _ring(peer) if caller.open else []
+        caller.open = None
+        held = sum(1 for other in self._callers.values() if other.open)
+        caller.number, caller.open = poll.number, poll
+        caller.until = now + HELD_S if held < OPEN_MAX else now
+        if caller.told_in and poll.received == caller.told_in:
+            self._sync.news_arrived(peer)
+            self._relay.news_arrived(peer, caller.wtxids)
+        elif caller.told_in:
+            self._lost(peer, caller)
+        caller.told_in, caller.wtxids = 0, ()
+        return effects
+
+    def _lost(self, peer: PeerId, caller: _Caller) -> None:
+        self._sync.news_lost(peer)
+        self._relay.news_lost(peer, caller.wtxids)
+
+    def _gather(self, peer: PeerId, caller: _Caller, now: float) -> News:
+        """Gather the news for a peer."""
+        news = News(self._sync.take_news(peer), self._relay.take_news(peer, now), self._deliveries.take(peer, now))
+        if news != NOTHING:
+            caller.told_in, caller.wtxids = caller.number, news.wtxids
+        return news
+
+    def linked(self, peer: PeerId) -> list[Effect]:
+        """We can send to a peer now: of what it may not have heard it is told that way."""
+        caller = self._callers.get(peer)
+        if caller and caller.told_in:
+            self._lost(peer, caller)
+        return self.left(peer)
+
+    def left(self, peer: PeerId) -> list[Effect]:
+        """A peer is gone; whoever still asks for it is sent away."""
+        self._deliveries.left(peer)
+        caller = self._callers.pop(peer, None)
+        return _ring(peer) if caller and caller.open else []
+
+    def on_tip(self) -> list[Effect]:
+        """The tip has changed: whoever does not know it is told."""
+        return [
+            effect
+            for peer, caller in self._callers.items()
+            if caller.open and self._sync.has_news(peer)
+            for effect in _ring(peer)
+        ]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Answer where transactions are due, or blocks to be named."""
+        return [
+            effect
+            for peer, caller in self._callers.items()
+            if caller.open and (self._relay.is_news_due(peer, now) or self._deliveries.is_due(peer, now))
+            for effect in _ring(peer)
+        ]
+
+
+def _topic(peer: PeerId) -> str:
+    return f"poll:{peer.hex()}"
+
+
+def _ring(peer: PeerId) -> list[Effect]:
+    return [Publish(_topic(peer))]

@@ -1,0 +1,1 @@
+"""The core's threads, lock, timers and network: everything that waits."""

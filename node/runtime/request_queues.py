@@ -1,0 +1,106 @@
+"""Lanes for requests to peers: bounded queues, with threads that come and go with what is in them."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from node.interface.effects import Endpoint, PeerId
+from node.p2p.wire.messages import Request
+from node.runtime.http_client import Client
+
+IDLE_S = 10.0
+"""A thread for which there was nothing for so long ends; its connections stay for the next."""
+
+Spawn = Callable[[str, Callable[[], None]], None]
+"""Runs something in a thread of its own, under a name."""
+
+
+class Parcel(NamedTuple):
+    """A request on its way."""
+
+    peer: PeerId | None
+    """None: whoever listens there."""
+    endpoint: Endpoint
+    token: bytes | None
+    message: Request
+    request_id: int
+    deadline: float
+    """Unix time."""
+
+
+class Lane:
+    """A bounded queue and the threads that work it off, which start with parcels and end when none come."""
+
+    def __init__(
+        self, name: str, most: int, work: Callable[[Client, Parcel], None], spawn: Spawn, threads_most: int = 1
+    ) -> None:
+        """At most `most` parcels wait, and as many threads as there are parcels, up to `threads_most`."""
+        self._name = name
+        self._work = work
+        self._spawn = spawn
+        self._threads_most = threads_most
+        self._lock = threading.Lock()
+        self._threads = self._idle = 0
+        self._is_closed = False
+        self._clients: list[Client] = []
+        """With their connections, for the next threads."""
+        self._parcels: queue.Queue[Parcel | None] = queue.Queue(most)
+
+    def put(self, parcel: Parcel) -> bool:
+        """Queue a parcel; False if there is no room."""
+        with self._lock:
+            try:
+                self._parcels.put_nowait(parcel)
+            except queue.Full:
+                return False
+            is_one_needed = self._parcels.qsize() > self._idle and self._threads < self._threads_most
+            self._threads += is_one_needed
+        if is_one_needed:
+            self._spawn(self._name, self._run)
+        return True
+
+    def close(self) -> None:
+        """Throw away what waits; the threads end after what they are at."""
+        with self._lock:
+            self._is_closed = True
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._parcels.get_nowait()
+            for _ in range(self._threads):
+                self._parcels.put_nowait(None)
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+    def _run(self) -> None:
+        with self._lock:
+            client = self._clients.pop() if self._clients else Client()
+        try:
+            while (parcel := self._next()) is not None:
+                self._work(client, parcel)
+        finally:
+            with self._lock:
+                is_kept = not self._is_closed
+                if is_kept:
+                    self._clients.append(client)
+            if not is_kept:
+                client.close()
+
+    def _next(self) -> Parcel | None:
+        """The next parcel; None: this thread is no longer needed."""
+        with self._lock:
+            self._idle += 1
+        try:
+            parcel = self._parcels.get(timeout=IDLE_S)
+        except queue.Empty:
+            parcel = None
+        with self._lock:
+            self._idle -= 1
+            if parcel is None and not self._is_closed:
+                with contextlib.suppress(queue.Empty):
+                    parcel = self._parcels.get_nowait()  # it came in the last moment
+            if parcel is None:
+                self._threads -= 1
+        return parcel

@@ -1,0 +1,407 @@
+"""Opening a store: whose is it, is it whole, and what to do if not.
+
+`blocks/` is repaired in place: each block that is still whole stays, what is lost is named, and peers
+send it again. `ledger/` is thrown away: an
+ordinary start then connects the stored blocks from genesis. Nothing is served from a ledger
+whose digest does not match its tip, or whose blocks, undo and commits are not all here.
+
+The digest is computed again unless a record vouches for it. That is written when the store is
+closed and when the digest was found right, and goes with the next commit, in its batch: so as
+long as it is there, nothing was written since. What decays on the disk meanwhile, LevelDB's
+checksums find when it is read; what it drops without a word (see schema.py), each start finds out.
+
+An inspection works on a scratch copy of what LevelDB writes to (see scratch.py): it leaves everything
+as it is, may read what it may not write, and reads every row.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from chain.block import HEADER_SIZE
+from chain.coins import Coin
+from chain.params import GENESIS
+from chain.tx import OutPoint
+from node.interface.storage import Damaged, StoreError, Tip
+from node.storage.data_dir import BLOCKS, LEDGER, Directory
+from node.storage.headers import StoredHeaders
+from node.storage.kv import Kv, Reads, scan_prefix
+from node.storage.ledger import Ledger
+from node.storage.leveldb import LevelDb, explain, repair
+from node.storage.memory import MemoryDisk
+from node.storage.reader import coins_of
+from node.storage.salvage import note_lost, recover_tables, salvage, tell_lost_beside
+from node.storage.schema import (
+    BLOCKS_SCHEMA,
+    CHAIN,
+    COMMIT,
+    CONNECTED,
+    HEADER,
+    LEDGER_SCHEMA,
+    LEFT,
+    META,
+    TIP,
+    VOUCHED,
+    coins_digest,
+    decode_meta,
+    decode_tip,
+    encode_meta,
+    encode_tip,
+)
+from node.storage.scratch_copy import Scratch
+
+log = logging.getLogger("groat.store")
+
+EMPTY_TIP = Tip(GENESIS.hash, 0, 0)
+"""A fresh ledger's: genesis, without a coin."""
+OLDEST_BLOCKS_SCHEMA = 1
+"""That is still read."""
+UNDO_TOLD_SCHEMA = 3
+"""From this one on of `blocks/`, headers tell of undo."""
+COINS_PER_LINE = 1_000_000
+"""Between two lines of progress in the log; some seconds."""
+
+
+class _Found(NamedTuple):
+    """What a whole ledger says of itself."""
+
+    tip: Tip
+    has_index: bool
+    commits: int
+    """Number of the last one."""
+    vouched: bool
+    """It is on record that its coins match the digest."""
+
+
+def open_store(
+    path: Path, network_id: bytes, *, index: bool | None = None, reindex: bool = False, inspect: bool = False
+) -> Ledger:
+    """The store in a network's data directory, made if it is not there, repaired if it must be.
+
+    `index`: whether there are indexes; None takes what is there, and has them if nothing is.
+    `reindex` throws `ledger/` away first. With `inspect` nothing is made, repaired, thrown away
+    or taken for granted. Raises StoreError: Locked (names the pid), Damaged (with `inspect`, or
+    beyond repair), another network, schema or index choice, and what the system refuses.
+    """
+    with ExitStack() as stack:
+        directory = Directory(path, create=not inspect)
+        stack.callback(directory.release)
+        if inspect:
+            scratch = Scratch(path)
+            stack.callback(scratch.remove)
+            directory.blocks, directory.ledger = scratch.path / BLOCKS, scratch.path / LEDGER
+        blocks, headers, why = _open_blocks(directory, network_id, inspect)
+        stack.callback(blocks.close)
+        if reindex:
+            why = "reindex"
+        ledger, found, why = _open_ledger(directory, blocks, headers, network_id, index, inspect, why)
+        release = stack.pop_all()
+    return Ledger(
+        blocks,
+        ledger,
+        found.tip,
+        found.has_index,
+        directory.reporter(BLOCKS),
+        directory.reporter(LEDGER),
+        release.close,
+        headers=headers,
+        commits=found.commits,
+        vouched=found.vouched,
+        read_only=inspect,
+        rebuilding=why,
+    )
+
+
+def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> Ledger:
+    """The store on a disk in memory. Raises StoreError as `open_store` does."""
+    _claim(disk.blocks, network_id, "this memory disk", adopt=False, inspect=False)
+    headers = StoredHeaders(disk.blocks)
+    found = _check_ledger(disk.ledger, headers, network_id, index, False, "its ledger")
+    found = found or _start_ledger(disk.ledger, headers, network_id, index)
+    return Ledger(
+        disk.blocks,
+        disk.ledger,
+        found.tip,
+        found.has_index,
+        log.error,
+        log.error,
+        lambda: None,
+        headers=headers,
+        commits=found.commits,
+        vouched=found.vouched,
+    )
+
+
+# --- blocks/ -------------------------------------------------------------------------------
+
+
+def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders, str | None]:
+    """The blocks, their headers, and why they had to be repaired, if they had to."""
+    why = directory.reported(BLOCKS)
+    if why is None:
+        try:
+            return *_open_readable(directory, network_id, inspect), None
+        except Damaged as damage:
+            why = str(damage)
+            directory.reporter(BLOCKS)(why)
+    if inspect:
+        raise Damaged(f"{directory.path / BLOCKS} is damaged ({why}): start the node to have it repaired")
+    log.warning("repairing %s", directory.blocks)
+    tables = repair(directory.blocks)
+    blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS))
+    with _closed_on_error(blocks):
+        if _is_ledger_ours(directory, network_id):  # the blocks' record may be what is damaged
+            blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
+        _claim(blocks, network_id, str(directory.path), adopt=True, inspect=False)
+        _repair_blocks(directory, blocks, tables)
+        headers = StoredHeaders(blocks)
+        _discard_ledger(directory, blocks, headers)  # it may stand on blocks and undo that are gone
+        directory.repaired(BLOCKS)
+    return blocks, headers, "its blocks had to be repaired"
+
+
+def _repair_blocks(directory: Directory, blocks: Kv, tables: list[Path]) -> None:
+    """Keep all that is still what its hash says; the log says what is not."""
+    stored, connected = _headers_and_undo(blocks)
+    try:
+        recovered = recover_tables(blocks, tables)
+    except OSError as error:
+        raise explain(directory.blocks, str(error)) from error
+    if recovered:
+        log.warning("%d rows were read out of tables whose index is lost", recovered)
+    kept, dropped = salvage(blocks)
+    log.warning("repaired %s: %d blocks kept, %d broken ones dropped", directory.blocks, kept, dropped)
+    stored_now, connected_now = _headers_and_undo(blocks)
+    note_lost(blocks, stored - stored_now)
+    # The best chain's undo is made again.
+    tell_lost_beside((connected & stored_now) - connected_now - _chain_of(directory)[0])
+
+
+def _headers_and_undo(blocks: Kv) -> tuple[set[bytes], set[bytes]]:
+    """Height and hash of each block with a header, and of each whose header tells of undo."""
+    records = {key[1:]: raw for key, raw in scan_prefix(blocks, HEADER)}
+    return set(records), {place for place, raw in records.items() if raw[HEADER_SIZE:] == CONNECTED}
+
+
+def _open_readable(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders]:
+    """Open this network's blocks and read all headers: the start needs every one."""
+    blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS), create=not inspect, known_as=directory.path / BLOCKS)
+    with _closed_on_error(blocks):
+        if inspect:
+            read_all(blocks)
+        schema = _claim(blocks, network_id, str(directory.path), adopt=False, inspect=inspect)
+        headers = StoredHeaders(blocks, tell_undo=schema >= UNDO_TOLD_SCHEMA)
+        if schema < BLOCKS_SCHEMA and not inspect:
+            _upgrade(blocks, headers, network_id)
+    return blocks, headers
+
+
+def _upgrade(blocks: Kv, headers: StoredHeaders, network_id: bytes) -> None:
+    """Have headers tell of undo, where an earlier version has written them."""
+    blocks.write(((HEADER + place, raw + CONNECTED) for place, raw in headers.connected()), sync=True)
+    blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
+
+
+def read_all(rows: Reads) -> None:
+    """Read every row, so that whatever fails its checksum is found. Raises Damaged."""
+    for _ in rows.scan(b"", b"\xff"):
+        pass
+
+
+@contextmanager
+def _closed_on_error(kv: Kv) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        kv.close()
+        raise
+
+
+def _claim(blocks: Kv, network_id: bytes, where: str, *, adopt: bool, inspect: bool) -> int:
+    """The schema of the blocks. Raises StoreError unless they are this network's; empty ones become
+    it, and with `adopt` those that lost the record that says so. Raises Damaged where only that is lost."""
+    record = blocks.get(META)
+    if record is not None:
+        schema, network, _ = decode_meta(record)
+        if not OLDEST_BLOCKS_SCHEMA <= schema <= BLOCKS_SCHEMA:
+            raise StoreError(
+                f"{where} has schema {schema} and this version reads {BLOCKS_SCHEMA}:"
+                " use the version that made it, or another --datadir"
+            )
+        if network != network_id:
+            raise StoreError(
+                f"{where} belongs to network {network.hex()[:8]} and this is {network_id.hex()[:8]}:"
+                " use the network file it was made with, or another --datadir"
+            )
+        return schema
+    if record is None and not adopt and not _is_empty(blocks):
+        if StoredHeaders(blocks):
+            raise Damaged(f"{where} is damaged (the record of its network is missing)")
+        raise StoreError(f"{where} holds something else: choose another --datadir")
+    if not inspect:
+        blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
+    return BLOCKS_SCHEMA
+
+
+def _is_empty(rows: Reads) -> bool:
+    return next(rows.scan(b"", b"\xff"), None) is None
+
+
+# --- ledger/ -------------------------------------------------------------------------------
+
+
+def _open_ledger(
+    directory: Directory,
+    blocks: Kv,
+    headers: StoredHeaders,
+    network_id: bytes,
+    index: bool | None,
+    inspect: bool,
+    why: str | None,
+) -> tuple[LevelDb, _Found, str | None]:
+    """The ledger, what it says, and why it is a new one, if it is.
+
+    `why` is a reason to throw the old one away, if there is one already.
+    """
+    why = why or directory.reported(LEDGER)
+    if why is None:
+        try:
+            ledger, found = _open_whole(directory, headers, network_id, index, inspect)
+            if found.tip == EMPTY_TIP and not inspect and headers:
+                log.warning("building %s from the stored blocks: it is empty", directory.ledger)
+            return ledger, found, None
+        except Damaged as damage:
+            if inspect:
+                raise
+            why = str(damage)
+    if inspect:
+        raise Damaged(f"{directory.path / LEDGER} is damaged ({why}): start the node to have it rebuilt")
+    log.warning("building %s anew from the stored blocks: %s", directory.ledger, why)
+    _discard_ledger(directory, blocks, headers)
+    return *_open_whole(directory, headers, network_id, index, inspect), why
+
+
+def _open_whole(
+    directory: Directory, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool
+) -> tuple[LevelDb, _Found]:
+    """Open `ledger/` and check it; an empty one is given its first records."""
+    where = directory.path / LEDGER
+    ledger = LevelDb(directory.ledger, directory.reporter(LEDGER), create=not inspect, known_as=where)
+    with _closed_on_error(ledger):
+        if inspect:
+            read_all(ledger)
+        found = _check_ledger(ledger, headers, network_id, index, inspect, str(where))
+        if found is None and inspect:
+            raise Damaged(f"{where} is empty: start the node to have it built")
+        found = found or _start_ledger(ledger, headers, network_id, index is not False)
+    return ledger, found
+
+
+def _start_ledger(ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool) -> _Found:
+    meta = encode_meta(LEDGER_SCHEMA, network_id, bytes((index,)))
+    left = [(LEFT + place, b"") for place, _ in headers.connected()]
+    ledger.write([(META, meta), (TIP, encode_tip(EMPTY_TIP)), *left], sync=True)
+    return _Found(EMPTY_TIP, index, 0, vouched=False)
+
+
+def _check_ledger(
+    ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool, where: str
+) -> _Found | None:
+    """What it says of itself; None if it is empty. Raises Damaged unless tip, digest and blocks
+    agree, and StoreError if it is whole but not what was asked for."""
+    meta, record = ledger.get(META), ledger.get(TIP)
+    if meta is None and record is None and _is_empty(ledger):
+        return None
+    tip = decode_tip(record) if record else None
+    if meta is None or record is None or tip is None:
+        raise Damaged(f"{where} is damaged (no tip)")
+    has_index = _check_meta(meta, network_id, index, where)
+    numbers = [int.from_bytes(key[1:], "big") for key, _ in scan_prefix(ledger, COMMIT)]
+    commits = numbers[-1] if numbers else 0
+    flaw = headers.flaw(tip, (block_hash for _, block_hash in scan_prefix(ledger, CHAIN)))
+    if flaw is None and numbers and len(numbers) != commits - numbers[0] + 1:
+        flaw = "commits are missing"
+    if flaw:
+        raise Damaged(f"{where} is damaged ({flaw})")
+    _check_left(ledger, headers, inspect, where)
+    vouched = ledger.get(VOUCHED) == record
+    if inspect or not vouched:
+        if coins_digest(_with_progress(coins_of(ledger))) != tip.digest:
+            raise Damaged(f"{where} is damaged (its coins do not match the digest of its tip)")
+        if not inspect:
+            ledger.write([(VOUCHED, record)], sync=True)
+    return _Found(tip, has_index, commits, vouched=True)
+
+
+def _check_left(ledger: Kv, headers: StoredHeaders, inspect: bool, where: str) -> None:
+    """Name blocks that have left the best chain and are lost, and forget them. Raises Damaged with `inspect`."""
+    lost = {key[1:] for key, _ in scan_prefix(ledger, LEFT)}
+    if lost:
+        lost.difference_update(place for place, _ in headers.connected())
+    if lost and inspect:
+        raise Damaged(f"{where} names blocks beside its chain that are lost ({len(lost)} or their undo)")
+    if lost:
+        tell_lost_beside(lost)
+        ledger.write([(LEFT + place, None) for place in lost], sync=True)
+
+
+def _discard_ledger(directory: Directory, blocks: Kv, headers: StoredHeaders) -> None:
+    """Throw the ledger away; of the blocks that it names, those that are gone are noted."""
+    chain, left = _chain_of(directory)
+    note_lost(blocks, chain - headers.places())
+    tell_lost_beside(left - {place for place, _ in headers.connected()})
+    directory.discard_ledger()
+
+
+def _chain_of(directory: Directory) -> tuple[set[bytes], set[bytes]]:
+    """Height and hash of each block of the ledger's chain, and of those that left it, as far as they can be read."""
+    chain: set[bytes] = set()
+    left: set[bytes] = set()
+    with suppress(StoreError), _peeked(directory) as ledger:
+        chain.update(key[1:] + block_hash for key, block_hash in scan_prefix(ledger, CHAIN))
+        left.update(key[1:] for key, _ in scan_prefix(ledger, LEFT))
+    return chain, left
+
+
+def _is_ledger_ours(directory: Directory, network_id: bytes) -> bool:
+    """True if the ledger says that it is this network's."""
+    with suppress(StoreError), _peeked(directory) as ledger:
+        meta = ledger.get(META)
+        return meta is not None and decode_meta(meta)[1] == network_id
+    return False
+
+
+@contextmanager
+def _peeked(directory: Directory) -> Iterator[LevelDb]:
+    """The ledger, whatever is wrong with it. Raises StoreError."""
+    ledger = LevelDb(directory.ledger, lambda reason: None, create=False)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _check_meta(meta: bytes, network_id: bytes, index: bool | None, where: str) -> bool:
+    """Whether the ledger is indexed, if it is ours."""
+    schema, network, extra = decode_meta(meta)
+    has_index = extra == b"\x01"
+    if schema > LEDGER_SCHEMA:
+        raise StoreError(f"{where} has schema {schema} and this version reads {LEDGER_SCHEMA}: run groatd reindex")
+    if network != network_id:
+        raise Damaged(f"{where} is damaged (another network's)")
+    if index is not None and index != has_index:
+        made, start = ("with", "without") if has_index else ("without", "with")
+        raise StoreError(f"{where} was made {made} its indexes: start {start} --no-index, or run groatd reindex")
+    if schema < LEDGER_SCHEMA:
+        raise Damaged(f"{where} was made by an earlier version (a start builds it anew)")
+    return has_index
+
+
+def _with_progress(coins: Iterator[tuple[OutPoint, Coin]]) -> Iterator[tuple[OutPoint, Coin]]:
+    """The coins; each so many of them are worth a line in the log."""
+    for number, coin in enumerate(coins):
+        if number % COINS_PER_LINE == 0 and number:
+            log.info("checking the coins of the ledger, as after every unclean stop: %d so far", number)
+        yield coin

@@ -1,0 +1,1 @@
+"""Processes that verify signatures, and the child process they and the miners are started with."""

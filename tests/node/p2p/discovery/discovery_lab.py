@@ -1,0 +1,126 @@
+"""What ways of finding nodes stand on, without nodes: everything asked for is written down."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from chain.hashes import BlockHash, sha256
+from node.interface.effects import Close, Dial, Effect, Endpoint, Link, PeerId, Send
+from node.p2p.connections.handshake import Met, Outcome
+from node.p2p.discovery.base import Discovery, Nowhere, Then
+from node.p2p.wire.messages import PROTOCOL_VERSION, Facts, Request
+
+
+def node_id(number: int) -> PeerId:
+    return PeerId(sha256(b"id %d" % number)[:20])
+
+
+@dataclass
+class Question:
+    """A request that a test may answer."""
+
+    link: Link
+    request: Request
+    then: Then
+
+
+@dataclass
+class Knock:
+    """A visit that a test may let in."""
+
+    endpoint: Endpoint
+    expected: PeerId
+    outcome: Outcome
+
+    def link(self) -> Link:
+        return Link(self.expected, self.endpoint, bytes(16))
+
+    def met(self) -> Met:
+        facts = Facts(
+            PROTOCOL_VERSION, b"\x02" + bytes(32), bytes(32), bytes(8), None, 1, "", 0, 0, BlockHash(bytes(32))
+        )
+        return Met(facts, self.link(), 0.1)
+
+
+class Stage:
+    """A Ground that does nothing by itself."""
+
+    def __init__(self, allow_local: bool = False) -> None:
+        self.own = node_id(0)
+        self.allow_local = allow_local
+        self.rng = random.Random(1)
+        self.wants = True
+        self.peers: dict[PeerId, Link] = {}
+        self.questions: list[Question] = []
+        self.knocks: list[Knock] = []
+        self.told: list[tuple[Endpoint, Endpoint | None]] = []
+        self.tried: list[Endpoint] = []
+        self.known: tuple[Endpoint, ...] = ()
+        self.dropped: list[PeerId] = []
+        self.way: Discovery = Nowhere()
+
+    def join(self, number: int, endpoint: Endpoint, now: float) -> PeerId:
+        """A peer that we can send to."""
+        peer = node_id(number)
+        self.peers[peer] = Link(peer, endpoint, bytes(16))
+        self.way.proved(peer, endpoint, now)
+        self.way.linked(peer, endpoint, now)
+        return peer
+
+    def answer(self, reply: Any, now: float) -> Question:
+        """The oldest question has this answer."""
+        question = self.questions.pop(0)
+        question.then(reply, now)
+        return question
+
+    def open(self, outcome: Any, now: float) -> Knock:
+        """The oldest visit comes to this; None: it meets whom it wants."""
+        knock = self.knocks.pop(0)
+        knock.outcome(knock.met() if outcome is None else outcome, now)
+        return knock
+
+    # --- Ground ----------------------------------------------------------------------------------
+
+    def links(self) -> list[Link]:
+        return list(self.peers.values())
+
+    def link(self, peer: PeerId) -> Link | None:
+        return self.peers.get(peer)
+
+    def endpoint(self, peer: PeerId) -> Endpoint | None:
+        return self.peers[peer].endpoint if peer in self.peers else None
+
+    def is_peer(self, peer: PeerId) -> bool:
+        return peer in self.peers
+
+    def is_busy(self, peer: PeerId) -> bool:
+        return any(question.link.peer == peer for question in self.questions)
+
+    def wants_more(self) -> bool:
+        return self.wants
+
+    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Effect:
+        self.questions.append(Question(link, request, then))
+        return Send(link, request, 0, now + timeout_s)
+
+    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+        self.knocks.append(Knock(endpoint, expected, outcome))
+        return Dial(endpoint, None, 0, now)
+
+    def try_once(self, endpoint: Endpoint) -> None:
+        self.tried.append(endpoint)
+
+    def heard(self, endpoints: Iterable[Endpoint], source: Endpoint | None, now: float, way: str = "") -> None:
+        self.told += [(endpoint, source) for endpoint in endpoints]
+
+    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+        return self.way.proved(peer, endpoint, now)
+
+    def sample(self, peer: PeerId, now: float) -> tuple[Endpoint, ...]:
+        return self.known
+
+    def drop(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+        self.dropped.append(peer)
+        del self.peers[peer]
+        return [Close(peer, reason), *self.way.left(peer, now)]

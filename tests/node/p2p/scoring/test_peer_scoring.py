@@ -1,0 +1,355 @@
+"""What peers' deeds come to: in scores, in who may stay and come, in who makes room, in what operators are told."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chain.hashes import BlockHash
+from node.interface.effects import Endpoint, Failed, PeerId
+from node.p2p.connections import connection_manager as sessions_module
+from node.p2p.connections.connection_manager import EVICTED_S
+from node.p2p.scoring import peer_scoring as standing_module
+from node.p2p.scoring.banman import DISCOURAGED_S
+from node.p2p.scoring.block_serving import Note
+from node.p2p.scoring.choking import ROUND_S
+from node.p2p.scoring.peer_score import CHOKE, DROP, HALF_LIFE_S, Deed, Grade
+from node.p2p.scoring.peer_scoring import Standing
+from node.p2p.scoring.service_flags import Role
+from node.p2p.scoring.time_offsets import OFFSET_MAX_S, clock_warning
+from node.p2p.wire.codec import encode
+from node.p2p.wire.messages import GetAddresses, GetBlocks, Hello, Ok, Reason, Refusal, Welcome
+from tests.node.p2p.connections.session_lab import End, Net
+
+A, B = PeerId(b"a" * 20), PeerId(b"b" * 20)
+NOW = 1_000_000.0
+BLOCK = BlockHash(b"1" * 32)
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def net() -> Net:
+    return Net()
+
+
+@pytest.fixture
+def standing() -> Standing:
+    standing = Standing(allow_local=True)
+    standing.met(A)
+    standing.met(B)
+    return standing
+
+
+# --- deeds -------------------------------------------------------------------------------
+
+
+def test_the_first_to_deliver_a_valid_block_is_credited(standing: Standing) -> None:
+    standing.took_block(A, BLOCK, MEGABYTE)
+    standing.took_block(B, BLOCK, MEGABYTE)
+    standing.tick(lambda block_hash: None, NOW)
+    assert standing.tally(A).first_blocks == 0
+    standing.tick(lambda block_hash: True, NOW + 1)
+    standing.tick(lambda block_hash: True, NOW + 2)
+    assert (standing.tally(A).first_blocks, standing.tally(A).last_block) == (1, NOW + 1)
+    assert standing.reputation.score(A, NOW + 1) == Deed.BLOCK_FIRST.value.points + Deed.SERVED.value.points
+    assert standing.reputation.contribution(A, NOW + 1) == MEGABYTE
+    assert standing.tally(B).first_blocks == standing.reputation.score(B, NOW) == 0
+
+
+def test_nobody_is_credited_for_an_invalid_block(standing: Standing) -> None:
+    standing.took_block(A, BLOCK, MEGABYTE)
+    standing.tick(lambda block_hash: False, NOW)
+    standing.tick(lambda block_hash: True, NOW + 1)
+    assert standing.tally(A).first_blocks == standing.reputation.contribution(A, NOW) == 0
+
+
+def test_blocks_that_wait_are_bounded(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing_module, "TAKEN_MAX", 10)
+    for number in range(100):
+        standing.took_block(A, BlockHash(bytes([number]) * 32), 1)
+    standing.tick(lambda block_hash: True, NOW)
+    assert standing.tally(A).first_blocks == 10
+
+
+def test_transactions_are_credited(standing: Standing) -> None:
+    standing.took_tx(A, 200, NOW)
+    assert (standing.tally(A).first_txs, standing.tally(A).last_tx) == (1, NOW)
+    assert standing.reputation.contribution(A, NOW) == 200
+    assert standing.reputation.score(A, NOW) > Deed.TX_FIRST.value.points
+
+
+@pytest.mark.parametrize(
+    ("reply", "points"),
+    [
+        (Ok(), Deed.ANSWERED.value.points),
+        (Refusal(Reason.CHOKED), Deed.ANSWERED.value.points),
+        (Failed("timed out"), Deed.LATE.value.points),
+        (Failed("no message", offence=True), 0),
+    ],
+)
+def test_answers_count(standing: Standing, reply: Any, points: float) -> None:
+    standing.answered(A, GetAddresses(), reply, NOW)
+    assert standing.reputation.score(A, NOW) == points
+
+
+def test_bytes_are_counted_both_ways(standing: Standing) -> None:
+    request, reply = GetBlocks((BLOCK,)), Ok()
+    standing.answered(A, request, reply, NOW)
+    standing.received(A, request)
+    standing.sent(A, reply)
+    both = len(encode(request)) + len(encode(reply))
+    assert (standing.tally(A).bytes_sent, standing.tally(A).bytes_received) == (both, both)
+    standing.service._notes.append(Note(A, 5_000, False, False))
+    standing.tick(lambda block_hash: None, NOW)
+    assert standing.tally(A).bytes_sent == both + 5_000
+
+
+def test_what_was_counted_goes_with_the_peer_but_its_score_stays(standing: Standing) -> None:
+    standing.took_tx(A, 200, NOW)
+    standing.left(A)
+    assert standing.tally(A).first_txs == 0
+    assert standing.reputation.score(A, NOW) > 0
+    standing.sent(A, Ok())
+    assert standing.tally(A).bytes_sent == 0
+
+
+def test_peers_that_want_too_much_are_choked(standing: Standing) -> None:
+    small = Standing(allow_local=True, budget_bytes_s=1_000)
+    peers = [PeerId(bytes([number]) * 20) for number in range(10)]
+    for moment in range(3):
+        small.service._notes.extend(Note(peer, 10_000, True, False) for peer in peers)
+        small.service._notes.extend(Note(peer, 10_000, False, False) for peer in peers)
+        small.tick(lambda block_hash: None, NOW + moment * ROUND_S)
+    assert sum(small.is_choked(peer) for peer in peers) == 5
+    for moment in range(3):
+        standing.service._notes.extend(Note(peer, 10_000, False, False) for peer in peers * 1_000)
+        standing.tick(lambda block_hash: None, NOW + moment * ROUND_S)
+    assert not any(standing.is_choked(peer) for peer in peers)  # none of it was bulk
+
+
+# --- who may stay and come -----------------------------------------------------------------
+
+
+def met(net: Net, **options: Any) -> tuple[End, End]:
+    """The first greets the second."""
+    a, b = End(net, 1, **options), End(net, 2, **{name: options[name] for name in options if name != "host"})
+    a.keep(b)
+    net.run(1)
+    assert b.sessions.get(a.id)
+    return a, b
+
+
+def spam(end: End, peer: End, score: float) -> None:
+    end.standing.note(peer.id, Deed.SPAM, end.net.now, score / Deed.SPAM.value.points)
+
+
+def test_a_peer_with_too_low_a_score_is_dropped_until_that_has_faded(net: Net) -> None:
+    a, b = met(net, listens=False)
+    spam(b, a, DROP + 1)
+    net.run(1)
+    assert not b.closed
+    spam(b, a, -2)
+    net.run(1)
+    [(gone, why)] = b.closed
+    assert gone == a.id
+    assert why.startswith("its score is too low: it sent more than it may (-10")
+    hello = Hello(a.facts, bytes(32))
+    assert b.sessions.on_hello(hello, "10.0.0.2", net.now) == Refusal(Reason.DISCOURAGED)
+    assert isinstance(b.sessions.on_hello(hello, "10.0.0.2", net.now + HALF_LIFE_S), Welcome)
+
+
+def test_honest_faults_never_end_a_session(net: Net) -> None:
+    a, b = met(net, listens=False)
+    for deed in (Deed.LATE, Deed.BROKEN_PROMISE):
+        b.standing.note(a.id, deed, net.now, 1_000_000)
+    net.run(5)
+    assert not b.closed
+    assert b.standing.reputation.grade(a.id, net.now) is Grade.CHOKE
+
+
+def test_the_address_of_an_offender_is_refused_whatever_its_id(net: Net) -> None:
+    a, b = met(net, host="8.8.8.8", allow_local=False)
+    b.perform(b.sessions.punish(a.id, "sent an invalid block", net.now))
+    other = End(net, 3)
+    hello = Hello(other.facts, bytes(32))
+    assert b.sessions.on_hello(hello, "8.8.8.8", net.now) == Refusal(Reason.DISCOURAGED)
+    assert isinstance(b.sessions.on_hello(hello, "8.8.8.9", net.now), Welcome)
+    assert isinstance(b.sessions.on_hello(hello, "8.8.8.8", net.now + DISCOURAGED_S), Welcome)
+
+
+def test_where_nodes_share_an_address_only_ids_are_refused(net: Net) -> None:
+    a, b = met(net, host="8.8.8.8", allow_local=True)
+    b.perform(b.sessions.punish(a.id, "sent an invalid block", net.now))
+    assert isinstance(b.sessions.on_hello(Hello(End(net, 3).facts, bytes(32)), "8.8.8.8", net.now), Welcome)
+
+
+def test_an_offenders_address_is_not_dialled(net: Net) -> None:
+    a, b = End(net, 1, host="8.8.8.8", allow_local=False), End(net, 2, host="9.9.9.9", allow_local=False)
+    b.standing.discouraged.add(A, "8.8.8.8", net.now)
+    b.book.add([a.endpoint], None, net.now)
+    net.run(20)
+    assert not b.dials
+    b.keep(a)  # but for the operator's word
+    net.run(1)
+    assert b.is_linked(a)
+
+
+def test_an_offender_is_not_linked_with_wherever_it_listens(net: Net) -> None:
+    a, b = End(net, 1), End(net, 2)
+    b.standing.offended(a.id, "", net.now)
+    b.book.add([a.endpoint], None, net.now)
+    net.run(5)
+    assert b.dials
+    assert b.sessions.get(a.id) is None
+
+
+@pytest.mark.parametrize("reason", [Reason.CHOKED, Reason.NOT_SERVED])
+def test_not_to_be_served_is_no_reason_to_leave(net: Net, reason: Reason) -> None:
+    a, b = met(net)
+    a.perform(a.sessions.on_reply(b.id, Refusal(reason), 0.1, net.now))
+    assert not a.closed
+    a.perform(a.sessions.on_reply(b.id, Refusal(Reason.NO_SESSION), 0.1, net.now))
+    assert a.closed
+
+
+def test_light_nodes_fill_no_place_of_our_choice(net: Net) -> None:
+    """But those that the operator names, and at other light nodes."""
+    light, full, other = End(net, 1), End(net, 2), End(net, 3)
+    for end in (light, other):
+        end.change(services=Role.LIGHT.services())
+    full.book.add([light.endpoint], None, net.now)
+    other.book.add([light.endpoint], None, net.now)
+    net.run(5)
+    assert light.endpoint in [endpoint for _, endpoint in full.dials]
+    assert not any(peer.outbound for peer in full.sessions.peers())
+    assert any(peer.outbound for peer in other.sessions.peers())
+    full.perform(full.sessions.drop(light.id, "test", net.now))
+    full.keep(light)
+    net.run(30)
+    assert full.is_linked(light)
+
+
+# --- who makes room ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(net: Net, monkeypatch: pytest.MonkeyPatch) -> End:
+    """Has room for thirty, and they are here: twenty of one group, then ten of others."""
+    monkeypatch.setattr(sessions_module, "INBOUND_MAX", 30)
+    hub = End(net, 0)
+    hosts = [f"20.1.0.{number}" for number in range(1, 21)] + [f"{number}.1.0.1" for number in range(30, 40)]
+    for number, host in enumerate(hosts, 1):
+        End(net, number, listens=False, host=host).keep(hub)
+        net.run(1)
+    assert len(list(hub.sessions.peers())) == 30
+    assert not hub.closed
+    return hub
+
+
+def newcomer(net: Net, hub: End, number: int, host: str) -> End:
+    end = End(net, number, listens=False, host=host)
+    end.keep(hub)
+    net.run(1)
+    return end
+
+
+def group_of(net: Net, hub: End, peer: PeerId) -> str:
+    return next(end.endpoint.host for end in net.ends.values() if end.id == peer).partition(".")[0]
+
+
+def test_a_newcomer_takes_the_place_of_the_youngest_of_the_largest_group(net: Net, hub: End) -> None:
+    comes = newcomer(net, hub, 50, "60.1.0.1")
+    assert hub.sessions.get(comes.id)
+    [(gone, why)] = hub.closed
+    assert (group_of(net, hub, gone), why) == ("20", "it made room for another")
+
+
+def test_who_has_a_bad_record_makes_room_first(net: Net, hub: End) -> None:
+    bad = [peer for peer in hub.sessions.peers() if group_of(net, hub, peer.id) != "20"]
+    for peer in bad:
+        spam(hub, next(end for end in net.ends.values() if end.id == peer.id), CHOKE - 2)
+    newcomer(net, hub, 50, "60.1.0.1")
+    assert hub.closed[0][0] in {peer.id for peer in bad}
+
+
+def test_who_brought_blocks_and_transactions_stays(net: Net, hub: End) -> None:
+    useful = [peer.id for peer in hub.sessions.peers()][16:20]
+    for number, peer in enumerate(useful):
+        if number % 2:
+            hub.standing.took_tx(peer, 200, net.now)
+        else:
+            hub.standing.took_block(peer, BlockHash(bytes([number]) * 32), 1_000)
+    hub.standing.tick(lambda block_hash: True, net.now)
+    for number in range(40):
+        newcomer(net, hub, 50 + number, f"20.1.1.{number}")
+    assert len(hub.closed) >= 40
+    assert all(hub.sessions.get(peer) for peer in useful)
+
+
+def test_who_made_room_does_not_push_out_others_in_turn(net: Net, hub: End) -> None:
+    comes = newcomer(net, hub, 50, "60.1.0.1")
+    [(gone, _)] = hub.closed
+    evicted = next(end for end in net.ends.values() if end.id == gone)
+    hello = Hello(evicted.facts, bytes(32))
+    assert hub.sessions.on_hello(hello, "20.1.0.1", net.now) == Refusal(Reason.BUSY)
+    assert isinstance(hub.sessions.on_hello(hello, "20.1.0.1", net.now + EVICTED_S), Welcome)
+    hub.perform(hub.sessions.drop(comes.id, "test", net.now))
+    assert isinstance(hub.sessions.on_hello(hello, "20.1.0.1", net.now), Welcome)  # there is room
+
+
+def test_an_unproved_greeting_evicts_nobody(net: Net, hub: End) -> None:
+    for number in range(50):
+        hello = Hello(End(net, 100 + number, listens=False).facts, bytes(32))
+        assert isinstance(hub.sessions.on_hello(hello, "60.1.0.1", net.now), Welcome)
+    assert not hub.closed
+
+
+def test_those_that_the_operator_keeps_are_never_evicted(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_module, "INBOUND_MAX", 20)
+    hub = End(net, 0)
+    for number in range(2, 21):
+        newcomer(net, hub, number, f"20.1.0.{number}")
+    kept = End(net, 1, host="20.1.0.99")  # the youngest, and of the largest group
+    kept.keep(hub)
+    net.run(2)
+    hub.keep(kept)
+    assert not any(peer.outbound for peer in hub.sessions.peers())
+    found = hub.sessions.get(kept.id)
+    assert found is not None
+    found.least_round_trip_s = None  # else it would be safe for being near
+    newcomer(net, hub, 50, "60.1.0.1")
+    assert len(hub.closed) == 1
+    assert hub.sessions.get(kept.id)
+
+
+def test_a_lie_about_where_it_listens_changes_no_group(net: Net, hub: End) -> None:
+    """Twenty of one group that claim to listen in as many others."""
+    for end in list(net.ends.values()):
+        if end.endpoint.host.startswith("20.") and (found := hub.sessions.get(end.id)):
+            found.facts = replace(end.facts, listen=Endpoint(f"7{end.endpoint.host[-1]}.1.0.1", 1 + len(net.ends)))
+    newcomer(net, hub, 50, "60.1.0.1")
+    assert group_of(net, hub, hub.closed[0][0]) == "20"
+
+
+# --- clocks --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_that_is_wrong_is_told(sign: int) -> None:
+    limit = OFFSET_MAX_S * sign
+    assert OFFSET_MAX_S == 70 * 60
+    assert clock_warning([]) is None
+    assert clock_warning([limit]) is None
+    assert clock_warning([limit + sign]) is not None
+    assert clock_warning([0, 1, 2, limit * 9, limit * 9]) is None
+    told = clock_warning([limit * 2, limit * 2, limit * 2, 0, -limit * 1e12])
+    side = "behind" if sign > 0 else "ahead of"
+    assert told == f"this node's clock is 140 minutes {side} its peers' (median of 5): check date and time"
+
+
+def test_peers_tell_their_clocks_in_the_handshake(net: Net) -> None:
+    a, b = met(net)
+    for one, other in ((a, b), (b, a)):
+        peer = one.sessions.get(other.id)
+        assert peer is not None
+        assert peer.clock_ahead_s == pytest.approx(0, abs=2)
