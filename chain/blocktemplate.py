@@ -46,7 +46,7 @@ def build_block(
 
 def next_header(parent: Entry, now: int, params: Params, root: bytes = bytes(32)) -> Header:
     """The unsolved header of a block made `now` on top of `parent`. Raises ValueError at the end of time."""
-    return make_header(VERSION, parent.hash, root, time_after(parent, now), bits_after(parent, params), 0)
+    return make_header(VERSION, parent.hash, root, time_after(parent, now), next_bits(parent, params), 0)
 
 
 def time_after(parent: Entry, now: int) -> int:
@@ -58,11 +58,6 @@ def time_after(parent: Entry, now: int) -> int:
     if time > TIME_MAX:
         raise ValueError("no header can be later than the blocks before")
     return time
-
-
-def bits_after(parent: Entry, params: Params) -> int:
-    """The bits that a block on top of `parent` must have."""
-    return next_bits(parent.height, parent.elapsed_s, params)
 
 
 def build_coinbase(

@@ -10,59 +10,27 @@ from typing import Final
 
 from chain.block import Header, read_header
 from chain.hashes import BlockHash
+from chain.headerfacts import MEDIAN_SPAN, HeaderFacts
 from chain.params import GENESIS, Params
-from chain.target import work_from_bits
 
-MEDIAN_SPAN = 11
-"""Blocks whose median time the next one has to exceed."""
 LOCATOR_DENSE = 10
 """Hashes of a locator before its steps start to double."""
 
 
-class Entry:
-    """A header in its place. Fixed at construction, but for the last six: elder to sequence.
+class Entry(HeaderFacts):
+    """A header in its place. Fixed at construction, but for `invalid` and the last five: elder to sequence.
 
     There is one for every block for as long as the node runs, so it keeps the 80 bytes and no
     more of their fields than what comes later asks for: some 500 bytes in all.
     """
 
-    __slots__ = (
-        "anchor",
-        "chainwork",
-        "elder",
-        "has_body",
-        "hash",
-        "height",
-        "idle_s",
-        "invalid",
-        "max_time",
-        "median_time",
-        "parent",
-        "raw",
-        "ready",
-        "sequence",
-        "skip",
-        "time",
-        "youngest",
-    )
+    __slots__ = ("elder", "has_body", "parent", "raw", "ready", "sequence", "skip", "youngest")
 
     def __init__(self, header: Header, parent: "Entry | None", params: Params) -> None:
+        super().__init__(header, parent, recent_times(parent), params)
         self.raw: Final = header.raw
-        self.hash: Final = header.hash
-        self.time: Final = header.time
         self.parent: Final = parent
-        self.height: Final[int] = parent.height + 1 if parent else 0
-        self.chainwork: Final[int] = (parent.chainwork if parent else 0) + work_from_bits(header.bits)
-        """Expected hashes for all blocks from genesis to this one, both counted."""
         self.skip: Final[Entry | None] = parent.ancestor(_skip_height(self.height)) if parent else None
-        self.median_time: Final[int] = _median_time(header.time, parent)
-        """Median time past: of this block and the ten before; a later block's time must be above it."""
-        self.max_time: Final[int] = max(parent.max_time, header.time) if parent else header.time
-        """The latest time of this block and all before."""
-        self.anchor: Final[Entry | None] = self._find_anchor(params)
-        """This branch's block where the difficulty's schedule starts; None below it."""
-        self.idle_s: Final[int] = self._sum_idle(params)
-        """Seconds since the anchor that do not count (see Asert.gap_cap_s)."""
         self.elder: Entry | None = parent.youngest if parent else None
         """The parent's child that came before this one."""
         self.youngest: Entry | None = None
@@ -71,8 +39,6 @@ class Entry:
         """The body is stored."""
         self.ready = parent is None
         """The bodies of this block and of all before it are stored."""
-        self.invalid = False
-        """It, or one before it, breaks a rule or was ruled out by the operator."""
         self.sequence = 0
         """Order in which bodies became usable: the first seen of equal work is followed."""
 
@@ -92,26 +58,6 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"<{self.height} {self.hash[::-1].hex()[:16]}>"
-
-    def _find_anchor(self, params: Params) -> "Entry | None":
-        if params.asert is None:
-            return None
-        if self.height == params.asert.anchor_height:
-            return self
-        return self.parent.anchor if self.parent else None
-
-    def _sum_idle(self, params: Params) -> int:
-        if self.anchor is None or self.parent is None or params.asert is None or params.asert.gap_cap_s is None:
-            return 0
-        gap = self.max_time - self.parent.max_time
-        return self.parent.idle_s + max(0, gap - params.asert.gap_cap_s)
-
-    @property
-    def elapsed_s(self) -> int:
-        """Seconds of its schedule that the branch has used: what `next_bits` takes."""
-        if self.anchor is None or self.anchor.parent is None:
-            return 0
-        return self.time - self.idle_s - self.anchor.parent.time
 
     def ancestor(self, height: int) -> "Entry":
         """The block of this branch at `height`, in logarithmic time. 0 <= height <= own height."""
@@ -138,13 +84,13 @@ def _skip_height(height: int) -> int:
     return (lower & (lower - 1)) + 1
 
 
-def _median_time(time: int, parent: Entry | None) -> int:
-    times, entry = [time], parent
-    while entry is not None and len(times) < MEDIAN_SPAN:
+def recent_times(entry: Entry | None) -> list[int]:
+    """Times of the last ten blocks of a branch, `entry`'s first: with one more, the next median."""
+    times: list[int] = []
+    while entry is not None and len(times) < MEDIAN_SPAN - 1:
         times.append(entry.time)
         entry = entry.parent
-    times.sort()
-    return times[len(times) // 2]
+    return times
 
 
 class BlockTree:
@@ -168,7 +114,7 @@ class BlockTree:
         """
         parent = self.entries[header.prev_hash]
         entry = Entry(header, parent, self.params)
-        entry.invalid = invalid or parent.invalid
+        entry.invalid |= invalid
         parent.youngest = entry
         self.entries[entry.hash] = entry
         if entry.chainwork > self.best_header.chainwork and not entry.invalid:
@@ -226,6 +172,11 @@ def is_on(entry: Entry, branch: Entry) -> bool:
     return entry.height <= branch.height and branch.ancestor(entry.height) is entry
 
 
+def between(base: Entry, top: Entry) -> list[Entry]:
+    """The blocks above `base` up to `top`, lowest first. `base` is `top` or an ancestor of it."""
+    return _down_to(top, base)[::-1]
+
+
 def fork_point(one: Entry, other: Entry) -> Entry:
     """The last block that both branches share."""
     low = min(one.height, other.height)
@@ -249,7 +200,7 @@ def path(old: Entry, new: Entry) -> tuple[list[Entry], list[Entry]]:
            \\--- n --- new            enter: n, new
     """
     fork = fork_point(old, new)
-    return _down_to(old, fork), _down_to(new, fork)[::-1]
+    return _down_to(old, fork), between(fork, new)
 
 
 def _down_to(entry: Entry, fork: Entry) -> list[Entry]:
@@ -270,13 +221,3 @@ def locator(entry: Entry) -> list[BlockHash]:
         if len(hashes) > LOCATOR_DENSE:
             step *= 2
     return hashes
-
-
-def between(base: Entry, top: Entry) -> list[Entry]:
-    """The blocks above `base` up to `top`, lowest first. `base` is an ancestor of `top`."""
-    found = []
-    while top is not base:
-        found.append(top)
-        assert top.parent is not None
-        top = top.parent
-    return found[::-1]

@@ -1,7 +1,6 @@
 """Contextual checks: a header after its ancestors, a block with its coins and height."""
 
 from collections.abc import Callable, Container, Sequence
-from typing import Protocol
 
 from chain.block import Block, Header
 from chain.blocktree import Entry
@@ -10,6 +9,7 @@ from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
 from chain.errors import Invalid, Reject, Unready
 from chain.frozen import value
 from chain.hashes import Wtxid
+from chain.headerfacts import HeaderFacts
 from chain.keys import Check
 from chain.params import COINBASE_MATURITY, INITIAL_SUBSIDY, Params
 from chain.pow import next_bits
@@ -30,20 +30,7 @@ SEQUENCE_UNIT_BITS = 9
 """2^9 = 512 seconds."""
 
 
-class Parent(Protocol):
-    """The facts about the previous block that a header's checks need: an `Entry`, or the like."""
-
-    invalid: bool
-
-    @property
-    def height(self) -> int: ...
-    @property
-    def median_time(self) -> int: ...
-    @property
-    def elapsed_s(self) -> int: ...
-
-
-def connect_header(header: Header, parent: Parent | None, now: int, params: Params) -> None:
+def connect_header(header: Header, parent: HeaderFacts | None, now: int, params: Params) -> None:
     """The header may stand on `parent`. `now` is Unix time in seconds.
 
     Its own proof of work is `check_pow`'s. Raises Unready(PREV_NOT_FOUND, TIME_TOO_NEW) and
@@ -53,7 +40,7 @@ def connect_header(header: Header, parent: Parent | None, now: int, params: Para
         raise Unready(Reject.PREV_NOT_FOUND)
     if parent.invalid:
         raise Invalid(Reject.BAD_PREV)
-    wanted = next_bits(parent.height, parent.elapsed_s, params)
+    wanted = next_bits(parent, params)
     if header.bits != wanted:
         raise Invalid(Reject.DIFFBITS, f"{header.bits:08x} instead of {wanted:08x}")
     if header.time <= parent.median_time:

@@ -1,9 +1,39 @@
-"""Proof of work: does a header show it, and how much must the next one show."""
+"""Proof of work: does a header show it, and how much must the next one show.
+
+Another difficulty rule is a change here and in `params.py` alone: whoever follows headers keeps a
+`Schedule` for each, and hands it back without looking into it.
+"""
+
+from typing import Protocol
 
 from chain.block import Header
 from chain.errors import Invalid, Reject
+from chain.frozen import value
 from chain.params import Asert, Params
 from chain.target import bits_from_target, target_from_bits
+
+
+@value
+class Schedule:
+    """The part of a branch's past that the difficulty rule remembers, from the anchor block on."""
+
+    start_time: int
+    """Unix time of the anchor's parent, from which on blocks are due."""
+    idle_s: int
+    """Seconds since then that do not count (see Asert.gap_cap_s)."""
+
+
+class ScheduledHeader(Protocol):
+    """The facts about a header that the difficulty of the next one follows from."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def time(self) -> int: ...
+    @property
+    def max_time(self) -> int: ...
+    @property
+    def schedule(self) -> Schedule | None: ...
 
 
 def check_pow(header: Header, params: Params) -> None:
@@ -19,18 +49,28 @@ def check_pow(header: Header, params: Params) -> None:
         raise Invalid(Reject.HIGH_HASH, "proof of work failed")
 
 
-def next_bits(height: int, elapsed_s: int, params: Params) -> int:
-    """The bits that the block on top of one at `height` must have.
-
-    `elapsed_s` is the parent's time less the anchor's parent's, idle time left out; it counts
-    only from the anchor on.
-    """
-    asert = params.asert
-    if asert is None or height + 1 < asert.anchor_height:
+def next_bits(parent: ScheduledHeader, params: Params) -> int:
+    """The compact bits that the block on top of `parent` must have."""
+    asert, schedule = params.asert, parent.schedule
+    if asert is None or parent.height + 1 < asert.anchor_height:
         return params.pow_limit_bits
-    if height + 1 == asert.anchor_height:
+    if schedule is None:  # the next block is the anchor
         return asert.first_bits
-    return asert_bits(asert, height - asert.anchor_height, elapsed_s, params.pow_limit_bits)
+    elapsed_s = parent.time - schedule.idle_s - schedule.start_time
+    return asert_bits(asert, parent.height - asert.anchor_height, elapsed_s, params.pow_limit_bits)
+
+
+def next_schedule(parent: ScheduledHeader, time: int, params: Params) -> Schedule | None:
+    """The schedule of a branch after one more header, whose time is `time`; None below the anchor."""
+    asert, schedule = params.asert, parent.schedule
+    if asert is None or parent.height + 1 < asert.anchor_height:
+        return None
+    if schedule is None:
+        schedule = Schedule(parent.time, 0)
+    # Between the latest times seen: a block dated back would otherwise make the same time idle twice.
+    if asert.gap_cap_s is None or time - parent.max_time <= asert.gap_cap_s:
+        return schedule
+    return Schedule(schedule.start_time, schedule.idle_s + time - parent.max_time - asert.gap_cap_s)
 
 
 def asert_bits(asert: Asert, blocks: int, elapsed_s: int, pow_limit_bits: int) -> int:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.block import decode_block, decode_header
-from chain.blocktree import BlockTree, Entry
-from chain.check import check_block, check_body
+from chain.blocktree import BlockTree, Entry, between
 from chain.coins import Coin
-from chain.connect import connect_block, connect_header, context_after
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
 from chain.params import Params
-from chain.pow import check_pow
 from chain.tx import OutPoint
+from chain.validate import validate_block
 from node.chainstate.chainstate import Chainstate
 from node.interface.storage import Damaged, Reader, Store, Tip
 from node.storage.filters import discard_filters
@@ -83,7 +81,8 @@ def _connect_again(store: Store, params: Params, verifiers: VerifierPool, progre
         try:
             _connect(entry, store, coins, params, verifiers)
         except Rejected as error:
-            raise Damaged(f"block {to_hex(entry.hash)} at height {entry.height} is wrong ({error})") from None
+            where = f"block {to_hex(entry.hash)} at height {entry.height}"
+            raise Damaged(f"{where} is wrong ({error}): run groatd reindex") from None
         progress(entry.height, tip.height)
     if coins_digest(coins.items()) != tip.digest:
         raise Damaged("the ledger's digest is not that of the blocks: run groatd reindex")
@@ -99,28 +98,18 @@ def _path_to(store: Store, params: Params, tip: BlockHash) -> list[Entry]:
     entry = tree.get(tip)
     if entry is None:
         raise Damaged("the ledger's tip has no stored block: run groatd reindex")
-    path = []
-    while entry.parent is not None:
-        path.append(entry)
-        entry = entry.parent
-    return path[::-1]
+    return between(tree.genesis, entry)
 
 
 def _connect(entry: Entry, store: Reader, coins: dict[OutPoint, Coin], params: Params, verifiers: VerifierPool) -> None:
     """Every rule for one block, on coins that the blocks before it made. Raises Rejected, Damaged."""
     where = f"block {to_hex(entry.hash)} at height {entry.height}"
     raw = store.block(entry.height, entry.hash)
-    if raw is None or entry.parent is None:
+    if raw is None:
         raise Damaged(f"{where} is lost: start the node to have it fetched again")
     block = decode_block(raw)
-    check_pow(block.header, params)
-    connect_header(block.header, entry.parent, block.header.time, params)
-    check_body(block)
-    check_block(block)
-    connected = connect_block(block, context_after(entry.parent), coins.get, params)
-    if verifiers.first_failure(connected.checks) is not None:
-        raise Damaged(f"{where} has a wrong signature: run groatd reindex")
-    if store.undo(entry.height, entry.hash) != tuple(connected.undo):
+    connected = validate_block(block, entry.parent, coins.get, block.header.time, params, verifiers.first_failure)
+    if store.undo(entry.height, entry.hash) != connected.undo:
         raise Damaged(f"the undo of {where} is wrong: run groatd reindex")
     for point in connected.delta.spent:
         del coins[point]

@@ -22,15 +22,13 @@ from chain.block import (
 )
 from chain.blocktemplate import build_block, solve
 from chain.blocktree import BlockTree, Entry
-from chain.check import check_block, check_body
 from chain.codec import varbytes
 from chain.coins import Coin, CoinLookup
-from chain.connect import Connected, connect_block, connect_header, context_after
+from chain.connect import Connected
 from chain.errors import Invalid, Reject
 from chain.hashes import hash160, sha256
 from chain.keys import Engine, default_engine, encode_der, taproot_output, taproot_secret
 from chain.params import COINBASE_MATURITY, GENESIS, REGTEST, Params
-from chain.pow import check_pow
 from chain.script import (
     SIGHASH_ALL,
     SIGHASH_DEFAULT,
@@ -42,6 +40,7 @@ from chain.script import (
     p2wpkh_script,
 )
 from chain.tx import MAX_MONEY, NULL_OUTPOINT, SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
+from chain.validate import validate_block
 
 ENGINE = default_engine()
 KINDS = (LockKind.P2WPKH, LockKind.P2PKH, LockKind.P2TR)
@@ -265,20 +264,13 @@ def judge(
     Raises Rejected. Changes nothing.
     """
     block = decode_block(raw)
-    check_pow(block.header, tree.params)
     known = tree.get(block.hash)
     if known is not None and known.invalid:
         raise Invalid(Reject.DUPLICATE_INVALID)
     parent = tree.get(block.header.prev_hash)
-    connect_header(block.header, parent, now, tree.params)
-    check_body(block)
-    check_block(block)
-    assert parent is not None
-    connected = connect_block(block, context_after(parent), lookup, tree.params)
-    failure = engine.first_failure(b"".join(connected.checks))
-    if failure is not None:
-        raise Invalid(Reject.SCRIPT_VERIFY, f"signature {failure}")
-    return block, connected
+    return block, validate_block(
+        block, parent, lookup, now, tree.params, lambda checks: engine.first_failure(b"".join(checks))
+    )
 
 
 class Lab:

@@ -15,11 +15,12 @@ from chain.block import Block, Header, TxLookup, decode_block, decode_header
 from chain.blocktree import BlockTree, Entry, is_on, path
 from chain.check import check_block, check_body
 from chain.coins import CoinLookup
-from chain.connect import connect_body, connect_header, context_after
+from chain.connect import connect_body, context_after
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
 from chain.pow import check_pow
+from chain.validate import validate_header
 from node.chainstate.block_cache import RecentBlocks
 from node.chainstate.reorg import SLICE_BLOCKS_MAX, Fault, Move, Slice
 from node.chainstate.stale_blocks import Siblings
@@ -159,8 +160,7 @@ class Chainstate:
                 raise Invalid(Reject.DUPLICATE_INVALID)
             return entry
         try:
-            check_pow(header, self.params)
-            connect_header(header, self.tree.get(header.prev_hash), int(self.time.at(now)), self.params)
+            validate_header(header, self.tree.get(header.prev_hash), int(self.time.at(now)), self.params)
         except Rejected as fault:
             self.counts.rejected(BLOCK, fault.code)
             raise
@@ -288,7 +288,7 @@ class Chainstate:
         head, best = self.head, self.best
         if head is best or len(self._moves) >= AHEAD_MAX:
             return None
-        if best.height > head.height and best.ancestor(head.height) is head:
+        if is_on(head, best):
             near = best.ancestor(min(best.height, head.height + SLICE_BLOCKS_MAX))
             return self._begin(*path(head, near))
         if self._moves:
@@ -383,8 +383,7 @@ class Chainstate:
         marks = self._store.marks()
         line = {ancestor.hash for ancestor in path(root, entry)[1]} | {root.hash}
         for member in self.tree.branch(root):
-            above = member.height > entry.height and member.ancestor(entry.height) is entry
-            if (above or member.hash in line) and member.hash in marks:
+            if (is_on(entry, member) or member.hash in line) and member.hash in marks:
                 self._store.set_mark(member.hash, None)
                 self._failures.pop(member.hash, None)
                 self._ruled_out.discard(member.hash)
@@ -416,8 +415,7 @@ class Chainstate:
     def _drop_moves_to(self, entry: Entry) -> None:
         """Forget the first move whose target stands on `entry`, and all after it."""
         for position, move in enumerate(self._moves):
-            target = move.target
-            if target.height >= entry.height and target.ancestor(entry.height) is entry:
+            if is_on(entry, move.target):
                 while len(self._moves) > position:
                     for token in self._moves.pop().out:
                         self._slices.pop(token, None)

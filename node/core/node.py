@@ -13,7 +13,7 @@ from typing import Any
 
 from chain.block import Block, Header
 from chain.blocktemplate import build_block
-from chain.blocktree import Entry
+from chain.blocktree import Entry, is_on
 from chain.check import MAX_WEIGHT, check_tx
 from chain.coins import CoinLookup
 from chain.connect import Context, connect_header, context_after
@@ -304,8 +304,7 @@ class Node:
         if entry.invalid:
             self._left += effects
             raise self._chain.failure(entry.hash) or Invalid(Reject.BAD_PREV)
-        best = self._chain.best
-        if best.height >= entry.height and best.ancestor(entry.height) is entry:
+        if is_on(entry, self._chain.best):
             return Step(Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
         return Step("duplicate-inconclusive" if submission.was_known else "inconclusive", effects)
 
@@ -384,8 +383,7 @@ class Node:
         return entry
 
     def _is_followed(self, entry: Entry) -> bool:
-        tip = self._chain.tip
-        return tip.height >= entry.height and tip.ancestor(entry.height) is entry
+        return is_on(entry, self._chain.tip)
 
     # --- local calls: peers ------------------------------------------------------------------------------
 

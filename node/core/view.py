@@ -7,7 +7,7 @@ ever forgotten, and the pool's view stays as it was when the tip changes.
 
 from dataclasses import dataclass, field
 
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockTree, Entry, is_on
 from chain.hashes import BlockHash
 from chain.params import Params
 from chain.tx import OutPoint, Tx
@@ -81,7 +81,7 @@ class View:
 
     def in_best_chain(self, entry: Entry) -> bool:
         """True if `entry` is the tip or one of its ancestors."""
-        return entry.height <= self.tip.height and self.tip.ancestor(entry.height) is entry
+        return is_on(entry, self.tip)
 
     def confirmations(self, entry: Entry) -> int:
         """Blocks from `entry` to the tip, both counted; -1 outside the best chain, as in Core."""

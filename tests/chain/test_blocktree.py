@@ -12,8 +12,8 @@ from chain.block import Header, decode_header, make_header
 from chain.blocktree import BlockTree, Entry, fork_point, locator, path
 from chain.hashes import BlockHash
 from chain.params import GENESIS, REGTEST, Asert, Params, devnet
-from chain.pow import next_bits
-from tests.chain.test_pow import BCH_LIMIT_BITS, RUNS, read_run
+from chain.pow import Schedule, next_bits
+from tests.chain.test_pow import BCH_LIMIT_BITS, RUNS, bits_after, read_run
 
 T0 = GENESIS.header.time
 EASY = 0x207FFFFF
@@ -210,10 +210,15 @@ CAP = 100
 SLEEPY = Params("sleepy", EASY, 150, 60, True, Asert(10, 150, 2, 0x2000FFFF, CAP))
 
 
+def idle_of(entry: Entry) -> int:
+    """Idle seconds of its branch so far."""
+    return entry.schedule.idle_s if entry.schedule else 0
+
+
 def idle_after(times: list[int], params: Params = SLEEPY) -> list[int]:
     """idle of each block at these times after genesis'."""
     tree = BlockTree(params)
-    return [entry.idle_s for entry in grow(tree, tree.genesis, [T0 + time for time in times])]
+    return [idle_of(entry) for entry in grow(tree, tree.genesis, [T0 + time for time in times])]
 
 
 def test_idle_time_is_what_exceeds_the_cap_between_latest_times() -> None:
@@ -271,10 +276,9 @@ def test_each_branch_has_an_anchor_of_its_own() -> None:
     [one] = grow(tree, tree.genesis, [T0 + 1000])
     a2, a3 = grow(tree, one, [T0 + 1010, T0 + 1500])
     b2, b3 = grow(tree, one, [T0 + 1020, T0 + 1030])
-    assert [entry.anchor for entry in (one, a2, a3, b2, b3)] == [None, a2, a2, b2, b2]
-    assert (a3.elapsed_s, a3.idle_s) == (500 - (490 - CAP), 490 - CAP)
-    assert (b3.elapsed_s, b3.idle_s) == (30, 0)
-    assert one.elapsed_s == 0
+    assert one.schedule is None
+    assert [entry.schedule for entry in (a2, a3)] == [Schedule(one.time, 0), Schedule(one.time, 490 - CAP)]
+    assert [entry.schedule for entry in (b2, b3)] == [Schedule(one.time, 0)] * 2
 
 
 def test_a_night_asleep_owes_no_blocks() -> None:
@@ -282,14 +286,14 @@ def test_a_night_asleep_owes_no_blocks() -> None:
     params = devnet(first_bits=0x1E00FFFF)
     tree = BlockTree(params)
     branch = grow(tree, tree.genesis, [T0 + 10 * n for n in range(1, 150)])
-    before = next_bits(branch[-1].height, branch[-1].elapsed_s, params)
+    before = next_bits(branch[-1], params)
     [late] = grow(tree, branch[-1], [branch[-1].header.time + 8 * 3600])
-    after = next_bits(late.height, late.elapsed_s, params)
+    after = next_bits(late, params)
     assert before == 0x1E00FFFF
-    assert late.idle_s == 8 * 3600 - 150
-    assert after == next_bits(late.height, branch[-1].elapsed_s + 150, params)
+    assert idle_of(late) == 8 * 3600 - 150
+    assert after == bits_after(late.height, 10 * (149 - 101) + 150, params)
     [soon] = grow(tree, late, [late.header.time + 10])
-    assert next_bits(soon.height, soon.elapsed_s, params) == after
+    assert next_bits(soon, params) == after
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -303,5 +307,5 @@ def test_bchs_runs_through_the_tree(vectors: Path, run: str) -> None:
     for height, time, bits in rows:
         while tip.height < height:  # run 5 leaves heights out; only the last block's time matters
             tip = tree.add(header_on(tip, T0 + time))
-        assert (tip.height, tip.elapsed_s) == (height, time)
-        assert next_bits(tip.height, tip.elapsed_s, params) == bits
+        assert (tip.height, tip.time) == (height, T0 + time)
+        assert next_bits(tip, params) == bits

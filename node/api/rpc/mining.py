@@ -1,11 +1,11 @@
 """JSON-RPC for miners outside the node: what they hand in, and what they want to know."""
 
 from chain.block import Block, decode_block, make_block, witness_commitment
-from chain.blocktemplate import bits_after
 from chain.blocktree import Entry
 from chain.check import check_block
 from chain.errors import Invalid, Reject, Rejected
 from chain.params import Params
+from chain.pow import next_bits
 from chain.tx import TxIn, make_tx
 from node.api.actions.core_errors import BAD_VALUE, MISC, UNDECODABLE, RpcError
 from node.api.context import Call
@@ -98,7 +98,7 @@ def getmininginfo(call: Call) -> Shape:
         "networkhashps": hash_rate(tip, HASHRATE_BLOCKS),
         "pooledtx": view.pool.totals.count,
         **network_shape(view.params),
-        "next": {"height": tip.height + 1, **_work_shape(bits_after(tip, view.params))},
+        "next": {"height": tip.height + 1, **_work_shape(next_bits(tip, view.params))},
         "warnings": list(view.warnings),
     }
 

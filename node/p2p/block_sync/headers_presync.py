@@ -17,12 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chain.block import Header, decode_header
-from chain.blocktree import MEDIAN_SPAN, Entry, locator
-from chain.connect import connect_header
-from chain.errors import Reject, Unready
+from chain.blocktree import Entry, locator
 from chain.hashes import BlockHash, sha256
+from chain.headertrail import HeaderTrail
 from chain.params import Params
-from chain.pow import check_pow
 from chain.target import work_from_bits
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import PeerId
@@ -46,54 +44,6 @@ HELD_MAX = PERIOD * AGREEING_BITS
 """Headers, of 80 bytes, that wait for that in the second pass."""
 
 
-class Trail:
-    """The end of a branch: what the next header's checks need, and none of the headers before."""
-
-    def __init__(self, base: Entry, params: Params) -> None:
-        self._params = params
-        self.invalid = base.invalid
-        self.hash = base.hash
-        self.height = base.height
-        self.chainwork = base.chainwork
-        self._time, self._max_time, self._idle_s = base.time, base.max_time, base.idle_s
-        self._schedule_start = base.anchor.parent.time if base.anchor and base.anchor.parent else None
-        """Time of the block before the one where the difficulty's schedule starts."""
-        self._times: deque[int] = deque(maxlen=MEDIAN_SPAN)
-        entry: Entry | None = base
-        while entry is not None and len(self._times) < MEDIAN_SPAN:
-            self._times.appendleft(entry.time)
-            entry = entry.parent
-
-    @property
-    def median_time(self) -> int:
-        """As `Entry.median_time`."""
-        times = sorted(self._times)
-        return times[len(times) // 2]
-
-    @property
-    def elapsed_s(self) -> int:
-        """As `Entry.elapsed_s`."""
-        return 0 if self._schedule_start is None else self._time - self._idle_s - self._schedule_start
-
-    def follow(self, header: Header, now: int) -> None:
-        """The next header. Raises Rejected, as for one that is put into the tree."""
-        if header.prev_hash != self.hash:
-            raise Unready(Reject.PREV_NOT_FOUND)
-        check_pow(header, self._params)
-        connect_header(header, self, now, self._params)
-        asert, time_before = self._params.asert, self._max_time
-        self.height += 1
-        self._max_time = max(time_before, header.time)
-        if asert is not None and self.height == asert.anchor_height:
-            self._schedule_start = self._time
-        if asert is not None and self._schedule_start is not None and asert.gap_cap_s is not None:
-            self._idle_s += max(0, self._max_time - time_before - asert.gap_cap_s)
-        self._time = header.time
-        self._times.append(header.time)
-        self.hash = header.hash
-        self.chainwork += work_from_bits(header.bits)
-
-
 class GivenUp(Exception):
     """A walk leads nowhere: nothing of it is kept, and nobody has broken a rule."""
 
@@ -110,7 +60,7 @@ class Walk:
         self._params = params
         self._over_at = now + WALK_S
         self._time = time
-        self._trail = Trail(base, params)
+        self._trail = HeaderTrail(base, params)
         self._offset = salt[0] % PERIOD
         self._bits = bytearray()
         self._agreed = 0
@@ -121,11 +71,11 @@ class Walk:
     @property
     def is_over(self) -> bool:
         """The branch has been let in up to where its work is enough."""
-        return self.is_second and not self._held and self._trail.chainwork >= self._least_work
+        return self.is_second and not self._held and self._trail.tip.chainwork >= self._least_work
 
     def locator(self) -> tuple[BlockHash, ...]:
         """Asks for what comes next."""
-        return (self._trail.hash, *locator(self._base))
+        return (self._trail.tip.hash, *locator(self._base))
 
     def take(self, headers: Sequence[Header], is_full: bool, now: float) -> list[Header]:
         """Take headers; returns those to be let in, lowest first. `is_full` if there may be more.
@@ -151,9 +101,9 @@ class Walk:
                 if len(self._bits) == BITS_MAX:
                     raise GivenUp("a branch of too many headers")
                 self._bits.append(self._bit())
-            if self._trail.chainwork >= self._least_work:
+            if self._trail.tip.chainwork >= self._least_work:
                 self.is_second = True
-                self._trail = Trail(self._base, self._params)
+                self._trail = HeaderTrail(self._base, self._params)
                 return
 
     def _again(self, headers: Sequence[Header], now: int) -> list[Header]:
@@ -165,7 +115,7 @@ class Walk:
                     raise GivenUp("not the headers of before")
                 self._agreed += 1
             self._held.append(header.raw)
-            if self._trail.chainwork >= self._least_work:
+            if self._trail.tip.chainwork >= self._least_work:
                 proved += map(decode_header, self._held)
                 self._held.clear()
                 return proved + list(headers[position + 1 :])  # these stand on enough work
@@ -174,10 +124,10 @@ class Walk:
         return proved
 
     def _has_bit(self) -> bool:
-        return self._trail.height % PERIOD == self._offset
+        return self._trail.tip.height % PERIOD == self._offset
 
     def _bit(self) -> int:
-        return sha256(self._salt + self._trail.hash)[0] & 1
+        return sha256(self._salt + self._trail.tip.hash)[0] & 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +172,10 @@ class Gate:
         base = tree.get(headers[fresh].prev_hash) if fresh < len(headers) else None
         if base is None or base.invalid or base.chainwork >= (least_work := self.least_work):
             return None
-        trail = Trail(base, self._chain.params)
+        trail = HeaderTrail(base, self._chain.params)
         for header in headers[fresh:]:
             trail.follow(header, int(self._chain.time.at(now)))
-            if trail.chainwork >= least_work:
+            if trail.tip.chainwork >= least_work:
                 return None
         return LowWork(base, headers[fresh:])
 

@@ -1,22 +1,17 @@
 """Header spam: branches with little work cost no memory, and those with enough still get in."""
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from chain.block import Header, make_header
-from chain.blocktemplate import solve
-from chain.blocktree import BlockTree, Entry
 from chain.errors import Reject
 from chain.hashes import BlockHash
-from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, Asert, Params
-from chain.pow import next_bits
+from chain.params import GENESIS, REGTEST_LIMIT_BITS
 from chain.target import work_from_bits
 from node.p2p.block_sync import header_sync as sync_module
 from node.p2p.block_sync import headers_presync
-from node.p2p.block_sync.headers_presync import Trail
 from node.p2p.wire.messages import ANNOUNCED_MAX, Announce, GetHeaders, Headers
 from tests.chainlab import Lab, branch, unsolved
 from tests.node.p2p.block_sync.sync_lab import FakePeer, SyncLab
@@ -292,42 +287,3 @@ def test_in_full_size() -> None:
     assert stored(lab) == 0
     lab.run(5)
     assert lab.chain.tree.best_header.hash == headers[-1].hash
-
-
-# --- the trail --------------------------------------------------------------------------------------
-
-SCHEDULED = Params("scheduled", REGTEST_LIMIT_BITS, 150, 7200, True, Asert(10, 60, 20, 0x2000FFFF, 40))
-
-
-def on(parent: Entry, time: int) -> Header:
-    bits = next_bits(parent.height, parent.elapsed_s, SCHEDULED)
-    header = solve(make_header(4, parent.hash, bytes(32), time, bits, 0), 1 << 20)
-    assert header is not None
-    return header
-
-
-@pytest.mark.parametrize("start", [0, 5, 19, 20, 21, 40])
-def test_a_trail_knows_what_the_tree_knows(start: int) -> None:
-    """Whatever the times are, and wherever it starts: before, at and after the schedule's start."""
-    rng = random.Random(start)
-    tree = BlockTree(SCHEDULED)
-    tip, time = tree.genesis, tree.genesis.time
-    trail: Trail | None = None
-    for height in range(80):
-        if height == start:
-            trail = Trail(tip, SCHEDULED)
-        time = max(tip.median_time + 1, time + rng.choice((-20, 1, 5, 10, 15, 300)))
-        header = on(tip, time)
-        tip = tree.add(header)
-        if trail is not None:
-            trail.follow(header, time)
-            facts = (tip.hash, tip.height, tip.chainwork, tip.median_time, tip.elapsed_s)
-            assert (trail.hash, trail.height, trail.chainwork, trail.median_time, trail.elapsed_s) == facts
-
-
-def test_a_trail_follows_nothing_else() -> None:
-    headers = branch(3)
-    trail = Trail(BlockTree(REGTEST).genesis, REGTEST)
-    trail.follow(headers[0], headers[0].time)
-    with pytest.raises(Exception, match=Reject.PREV_NOT_FOUND):
-        trail.follow(headers[2], headers[2].time)

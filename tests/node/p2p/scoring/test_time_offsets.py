@@ -6,10 +6,10 @@ from chain.block import Header, make_header
 from chain.blocktemplate import TIME_MAX, build_block, solve
 from chain.blocktree import BlockTree
 from chain.errors import Reject, Rejected
+from chain.headertrail import HeaderTrail
 from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, devnet
-from chain.pow import next_bits
 from node.p2p.block_sync.header_sync import POLL_S
-from node.p2p.block_sync.headers_presync import Trail
+from tests.chain.test_pow import bits_after
 from tests.chainlab import NOW, Lab, lock
 from tests.node.p2p.block_sync.sync_lab import FakePeer, SyncLab
 from tests.sim.world import World
@@ -48,7 +48,7 @@ def test_headers_that_peers_send(time: int | str, clock: int) -> None:
     assert [Reject.TIME_TOO_OLD in why for _, why in lab.punished] == ([True] if reason is Reject.TIME_TOO_OLD else [])
     with_trail: Reject | None = None
     try:
-        Trail(BlockTree(REGTEST).genesis, REGTEST).follow(header(GENESIS.header, at), clock)
+        HeaderTrail(BlockTree(REGTEST).genesis, REGTEST).follow(header(GENESIS.header, at), clock)
     except Rejected as fault:
         with_trail = fault.code
     assert with_trail is reason
@@ -102,4 +102,4 @@ def test_after_the_last_second_there_is_no_candidate() -> None:
 def test_the_difficulty_of_any_time_is_a_target(elapsed_s: int) -> None:
     params = devnet()
     for height in (101, 102, 2**31):
-        assert 0 < next_bits(height, elapsed_s, params) < 2**32
+        assert 0 < bits_after(height, elapsed_s, params) < 2**32
