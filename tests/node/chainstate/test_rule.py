@@ -8,22 +8,37 @@ payments verified before.
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
-from chain.block import Block, decode_block
+from chain.block import Block, decode_block, make_block
 from chain.errors import Invalid, Reject, Rejected
-from chain.hashes import Wtxid
+from chain.hashes import BlockHash, Wtxid
 from chain.params import REGTEST
+from chain.tx import NULL_OUTPOINT, Tx, TxOut
 from chain.validate import validate_header
-from node.chainstate.chainstate import Chainstate, examine
+from node.chainstate.chainstate import AHEAD_MAX, Chainstate, examine
 from node.chainstate.reorg import Slice
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from node.storage.schema import coins_digest
 from tests.chainlab import (
     ENGINE,
+    FEE,
+    KINDS,
     Lab,
+    committed,
+    funded,
+    lock,
+    made_by,
+    pay,
+    reblock,
+    remade,
+    solved,
+    with_header,
+    with_input,
+    with_output,
 )
 from tests.rules.case import lab_on
 from tests.rules.cases import CASES
@@ -76,6 +91,17 @@ class Pipeline:
         """Go on until there is nothing left to do."""
         while self.out or not self.chain.settled:
             self.work()
+
+    def take(self, judged: Sequence[tuple[Block, Reject | None]], now: int) -> None:
+        """Take blocks in one after the other, some work between them; each verdict has to be the one beside it."""
+        at_once = []
+        for block, _ in judged:
+            at_once.append(self.give(block, now, header_first=True))
+            for _ in range(self.rng.randrange(3)):
+                self.work()
+        self.settle()
+        for (block, expected), code in zip(judged, at_once, strict=True):
+            assert (code or self.verdict(block)) is expected
 
     def verdict(self, block: Block) -> Reject | None:
         """The code of a block that was taken in, once all is settled."""
@@ -166,3 +192,158 @@ def test_every_rules_case(header_first: bool) -> None:
                 pipeline = Pipeline(lab, random.Random(on))
     assert seen[None] >= 50
     assert {*Reject} - {*seen} == {Reject.MALFORMED, Reject.OVERSIZE}, "decoding; and never without a block too long"
+
+
+# --- random blocks ----------------------------------------------------------------------------------
+
+
+class Author:
+    """Draws blocks on a lab's tip, good and bad."""
+
+    def __init__(self, rng: random.Random, known: set[Wtxid]) -> None:
+        """Half of the payments are put into `known`: somebody has verified them before."""
+        self.rng = rng
+        self.known = known
+        self.cases = [case for case in CASES if case.on == "funded" and case.expect is not Reject.DUPLICATE_INVALID]
+
+    def honest(self, lab: Lab) -> Block:
+        """A block with up to three payments, also of coins that it makes itself."""
+        return lab.candidate(self._payments(lab, self.rng.randrange(4)), extra_nonce=self.rng.getrandbits(32))
+
+    def any(self, lab: Lab) -> Block:
+        """A block that is honest, a rule's case, or an honest one with something changed."""
+        draw = self.rng.random()
+        if draw < 0.2:
+            return self.honest(lab)
+        if draw < 0.6:
+            made = self.rng.choice(self.cases).mutate(lab.copy())
+            block = decoded(made[-1] if isinstance(made, list) else made)
+            block = block or self.honest(lab)
+        else:
+            block = self._bent(lab, self.honest(lab))
+        bends = block.header.bits == REGTEST.pow_limit_bits and self.rng.random() < 0.1
+        return self._header_bent(lab, block) if bends else block
+
+    def _payments(self, lab: Lab, count: int) -> list[Tx]:
+        rng, lab = self.rng, lab.copy()
+        txs: list[Tx] = []
+        for _ in range(count):
+            owned = [lab.take(rng.choice(KINDS))[0] for _ in range(rng.randint(1, 2))]
+            if txs and rng.random() < 0.4:
+                owned[0] = made_by(txs[-1], len(txs[-1].outputs) - 1, lab.height + 1)
+            total = sum(coin.value for _, coin in owned)
+            parts = rng.randint(1, 2)
+            txs.append(pay(owned, [TxOut((total - FEE) // parts, lock(rng.choice(KINDS), n)) for n in range(parts)]))
+        self.known.update(tx.wtxid for tx in txs if rng.random() < 0.5)
+        return txs
+
+    def _bent(self, lab: Lab, block: Block) -> Block:
+        """The block with one thing changed, and its merkle root, commitment and work right again."""
+        rng, txs = self.rng, list(block.txs)
+        at = rng.randrange(len(txs))
+        match rng.randrange(8):
+            case 0:
+                txs[at] = with_output(txs[at], value=txs[at].outputs[0].value + rng.choice((-1, 1, 10**8, 2**62)))
+            case 1:
+                txs[at] = with_input(txs[at], sequence=rng.choice((0, 5, 1 << 22 | 1, 2**32 - 2)))
+            case 2:
+                txs[at] = remade(txs[at], lock_time=rng.choice((lab.height, lab.height + 1, lab.tip.median_time)))
+            case 3:
+                txs = [txs[0], *rng.sample(txs[1:], len(txs) - 1)]
+            case 4:
+                txs.append(txs[at])
+            case 5:
+                txs[at] = remade(txs[at], outputs=txs[at].outputs[:-1])
+            case 6:
+                txs[at] = with_input(txs[at], outpoint=rng.choice([*lab.coins, NULL_OUTPOINT]))
+            case _:
+                return self._byte_changed(block)
+        return reblock(block, committed(txs)) if rng.random() < 0.8 and txs[0].outputs else reblock(block, txs)
+
+    def _byte_changed(self, block: Block) -> Block:
+        raw = bytearray(block.raw)
+        raw[self.rng.randrange(80, len(raw))] ^= 1 << self.rng.randrange(8)
+        changed = decoded(bytes(raw))
+        if changed is None or self.rng.random() < 0.2:
+            return changed or block
+        return reblock(changed)
+
+    def _header_bent(self, lab: Lab, block: Block) -> Block:
+        """Another fault, of the header: one that comes first hides what is behind it."""
+        changes = self.rng.choice(
+            [{"version": 3}, {"time": lab.tip.median_time}, {"time": lab.now + 7201}, {"bits": 0x207FFFFE}]
+        )
+        return make_block(solved(with_header(block.header, **changes)), block.txs)
+
+
+def run(seed: int) -> tuple[Counter[Reject | None], int]:
+    """Rounds of blocks, each a run on the tip or on a block below it, the last one of any kind; returns the
+    verdicts, and the most slices that were being verified at once.
+
+    ::
+
+        o --- o --- tip
+         \\--- n --- n --- any       what is new has more work, so the node tries all of it
+    """
+    rng = random.Random(seed)
+    lab = funded()
+    pipeline = Pipeline(lab, rng)
+    author = Author(rng, pipeline.known)
+    chain = [lab]
+    """The lab at each of the best chain's latest blocks, the tip's last."""
+    condemned: set[BlockHash] = set()
+    seen: Counter[Reject | None] = Counter()
+    for _ in range(ROUNDS):
+        depth = min(rng.choice((0, 0, *range(FORK_DEPTH_MAX + 1))), len(chain) - 1)
+        below = chain[: len(chain) - depth]
+        branch: list[Lab] = []
+        judged: list[tuple[Block, Reject | None]] = []
+        lab = below[-1]
+        for _ in range(depth + rng.randrange(3)):
+            lab = lab.copy()
+            block = author.honest(lab)
+            lab.accept(block)
+            branch.append(lab)
+            judged.append((block, None))
+        lab = lab.copy()
+        last = author.any(lab)
+        code = Reject.DUPLICATE_INVALID if last.hash in condemned else verdict_of(lab, last)
+        judged.append((last, code))
+        if code is None:
+            lab.accept(last)
+            branch.append(lab)
+        elif (entry := lab.tree.get(last.hash)) is not None and entry.invalid:
+            condemned.add(last.hash)
+        pipeline.take(judged, lab.now)
+        seen.update(verdict for _, verdict in judged)
+        if branch and branch[-1].height > chain[-1].height:
+            chain = [*below, *branch][-FORK_DEPTH_MAX - 1 :]
+        assert pipeline.holds(chain[-1])
+    return seen, pipeline.ahead
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_blocks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred blocks and more a seed: good and bad, on the tip and on forks, in slices of one to three blocks."""
+    monkeypatch.setattr("node.chainstate.reorg.SLICE_TXS_MAX", 4)
+    monkeypatch.setattr("node.chainstate.reorg.SLICE_BLOCKS_MAX", 1 + seed % 3)
+    monkeypatch.setattr("node.chainstate.chainstate.SLICE_BLOCKS_MAX", 1 + seed % 3)
+    seen, ahead = run(seed)
+    assert seen[None] >= ROUNDS // 2
+    assert sum(seen.values()) - seen[None] >= ROUNDS // 4
+    assert len(seen) >= 8
+    assert ahead >= AHEAD_MAX
+
+
+@pytest.mark.parametrize("step", ["validate_header", "check_body", "check_block"])
+def test_a_step_that_the_node_leaves_out_is_noticed(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"node.chainstate.chainstate.{step}", lambda *facts: None)
+    with pytest.raises(AssertionError):
+        run(seed=0)
+
+
+def test_a_signature_that_the_node_does_not_verify_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = Chainstate.verified
+    monkeypatch.setattr(Chainstate, "verified", lambda chain, token, failure: verified(chain, token, None))
+    with pytest.raises(AssertionError):
+        run(seed=0)
