@@ -242,4 +242,5 @@ def block_delta(block: Block, height: int, undo: Sequence[Coin]) -> CoinsDelta:
                 if created.pop(entry.outpoint, None) is None:
                     spent[entry.outpoint] = coin
         _give(tx, height, position == 0, created)
+    assert next(coins, None) is None, "undo holds one coin for each input"
     return CoinsDelta(created, spent)

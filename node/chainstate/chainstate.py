@@ -113,7 +113,7 @@ class Chainstate:
         self.counts = Counts()
         self.tip = self.best = self.tree.genesis
         self.tip = self._load()
-        self.best = self._find_best()
+        self._follow(self._find_best())
         for entry in self.tree.entries.values():
             if not self._is_needed(entry):
                 self._siblings.add(entry)
@@ -223,6 +223,8 @@ class Chainstate:
     def _limit_siblings(self) -> None:
         """Forget the oldest blocks beside the best chain where there are too many."""
         for entry in self._siblings.surplus():
+            assert entry is not self.tip, "the ledger stands on it"
+            assert entry is not self.best, "it is being connected"
             self.tree.remove(entry)
             entry.has_body = entry.ready = False
             self.recent.take(entry.hash)
@@ -258,7 +260,7 @@ class Chainstate:
             self._sequence += 1
             ready.sequence = self._sequence
             if ready.chainwork > self.best.chainwork and not ready.invalid:
-                self.best = ready
+                self._follow(ready)
             waiting += [child for child in ready.children if child.has_body]
 
     # --- towards the best chain -------------------------------------------------------------
@@ -277,6 +279,8 @@ class Chainstate:
             except _BodyLost as lost:
                 self._lose(lost.entry)
             else:
+                assert cut.token not in self._slices, "a token is given out once"
+                assert cut.move is self._moves[-1], "slices are connected in order"
                 self._slices[cut.token] = cut
                 return cut
         return None
@@ -298,6 +302,8 @@ class Chainstate:
     def _begin(self, leave: Sequence[Entry], enter: Sequence[Entry]) -> Move:
         target = enter[-1] if enter else leave[-1].parent
         assert target is not None
+        assert (leave[0] if leave else enter[0].parent) is self.head, "each move starts where the one before ends"
+        assert not enter or not leave or enter[0].parent is leave[-1].parent, "left and entered at one fork"
         # Made anew each time: on the lookup of the move before, it would stand on all moves there ever were.
         base: CoinLookup = self._store.coin
         for before in self._moves:
@@ -341,6 +347,8 @@ class Chainstate:
         if failure is not None:
             self._mark_invalid(verdict_on.guilty(failure), Invalid(Reject.SCRIPT_VERIFY, "wrong signature"))
             return []
+        assert verdict_on.move in self._moves, "slices of a move that was dropped have no token any more"
+        assert token in verdict_on.move.out
         verdict_on.move.out.discard(token)
         changes = []
         while self._moves and self._moves[0].is_over:
@@ -349,8 +357,11 @@ class Chainstate:
 
     def _commit(self, move: Move) -> TipChange:
         old, new = self.tip, move.target
+        assert not new.invalid, "moves to a block that turned out invalid are dropped"
+        assert old is move.start, "moves are committed in order"
         self._store.commit(new.height, new.hash, move.delta, move.left, move.entered)
         self.tip = new
+        assert self._store.tip().hash == new.hash, "tree and ledger have one tip"
         for change in move.left:
             self.recent.disconnected(change.block.hash)
         for change in move.entered:
@@ -363,7 +374,7 @@ class Chainstate:
             return
         self._precious -= 1
         entry.sequence = self._precious
-        self.best = entry
+        self._follow(entry)
 
     # --- ruling blocks out, and in again ------------------------------------------------------
 
@@ -392,7 +403,7 @@ class Chainstate:
         for block_hash in marks:
             if (marked := self.tree.get(block_hash)) is not None:
                 self.tree.set_invalid(marked, True)
-        self.best = self._find_best()
+        self._follow(self._find_best())
 
     def _mark_invalid(self, entry: Entry, reason: Rejected) -> None:
         log.warning("block %s at height %d is invalid: %s", to_hex(entry.hash), entry.height, reason)
@@ -410,7 +421,7 @@ class Chainstate:
         self.tree.set_invalid(entry, True)
         self._drop_moves_to(entry)
         if self.best.invalid:
-            self.best = self._find_best()
+            self._follow(self._find_best())
 
     def _drop_moves_to(self, entry: Entry) -> None:
         """Forget the first move whose target stands on `entry`, and all after it."""
@@ -428,7 +439,15 @@ class Chainstate:
         for member in self.tree.branch(entry):
             member.ready = False
         self._drop_moves_to(entry)
-        self.best = self._find_best()
+        self._follow(self._find_best())
+
+    def _follow(self, best: Entry) -> None:
+        """Go to this block from now on."""
+        tip = self.tip
+        assert best.ready, "a body before it is missing"
+        assert not best.invalid, "never towards a block that breaks a rule"
+        assert best.chainwork >= tip.chainwork or tip.invalid or not tip.ready, "most work wins"
+        self.best = best
 
     def _find_best(self) -> Entry:
         """The block to follow, among what is ready and valid."""

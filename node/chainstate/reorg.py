@@ -62,6 +62,9 @@ class Move:
         """`leave` from the tip down, `enter` from the lowest up; `base` sees the coins where it starts."""
         self._leave = deque(leave)
         self._enter = deque(enter)
+        assert self._leave or self._enter, "a move goes somewhere"
+        self.start = self._leave[0] if self._leave else self._enter[0].parent
+        """The tip before."""
         self.target = target
         """The tip afterwards. Forward along a branch a move ends with its first slice."""
         self.left: list[Change] = []
@@ -93,6 +96,8 @@ class Move:
 
     def cut(self, token: int, left_of: LeftOf, body_of: BodyOf, params: Params, known: Container[Wtxid]) -> Slice:
         """Do the next slice. Raises Fault, and what the two readers raise."""
+        assert not self.is_cut, "there is a slice to be done"
+        assert token not in self.out
         txs = 0
         while self._leave and txs < SLICE_TXS_MAX:
             txs += self._go_down(left_of(self._leave[0]))
@@ -113,7 +118,9 @@ class Move:
         return Slice(token, self, tuple(checks), tuple(owners))
 
     def _go_down(self, change: Change) -> int:
-        self._leave.popleft()
+        entry = self._leave.popleft()
+        assert change.block.hash == entry.hash, "undone are the blocks of the best chain, from its tip"
+        assert change.height == entry.height
         self._builder.add(block_delta(change.block, change.height, change.undo).inverse())
         self.left.append(change)
         for tx in change.block.txs[1:]:
@@ -123,6 +130,8 @@ class Move:
 
     def _go_up(self, entry: Entry, block: Block, params: Params, known: Container[Wtxid]) -> tuple[Check, ...]:
         assert entry.parent is not None
+        assert block.hash == entry.hash
+        assert not self._leave, "down to the fork first, then up"
         try:
             connected = connect_block(block, context_after(entry.parent), self._builder.coin, params, known)
         except Invalid as reason:

@@ -117,6 +117,7 @@ class Ledger(LedgerReader):
 
     def drop_block(self, height: int, block_hash: BlockHash) -> None:
         """Forget a stored body that was never connected, its header and its mark."""
+        assert block_hash != self._tip.hash, "the ledger stands on it"
         self._headers = None
         batch = self._blocks_kv.batch(sync=False)
         batch.delete(MARK + block_hash)
@@ -152,6 +153,9 @@ class Ledger(LedgerReader):
         connected: Sequence[Change],
     ) -> None:
         """Move the tip. After an error nothing is certain but that a restart finds out: stop."""
+        assert height == self._tip.height - len(disconnected) + len(connected), "a block is one step"
+        assert _start_of(disconnected, connected) == self._tip.hash, "from the tip on"
+        assert _end_of(disconnected, connected) == block_hash, "to the new tip"
         may_vouch, self._may_vouch = self._may_vouch, False
         self._write_undo(connected)
         if disconnected:
@@ -217,6 +221,16 @@ class Ledger(LedgerReader):
         self._ledger_kv.close()
         self._blocks_kv.close()
         self._release()
+
+
+def _start_of(disconnected: Sequence[Change], connected: Sequence[Change]) -> BlockHash:
+    """The tip before these changes."""
+    return disconnected[0].block.hash if disconnected else connected[0].block.header.prev_hash
+
+
+def _end_of(disconnected: Sequence[Change], connected: Sequence[Change]) -> BlockHash:
+    """The tip after these changes."""
+    return connected[-1].block.hash if connected else disconnected[-1].block.header.prev_hash
 
 
 def _without_unchanged(delta: CoinsDelta) -> CoinsDelta:
