@@ -338,3 +338,27 @@ def test_a_commit_tells_the_digest_from_the_delta_alone(store: Ledger) -> None:
     store.commit(1, change.block.hash, delta, (), (change,))
 
     assert recompute_digest(store) != store.tip().digest
+
+
+def test_a_commit_that_leads_elsewhere_writes_nothing(opener: Opener) -> None:
+    """Our own fault, and not the disk's or a peer's: it must never reach the ledger."""
+    store, model = opener(True), Model()
+    first, second, third = model.mine(), model.mine(), model.mine()
+    commit(store, (), (first,))
+    delta = delta_of(second)
+    elsewhere = [
+        (3, third.block.hash, (), (third,)),  # leaves a block out
+        (1, first.block.hash, (), (first,)),  # again
+        (0, GENESIS.hash, (second,), ()),  # leaves what was never entered
+        (3, second.block.hash, (), (second,)),  # another height
+        (2, third.block.hash, (), (second,)),  # another tip
+    ]
+    for height, tip, left, entered in elsewhere:
+        with pytest.raises(AssertionError):
+            store.commit(height, tip, delta, left, entered)
+    store.close()
+    store = opener(True)
+    assert store.tip().hash == first.block.hash
+    assert recompute_digest(store) == store.tip().digest
+    commit(store, (), (second, third))
+    assert_agrees(store, model)
