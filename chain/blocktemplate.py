@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from chain.block import COMMITMENT_PREFIX, Block, Header, commitment_hash, make_block, make_header, merkle_root
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.codec import varbytes
 from chain.connect import height_push, subsidy
 from chain.params import Params
@@ -22,7 +22,7 @@ TIME_MAX = (1 << 32) - 1
 
 
 def build_block(
-    parent: Entry,
+    parent: BlockNode,
     txs: Sequence[Tx],
     fees: int,
     script: bytes,
@@ -44,12 +44,12 @@ def build_block(
     return make_block(next_header(parent, now, params, root), everything)
 
 
-def next_header(parent: Entry, now: int, params: Params, root: bytes = bytes(32)) -> Header:
+def next_header(parent: BlockNode, now: int, params: Params, root: bytes = bytes(32)) -> Header:
     """The unsolved header of a block made `now` on top of `parent`. Raises ValueError at the end of time."""
     return make_header(VERSION, parent.hash, root, time_after(parent, now), next_bits(parent, params), 0)
 
 
-def time_after(parent: Entry, now: int) -> int:
+def time_after(parent: BlockNode, now: int) -> int:
     """The time of a block made `now` on top of `parent`: later only where the rules demand it.
 
     Raises ValueError at the end of time.

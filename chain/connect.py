@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Sequence
 
 from chain.block import Block, Header
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT, legacy_sigops_cost
 from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
 from chain.errors import Invalid, Reject, Unready
@@ -14,7 +14,7 @@ from chain.keys import Check
 from chain.params import COINBASE_MATURITY, INITIAL_SUBSIDY, Params
 from chain.pow import next_bits
 from chain.script import Spend
-from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, describe
+from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, format_outpoint
 
 LEAST_VERSION = 4
 """Header versions below are from before BIP34, BIP66 and BIP65."""
@@ -52,7 +52,7 @@ def connect_header(header: Header, parent: HeaderFacts | None, now: int, params:
 
 
 @value
-class Context:
+class BlockContext:
     """The place in the chain where a transaction is to be connected."""
 
     height: int
@@ -63,9 +63,9 @@ class Context:
     """Median time past of this branch's block at a height, for relative locks."""
 
 
-def context_after(parent: Entry) -> Context:
+def context_after(parent: BlockNode) -> BlockContext:
     """The context of a block on top of `parent`."""
-    return Context(parent.height + 1, parent.median_time, lambda height: parent.ancestor(height).median_time)
+    return BlockContext(parent.height + 1, parent.median_time, lambda height: parent.ancestor(height).median_time)
 
 
 def subsidy(height: int, params: Params) -> int:
@@ -91,7 +91,7 @@ def is_final(tx: Tx, height: int, median_time: int) -> bool:
     return tx.lock_time < limit or all(spent.sequence == SEQUENCE_FINAL for spent in tx.inputs)
 
 
-def relative_locks_over(tx: Tx, coins: Sequence[Coin], context: Context) -> bool:
+def relative_locks_over(tx: Tx, coins: Sequence[Coin], context: BlockContext) -> bool:
     """True if every input's relative lock is over (BIP68)."""
     if tx.version < 2:
         return True
@@ -109,7 +109,7 @@ def relative_locks_over(tx: Tx, coins: Sequence[Coin], context: Context) -> bool
     return True
 
 
-def connect_inputs(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
+def connect_inputs(tx: Tx, coins: Sequence[Coin], context: BlockContext) -> int:
     """The transaction may spend these coins here, signatures apart; returns its fee in satoshis.
 
     `coins` are in the order of `tx.inputs`. Raises Invalid(PREMATURE_COINBASE, IN_BELOW_OUT,
@@ -130,7 +130,7 @@ def connect_inputs(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
     return fee
 
 
-def connect_body(block: Block, context: Context) -> None:
+def connect_body(block: Block, context: BlockContext) -> None:
     """All that a block's place decides by itself, whichever branch it is on and whatever coins there are.
 
     For one that has passed `check_body` and `check_block`. Raises Invalid(NONFINAL, for absolute locks; CB_HEIGHT;
@@ -159,7 +159,7 @@ class Connected:
 
 
 def connect_block(
-    block: Block, context: Context, lookup: CoinLookup, params: Params, known: Container[Wtxid] = frozenset()
+    block: Block, context: BlockContext, lookup: CoinLookup, params: Params, known: Container[Wtxid] = frozenset()
 ) -> Connected:
     """Connect a block that has passed `check_body` and `check_block`, signatures apart.
 
@@ -175,14 +175,14 @@ def connect_block(
     fees = sigops_cost = 0
     for tx in block.txs:
         if tx is not coinbase:
-            coins = _take(tx, created, spent, lookup)
+            coins = _spend_inputs(tx, created, spent, lookup)
             fees += connect_inputs(tx, coins, context)
             sigops_cost += witness_sigops_cost(coins)
             undo += coins
             if tx.wtxid not in known:
                 spend = Spend(tx, coins)
                 checks += [spend.check(index) for index in range(len(coins))]
-        _give(tx, height, tx is coinbase, created)
+        _add_outputs(tx, height, tx is coinbase, created)
     sigops_cost += legacy_sigops_cost(block.txs)
     if sigops_cost > MAX_SIGOPS_COST:
         raise Invalid(Reject.BLOCK_SIGOPS, f"cost {sigops_cost}")
@@ -192,7 +192,7 @@ def connect_block(
     return Connected(CoinsDelta(created, spent), tuple(undo), fees, tuple(checks))
 
 
-def _take(tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lookup: CoinLookup) -> list[Coin]:
+def _spend_inputs(tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lookup: CoinLookup) -> list[Coin]:
     """The coins that a transaction spends, taken out of what the block has so far."""
     coins = []
     for entry in tx.inputs:
@@ -201,13 +201,13 @@ def _take(tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, Coin], lo
         if coin is None:
             coin = None if point in spent else lookup(point)
             if coin is None:
-                raise Invalid(Reject.INPUTS_MISSING_OR_SPENT, describe(point))
+                raise Invalid(Reject.INPUTS_MISSING_OR_SPENT, format_outpoint(point))
             spent[point] = coin
         coins.append(coin)
     return coins
 
 
-def _give(tx: Tx, height: int, is_coinbase: bool, created: dict[OutPoint, Coin]) -> None:
+def _add_outputs(tx: Tx, height: int, is_coinbase: bool, created: dict[OutPoint, Coin]) -> None:
     """The coins that a transaction makes."""
     head = (height << 1 | is_coinbase).to_bytes(4, "little")
     txid = tx.txid
@@ -241,6 +241,6 @@ def block_delta(block: Block, height: int, undo: Sequence[Coin]) -> CoinsDelta:
                 coin = next(coins)
                 if created.pop(entry.outpoint, None) is None:
                     spent[entry.outpoint] = coin
-        _give(tx, height, position == 0, created)
+        _add_outputs(tx, height, position == 0, created)
     assert next(coins, None) is None, "undo holds one coin for each input"
     return CoinsDelta(created, spent)

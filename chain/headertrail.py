@@ -7,7 +7,7 @@ eleven times. Both compute the same `HeaderFacts`, and `validate_header` judges 
 from collections import deque
 
 from chain.block import Header
-from chain.blocktree import Entry, recent_times
+from chain.blocktree import BlockNode, recent_times
 from chain.errors import Reject, Unready
 from chain.headerfacts import MEDIAN_SPAN, HeaderFacts
 from chain.params import Params
@@ -17,7 +17,7 @@ from chain.validate import validate_header
 class HeaderTrail:
     """The end of a branch: facts about its last header, and none of the headers before."""
 
-    def __init__(self, base: Entry, params: Params) -> None:
+    def __init__(self, base: BlockNode, params: Params) -> None:
         self.tip: HeaderFacts = base
         """The last header that was followed; at first the one in the tree that the trail starts from."""
         self._params = params

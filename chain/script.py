@@ -28,7 +28,7 @@ HASH_TYPES = frozenset({0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
 COMPRESSED_SIZE = 33
 
 
-class LockKind(StrEnum):
+class ScriptType(StrEnum):
     """Type of a scriptPubKey, in Bitcoin Core's words. The first three can be spent here."""
 
     P2WPKH = "witness_v0_keyhash"
@@ -42,28 +42,28 @@ class LockKind(StrEnum):
     NONSTANDARD = "nonstandard"
 
 
-SPENDABLE_KINDS = frozenset({LockKind.P2WPKH, LockKind.P2PKH, LockKind.P2TR})
+SPENDABLE_KINDS = frozenset({ScriptType.P2WPKH, ScriptType.P2PKH, ScriptType.P2TR})
 
 
-def classify(script: bytes) -> LockKind:
+def classify(script: bytes) -> ScriptType:
     """The kind of a scriptPubKey."""
     size = len(script)
     if size == 22 and script[:2] == b"\x00\x14":
-        return LockKind.P2WPKH
+        return ScriptType.P2WPKH
     if size == 34 and script[:2] == b"\x51\x20":
-        return LockKind.P2TR
+        return ScriptType.P2TR
     if size == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
-        return LockKind.P2PKH
+        return ScriptType.P2PKH
     if size == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
-        return LockKind.P2SH
+        return ScriptType.P2SH
     if size == 34 and script[:2] == b"\x00\x20":
-        return LockKind.P2WSH
+        return ScriptType.P2WSH
     if script[:1] == b"\x6a":
-        return LockKind.OP_RETURN
+        return ScriptType.OP_RETURN
     if size in (35, 67) and script[0] == size - 2 and script[-1] == _OP_CHECKSIG:
-        return LockKind.P2PK
+        return ScriptType.P2PK
     program = witness_program(script)
-    return LockKind.WITNESS_UNKNOWN if program and program[0] else LockKind.NONSTANDARD
+    return ScriptType.WITNESS_UNKNOWN if program and program[0] else ScriptType.NONSTANDARD
 
 
 def p2wpkh_script(key_hash: bytes) -> bytes:
@@ -114,7 +114,7 @@ class Spend:
             return self._ecdsa(index, signature, key, script[3:23], script)
         raise self._unsupported(index, f"spending {classify(script)}")
 
-    def digest(self, index: int, hash_type: int) -> bytes:
+    def signature_hash(self, index: int, hash_type: int) -> bytes:
         """The signature hash of input `index`, 32 bytes: BIP143, BIP341 or the original algorithm, by its coin.
 
         Raises Invalid for SINGLE without an output at that index.
@@ -124,7 +124,7 @@ class Spend:
     def _digest(self, index: int, hash_type: int, script: bytes) -> bytes:
         if hash_type & 3 == SIGHASH_SINGLE and index >= len(self._tx.outputs):
             kind = classify(script)
-            raise (self._failed if kind is LockKind.P2TR else self._unsupported)(index, "SINGLE without an output")
+            raise (self._failed if kind is ScriptType.P2TR else self._unsupported)(index, "SINGLE without an output")
         if script[:1] == b"\x00":
             return self._segwit_digest(index, hash_type, script[2:])
         if script[:1] == b"\x51":

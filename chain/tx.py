@@ -39,7 +39,7 @@ def outpoint_index(point: OutPoint) -> int:
     return int.from_bytes(point[32:], "little")
 
 
-def describe(point: OutPoint) -> str:
+def format_outpoint(point: OutPoint) -> str:
     """For people: display txid, colon, index."""
     return f"{to_hex(outpoint_txid(point))}:{outpoint_index(point)}"
 

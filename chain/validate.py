@@ -18,7 +18,7 @@ the signatures verified elsewhere. A test holds it equal to these functions.
 from collections.abc import Callable, Container, Sequence
 
 from chain.block import Block, Header
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.check import check_block, check_body
 from chain.coins import CoinLookup
 from chain.connect import Connected, connect_block, connect_header, context_after
@@ -50,7 +50,7 @@ def validate_header(header: Header, parent: HeaderFacts | None, now: int, params
 
 def validate_block(
     block: Block,
-    parent: Entry | None,
+    parent: BlockNode | None,
     coins: CoinLookup,
     now: int,
     params: Params,
@@ -69,7 +69,7 @@ def validate_block(
 
 def validate_candidate(
     block: Block,
-    parent: Entry | None,
+    parent: BlockNode | None,
     coins: CoinLookup,
     now: int,
     params: Params,

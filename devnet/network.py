@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devnet import processes
-from devnet.rpc import NodeClient, RpcError, Unreachable
+from devnet.rpc import NodeClient, NodeRpcError, Unreachable
 from devnet.state import HOST, BadValue, Devnet, DevnetError, save
 
 PEERS_PER_NODE = 4
@@ -158,13 +158,13 @@ def node_status(devnet: Devnet, index: int) -> NodeStatus:
     calls = [("getblockchaininfo", ()), ("getpeerinfo", ()), ("getmempoolinfo", ()), ("getnetworkinfo", ())]
     try:
         chain, peers, mempool, links = client(devnet, index, STATUS_TIMEOUT_S).answers(calls)
-        if isinstance(chain, RpcError):  # starting
+        if isinstance(chain, NodeRpcError):  # starting
             raise chain
-    except (Unreachable, RpcError):
+    except (Unreachable, NodeRpcError):
         return NodeStatus(running=True)
     # A light node refuses to speak of a mempool that it has not.
-    count, waiting = (None if isinstance(answer, RpcError) else answer for answer in (peers, mempool))
-    told = [] if isinstance(links, RpcError) else links["warnings"]
+    count, waiting = (None if isinstance(answer, NodeRpcError) else answer for answer in (peers, mempool))
+    told = [] if isinstance(links, NodeRpcError) else links["warnings"]
     return NodeStatus(
         True,
         chain["blocks"],

@@ -9,7 +9,7 @@ from itertools import count
 
 from chain.block import Block, decode_header, make_block
 from chain.blocktemplate import build_block
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.params import COINBASE_MATURITY, Params
 from devnet.processes import environment, python
 from devnet.state import DevnetError
@@ -50,7 +50,7 @@ class _Miner:
         self._idle = helpers
         self._busy: dict[Helper, Block] = {}
 
-    def solve(self, parent: Entry, script: bytes, time: int, params: Params) -> Block:
+    def solve(self, parent: BlockNode, script: bytes, time: int, params: Params) -> Block:
         """A block on top of `parent`. Helpers still at the block before are left to finish."""
         extra_nonces = count()
         while True:

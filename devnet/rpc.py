@@ -20,7 +20,7 @@ class Unreachable(DevnetError):
     """The node does not answer, or not yet."""
 
 
-class RpcError(DevnetError):
+class NodeRpcError(DevnetError):
     """An error that the node answered with."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -45,19 +45,19 @@ class NodeClient:
         return body
 
     def rpc(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC call. Raises RpcError, Unreachable."""
+        """One JSON-RPC call. Raises NodeRpcError, Unreachable."""
         return self.batch([(method, params)])[0]
 
     def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Many calls in one request, their results in order. Raises RpcError for the first that fails."""
+        """Many calls in one request, their results in order. Raises NodeRpcError for the first that fails."""
         results = self.answers(calls)
         for result in results:
-            if isinstance(result, RpcError):
+            if isinstance(result, NodeRpcError):
                 raise result
         return results
 
     def answers(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """The results, with an RpcError in the place of each failed call. Raises Unreachable, RpcError."""
+        """The results, with a NodeRpcError in the place of each failed call. Raises Unreachable, NodeRpcError."""
         requests = [{"id": i, "method": method, "params": list(params)} for i, (method, params) in enumerate(calls)]
         status, body = self._request("POST", "/", json.dumps(requests), self._authorization())
         try:
@@ -65,9 +65,9 @@ class NodeClient:
         except ValueError:
             raise Unreachable(f"http://{self._address}: {status} {body.strip()[:200]}") from None
         if isinstance(replies, dict):  # a refusal of the whole batch
-            raise RpcError(replies["error"]["code"], replies["error"]["message"])
+            raise NodeRpcError(replies["error"]["code"], replies["error"]["message"])
         return [
-            RpcError(reply["error"]["code"], reply["error"]["message"]) if reply["error"] else reply["result"]
+            NodeRpcError(reply["error"]["code"], reply["error"]["message"]) if reply["error"] else reply["result"]
             for reply in replies
         ]
 

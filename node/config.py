@@ -14,7 +14,7 @@ from chain.address import AddressError, decode_address
 from chain.params import REGTEST, Params
 from node.interface.effects import Endpoint
 from node.interface.settings import INTERVAL_MAX_S, BadOption, ConfigError
-from node.p2p.discovery.config import Finding, Way
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.scoring.choking import BULK_BYTES_S
 from node.p2p.scoring.service_flags import Role
 
@@ -54,7 +54,7 @@ class Config:
     """Do not advertise that: nobody can reach it there."""
     peers: tuple[Endpoint, ...] = ()
     """Nodes to stay connected to."""
-    finding: Finding = field(default_factory=Finding)
+    finding: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     """The ways of finding other nodes."""
     mine: Mine | None = None
     """None: not at all."""
@@ -194,16 +194,16 @@ def read_role(name: str, mines: bool) -> Role:
     return role
 
 
-def read_finding(ways: str, bootstrap: tuple[str, ...]) -> Finding:
+def read_finding(ways: str, bootstrap: tuple[str, ...]) -> DiscoveryConfig:
     """The ways in `gossip,kademlia`, or `tracker` alone; and where to begin. Raises BadOption."""
-    names = {way.value: way for way in Way}
+    names = {way.value: way for way in DiscoveryMethod}
     chosen = [part.strip() for part in ways.split(",")]
     if unknown := [part for part in chosen if part not in names]:
         raise BadOption(f"--discovery: {unknown[0]!r} is not one of {', '.join(names)}")
     found = frozenset(names[part] for part in chosen)
-    if Way.TRACKER in found and len(found) > 1:
+    if DiscoveryMethod.TRACKER in found and len(found) > 1:
         raise BadOption("--discovery: tracker cannot be combined with other ways: such a node only introduces others")
-    return Finding(found, tuple(read_endpoint(text, "--bootstrap") for text in bootstrap))
+    return DiscoveryConfig(found, tuple(read_endpoint(text, "--bootstrap") for text in bootstrap))
 
 
 def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, str | None]:

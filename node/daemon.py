@@ -22,9 +22,9 @@ from node.api.app import ApiApp
 from node.api.explorer.mount import EXPLORER
 from node.api.http.listener import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
 from node.api.p2p import P2pApp, p2p_body_cap
-from node.api.p2p_gate import P2pDoor
-from node.api.services.request_metrics import Tallies
-from node.blockfilter.filter_builder import FilterKeeper
+from node.api.p2p_gate import P2pGate
+from node.api.services.request_metrics import RequestMetrics
+from node.blockfilter.filter_builder import FilterBuilder
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config, make_folder
 from node.core.node import Node
@@ -37,9 +37,9 @@ from node.mining.miner_pool import MinerPool
 from node.mining.supervisor import Supervisor
 from node.p2p.addrman.net_address import advertised
 from node.p2p.block_sync.unpack import prepare
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.p2p.wire.messages import Reply
-from node.runtime.request_sender import Courier
+from node.runtime.request_sender import HttpRequestSender
 from node.runtime.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secret_files import Cookie, read_node_key, write_private
 from node.storage.filters import open_filters
@@ -149,7 +149,7 @@ class Running:
         self._runtime = Runtime(self._verifiers, self._solver)
         for topic in (TIP, OVER):
             self._runtime.subscribe(topic, self._solver.wake)
-        self._courier = Courier(
+        self._courier = HttpRequestSender(
             self._prepare,
             self._runtime.deliver,
             partial(self._runtime.spawn, joined=False),
@@ -191,7 +191,7 @@ class Running:
         runtime.spawn("book", self._keep_book)
         if self._filters:
             self._stack.callback(self._filters.close)
-            runtime.spawn("filters", FilterKeeper(runtime, self._filters, monotonic).run)
+            runtime.spawn("filters", FilterBuilder(runtime, self._filters, monotonic).run)
         if mine and self._miners:
             runtime.spawn("mining", Supervisor(runtime, self._miners, mine, monotonic).run)
 
@@ -242,12 +242,12 @@ class Running:
     def _listen(self) -> Endpoint:
         """From here on there are answers, if only to come again later. Returns where peers come in."""
         runtime, config = self._runtime, self._config
-        tallies = Tallies()
+        tallies = RequestMetrics()
         app = ApiApp(runtime, config, tallies=tallies, filters=self._filters)
         parked = partial(runtime.parked, "api")
         site = Site("api", tallies.api.timed(app), app.body_cap, API_THREADS, app.quick, parked=parked)
         api = self._serve("--api", site, config.api)
-        door = P2pDoor(runtime, config.params.allow_local, tallies.refusals)
+        door = P2pGate(runtime, config.params.allow_local, tallies.refusals)
         peers_app = tallies.p2p.timed(P2pApp(runtime, tallies.refusals))
         parked = partial(runtime.parked, "p2p")
         peers = Site("p2p", peers_app, p2p_body_cap(), P2P_THREADS, door=door, parked=parked)
@@ -276,7 +276,7 @@ class Running:
         store = open_store(config.folder, config.params.network_id, index=config.index)
         self._stack.callback(store.close)
         rng = random.SystemRandom()
-        identity = Identity(self._secret, self._engine, rng)
+        identity = NodeIdentity(self._secret, self._engine, rng)
         core = Node(
             config.params,
             store,

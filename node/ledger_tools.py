@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.block import decode_block, decode_header
-from chain.blocktree import BlockTree, Entry, between
+from chain.blocktree import BlockNode, BlockTree, between
 from chain.coins import Coin
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
@@ -14,7 +14,7 @@ from chain.params import Params
 from chain.tx import OutPoint
 from chain.validate import validate_block
 from node.chainstate.chainstate import Chainstate
-from node.interface.storage import Damaged, Reader, Store, Tip
+from node.interface.storage import Damaged, LedgerView, Store, StoredTip
 from node.storage.filters import discard_filters
 from node.storage.recovery import open_store
 from node.storage.schema import coins_digest
@@ -35,7 +35,7 @@ class LedgerFacts:
     """Over the coins; below 2^512."""
 
     @staticmethod
-    def of(tip: Tip) -> "LedgerFacts":
+    def of(tip: StoredTip) -> "LedgerFacts":
         """The facts of the ledger with this tip."""
         return LedgerFacts(tip.height, tip.hash, tip.digest)
 
@@ -88,7 +88,7 @@ def _connect_again(store: Store, params: Params, verifiers: VerifierPool, progre
         raise Damaged("the ledger's digest is not that of the blocks: run groatd reindex")
 
 
-def _path_to(store: Store, params: Params, tip: BlockHash) -> list[Entry]:
+def _path_to(store: Store, params: Params, tip: BlockHash) -> list[BlockNode]:
     """The blocks from height 1 to the tip."""
     tree = BlockTree(params)
     for _, raw in store.headers():
@@ -101,7 +101,9 @@ def _path_to(store: Store, params: Params, tip: BlockHash) -> list[Entry]:
     return between(tree.genesis, entry)
 
 
-def _connect(entry: Entry, store: Reader, coins: dict[OutPoint, Coin], params: Params, verifiers: VerifierPool) -> None:
+def _connect(
+    entry: BlockNode, store: LedgerView, coins: dict[OutPoint, Coin], params: Params, verifiers: VerifierPool
+) -> None:
     """Every rule for one block, on coins that the blocks before it made. Raises Rejected, Damaged."""
     where = f"block {to_hex(entry.hash)} at height {entry.height}"
     raw = store.block(entry.height, entry.hash)

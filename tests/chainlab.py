@@ -21,7 +21,7 @@ from chain.block import (
     merkle_root,
 )
 from chain.blocktemplate import build_block, solve
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.codec import varbytes
 from chain.coins import Coin, CoinLookup
 from chain.connect import Connected
@@ -32,7 +32,7 @@ from chain.params import COINBASE_MATURITY, GENESIS, REGTEST, Params
 from chain.script import (
     SIGHASH_ALL,
     SIGHASH_DEFAULT,
-    LockKind,
+    ScriptType,
     Spend,
     classify,
     p2pkh_script,
@@ -43,7 +43,7 @@ from chain.tx import MAX_MONEY, NULL_OUTPOINT, SEQUENCE_FINAL, OutPoint, Tx, TxI
 from chain.validate import validate_block
 
 ENGINE = default_engine()
-KINDS = (LockKind.P2WPKH, LockKind.P2PKH, LockKind.P2TR)
+KINDS = (ScriptType.P2WPKH, ScriptType.P2PKH, ScriptType.P2TR)
 """What can be spent, in the order that coins are handed out."""
 START_TIME = 1_600_000_000
 """Unix time of the first block made here. In the past, so that Bitcoin Core takes it too."""
@@ -64,7 +64,7 @@ class Key(NamedTuple):
     secret: bytes
     public: bytes
     """Compressed, 33 bytes."""
-    scripts: dict[LockKind, bytes]
+    scripts: dict[ScriptType, bytes]
     """The scriptPubKeys it opens."""
 
 
@@ -80,14 +80,14 @@ def key(number: int) -> Key:
     public = ENGINE.public_key(secret)
     hashed = hash160(public)
     scripts = {
-        LockKind.P2WPKH: p2wpkh_script(hashed),
-        LockKind.P2PKH: p2pkh_script(hashed),
-        LockKind.P2TR: p2tr_script(taproot_output(ENGINE, public[1:])),
+        ScriptType.P2WPKH: p2wpkh_script(hashed),
+        ScriptType.P2PKH: p2pkh_script(hashed),
+        ScriptType.P2TR: p2tr_script(taproot_output(ENGINE, public[1:])),
     }
     return Key(secret, public, scripts)
 
 
-def lock(kind: LockKind = LockKind.P2WPKH, number: int = 0) -> bytes:
+def lock(kind: ScriptType = ScriptType.P2WPKH, number: int = 0) -> bytes:
     """A scriptPubKey that one of the keys opens."""
     return key(number).scripts[kind]
 
@@ -147,9 +147,9 @@ def signature(tx: Tx, coins: Sequence[Coin], index: int, hash_type: int | None =
     holder = owner(coins[index].script)
     assert holder is not None, "not a coin of the keys here"
     if hash_type is None:
-        hash_type = SIGHASH_DEFAULT if kind is LockKind.P2TR else SIGHASH_ALL
-    digest = Spend(tx, coins).digest(index, hash_type)
-    if kind is LockKind.P2TR:
+        hash_type = SIGHASH_DEFAULT if kind is ScriptType.P2TR else SIGHASH_ALL
+    digest = Spend(tx, coins).signature_hash(index, hash_type)
+    if kind is ScriptType.P2TR:
         signed = ENGINE.sign_schnorr(taproot_secret(ENGINE, holder.secret), digest)
         return signed + (bytes((hash_type,)) if hash_type else b"")
     return encode_der(ENGINE.sign_ecdsa(holder.secret, digest)) + bytes((hash_type,))
@@ -163,10 +163,10 @@ def sign(tx: Tx, coins: Sequence[Coin], hash_types: Sequence[int | None] = ()) -
         holder = owner(coin.script)
         assert holder is not None
         kind = classify(coin.script)
-        if kind is LockKind.P2PKH:
+        if kind is ScriptType.P2PKH:
             signed = with_input(signed, index, script_sig=push(made) + push(holder.public))
         else:
-            witness = (made,) if kind is LockKind.P2TR else (made, holder.public)
+            witness = (made,) if kind is ScriptType.P2TR else (made, holder.public)
             signed = with_input(signed, index, witness=witness)
     return signed
 
@@ -280,11 +280,11 @@ class Lab:
         self.params = params
         self.now = now
         self.tree = BlockTree(params)
-        self.tip: Entry = self.tree.genesis
+        self.tip: BlockNode = self.tree.genesis
         self.blocks: list[Block] = []
         """From height 1 on."""
         self.coins: dict[OutPoint, Coin] = {}
-        self.purse: dict[LockKind, list[OutPoint]] = {kind: [] for kind in KINDS}
+        self.purse: dict[ScriptType, list[OutPoint]] = {kind: [] for kind in KINDS}
         """Coins of the keys here that nobody has taken yet, oldest first."""
 
     def copy(self) -> "Lab":
@@ -302,7 +302,7 @@ class Lab:
         """Of the tip."""
         return self.tip.height
 
-    def take(self, kind: LockKind = LockKind.P2WPKH, count: int = 1) -> list[Owned]:
+    def take(self, kind: ScriptType = ScriptType.P2WPKH, count: int = 1) -> list[Owned]:
         """`count` coins of a kind that the next block may spend; nobody gets them again."""
         taken: list[Owned] = []
         for point in list(self.purse[kind]):

@@ -25,7 +25,7 @@ from node.p2p.block_sync import (
     unclaimed_headers,
 )
 from node.p2p.connections import connection_manager, handshake, outbound
-from node.p2p.connections.identity import Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, handshake_digest, peer_id
 from node.p2p.discovery import gossip, kad_buckets, probes
 from node.p2p.longpoll import client, server
 from node.p2p.scoring import banman, choking, peer_score, rate_limits
@@ -172,13 +172,13 @@ def limits_table() -> str:
 def handshake_vector() -> str:
     """A handshake from fixed keys and challenges."""
     engine, network = default_engine(), REGTEST.network_id
-    secrets = {Side.DIALLER: bytes(31) + b"\x01", Side.ANSWERER: bytes(31) + b"\x02"}
+    secrets = {HandshakeSide.DIALLER: bytes(31) + b"\x01", HandshakeSide.ANSWERER: bytes(31) + b"\x02"}
     keys = {side: engine.public_key(secret) for side, secret in secrets.items()}
-    ids = peer_id(keys[Side.DIALLER]), peer_id(keys[Side.ANSWERER])
+    ids = peer_id(keys[HandshakeSide.DIALLER]), peer_id(keys[HandshakeSide.ANSWERER])
     challenges = b"\x11" * 32, b"\x22" * 32
     lines = [("network id (regtest)", network), ("dialler's challenge", challenges[0])]
     lines.append(("answerer's challenge", challenges[1]))
-    for side, other in ((Side.DIALLER, "dialler"), (Side.ANSWERER, "answerer")):
+    for side, other in ((HandshakeSide.DIALLER, "dialler"), (HandshakeSide.ANSWERER, "answerer")):
         digest = handshake_digest(network, side, ids, challenges)
         lines += [
             (f"{other}'s secret", secrets[side]),

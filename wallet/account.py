@@ -29,7 +29,7 @@ from wallet.amounts import RELAY_RATE, TARGET_BLOCKS, FeeRate, fee_at, format_fe
 from wallet.broadcast import hand_over
 from wallet.build import payable_script
 from wallet.client import Esplora
-from wallet.delivery import Answer, after_answer, answered, conflicts_with_all, repetitions, shared_coins
+from wallet.delivery import NodeAnswer, after_answer, answered, conflicts_with_all, repetitions, shared_coins
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
 from wallet.draft import Change, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
 from wallet.errors import (
@@ -41,16 +41,16 @@ from wallet.errors import (
     ShortOfFunds,
     WalletError,
 )
-from wallet.esplora import Tip
-from wallet.history import Entry, history_of
+from wallet.esplora import NodeTip
+from wallet.history import HistoryEntry, history_of
 from wallet.ledger import Balance, offered, unconfirmed_ancestors, with_payments
 from wallet.payment import Payment, Stage
 from wallet.provenance import foreign_parents, proven_coins
-from wallet.refusals import Receipt, Refusal, chain_limit, refusal_kind, refused_error, unclear_error
+from wallet.refusals import NodeRefusal, Receipt, chain_limit, refusal_kind, refused_error, unclear_error
 from wallet.scan import used_receiving
 from wallet.state import PAYMENTS_MAX, OwnCoin, Snapshot, State, next_change_index
 from wallet.store import WalletFile
-from wallet.view import View, advanced, changed, look, news
+from wallet.view import WalletView, advanced, changed, look, news
 
 RATE_TRIES = 4
 """How often the rate of a payment that replaces another is raised until its fee is enough."""
@@ -90,9 +90,9 @@ class Wallet:
         self._account = Account(file.identity.xpub)
         self._engine = default_engine()
         self._known_network = False
-        self._tip: Tip | None = None
+        self._tip: NodeTip | None = None
         self._is_fresh = self._is_thorough = False
-        self._minimum: tuple[Tip | None, FeeRate | None] | None = None
+        self._minimum: tuple[NodeTip | None, FeeRate | None] | None = None
 
     @classmethod
     def open(
@@ -122,12 +122,12 @@ class Wallet:
         """What the wallet has, read off the chain now."""
         return self.look().balance
 
-    def history(self) -> tuple[list[Entry], Tip]:
+    def history(self) -> tuple[list[HistoryEntry], NodeTip]:
         """Every transaction of the wallet, newest first, and the tip that confirmations count from."""
         view = self.look(whole=True)
         return history_of(view.found.txs, view.payments, self._account), view.tip
 
-    def look(self, *, whole: bool = False) -> View:
+    def look(self, *, whole: bool = False) -> WalletView:
         """Walk the chain for everything the wallet has, and hand over again what no node shows."""
         self._file.refresh()
         self._check_network()
@@ -138,7 +138,7 @@ class Wallet:
             self._remember(state, view)
         return view
 
-    def _remember(self, state: State, view: View) -> None:
+    def _remember(self, state: State, view: WalletView) -> None:
         """Keep what a look taught about payments, if nobody else changes the file just now."""
         with self._file.locked_at_once() as locked:
             if locked and self._file.state == state:
@@ -307,7 +307,7 @@ class Wallet:
                     "pay the same again, run the command once more"
                 )
                 return self._told(_sent(settled))
-            if refusal_kind(settled.reason) is Refusal.CHAIN_LIMIT:
+            if refusal_kind(settled.reason) is NodeRefusal.CHAIN_LIMIT:
                 raise refused_error(settled)
         return None
 
@@ -442,7 +442,7 @@ class Wallet:
         try:
             # One that was shown just now, or in a block of this very chain, is with a node.
             shown = payment.counted and (self._is_fresh or payment.height is not None)
-            receipt = Receipt(Answer.KNOWN) if shown else hand_over(self._client, payment)
+            receipt = Receipt(NodeAnswer.KNOWN) if shown else hand_over(self._client, payment)
             return self._settle(payment, receipt)
         except KeyboardInterrupt as error:
             raise unclear_error(payment, "interrupted") from error
@@ -451,7 +451,7 @@ class Wallet:
         """Write down what a node said of a payment. Raises PaymentUnclear where it said nothing."""
         state = self._file.state
         height = state.snapshot.height if state.snapshot else 0
-        is_known = payment.counted and receipt.answer in (Answer.TAKEN, Answer.KNOWN)
+        is_known = payment.counted and receipt.answer in (NodeAnswer.TAKEN, NodeAnswer.KNOWN)
         settled = payment if is_known else after_answer(payment, receipt.answer, height, reason=receipt.reason)
         payments = tuple(settled if one.txid == payment.txid else one for one in state.payments)
         if self.tell is None and settled.stage in (Stage.SEEN, Stage.BURIED):
@@ -461,7 +461,7 @@ class Wallet:
         except WalletError as error:
             name = to_hex(payment.txid)
             self.warnings.append(f"payment {name} is in the wallet file, but not what came of it: {error}")
-        if receipt.answer is Answer.UNCLEAR:
+        if receipt.answer is NodeAnswer.UNCLEAR:
             raise unclear_error(settled, receipt.reason)
         return settled
 
@@ -513,7 +513,7 @@ class Wallet:
         state = self._file.state
         room = state.change_next < state.change_seen + GAP_LIMIT
         if not thorough and room and state.snapshot and state.snapshot.tip == self._client.tip_hash():
-            self._tip = Tip(state.snapshot.tip, state.snapshot.height)
+            self._tip = NodeTip(state.snapshot.tip, state.snapshot.height)
             self._is_fresh = self._is_thorough = False
             self._account.derive(RECEIVE, state.receive_next)  # to know payments to ourselves
             return

@@ -10,15 +10,15 @@ from chain.coins import Coin
 from chain.errors import Rejected
 from chain.hashes import Txid, to_hex
 from chain.keys import default_engine
-from chain.script import LockKind, Spend, classify
+from chain.script import ScriptType, Spend, classify
 from chain.tx import OutPoint, Tx, TxOut, decode_tx, outpoint_index, outpoint_txid
 from wallet.client import Esplora
-from wallet.delivery import Answer, after_answer, is_buried, shown_answer
+from wallet.delivery import NodeAnswer, after_answer, is_buried, shown_answer
 from wallet.derivation import Account
 from wallet.errors import NodeError
 from wallet.esplora import ChainTx
 from wallet.payment import Payment
-from wallet.refusals import Receipt, Refusal, refusal_kind
+from wallet.refusals import NodeRefusal, Receipt, refusal_kind
 from wallet.state import format_outpoint
 
 BUSY_TRIES = 25
@@ -47,7 +47,7 @@ def hand_over(client: Esplora, payment: Payment, *, patient: bool = True) -> Rec
     """Give a payment to the nodes, after its parents where it is refused without them. A node that is
     starting or busy is waited for, if `patient`."""
     receipt = _sent(client, payment, patient=patient)
-    if payment.parents and _is(receipt, Refusal.COINS_GONE):
+    if payment.parents and _is(receipt, NodeRefusal.COINS_GONE):
         for raw in reversed(payment.parents):
             client.send(raw, decode_tx(raw).txid, patient=patient)
         receipt = _sent(client, payment, patient=patient)
@@ -57,14 +57,14 @@ def hand_over(client: Esplora, payment: Payment, *, patient: bool = True) -> Rec
 def _sent(client: Esplora, payment: Payment, *, patient: bool) -> Receipt:
     for _ in range(BUSY_TRIES - 1 if patient else 0):
         receipt = client.send(payment.raw, payment.txid)
-        if not _is(receipt, Refusal.BUSY):
+        if not _is(receipt, NodeRefusal.BUSY):
             return receipt
         client.pause(BUSY_PAUSE_S)
     return client.send(payment.raw, payment.txid, patient=patient)
 
 
-def _is(receipt: Receipt, kind: Refusal) -> bool:
-    return receipt.answer is Answer.REFUSED and refusal_kind(receipt.reason) is kind
+def _is(receipt: Receipt, kind: NodeRefusal) -> bool:
+    return receipt.answer is NodeAnswer.REFUSED and refusal_kind(receipt.reason) is kind
 
 
 def follow_up(
@@ -81,15 +81,15 @@ def follow_up(
     tx = shown.get(payment.txid) or client.tx(payment.txid)
     if tx is not None:
         return after_answer(payment, shown_answer(tx.height, tip_height), tip_height, height=tx.height)
-    payment = after_answer(payment, Answer.NOT_SHOWN, tip_height)
+    payment = after_answer(payment, NodeAnswer.NOT_SHOWN, tip_height)
     if not is_superseded:
         # Whoever looks has not asked for this: the next look tries again.
         receipt = hand_over(client, payment, patient=False)
         payment = after_answer(payment, receipt.answer, tip_height, reason=receipt.reason)
-        if receipt.answer is not Answer.REFUSED:
+        if receipt.answer is not NodeAnswer.REFUSED:
             return payment
     if conflict := find_conflict(client, account, payment, tip_height):
-        answer = Answer.DEEP_CONFLICT if conflict.is_final(tip_height) else Answer.CONFLICT
+        answer = NodeAnswer.DEEP_CONFLICT if conflict.is_final(tip_height) else NodeAnswer.CONFLICT
         return after_answer(payment, answer, tip_height, conflict=conflict.txid)
     return payment
 
@@ -126,7 +126,7 @@ def _is_signed(client: Esplora, account: Account, payment: Payment, tx: Tx, poin
     if output is None:
         return False
     # The signature hash of taproot takes in every coin that the transaction spends, the others their own alone.
-    others = _output if classify(output.script) is LockKind.P2TR else _none
+    others = _output if classify(output.script) is ScriptType.P2TR else _none
     spent = [output if i.outpoint == point else own.get(i.outpoint) or others(client, i.outpoint) for i in tx.inputs]
     coins = [Coin.make(0, False, one or TxOut(0, b"")) for one in spent]
     index = next(index for index, txin in enumerate(tx.inputs) if txin.outpoint == point)

@@ -7,7 +7,7 @@ from random import Random
 from chain.address import REGTEST_ADDRESSES, AddressError, decode_address
 from chain.coins import Coin
 from chain.keys import Engine, encode_der
-from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, LockKind, Spend, classify
+from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, ScriptType, Spend, classify
 from chain.tx import OutPoint, Tx, TxIn, TxOut, make_tx
 from wallet.derivation import KeyPath
 from wallet.errors import InvalidValue, WalletError
@@ -49,7 +49,7 @@ def payable_script(address: str) -> bytes:
         raise InvalidValue(f"{address!r} is not a valid address{colon}{why}") from error
     kind = classify(script)
     if kind not in SPENDABLE_KINDS:
-        name = {LockKind.P2SH: "P2SH", LockKind.P2WSH: "P2WSH"}.get(kind, "this kind")
+        name = {ScriptType.P2SH: "P2SH", ScriptType.P2WSH: "P2WSH"}.get(kind, "this kind")
         raise WalletError(
             f"{address}: coins paid to {name} could never be spent on this network: ask for a P2WPKH one (bcrt1q...)"
         )
@@ -61,7 +61,7 @@ def check_payment(output: TxOut, engine: Engine, *, amount_known: bool = True) -
     dust = dust_threshold(output.script)
     if amount_known and output.value < dust:
         raise WalletError(f"{output.value} sat is too little to pay: nodes take at least {dust} sat for this address")
-    if classify(output.script) is LockKind.P2TR:
+    if classify(output.script) is ScriptType.P2TR:
         try:
             engine.tweak_public(output.script[2:], bytes(32))
         except ValueError as error:
@@ -93,7 +93,7 @@ def sign_tx(tx: Tx, coins: Sequence[Spendable], secret_of: SecretLookup, engine:
     inputs = []
     for index, (txin, coin) in enumerate(zip(tx.inputs, spent, strict=True)):
         secret = secret_of(coin.path)
-        signature = engine.sign_ecdsa(secret, spend.digest(index, SIGHASH_ALL))
+        signature = engine.sign_ecdsa(secret, spend.signature_hash(index, SIGHASH_ALL))
         witness = (encode_der(signature) + bytes((SIGHASH_ALL,)), engine.public_key(secret))
         inputs.append(replace(txin, witness=witness))
     signed = make_tx(tx.version, tuple(inputs), tx.outputs, tx.lock_time)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.tx import OutPoint, Tx, outpoint_index, outpoint_txid
-from wallet.delivery import Answer
+from wallet.delivery import NodeAnswer
 from wallet.errors import (
     AnswerTooLarge,
     InvalidValue,
@@ -28,9 +28,9 @@ from wallet.errors import (
 )
 from wallet.esplora import (
     ChainTx,
-    Network,
+    NodeNetwork,
+    NodeTip,
     Spending,
-    Tip,
     Utxo,
     read_block_height,
     read_estimates,
@@ -110,10 +110,10 @@ class Esplora:
         """The best block's height."""
         return self._get("/blocks/tip/height", read_height)
 
-    def tip(self) -> Tip:
+    def tip(self) -> NodeTip:
         """Hash and height of one and the same best block."""
         best = self.tip_hash()
-        return Tip(best, self._get(f"/block/{to_hex(best)}", read_block_height))
+        return NodeTip(best, self._get(f"/block/{to_hex(best)}", read_block_height))
 
     def block_hash(self, height: int) -> BlockHash:
         """Of the best chain's block at a height."""
@@ -183,16 +183,16 @@ class Esplora:
                 try:
                     status, body = self._ask("POST", base, "/tx", content, SMALL_BYTES_MAX)
                 except NodeError as error:
-                    receipt = Receipt(Answer.UNCLEAR, str(error))
+                    receipt = Receipt(NodeAnswer.UNCLEAR, str(error))
                 else:
                     receipt = read_receipt(status, body, txid)
                     waiting = waiting or status in NOT_READY
-                if receipt.answer in (Answer.TAKEN, Answer.KNOWN):
+                if receipt.answer in (NodeAnswer.TAKEN, NodeAnswer.KNOWN):
                     return receipt
                 receipts.append(receipt)
-            unclear = next((receipt for receipt in receipts if receipt.answer is Answer.UNCLEAR), None)
+            unclear = next((receipt for receipt in receipts if receipt.answer is NodeAnswer.UNCLEAR), None)
             if unclear and any(self.each_tx(txid)):
-                return Receipt(Answer.TAKEN)
+                return Receipt(NodeAnswer.TAKEN)
             if not (waiting and patient) or time.monotonic() > give_up:
                 return unclear or receipts[0]
             self.pause(NOT_READY_PAUSE_S)
@@ -236,7 +236,7 @@ class Esplora:
 
     # The node
 
-    def network(self) -> Network | None:
+    def network(self) -> NodeNetwork | None:
         """The network that the node is on; None where it does not say."""
         return self._get_if_known("/v1/network", read_network)
 

@@ -5,7 +5,7 @@ buried. No node's refusal frees a coin: the node may lag, or lie, or have passed
 lost the answer. So
 
 - only `held_coins` says which coins may not be spent, and only a payment that is DEAD holds none;
-- only `Answer.DEEP_CONFLICT` makes a payment DEAD;
+- only `NodeAnswer.DEEP_CONFLICT` makes a payment DEAD;
 - an order is signed again only with a coin of every live payment made for it before
   (`repetitions`, `shared_coins`), so that no two of them can be mined.
 
@@ -38,7 +38,7 @@ PARENTS_KEPT = 20
 """Dead payments, the newest, whose parents are kept: of up to 404,000 bytes each."""
 
 
-class Answer(Enum):
+class NodeAnswer(Enum):
     """What a node said, or did not say, of a payment."""
 
     TAKEN = auto()
@@ -74,51 +74,51 @@ class Evidence:
     """Of a live payment afterwards."""
 
 
-EVIDENCE: dict[Answer, Evidence] = {
-    Answer.TAKEN: Evidence("one node has it", "that others will, or a miner", Stage.SEEN),
-    Answer.KNOWN: Evidence("one node has it, or had its block", "in which block", Stage.SEEN),
-    Answer.REFUSED: Evidence("one node does not take it now", "that nobody has it, or will", Stage.HANDED_OUT),
-    Answer.UNCLEAR: Evidence("nothing", "whether a node has it", Stage.HANDED_OUT),
-    Answer.WAITING: Evidence("one node has it", "that it will be mined", Stage.SEEN),
-    Answer.IN_BLOCK: Evidence("it is in that node's best chain", "that it stays there", Stage.SEEN),
-    Answer.DEEP: Evidence("it is settled, if the node is honest", "that the node is honest", Stage.BURIED),
-    Answer.NOT_SHOWN: Evidence("one node does not have it, or lags", "that nobody has it", Stage.HANDED_OUT),
-    Answer.CONFLICT: Evidence("one of two can be mined", "which", Stage.HANDED_OUT),
-    Answer.DEEP_CONFLICT: Evidence(
+EVIDENCE: dict[NodeAnswer, Evidence] = {
+    NodeAnswer.TAKEN: Evidence("one node has it", "that others will, or a miner", Stage.SEEN),
+    NodeAnswer.KNOWN: Evidence("one node has it, or had its block", "in which block", Stage.SEEN),
+    NodeAnswer.REFUSED: Evidence("one node does not take it now", "that nobody has it, or will", Stage.HANDED_OUT),
+    NodeAnswer.UNCLEAR: Evidence("nothing", "whether a node has it", Stage.HANDED_OUT),
+    NodeAnswer.WAITING: Evidence("one node has it", "that it will be mined", Stage.SEEN),
+    NodeAnswer.IN_BLOCK: Evidence("it is in that node's best chain", "that it stays there", Stage.SEEN),
+    NodeAnswer.DEEP: Evidence("it is settled, if the node is honest", "that the node is honest", Stage.BURIED),
+    NodeAnswer.NOT_SHOWN: Evidence("one node does not have it, or lags", "that nobody has it", Stage.HANDED_OUT),
+    NodeAnswer.CONFLICT: Evidence("one of two can be mined", "which", Stage.HANDED_OUT),
+    NodeAnswer.DEEP_CONFLICT: Evidence(
         "it cannot be mined unless six blocks are undone", "that node and payer do not lie together", Stage.DEAD
     ),
 }
 """The table of answers. Of one that nobody has but us (SIGNED), silence says nothing new."""
 
 
-_SHOWN = (Answer.WAITING, Answer.IN_BLOCK, Answer.DEEP)
-_TO_POST = (Answer.TAKEN, Answer.KNOWN, Answer.REFUSED, Answer.UNCLEAR)
+_SHOWN = (NodeAnswer.WAITING, NodeAnswer.IN_BLOCK, NodeAnswer.DEEP)
+_TO_POST = (NodeAnswer.TAKEN, NodeAnswer.KNOWN, NodeAnswer.REFUSED, NodeAnswer.UNCLEAR)
 
 
-def stage_after(stage: Stage, answer: Answer) -> Stage:
+def stage_after(stage: Stage, answer: NodeAnswer) -> Stage:
     """The stage of a payment once a node gave this answer."""
-    if answer is Answer.NOT_SHOWN and stage in (Stage.SIGNED, Stage.DEAD):
+    if answer is NodeAnswer.NOT_SHOWN and stage in (Stage.SIGNED, Stage.DEAD):
         return stage
-    if stage is Stage.DEAD and answer in (Answer.REFUSED, Answer.UNCLEAR):
+    if stage is Stage.DEAD and answer in (NodeAnswer.REFUSED, NodeAnswer.UNCLEAR):
         return stage
     return EVIDENCE[answer].stage
 
 
-def after_answer(payment: Payment, answer: Answer, tip_height: int, *, height: int | None = None,
+def after_answer(payment: Payment, answer: NodeAnswer, tip_height: int, *, height: int | None = None,
                  reason: str = "", conflict: Txid | None = None) -> Payment:  # fmt: skip
     """The payment as it stands after an answer. `height` is its block's where one was shown, `reason`
     a refusal's, `conflict` the transaction that spends a coin it needs."""
     stage = stage_after(payment.stage, answer)
     shown = stage in (Stage.SEEN, Stage.BURIED)
     buried_at = (payment.buried_at if payment.buried_at is not None else tip_height) if stage is Stage.BURIED else None
-    keeps_conflict = answer in (Answer.REFUSED, Answer.UNCLEAR, Answer.NOT_SHOWN)
+    keeps_conflict = answer in (NodeAnswer.REFUSED, NodeAnswer.UNCLEAR, NodeAnswer.NOT_SHOWN)
     return replace(
         payment,
         stage=stage,
         counted=answer in _SHOWN or (answer in _TO_POST and payment.counted),
         height=height if shown else None,
         buried_at=buried_at,
-        reason=reason if answer is Answer.REFUSED else "" if shown else payment.reason,
+        reason=reason if answer is NodeAnswer.REFUSED else "" if shown else payment.reason,
         conflict=conflict or (payment.conflict if keeps_conflict else None),
     )
 
@@ -130,11 +130,11 @@ def doubted(payment: Payment) -> Payment:
     return replace(payment, stage=Stage.HANDED_OUT, height=None, buried_at=None, counted=False) if settled else payment
 
 
-def shown_answer(height: int | None, tip_height: int) -> Answer:
+def shown_answer(height: int | None, tip_height: int) -> NodeAnswer:
     """What it says that a node shows a payment: `height` of its block, None while it waits."""
     if height is None:
-        return Answer.WAITING
-    return Answer.DEEP if is_buried(height, tip_height) else Answer.IN_BLOCK
+        return NodeAnswer.WAITING
+    return NodeAnswer.DEEP if is_buried(height, tip_height) else NodeAnswer.IN_BLOCK
 
 
 def is_buried(height: int, tip_height: int) -> bool:

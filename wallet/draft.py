@@ -24,7 +24,7 @@ from wallet.ceiling import fee_excess
 from wallet.derivation import CHANGE, Account, KeyPath
 from wallet.errors import FeeTooHigh, ShortOfFunds, WalletError
 from wallet.refusals import chain_limit
-from wallet.select import Candidate, Goal, Selection, close, fits, largest_payment, select, shortage
+from wallet.select import CandidateCoin, Goal, Selection, close, fits, largest_payment, select, shortage
 from wallet.sizes import dust_threshold, outputs_weight
 from wallet.state import OwnCoin, format_outpoint
 
@@ -354,5 +354,5 @@ def _named(order: Order, holdings: Holdings) -> list[OwnCoin]:
     return coins
 
 
-def _candidates(coins: Iterable[OwnCoin]) -> list[Candidate]:
-    return [Candidate(coin.outpoint, coin.value) for coin in coins]
+def _candidates(coins: Iterable[OwnCoin]) -> list[CandidateCoin]:
+    return [CandidateCoin(coin.outpoint, coin.value) for coin in coins]

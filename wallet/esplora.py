@@ -26,7 +26,7 @@ RATE_MAX_SAT_VB = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
+class NodeTip:
     """The best block."""
 
     hash: BlockHash
@@ -34,7 +34,7 @@ class Tip:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NodeNetwork:
     """The network that a node is on."""
 
     name: str
@@ -142,13 +142,13 @@ def read_estimates(body: bytes) -> dict[int, Decimal]:
     return {target: Decimal(rate) for target, rate in rates.items()}
 
 
-def read_network(body: bytes) -> Network:
+def read_network(body: bytes) -> NodeNetwork:
     """The network's name and id."""
     told = parse_json(body)
     name, network_id = told["name"], bytes.fromhex(told["id"])
     if len(network_id) != NETWORK_ID_BYTES or not (name.isprintable() and 0 < len(name) <= NAME_CHARS_MAX):
         raise ValueError("no network")
-    return Network(name, network_id)
+    return NodeNetwork(name, network_id)
 
 
 def read_minimum_rate(body: bytes) -> Decimal:

@@ -11,14 +11,14 @@ from chain.hashes import to_hex
 from wallet.amounts import format_rate
 from wallet.derivation import KeyPath
 from wallet.draft import Sent
-from wallet.history import Entry
+from wallet.history import HistoryEntry
 from wallet.state import OwnCoin, format_outpoint
 
 AddressOf = Callable[[KeyPath], str]
 """Finds the address of a key."""
 
 
-def entry_facts(entry: Entry, tip_height: int) -> dict[str, Any]:
+def entry_facts(entry: HistoryEntry, tip_height: int) -> dict[str, Any]:
     """A transaction of the wallet."""
     return {
         "txid": to_hex(entry.txid),

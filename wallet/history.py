@@ -13,7 +13,7 @@ from wallet.ledger import PathOf, as_chain_tx
 from wallet.payment import Payment, Stage
 
 
-class Kind(StrEnum):
+class HistoryKind(StrEnum):
     """What a transaction was, seen from here."""
 
     RECEIVED = "received"
@@ -37,11 +37,11 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One transaction of ours."""
 
     txid: Txid
-    kind: Kind
+    kind: HistoryKind
     net: int
     """Satoshis that the wallet gained, or lost with the fee included."""
     fee: int | None
@@ -59,7 +59,7 @@ class Entry:
     """The node's words, where it does not take the payment."""
 
 
-def history_of(txs: Mapping[Txid, ChainTx], payments: Iterable[Payment], account: Account) -> list[Entry]:
+def history_of(txs: Mapping[Txid, ChainTx], payments: Iterable[Payment], account: Account) -> list[HistoryEntry]:
     """Newest first: what waits, then by falling height. Payments that the chain does not show are there too,
     the lost among them."""
     entries = [entry_of(tx, account.path_of) for tx in txs.values()]
@@ -82,19 +82,19 @@ def _status(payment: Payment) -> Status:
             return Status.WAITING
 
 
-def entry_of(tx: ChainTx, path_of: PathOf) -> Entry:
+def entry_of(tx: ChainTx, path_of: PathOf) -> HistoryEntry:
     """What a transaction did to the wallet."""
     spent = [i.prevout for i in tx.inputs if i.prevout is not None]
     ours_in = [output for output in spent if path_of(output.script)]
     ours_out = [output for output in tx.outputs if path_of(output.script)]
     theirs_out = [output for output in tx.outputs if not path_of(output.script)]
     if tx.is_coinbase:
-        kind, others = Kind.MINED, []
+        kind, others = HistoryKind.MINED, []
     elif not ours_in:
-        kind, others = Kind.RECEIVED, spent
+        kind, others = HistoryKind.RECEIVED, spent
     else:
-        kind, others = (Kind.SENT if theirs_out else Kind.SELF), theirs_out
-    return Entry(
+        kind, others = (HistoryKind.SENT if theirs_out else HistoryKind.SELF), theirs_out
+    return HistoryEntry(
         txid=tx.txid,
         kind=kind,
         net=sum(output.value for output in ours_out) - sum(output.value for output in ours_in),

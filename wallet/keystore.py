@@ -66,7 +66,7 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class WalletIdentity:
     """A wallet's unchanging facts."""
 
     network: str
@@ -80,7 +80,7 @@ class Identity:
 class Keystore:
     """A decoded wallet file; wallet.state reads the rest."""
 
-    identity: Identity
+    identity: WalletIdentity
     seal: Seal
     state: Fields
     """For wallet.state to read."""
@@ -88,7 +88,7 @@ class Keystore:
     """Of the format of `state`."""
 
 
-def seal_words(words: str, password: str, identity: Identity, cost: Cost | None = None) -> Seal:
+def seal_words(words: str, password: str, identity: WalletIdentity, cost: Cost | None = None) -> Seal:
     """Encrypt the words; `cost` is NEW_COST but in tests."""
     cost = cost or NEW_COST
     salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
@@ -97,7 +97,7 @@ def seal_words(words: str, password: str, identity: Identity, cost: Cost | None 
     return Seal(cost, salt, nonce, ChaCha20Poly1305(key).encrypt(nonce, secret, _bound(identity, cost)))
 
 
-def open_words(seal: Seal, password: str, identity: Identity) -> str:
+def open_words(seal: Seal, password: str, identity: WalletIdentity) -> str:
     """The words. Raises WrongPassword, also where the file's identity was tampered with."""
     key = _stretch(password, seal.salt, seal.cost)
     try:
@@ -116,13 +116,13 @@ def _stretch(password: str, salt: bytes, cost: Cost) -> bytes:
     return Scrypt(salt=salt, length=KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(typed)
 
 
-def _bound(identity: Identity, cost: Cost) -> bytes:
+def _bound(identity: WalletIdentity, cost: Cost) -> bytes:
     """What the ciphertext is bound to besides the password."""
     facts = [SEAL_VERSION, identity.network, identity.network_id.hex(), identity.xpub, cost.n, cost.r, cost.p]
     return json.dumps(facts).encode()
 
 
-def encode_keystore(identity: Identity, seal: Seal, state: object) -> bytes:
+def encode_keystore(identity: WalletIdentity, seal: Seal, state: object) -> bytes:
     """The file's bytes. `state` is what wallet.state made ready for JSON."""
     document = {
         "groat_wallet": VERSION,
@@ -156,7 +156,7 @@ def decode_keystore(content: bytes) -> Keystore:
         raise DamagedFile(f"its format is {str(version)[:20]!r} and this program reads {VERSION}: update groat")
     fields = Fields(document, "the file")
     network, seal = fields.object("network"), fields.object("seal")
-    identity = Identity(
+    identity = WalletIdentity(
         network.text("name", NAME_CHARS_MAX), network.content("id", 32, 32), fields.text("xpub", XPUB_CHARS_MAX)
     )
     return Keystore(identity, _decode_seal(seal), fields.object("state"), version)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from chain.hashes import Txid, to_hex
-from wallet.delivery import Answer
+from wallet.delivery import NodeAnswer
 from wallet.errors import ChainLimit, PaymentRefused, PaymentUnclear, WalletError
 from wallet.payment import Payment
 
@@ -19,7 +19,7 @@ _REJECT = re.compile(r"(?:sendrawtransaction RPC error:? *)?(.*(?<![\w.])-\d{1,3
 class Receipt:
     """What came of handing a transaction to a node."""
 
-    answer: Answer
+    answer: NodeAnswer
     """TAKEN, KNOWN, REFUSED or UNCLEAR."""
     reason: str = ""
     """The node's words, or what went wrong: one line."""
@@ -33,12 +33,12 @@ def read_receipt(status: int, body: bytes, txid: Txid) -> Receipt:
     """
     text = one_line(body)
     if status == 200 and text.lower() == to_hex(txid):
-        return Receipt(Answer.TAKEN)
+        return Receipt(NodeAnswer.TAKEN)
     if status == 400 and (reject := _REJECT.fullmatch(text)):
         reason = reject[1]
-        known = refusal_kind(reason) is Refusal.KNOWN
-        return Receipt(Answer.KNOWN if known else Answer.REFUSED, reason)
-    return Receipt(Answer.UNCLEAR, f"the answer was {status} {text[:80]!r}")
+        known = refusal_kind(reason) is NodeRefusal.KNOWN
+        return Receipt(NodeAnswer.KNOWN if known else NodeAnswer.REFUSED, reason)
+    return Receipt(NodeAnswer.UNCLEAR, f"the answer was {status} {text[:80]!r}")
 
 
 def one_line(body: bytes) -> str:
@@ -47,7 +47,7 @@ def one_line(body: bytes) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:REASON_CHARS_MAX]
 
 
-class Refusal(Enum):
+class NodeRefusal(Enum):
     """The kinds that the wallet tells apart."""
 
     CHAIN_LIMIT = auto()
@@ -64,39 +64,45 @@ class Refusal(Enum):
 
 
 _SIGNS = {
-    Refusal.CHAIN_LIMIT: ("too-long-mempool-chain", "too-large-cluster"),
-    Refusal.KNOWN: ("-27", "already-in-chain", "txn-already-known", "txn-already-in-mempool", "already in block chain"),
-    Refusal.COINS_GONE: ("missingorspent", "missing-inputs", "missing inputs", "conflict", "insufficient fee"),
-    Refusal.FEE_TOO_LOW: ("min relay fee not met", "mempool min fee not met", "mempool full"),
-    Refusal.BUSY: (": busy",),
+    NodeRefusal.CHAIN_LIMIT: ("too-long-mempool-chain", "too-large-cluster"),
+    NodeRefusal.KNOWN: (
+        "-27",
+        "already-in-chain",
+        "txn-already-known",
+        "txn-already-in-mempool",
+        "already in block chain",
+    ),
+    NodeRefusal.COINS_GONE: ("missingorspent", "missing-inputs", "missing inputs", "conflict", "insufficient fee"),
+    NodeRefusal.FEE_TOO_LOW: ("min relay fee not met", "mempool min fee not met", "mempool full"),
+    NodeRefusal.BUSY: (": busy",),
 }
 """Words in Bitcoin Core's reject strings. `insufficient fee` is said of replacements alone."""
 
 
-def refusal_kind(reason: str) -> Refusal:
+def refusal_kind(reason: str) -> NodeRefusal:
     """Which kind it is."""
     reason = reason.lower()
     for kind, signs in _SIGNS.items():
         if any(sign in reason for sign in signs):
             return kind
-    return Refusal.OTHER
+    return NodeRefusal.OTHER
 
 
 def refused_error(payment: Payment) -> WalletError:
     """The error for people once a node refused a payment: what is known, and what to do."""
     kind, name, reason = refusal_kind(payment.reason), to_hex(payment.txid), payment.reason
     keeps = f"payment {name} is signed and keeps its coins, so that it can never be paid twice"
-    if kind is Refusal.CHAIN_LIMIT:
+    if kind is NodeRefusal.CHAIN_LIMIT:
         return ChainLimit(
             f"the node holds as many unconfirmed transactions in a row as it takes: payment {name} is signed and "
             "waits. Run the same command again after a block, or let --wait do it; nothing else spends its coins"
         )
-    if kind is Refusal.FEE_TOO_LOW:
+    if kind is NodeRefusal.FEE_TOO_LOW:
         return PaymentRefused(
             f"the fee is too low for the node now ({reason}): {keeps}. Run the same command again with a higher "
             "--fee-rate to replace it"
         )
-    if kind is Refusal.COINS_GONE:
+    if kind is NodeRefusal.COINS_GONE:
         return PaymentRefused(
             f"the node says that the coins are spent or unknown ({reason}): {keeps}. See `wallet history`, or run "
             "the same command again to try another node or replace it"

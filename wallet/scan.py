@@ -9,7 +9,7 @@ from chain.tx import TxOut, outpoint_index, outpoint_txid
 from wallet.client import Esplora
 from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, KeyPath
 from wallet.errors import NodeError
-from wallet.esplora import PAGE_CONFIRMED, PAGE_UNCONFIRMED, ChainIn, ChainTx, Tip, Utxo
+from wallet.esplora import PAGE_CONFIRMED, PAGE_UNCONFIRMED, ChainIn, ChainTx, NodeTip, Utxo
 from wallet.ledger import coins_in, coins_listed, mark_own
 from wallet.payment import BURIED_DEPTH
 from wallet.state import OwnCoin
@@ -30,7 +30,7 @@ RECOGNISED_AHEAD = 200
 class Scan:
     """What one walk through the account found."""
 
-    tip: Tip
+    tip: NodeTip
     """The best block when the walk began."""
     txs: dict[Txid, ChainTx] = field(default_factory=dict)
     """Transactions of ours: all of them if the walk was whole, otherwise at least the young."""
@@ -50,7 +50,7 @@ class Scan:
 def scan(
     client: Esplora,
     account: Account,
-    tip: Tip,
+    tip: NodeTip,
     handed_out: tuple[int, int],
     *,
     whole: bool = False,

@@ -23,7 +23,7 @@ CHANGE_AIM = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateCoin:
     """A coin that may be chosen."""
 
     outpoint: OutPoint
@@ -52,13 +52,13 @@ class Goal:
     """The fee is taken from the amount, not added to it."""
     change_weight: int = P2WPKH_OUTPUT_WEIGHT
 
-    def vsize(self, chosen: Sequence[Candidate], *, change: bool) -> int:
+    def vsize(self, chosen: Sequence[CandidateCoin], *, change: bool) -> int:
         """Virtual bytes of the transaction that spends `chosen`."""
         inputs_weight = sum(candidate.weight for candidate in chosen)
         outputs_weight = self.outputs_weight + self.change_weight * change
         return vsize_of(spend_weight(len(chosen), self.outputs + change, inputs_weight, outputs_weight))
 
-    def worth(self, candidate: Candidate) -> int:
+    def worth(self, candidate: CandidateCoin) -> int:
         """A coin's effective value: its value less the fee for its input."""
         return candidate.value - (0 if self.subtract_fee else fee_at(self.rate, vsize_of(candidate.weight)))
 
@@ -69,7 +69,7 @@ class Goal:
         frame = spend_weight(inputs, self.outputs, 0, self.outputs_weight)
         return self.amount + fee_at(self.rate, vsize_of(frame))
 
-    def haste(self, candidate: Candidate) -> int:
+    def haste(self, candidate: CandidateCoin) -> int:
         """The fee for the coin's input now, less its long-term fee."""
         vsize = vsize_of(candidate.weight)
         return fee_at(self.rate, vsize) - fee_at(LONG_TERM_RATE, vsize)
@@ -86,7 +86,7 @@ class Selection:
     """Chosen coins with their exact fee and change: inputs = amount + change + fee (the amount is
     smaller by the fee if that is subtracted)."""
 
-    chosen: tuple[Candidate, ...]
+    chosen: tuple[CandidateCoin, ...]
     fee: int
     """Satoshis; never below the goal's rate for `vsize`."""
     change: int
@@ -101,7 +101,7 @@ class Selection:
         return sum(candidate.value for candidate in self.chosen)
 
 
-def select(candidates: Sequence[Candidate], goal: Goal, rng: Random) -> Selection:
+def select(candidates: Sequence[CandidateCoin], goal: Goal, rng: Random) -> Selection:
     """The least wasteful choice found. Raises ShortOfFunds."""
     pool = sorted((c for c in candidates if goal.worth(c) > 0), key=goal.worth, reverse=True)
     choices = [
@@ -115,7 +115,7 @@ def select(candidates: Sequence[Candidate], goal: Goal, rng: Random) -> Selectio
     return min(choices, key=lambda choice: (choice.waste, len(choice.chosen)))
 
 
-def close(chosen: Sequence[Candidate], goal: Goal) -> Selection | None:
+def close(chosen: Sequence[CandidateCoin], goal: Goal) -> Selection | None:
     """The exact fee and change of spending just these coins, or None where they do not suffice."""
     rest = sum(candidate.value for candidate in chosen) - goal.amount
     if rest < 0:
@@ -135,7 +135,7 @@ def close(chosen: Sequence[Candidate], goal: Goal) -> Selection | None:
     return Selection(tuple(chosen), fee, change, vsize, sum(map(goal.haste, chosen)) + excess)
 
 
-def _without_change(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
+def _without_change(pool: Sequence[CandidateCoin], goal: Goal) -> list[CandidateCoin] | None:
     """Branch and bound: the least wasteful coins worth the goal, or above it by no more than the
     price of change, and by less than would come back as change.
 
@@ -176,7 +176,7 @@ def _without_change(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | 
     return None if best is None else [pool[position] for position in best]
 
 
-def _smallest_alone(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
+def _smallest_alone(pool: Sequence[CandidateCoin], goal: Goal) -> list[CandidateCoin] | None:
     """The smallest coin that pays for everything and leaves good change; the large ones stay whole."""
     enough = _enough_with_change(goal, 1)
     for candidate in reversed(pool):
@@ -185,12 +185,12 @@ def _smallest_alone(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | 
     return None
 
 
-def _largest_first(pool: Sequence[Candidate], goal: Goal) -> list[Candidate] | None:
+def _largest_first(pool: Sequence[CandidateCoin], goal: Goal) -> list[CandidateCoin] | None:
     """The largest coins, as few as possible."""
     return _until_enough(pool, goal, goal.least(len(pool)))
 
 
-def _random_draw(pool: Sequence[Candidate], goal: Goal, rng: Random) -> list[Candidate] | None:
+def _random_draw(pool: Sequence[CandidateCoin], goal: Goal, rng: Random) -> list[CandidateCoin] | None:
     """Coins in random order until they pay for everything and leave good change: says the least
     about the wallet, and in the long run keeps its coins of many sizes."""
     drawn = list(pool)
@@ -202,7 +202,7 @@ def _enough_with_change(goal: Goal, inputs: int) -> int:
     return goal.least(inputs) + fee_at(goal.rate, vsize_of(goal.change_weight) + 1) + max(goal.change_dust, CHANGE_AIM)
 
 
-def _until_enough(pool: Sequence[Candidate], goal: Goal, enough: int) -> list[Candidate] | None:
+def _until_enough(pool: Sequence[CandidateCoin], goal: Goal, enough: int) -> list[CandidateCoin] | None:
     chosen, worth = [], 0
     for candidate in pool:
         chosen.append(candidate)
@@ -212,12 +212,12 @@ def _until_enough(pool: Sequence[Candidate], goal: Goal, enough: int) -> list[Ca
     return chosen or None
 
 
-def fits(chosen: Sequence[Candidate], goal: Goal) -> bool:
+def fits(chosen: Sequence[CandidateCoin], goal: Goal) -> bool:
     """True if a transaction without change that spends `chosen` is one that nodes relay."""
     return goal.vsize(chosen, change=False) <= WEIGHT_MAX // WITNESS_SCALE
 
 
-def largest_payment(candidates: Sequence[Candidate], goal: Goal) -> int:
+def largest_payment(candidates: Sequence[CandidateCoin], goal: Goal) -> int:
     """The most satoshis that one transaction at the goal's rate can pay from these coins."""
     pool = sorted((c for c in candidates if goal.worth(c) > 0), key=goal.worth, reverse=True)
     count = bisect_left(range(len(pool)), True, key=lambda last: not fits(pool[: last + 1], goal))
@@ -225,7 +225,7 @@ def largest_payment(candidates: Sequence[Candidate], goal: Goal) -> int:
     return sum(candidate.value for candidate in pool[:count]) - fee
 
 
-def shortage(candidates: Sequence[Candidate], goal: Goal) -> ShortOfFunds:
+def shortage(candidates: Sequence[CandidateCoin], goal: Goal) -> ShortOfFunds:
     """Why no choice of the candidates reaches the goal, and what can be paid instead."""
     pool = [candidate for candidate in candidates if goal.worth(candidate) > 0]
     most = largest_payment(pool, goal)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chain.address import witness_program
 from chain.codec import varint
-from chain.script import LockKind, classify
+from chain.script import ScriptType, classify
 from chain.tx import WITNESS_SCALE, TxOut, encode_output
 
 P2WPKH_INPUT_WEIGHT = 272
@@ -41,7 +41,7 @@ def spend_weight(inputs: int, outputs: int, inputs_weight: int, outputs_weight: 
 
 def dust_threshold(script: bytes) -> int:
     """The least satoshis that an output to `script` may carry: 294 for P2WPKH (Core's GetDustThreshold)."""
-    if classify(script) is LockKind.OP_RETURN:
+    if classify(script) is ScriptType.OP_RETURN:
         return 0
     spend = _WITNESS_SPEND_SIZE if witness_program(script) else _LEGACY_SPEND_SIZE
     return DUST_RATE_SAT_VB * (len(encode_output(TxOut(0, script))) + spend)

@@ -9,14 +9,23 @@ from chain.params import Params
 from wallet.derivation import AccountSecret
 from wallet.errors import DamagedFile, WalletError
 from wallet.files import FILE_BYTES_MAX, Pause, exclusive, read_file, tried_lock, write_file
-from wallet.keystore import Cost, Identity, Keystore, Seal, decode_keystore, encode_keystore, open_words, seal_words
+from wallet.keystore import (
+    Cost,
+    Keystore,
+    Seal,
+    WalletIdentity,
+    decode_keystore,
+    encode_keystore,
+    open_words,
+    seal_words,
+)
 from wallet.state import State, decode_state, encode_state
 
 
 class WalletFile:
     """One wallet file. `state` is what it said when last read, or what was put there since."""
 
-    identity: Identity
+    identity: WalletIdentity
     state: State
     _seal: Seal
 
@@ -42,7 +51,7 @@ class WalletFile:
         _refuse_existing(path)
         with exclusive(path, pause):
             _refuse_existing(path)
-            identity = Identity(network.name, network.network_id, AccountSecret(words).xpub)
+            identity = WalletIdentity(network.name, network.network_id, AccountSecret(words).xpub)
             seal = seal_words(words, password, identity, cost)
             write_file(path, encode_keystore(identity, seal, encode_state(State())))
 

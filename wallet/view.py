@@ -7,10 +7,10 @@ from chain.hashes import Txid, to_hex
 from chain.tx import OutPoint, outpoint_txid
 from wallet.broadcast import follow_up
 from wallet.client import Esplora
-from wallet.delivery import Answer, after_answer, doubted, is_live, is_old, kept, superseded
+from wallet.delivery import NodeAnswer, after_answer, doubted, is_live, is_old, kept, superseded
 from wallet.derivation import CHANGE, RECEIVE, Account
 from wallet.errors import NodeError
-from wallet.esplora import Tip
+from wallet.esplora import NodeTip
 from wallet.ledger import Balance, balance_of, offered, with_payments
 from wallet.payment import BURIED_DEPTH, Payment, Stage
 from wallet.scan import Scan, scan
@@ -21,7 +21,7 @@ LOOKS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class WalletView:
     """One look at the chain."""
 
     found: Scan
@@ -29,7 +29,7 @@ class View:
     """As the look left them."""
 
     @property
-    def tip(self) -> Tip:
+    def tip(self) -> NodeTip:
         """The best block then."""
         return self.found.tip
 
@@ -50,7 +50,7 @@ class View:
         return frozenset(coin.outpoint for coin in free if coin.is_mature(self.tip.height))
 
 
-def look(client: Esplora, account: Account, state: State, *, whole: bool = False, thorough: bool = True) -> View:
+def look(client: Esplora, account: Account, state: State, *, whole: bool = False, thorough: bool = True) -> WalletView:
     """Walk the chain for everything the wallet has, and follow up every payment that is not settled.
 
     `whole` reads every address's history to its end; without `thorough` settled addresses are passed over.
@@ -64,13 +64,15 @@ def look(client: Esplora, account: Account, state: State, *, whole: bool = False
     raise NodeError("the nodes stop answering one after the other: try again, or use another --node")
 
 
-def _looked(client: Esplora, account: Account, state: State, tip: Tip, *, whole: bool, thorough: bool) -> View:
+def _looked(
+    client: Esplora, account: Account, state: State, tip: NodeTip, *, whole: bool, thorough: bool
+) -> WalletView:
     goes_on = _goes_on(client, state.snapshot, tip)
     passed_over = state.settled if goes_on and not thorough else ()
     handed_out = (state.receive_next, state.change_next)
     found = scan(client, account, tip, handed_out, whole=whole, passed_over=passed_over)
     payments = state.payments if goes_on else tuple(map(doubted, state.payments))
-    return View(found, _followed_up(client, account, payments, found, thorough=thorough))
+    return WalletView(found, _followed_up(client, account, payments, found, thorough=thorough))
 
 
 def _followed_up(
@@ -87,7 +89,7 @@ def _followed_up(
             is_superseded = payment.txid in replaced
             payment = follow_up(client, account, payment, found.txs, height, is_superseded=is_superseded)
         elif parent and is_live(payment):
-            payment = after_answer(payment, Answer.DEEP_CONFLICT, height, conflict=parent.conflict)
+            payment = after_answer(payment, NodeAnswer.DEEP_CONFLICT, height, conflict=parent.conflict)
         after.append(payment)
         if not is_live(payment):
             lost[payment.txid] = payment
@@ -102,14 +104,14 @@ def _is_settled(payment: Payment, tip_height: int, *, thorough: bool) -> bool:
     return payment.stage is Stage.DEAD
 
 
-def _goes_on(client: Esplora, before: Snapshot | None, tip: Tip) -> bool:
+def _goes_on(client: Esplora, before: Snapshot | None, tip: NodeTip) -> bool:
     """True if the chain is the one of the last look, with more blocks: then what was buried still is."""
     if before is None or before.height > tip.height:
         return False
     return before.tip == tip.hash or client.block_hash(before.height) == before.tip
 
 
-def advanced(state: State, view: View) -> State:
+def advanced(state: State, view: WalletView) -> State:
     """The state after a look: indexes never go back, payments long buried need no keeping."""
     change_seen = view.found.next_index(CHANGE)
     return State(
@@ -122,7 +124,7 @@ def advanced(state: State, view: View) -> State:
     )
 
 
-def news(state: State, view: View) -> list[str]:
+def news(state: State, view: WalletView) -> list[str]:
     """Lines for people: payments that wait or are lost, and a node that knows less than was known."""
     lines = []
     if state.snapshot and view.tip.height < state.snapshot.height:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from node.api.chainless import CHAINLESS_PAGES, CHAINLESS_STATUS, no_chain
 from node.api.context import Call
 from node.api.explorer.mount import EXPLORER, ICON, Explorer, icon
-from node.api.http.message import TEXT, Answer, Headers, Problem, Request
+from node.api.http.message import TEXT, Headers, Problem, Request, Response
 from node.api.query.queries import BlockMeasures, NoIndex
 from node.api.rest.table import CHAIN_ROUTES, ROUTES
 from node.api.routing.auth import PREFLIGHT_HEADERS, Credentials, HostList, check_origin, cors_headers, is_allowed
@@ -17,14 +17,14 @@ from node.api.routing.dispatcher import Dispatcher, View, raw_path
 from node.api.routing.route import NO_BODY_MAX, PREFIXES, Route, parse
 from node.api.rpc.coins import ScanTurn
 from node.api.rpc.limits import RPC_BODY_MAX
-from node.api.rpc.pace import Pace
+from node.api.rpc.pace import CallPace
 from node.api.rpc.server import RpcServer
 from node.api.rpc.table import METHODS
-from node.api.services.active_calls import Commands
-from node.api.services.coin_scan import CoinSearch
-from node.api.services.event_feed import Feed
-from node.api.services.request_metrics import Tallies
-from node.api.services.template_cache import Templates
+from node.api.services.active_calls import ActiveCalls
+from node.api.services.coin_scan import CoinScan
+from node.api.services.event_feed import EventFeed
+from node.api.services.request_metrics import RequestMetrics
+from node.api.services.template_cache import TemplateCache
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config
 from node.interface.effects import Endpoint
@@ -43,7 +43,7 @@ class ApiApp(Dispatcher):
         runtime: Runtime,
         config: Config,
         listening: tuple[Endpoint, ...] = (),
-        tallies: Tallies | None = None,
+        tallies: RequestMetrics | None = None,
         filters: FilterIndex | None = None,
     ) -> None:
         """`listening` is where it is served, if not where `config` says; `tallies` is what the
@@ -52,20 +52,20 @@ class ApiApp(Dispatcher):
         Raises OSError, ValueError where there are no credentials."""
         super().__init__(runtime)
         self._config = config
-        self._tallies = tallies or Tallies()
+        self._tallies = tallies or RequestMetrics()
         self._filters = filters
         self._hosts = HostList(config.allow_hosts, listening or config.api)
         self._measures, self._scan_turn, self._started = BlockMeasures(), ScanTurn(), runtime.now()
-        self._feed = Feed(runtime)
-        self._coin_search = CoinSearch()
+        self._feed = EventFeed(runtime)
+        self._coin_search = CoinScan()
         self._explorer = Explorer()
-        self._templates, self._commands = Templates(), Commands()
+        self._templates, self._commands = TemplateCache(), ActiveCalls()
         self._no_chain = no_chain(config)
         self._rpc = RpcServer(METHODS, Credentials.of(config), runtime, self._commands, self._no_chain)
         everywhere = [(route, prefix + route.path) for prefix in PREFIXES for route in ROUTES]
         for route, path in everywhere:
             self.add(route.method, path, self._view(route), optional_end=route.has_optional_end)
-        self.add("GET", "/", lambda request, given: Answer(302, b"", TEXT, (("Location", EXPLORER),)))
+        self.add("GET", "/", lambda request, given: Response(302, b"", TEXT, (("Location", EXPLORER),)))
         self.add("GET", ICON, lambda request, given: icon())
         self._caps = {(route.method, path): route.body_max for route, path in everywhere}
         self.quick = frozenset((route.method, path) for route, path in everywhere if route.quick)
@@ -79,7 +79,7 @@ class ApiApp(Dispatcher):
         # Only paths without parameters take a body.
         return self._caps.get((method, path), NO_BODY_MAX)
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> Response:
         """Raises nothing."""
         answer = super().__call__(request)
         more = SECURITY_HEADERS
@@ -88,9 +88,9 @@ class ApiApp(Dispatcher):
             more = tuple(header for header in more if header[0] not in named)
         if self._config.cors_origins:
             more += cors_headers(request.header("ORIGIN"), self._config.cors_origins)
-        return Answer(answer.status, answer.body, answer.content_type, answer.headers + more, answer.stream)
+        return Response(answer.status, answer.body, answer.content_type, answer.headers + more, answer.stream)
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """The answer to a request that may be made. Raises what `Dispatcher` knows."""
         self._hosts.check(request.header("HOST"))
         if request.method == "OPTIONS" and request.header("ORIGIN") and request.header("ACCESS_CONTROL_REQUEST_METHOD"):
@@ -98,7 +98,7 @@ class ApiApp(Dispatcher):
         if request.method == "POST":
             self._check_origin(request)
         if _is_rpc(request.method, request.path):
-            pace = Pace(self._runtime, request.is_gone)
+            pace = CallPace(self._runtime, request.is_gone)
             login = request.header("AUTHORIZATION")
             return self._rpc.answer(login, request.body(), lambda: self._call(request), pace)
         if self._explorer.takes(request):
@@ -131,7 +131,7 @@ class ApiApp(Dispatcher):
         )
 
     def _view(self, route: Route) -> View:
-        def view(request: Request, given: Mapping[str, str]) -> Answer:
+        def view(request: Request, given: Mapping[str, str]) -> Response:
             if route.writes and request.method != "POST":
                 self._check_origin(request)
             call = self._call(request)
@@ -156,12 +156,12 @@ class ApiApp(Dispatcher):
             self._config.cors_origins,
         )
 
-    def _preflight(self, request: Request) -> Answer:
+    def _preflight(self, request: Request) -> Response:
         """Answer a browser's preflight of a request from another origin. Raises Problem(403)."""
         origin = request.header("ORIGIN")
         if not is_allowed(origin, self._config.cors_origins):
             raise Problem(403, f"pages of {origin!r} may not read this node (see --cors-origin)")
-        return Answer(204, headers=PREFLIGHT_HEADERS)
+        return Response(204, headers=PREFLIGHT_HEADERS)
 
 
 def query_of(request: Request) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The context of a handler: one View, and a way to ask the core for a change."""
+"""The context of a handler: one NodeView, and a way to ask the core for a change."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,15 +7,15 @@ from typing import TypeVar
 from chain.frozen import value
 from node.api.http.message import Problem, Request
 from node.api.query.queries import BlockMeasures
-from node.api.services.active_calls import Commands
-from node.api.services.coin_scan import CoinSearch
-from node.api.services.event_feed import Feed
-from node.api.services.request_metrics import Tallies
-from node.api.services.template_cache import Templates
+from node.api.services.active_calls import ActiveCalls
+from node.api.services.coin_scan import CoinScan
+from node.api.services.event_feed import EventFeed
+from node.api.services.request_metrics import RequestMetrics
+from node.api.services.template_cache import TemplateCache
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config
 from node.core.node import Node
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.effects import Park, Step
 from node.runtime.runtime import Runtime
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 class Call:
     """One request being answered."""
 
-    view: View
+    view: NodeView
     """Taken once: everything the answer says is of one moment."""
     runtime: Runtime
     config: Config
@@ -34,20 +34,20 @@ class Call:
     """Measures of blocks, kept from request to request."""
     scan_turn: AbstractContextManager[None]
     """Held by whoever walks through the whole coin set."""
-    coin_search: CoinSearch
+    coin_search: CoinScan
     """The search of the coin set that runs, if any does."""
     started: float
     """Time when the application was made, Unix time in seconds."""
     body: Callable[[], bytes]
     """Reads the request's body."""
-    tallies: Tallies
+    tallies: RequestMetrics
     """Counts of the listeners."""
     request: Request
-    feed: Feed
+    feed: EventFeed
     """The events that can be followed."""
-    templates: Templates
+    templates: TemplateCache
     """Block templates for external miners."""
-    commands: Commands
+    commands: ActiveCalls
     """JSON-RPC's calls under way."""
     filters: FilterIndex | None = None
     """The filters of blocks; None where none are made (--no-index)."""

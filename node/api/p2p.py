@@ -13,13 +13,13 @@ from typing import Any
 from chain.errors import Invalid
 from chain.hashes import BlockHash, from_hex
 from node.api.http.conditional import immutable
-from node.api.http.message import OCTETS, Answer, Problem, Request, octets
+from node.api.http.message import OCTETS, Problem, Request, Response, octets
 from node.api.p2p_gate import PREFIX, token_of
 from node.api.query.queries import raw_block
 from node.api.routing.dispatcher import Dispatcher
 from node.api.routing.route import NO_BODY_MAX
 from node.api.services.request_metrics import Refusals
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.effects import PeerId
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_request, encode
 from node.p2p.wire.messages import GetBlocks, Hello, Message, Reason, Refusal
@@ -50,7 +50,7 @@ class P2pApp(Dispatcher):
             self.add("POST", PREFIX + name, partial(self._message, name))
         self.add("GET", PREFIX + "block/:block_hash", self._block)
 
-    def _message(self, name: str, request: Request, given: Mapping[str, str]) -> Answer:
+    def _message(self, name: str, request: Request, given: Mapping[str, str]) -> Response:
         """A message and its reply, counted."""
         token = token_of(request.header(_SESSION))
         body = request.body()
@@ -58,7 +58,7 @@ class P2pApp(Dispatcher):
         self._runtime.traffic.note(token, name, len(answer.body), len(body))
         return answer
 
-    def _answer(self, name: str, body: bytes, token: bytes | None, client: str) -> Answer:
+    def _answer(self, name: str, body: bytes, token: bytes | None, client: str) -> Response:
         try:
             message = decode_request(name, body)
         except Invalid as error:
@@ -77,7 +77,7 @@ class P2pApp(Dispatcher):
 
         return self._reply(self._runtime.call(lambda node, now: node.handle(peer_of(node), message, now), SEATS))
 
-    def _reply(self, reply: Message | None) -> Answer:
+    def _reply(self, reply: Message | None) -> Response:
         if isinstance(reply, Refusal):
             self._refusals.note(reply.reason.name.lower())
         return _reply(reply)
@@ -87,7 +87,7 @@ class P2pApp(Dispatcher):
         if token and self._runtime.ready and self._runtime.view.service.peer_of(token):
             self._runtime.call(lambda node, now: node.malformed(token, fault, now), SEATS)
 
-    def _block(self, request: Request, given: Mapping[str, str]) -> Answer:
+    def _block(self, request: Request, given: Mapping[str, str]) -> Response:
         """A block's bytes, for ever the same."""
         view = self._runtime.view
         try:
@@ -117,18 +117,18 @@ def p2p_body_cap() -> Callable[[str, str, Mapping[str, str]], int]:
     return cap
 
 
-def _raw_block(view: View, block_hash: BlockHash) -> bytes | None:
+def _raw_block(view: NodeView, block_hash: BlockHash) -> bytes | None:
     entry = view.get(block_hash)
     return raw_block(view, entry) if entry else None
 
 
-def _reply(reply: Message | None) -> Answer:
+def _reply(reply: Message | None) -> Response:
     """A message of the core's; None: it waited for something to say, in vain."""
     if reply is None:
-        return Answer(204, headers=(("Retry-After", str(PARK_RETRY_S)),))
+        return Response(204, headers=(("Retry-After", str(PARK_RETRY_S)),))
     if not isinstance(reply, Refusal):
         return octets(encode(reply))
     status = _REFUSAL_STATUS.get(reply.reason, _OTHER_REFUSAL_STATUS)
     wait_s = CHOKED_RETRY_S if reply.reason is Reason.CHOKED else BUSY_RETRY_S
     retry = (("Retry-After", str(wait_s)),) if status == 503 else ()
-    return Answer(status, encode(reply), OCTETS, retry)
+    return Response(status, encode(reply), OCTETS, retry)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from node.api.http.message import OCTETS, TEXT, Answer, not_ready, one_line
+from node.api.http.message import OCTETS, TEXT, Response, not_ready, one_line
 from node.api.services.request_metrics import Refusals
-from node.p2p.scoring.rate_limits import OPEN, Meter
+from node.p2p.scoring.rate_limits import OPEN, RateLimits
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, encode
 from node.p2p.wire.messages import TOKEN_SIZE, Reason, Refusal
 from node.runtime.runtime import Runtime
@@ -19,11 +19,11 @@ BLOCK = "block"
 
 _SESSION = SESSION_HEADER.upper().replace("-", "_")
 _LONGEST = MappingProxyType({name: route.request_max for name, route in ROUTES.items()})
-_NO_SESSION = Answer(401, encode(Refusal(Reason.NO_SESSION)), OCTETS)
-_NO_PAGES = Answer(403, one_line("pages may not speak to peers").encode(), TEXT)
+_NO_SESSION = Response(401, encode(Refusal(Reason.NO_SESSION)), OCTETS)
+_NO_PAGES = Response(403, one_line("pages may not speak to peers").encode(), TEXT)
 
 
-class P2pDoor:
+class P2pGate:
     """Holds peers and strangers to LIMITS, and reads nothing long of who has no session."""
 
     host_connections = P2P_HOST_CONNECTIONS
@@ -32,7 +32,7 @@ class P2pDoor:
         """`refusals` counts what is refused, and why."""
         self._runtime = runtime
         self._refusals = refusals or Refusals()
-        self._meter = Meter(allow_local, _LONGEST)
+        self._meter = RateLimits(allow_local, _LONGEST)
 
     def owner(self, host: str) -> bytes | None:
         """As `Door`."""
@@ -44,7 +44,7 @@ class P2pDoor:
 
     def turns_away(
         self, host: str, method: str, path: str, headers: Mapping[str, str], length: int | None
-    ) -> Answer | None:
+    ) -> Response | None:
         """As `Door`."""
         if method == "POST" and ("ORIGIN" in headers or "SEC_FETCH_SITE" in headers):
             return _NO_PAGES  # a browser's, perhaps under a name that was made to point here
@@ -91,6 +91,6 @@ def _route(method: str, path: str) -> str:
     return BLOCK if method in ("GET", "HEAD") and name.startswith(BLOCK + "/") else ""
 
 
-def _too_much(wait_s: int) -> Answer:
+def _too_much(wait_s: int) -> Response:
     line = one_line(f"too much of this: come again in {wait_s} s")
-    return Answer(429, line.encode(), TEXT, (("Retry-After", str(wait_s)),))
+    return Response(429, line.encode(), TEXT, (("Retry-After", str(wait_s)),))

@@ -7,9 +7,9 @@ succession; otherwise it works one part of the time and rests four.
 import logging
 from collections.abc import Callable
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from node.blockfilter.filter_index import FilterIndex, FiltersBroken
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.storage import StoreError
 from node.runtime.runtime import Runtime
 
@@ -30,7 +30,7 @@ TOLD_BLOCKS = 1_000
 """So many filters made at a stretch are worth a line in the log."""
 
 
-class FilterKeeper:
+class FilterBuilder:
     """Keeps a `FilterIndex` level with the best chain."""
 
     def __init__(self, runtime: Runtime, index: FilterIndex, monotonic: Callable[[], float]) -> None:
@@ -38,7 +38,7 @@ class FilterKeeper:
         self._index = index
         self._monotonic = monotonic
         self._made = 0
-        self._tip: Entry | None = None
+        self._tip: BlockNode | None = None
         """The tip at the last look."""
         self._moved = self._worked = 0.0
         """Times when the tip last changed, and when the last work ended."""
@@ -67,7 +67,7 @@ class FilterKeeper:
         while not self._runtime.pause(LOOK_S):  # no view is held meanwhile: old ones cost memory
             self._look(self._runtime.view, self._monotonic())
 
-    def _look(self, view: View, now: float) -> None:
+    def _look(self, view: NodeView, now: float) -> None:
         """Work if this is a good time for it."""
         quiet = view.tip is self._tip
         if not quiet:
@@ -79,7 +79,7 @@ class FilterKeeper:
             self._work(view)
             self._worked = self._monotonic()
 
-    def _work(self, view: View) -> None:
+    def _work(self, view: NodeView) -> None:
         """Make filters until there is one for every block, or the tip moves."""
         runtime, monotonic = self._runtime, self._monotonic
         while not self._index.is_level(view) and runtime.view.tip is view.tip:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from chain.block import decode_block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.frozen import value
 from chain.hashes import to_hex
 from node.blockfilter.gcs import NO_HEADER, basic_filter, filter_header
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.storage import StoreError
 from node.storage.filters import FilterRows
 
@@ -50,11 +50,11 @@ class FilterIndex:
         """`open_rows` is called by `open`; it may raise StoreError."""
         self._open_rows = open_rows
         self._rows: FilterRows | None = None
-        self._reached: Entry | None = None
+        self._reached: BlockNode | None = None
         """The last block made: all before it have filters too."""
         self._fault: str | None = None
 
-    def open(self, view: View) -> None:
+    def open(self, view: NodeView) -> None:
         """Open the rows and find out how far they go. Raises StoreError."""
         rows = self._open_rows()
         reached = rows.reached()
@@ -77,16 +77,16 @@ class FilterIndex:
 
     # --- how far -------------------------------------------------------------------------------
 
-    def height(self, view: View) -> int:
+    def height(self, view: NodeView) -> int:
         """The height up to which the best chain has filters; -1 before genesis has its."""
         last = self._last(view)
         return last.height if last else -1
 
-    def is_level(self, view: View) -> bool:
+    def is_level(self, view: NodeView) -> bool:
         """True if every block of the best chain has its filter."""
         return self._last(view) is view.tip
 
-    def _last(self, view: View) -> Entry | None:
+    def _last(self, view: NodeView) -> BlockNode | None:
         """The last block of the best chain that has a filter."""
         last = self._reached
         while last is not None and not view.in_best_chain(last):
@@ -95,7 +95,7 @@ class FilterIndex:
 
     # --- what there is -------------------------------------------------------------------------
 
-    def of(self, view: View, entry: Entry) -> BlockFilter:
+    def of(self, view: NodeView, entry: BlockNode) -> BlockFilter:
         """The filter of a block of any branch. Raises FiltersBehind, FiltersBroken, NoFilter, and Damaged
         where a block for it is."""
         in_best_chain = view.in_best_chain(entry)
@@ -109,7 +109,7 @@ class FilterIndex:
             raise self._lost(f"the filter of {_name(entry)} is lost")
         raise NoFilter("the block was not in the best chain when filters were made")
 
-    def headers(self, view: View, start: int, count: int) -> Sequence[bytes]:
+    def headers(self, view: NodeView, start: int, count: int) -> Sequence[bytes]:
         """The filter headers of the best chain's blocks from a height on, no more than `count`; fewer
         only where the chain ends. Raises as `of`."""
         stop = min(start + count, view.tip.height + 1)
@@ -117,7 +117,7 @@ class FilterIndex:
         with self._failing():
             known = rows.headers(start, stop)
         found = []
-        entry: Entry | None = view.tip.ancestor(stop - 1)
+        entry: BlockNode | None = view.tip.ancestor(stop - 1)
         while entry is not None and entry.height >= start:
             if entry.hash not in known:
                 raise self._lost(f"the filter header of {_name(entry)} is lost")
@@ -125,7 +125,7 @@ class FilterIndex:
             entry = entry.parent
         return found[::-1]
 
-    def _prepare(self, view: View, height: int) -> FilterRows:
+    def _prepare(self, view: NodeView, height: int) -> FilterRows:
         """The rows, as soon as they reach this height of the best chain; a few missing ones are made."""
         if self._fault:
             raise FiltersBroken(self._fault)
@@ -138,7 +138,7 @@ class FilterIndex:
 
     # --- making them ---------------------------------------------------------------------------
 
-    def make_next(self, view: View) -> None:
+    def make_next(self, view: NodeView) -> None:
         """Make the filter of the best chain's next block that has none. Raises FiltersBroken for good, and
         Damaged where the block is."""
         if self._rows is None or self.is_level(view):
@@ -151,7 +151,7 @@ class FilterIndex:
             self._make(view, entry, self._rows)
         self._reached = entry
 
-    def _make(self, view: View, entry: Entry, rows: FilterRows) -> None:
+    def _make(self, view: NodeView, entry: BlockNode, rows: FilterRows) -> None:
         previous = NO_HEADER
         if entry.parent is not None:
             with self._failing():
@@ -186,5 +186,5 @@ class FilterIndex:
         return FiltersBroken(reason)
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: BlockNode) -> str:
     return f"block {to_hex(entry.hash)} at height {entry.height}"

@@ -10,7 +10,7 @@ from itertools import islice
 from chain.block import Block
 from chain.hashes import BlockHash
 from chain.tx import OutPoint, Tx
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 
 WAITING_MAX = 1_024
 """Blocks kept between arrival and connection."""
@@ -23,13 +23,13 @@ CONNECTED_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of those."""
 
 
-class RecentBlocks:
+class BlockCache:
     """Blocks by their hashes. Call only under the lock, but for `tx_spending`."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[BlockHash, Block] = OrderedDict()
         self._waiting_bytes = 0
-        self._connected: OrderedDict[BlockHash, Change] = OrderedDict()
+        self._connected: OrderedDict[BlockHash, LedgerChange] = OrderedDict()
         self._connected_bytes = 0
         self._spenders: dict[OutPoint, Tx] = {}
         """Transactions of the connected blocks: each by the coin that its first input spends."""
@@ -48,7 +48,7 @@ class RecentBlocks:
             self._waiting_bytes -= block.size
         return block
 
-    def connected(self, change: Change) -> None:
+    def connected(self, change: LedgerChange) -> None:
         """The ledger has this block now."""
         block = change.block
         self._connected[block.hash] = change
@@ -63,7 +63,7 @@ class RecentBlocks:
         if block_hash in self._connected:
             self._forget(block_hash)
 
-    def change(self, block_hash: BlockHash) -> Change | None:
+    def change(self, block_hash: BlockHash) -> LedgerChange | None:
         """A connected block and the coins it spent, if it is still here."""
         return self._connected.get(block_hash)
 

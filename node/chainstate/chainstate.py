@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
-from chain.blocktree import BlockTree, Entry, is_on, path
+from chain.blocktree import BlockNode, BlockTree, is_on, path
 from chain.check import check_block, check_body
 from chain.coins import CoinLookup
 from chain.connect import connect_body, context_after
@@ -21,12 +21,12 @@ from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
 from chain.pow import check_pow
 from chain.validate import validate_header
-from node.chainstate.block_cache import RecentBlocks
-from node.chainstate.reorg import SLICE_BLOCKS_MAX, Fault, Move, Slice
-from node.chainstate.stale_blocks import Siblings
-from node.interface.counters import BLOCK, Counts
-from node.interface.mock_time import ChainTime
-from node.interface.storage import Change, Damaged, Store, StoreError
+from node.chainstate.block_cache import BlockCache
+from node.chainstate.reorg import SLICE_BLOCKS_MAX, ChainUpdate, ConnectBatch, Fault
+from node.chainstate.stale_blocks import StaleBlocks
+from node.interface.counters import BLOCK, Counters
+from node.interface.mock_time import MockTime
+from node.interface.storage import Damaged, LedgerChange, Store, StoreError
 
 log = logging.getLogger("groat.chain")
 
@@ -43,7 +43,7 @@ INVALID_MARK, OPERATOR_MARK = "invalid", "operator"
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class CheckedBlock:
     """A block that has passed `check_pow` and `check_body`."""
 
     block: Block
@@ -51,7 +51,7 @@ class Examined:
     """Failure of `check_block`: the block is invalid, and will be marked so if its header stands."""
 
 
-def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> Examined:
+def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> CheckedBlock:
     """Everything about a block that needs neither lock nor ledger. `checked` are witness txids
     that have passed `check_tx` before.
 
@@ -62,19 +62,19 @@ def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset(
     try:
         check_block(block, checked)
     except Invalid as fault:
-        return Examined(block, fault)
-    return Examined(block, None)
+        return CheckedBlock(block, fault)
+    return CheckedBlock(block, None)
 
 
 @dataclass(frozen=True, slots=True)
 class TipChange:
     """The best chain moved, and the ledger with it."""
 
-    old: Entry
-    new: Entry
-    disconnected: tuple[Change, ...]
+    old: BlockNode
+    new: BlockNode
+    disconnected: tuple[LedgerChange, ...]
     """Tip first."""
-    connected: tuple[Change, ...]
+    connected: tuple[LedgerChange, ...]
     """Lowest first."""
 
 
@@ -86,23 +86,23 @@ class Chainstate:
     ) -> None:
         """`known` holds witness txids whose signatures the mempool has verified."""
         self.params = params
-        self.time = ChainTime()
+        self.time = MockTime()
         """The time that headers are checked against."""
         self.tree = BlockTree(params)
         self._store = store
         self._next_token = next_token
         self._known = known
-        self._moves: deque[Move] = deque()
+        self._moves: deque[ChainUpdate] = deque()
         """Under way, each from the target of the one before."""
-        self._slices: dict[int, Slice] = {}
+        self._slices: dict[int, ConnectBatch] = {}
         """Slices of the moves that wait for their verdict, by token."""
-        self.recent = RecentBlocks()
-        self._siblings = Siblings(self._is_needed)
+        self.recent = BlockCache()
+        self._siblings = StaleBlocks(self._is_needed)
         self._ruled_out: set[BlockHash] = set()
         """Blocks that the operator has marked."""
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
-        self.stored: list[Entry] = []
+        self.stored: list[BlockNode] = []
         """Blocks whose bodies are new here, until somebody takes note of them and empties the list."""
         self._detached: set[BlockHash] = set()
         """Stored bodies above one that is lost: theirs again as soon as their headers have a place."""
@@ -110,7 +110,7 @@ class Chainstate:
         """Sequence of the block that was preferred last: each comes before those of earlier calls."""
         self.ruled_out = 0
         """Number of blocks ruled out so far: tells who waits for a verdict that there is one."""
-        self.counts = Counts()
+        self.counts = Counters()
         self.tip = self.best = self.tree.genesis
         self.tip = self._load()
         self._follow(self._find_best())
@@ -120,7 +120,7 @@ class Chainstate:
 
     # --- start -------------------------------------------------------------------------
 
-    def _load(self) -> Entry:
+    def _load(self) -> BlockNode:
         """The tree as the stored bodies make it; returns the ledger's tip in it."""
         tree, marks = self.tree, self._store.marks()
         self._ruled_out.update(block_hash for block_hash, mark in marks.items() if mark == OPERATOR_MARK)
@@ -128,7 +128,7 @@ class Chainstate:
             header = decode_header(raw)
             if header.prev_hash in tree.entries:
                 entry = tree.add(header, invalid=header.hash in marks)
-                entry.has_body = entry.ready = True  # as its parent's, or that would not be here
+                entry.has_body = entry.has_chain = True  # as its parent's, or that would not be here
             else:
                 self._detached.add(header.hash)
         tip = tree.get(self._store.tip().hash)
@@ -145,13 +145,13 @@ class Chainstate:
         return self.tip is self.best and not self._moves
 
     @property
-    def head(self) -> Entry:
+    def head(self) -> BlockNode:
         """The chain's tip once every move under way is over."""
         return self._moves[-1].target if self._moves else self.tip
 
     # --- what comes in --------------------------------------------------------------------
 
-    def submit_header(self, header: Header, now: int) -> Entry:
+    def submit_header(self, header: Header, now: int) -> BlockNode:
         """Find the header's place in the tree, adding it if it is new. `now` is the clock's. Raises Rejected."""
         entry = self.tree.get(header.hash)
         if entry is not None:
@@ -171,9 +171,9 @@ class Chainstate:
         self._admit(entry)
         return entry
 
-    def forget(self, headers: Sequence[Entry]) -> None:
+    def forget(self, headers: Sequence[BlockNode]) -> None:
         """Drop headers without bodies, those on top first; each on which something else stands stays."""
-        gone: set[Entry] = set()
+        gone: set[BlockNode] = set()
         for entry in headers:
             is_top = all(child in gone for child in entry.children)
             if is_top and not entry.has_body and entry is not self.tree.genesis:
@@ -182,8 +182,8 @@ class Chainstate:
         if self.tip.chainwork == self.tree.best_header.chainwork and not self.tip.invalid:
             self.tree.best_header = self.tip
 
-    def submit_block(self, examined: Examined, now: int, *, sync: bool) -> Entry:
-        """Take in a body: its entry is `ready` as soon as all bodies before it are here too.
+    def submit_block(self, examined: CheckedBlock, now: int, *, sync: bool) -> BlockNode:
+        """Take in a body: its node has its whole chain (`has_chain`) as soon as all bodies before it are here too.
 
         `sync` makes it survive a power cut at once. Raises Rejected; the header is marked
         invalid where the block itself is at fault, unless nothing was known of it, and nothing need be.
@@ -207,7 +207,7 @@ class Chainstate:
                 self._limit_siblings()
         return entry
 
-    def _judge_body(self, entry: Entry, examined: Examined) -> None:
+    def _judge_body(self, entry: BlockNode, examined: CheckedBlock) -> None:
         """A new body's faults, but for those that only coins can show: wherever it stands it is refused at once.
         Raises Invalid."""
         fault = examined.fault
@@ -226,14 +226,14 @@ class Chainstate:
             assert entry is not self.tip, "the ledger stands on it"
             assert entry is not self.best, "it is being connected"
             self.tree.remove(entry)
-            entry.has_body = entry.ready = False
+            entry.has_body = entry.has_chain = False
             self.recent.take(entry.hash)
             self._store.drop_block(entry.height, entry.hash)
 
-    def _is_needed(self, entry: Entry) -> bool:
+    def _is_needed(self, entry: BlockNode) -> bool:
         """It must stay: it may be followed, or something stands on it."""
         return (
-            entry.youngest is not None
+            entry.last_child is not None
             or entry.parent is None
             or not is_on(entry.parent, self.tip)
             or is_on(entry, self.tip)
@@ -249,14 +249,14 @@ class Chainstate:
         """The reason that a block was found invalid, if that is still known."""
         return self._failures.get(block_hash)
 
-    def _admit(self, entry: Entry) -> None:
+    def _admit(self, entry: BlockNode) -> None:
         """The body of `entry` is here: it and what waited for it may now be followed."""
         entry.has_body = True
-        if entry.parent is None or not entry.parent.ready:
+        if entry.parent is None or not entry.parent.has_chain:
             return
         waiting = [entry]
         for ready in waiting:
-            ready.ready = True
+            ready.has_chain = True
             self._sequence += 1
             ready.sequence = self._sequence
             if ready.chainwork > self.best.chainwork and not ready.invalid:
@@ -265,7 +265,7 @@ class Chainstate:
 
     # --- towards the best chain -------------------------------------------------------------
 
-    def advance(self) -> Slice | None:
+    def advance(self) -> ConnectBatch | None:
         """Connect the next slice of the way towards `best`, or None if there is nothing to do now.
 
         Blocks that turn out invalid on the way are marked, and the next best is tried: each
@@ -285,7 +285,7 @@ class Chainstate:
                 return cut
         return None
 
-    def _next_move(self) -> Move | None:
+    def _next_move(self) -> ChainUpdate | None:
         """The move to go on with: the last one, if it is not whole yet, or a new one."""
         if self._moves and not self._moves[-1].is_cut:
             return self._moves[-1]
@@ -299,7 +299,7 @@ class Chainstate:
             return None  # what is under way is no longer wanted: let its verdict come first
         return self._begin(*path(head, best))
 
-    def _begin(self, leave: Sequence[Entry], enter: Sequence[Entry]) -> Move:
+    def _begin(self, leave: Sequence[BlockNode], enter: Sequence[BlockNode]) -> ChainUpdate:
         target = enter[-1] if enter else leave[-1].parent
         assert target is not None
         assert (leave[0] if leave else enter[0].parent) is self.head, "each move starts where the one before ends"
@@ -308,11 +308,11 @@ class Chainstate:
         base: CoinLookup = self._store.coin
         for before in self._moves:
             base = before.delta.over(base)
-        move = Move(leave, enter, target, base)
+        move = ChainUpdate(leave, enter, target, base)
         self._moves.append(move)
         return move
 
-    def _body(self, entry: Entry, known: TxLookup) -> Block:
+    def _body(self, entry: BlockNode, known: TxLookup) -> Block:
         block = self.recent.take(entry.hash)
         if block is None:
             try:
@@ -326,7 +326,7 @@ class Chainstate:
             self._store.load_coins([point for point in points if point[:32] not in made])
         return block
 
-    def _stored_change(self, entry: Entry) -> Change:
+    def _stored_change(self, entry: BlockNode) -> LedgerChange:
         """A block of the best chain with the coins it spent. Raises Damaged."""
         if (change := self.recent.change(entry.hash)) is not None:
             return change
@@ -334,7 +334,7 @@ class Chainstate:
         raw = self._store.block(entry.height, entry.hash)
         assert undo is not None, "it is in the best chain"
         assert raw is not None
-        return Change(decode_block(raw), entry.height, undo)
+        return LedgerChange(decode_block(raw), entry.height, undo)
 
     def verified(self, token: int, failure: int | None) -> list[TipChange]:
         """The verdict on a slice's signatures. Commits the moves that are now free to be committed.
@@ -355,7 +355,7 @@ class Chainstate:
             changes.append(self._commit(self._moves.popleft()))
         return changes
 
-    def _commit(self, move: Move) -> TipChange:
+    def _commit(self, move: ChainUpdate) -> TipChange:
         old, new = self.tip, move.target
         assert not new.invalid, "moves to a block that turned out invalid are dropped"
         assert old is move.start, "moves are committed in order"
@@ -368,9 +368,9 @@ class Chainstate:
             self.recent.connected(change)
         return TipChange(old, new, tuple(move.left), tuple(move.entered))
 
-    def prefer(self, entry: Entry) -> None:
+    def prefer(self, entry: BlockNode) -> None:
         """Follow this block rather than others with as much work, as if it had come before them."""
-        if not entry.ready or entry.invalid or entry.chainwork < self.best.chainwork:
+        if not entry.has_chain or entry.invalid or entry.chainwork < self.best.chainwork:
             return
         self._precious -= 1
         entry.sequence = self._precious
@@ -378,15 +378,15 @@ class Chainstate:
 
     # --- ruling blocks out, and in again ------------------------------------------------------
 
-    def invalidate(self, entry: Entry) -> None:
+    def invalidate(self, entry: BlockNode) -> None:
         """The operator's word that neither this block nor any on top of it is to be followed."""
         self._store.set_mark(entry.hash, OPERATOR_MARK)
         self._ruled_out.add(entry.hash)
         self._rule_out(entry)
 
-    def reconsider(self, entry: Entry) -> None:
+    def reconsider(self, entry: BlockNode) -> None:
         """Take back every mark on this block, those before it and those on top of it."""
-        root: Entry = entry
+        root: BlockNode = entry
         step = entry.parent
         while step is not None:
             root = step if step.invalid else root
@@ -405,7 +405,7 @@ class Chainstate:
                 self.tree.set_invalid(marked, True)
         self._follow(self._find_best())
 
-    def _mark_invalid(self, entry: Entry, reason: Rejected) -> None:
+    def _mark_invalid(self, entry: BlockNode, reason: Rejected) -> None:
         log.warning("block %s at height %d is invalid: %s", to_hex(entry.hash), entry.height, reason)
         self.counts.rejected(BLOCK, reason.code)
         self._failures[entry.hash] = reason
@@ -416,14 +416,14 @@ class Chainstate:
         self._siblings.add(entry)
         self._limit_siblings()
 
-    def _rule_out(self, entry: Entry) -> None:
+    def _rule_out(self, entry: BlockNode) -> None:
         self.ruled_out += 1
         self.tree.set_invalid(entry, True)
         self._drop_moves_to(entry)
         if self.best.invalid:
             self._follow(self._find_best())
 
-    def _drop_moves_to(self, entry: Entry) -> None:
+    def _drop_moves_to(self, entry: BlockNode) -> None:
         """Forget the first move whose target stands on `entry`, and all after it."""
         for position, move in enumerate(self._moves):
             if is_on(entry, move.target):
@@ -432,32 +432,32 @@ class Chainstate:
                         self._slices.pop(token, None)
                 return
 
-    def _lose(self, entry: Entry) -> None:
+    def _lose(self, entry: BlockNode) -> None:
         """A stored body is gone or damaged: it has to be fetched again."""
         log.warning("block %s at height %d is lost from storage: fetching it again", to_hex(entry.hash), entry.height)
         entry.has_body = False
         for member in self.tree.branch(entry):
-            member.ready = False
+            member.has_chain = False
         self._drop_moves_to(entry)
         self._follow(self._find_best())
 
-    def _follow(self, best: Entry) -> None:
+    def _follow(self, best: BlockNode) -> None:
         """Go to this block from now on."""
         tip = self.tip
-        assert best.ready, "a body before it is missing"
+        assert best.has_chain, "a body before it is missing"
         assert not best.invalid, "never towards a block that breaks a rule"
-        assert best.chainwork >= tip.chainwork or tip.invalid or not tip.ready, "most work wins"
+        assert best.chainwork >= tip.chainwork or tip.invalid or not tip.has_chain, "most work wins"
         self.best = best
 
-    def _find_best(self) -> Entry:
+    def _find_best(self) -> BlockNode:
         """The block to follow, among what is ready and valid."""
-        least = self.tip.chainwork if self.tip.ready and not self.tip.invalid else 0  # passes over nearly all
+        least = self.tip.chainwork if self.tip.has_chain and not self.tip.invalid else 0  # passes over nearly all
         return max(
-            (e for e in self.tree.entries.values() if e.chainwork >= least and e.ready and not e.invalid),
+            (e for e in self.tree.entries.values() if e.chainwork >= least and e.has_chain and not e.invalid),
             key=self._rank,
         )
 
-    def _rank(self, entry: Entry) -> tuple[int, int, bool, int]:
+    def _rank(self, entry: BlockNode) -> tuple[int, int, bool, int]:
         """The highest is followed: most work, then the operator's last preference, the tip, the first seen."""
         return entry.chainwork, max(0, FIRST_SEEN - entry.sequence), entry is self.tip, -entry.sequence
 
@@ -465,6 +465,6 @@ class Chainstate:
 class _BodyLost(Exception):
     """A body on the way cannot be read."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: BlockNode) -> None:
         super().__init__(entry)
         self.entry = entry

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from chain.block import Block, TxLookup
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.coins import CoinLookup, CoinsDelta, DeltaBuilder
 from chain.connect import block_delta, connect_block, context_after
 from chain.errors import Invalid
@@ -18,47 +18,49 @@ from chain.hashes import Wtxid
 from chain.keys import Check
 from chain.params import Params
 from chain.tx import OutPoint, Tx
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 
 SLICE_BLOCKS_MAX = 64
 """Blocks of one slice."""
 SLICE_TXS_MAX = 1_000
 """Transactions after which a slice is closed, so that the lock is never held for long."""
 
-BodyOf = Callable[[Entry, TxLookup], Block]
+BodyOf = Callable[[BlockNode, TxLookup], Block]
 """A block's body; transactions that the lookup knows need not be decoded."""
-LeftOf = Callable[[Entry], Change]
+LeftOf = Callable[[BlockNode], LedgerChange]
 """A connected block with the coins it spent."""
 
 
 class Fault(Exception):
     """A block on the way does not connect."""
 
-    def __init__(self, entry: Entry, reason: Invalid) -> None:
+    def __init__(self, entry: BlockNode, reason: Invalid) -> None:
         super().__init__(entry, reason)
         self.entry = entry
         self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class ConnectBatch:
     """A part of a move whose signatures are out."""
 
     token: int
-    move: "Move"
+    move: "ChainUpdate"
     checks: tuple[Check, ...]
-    owners: tuple[tuple[int, Entry], ...]
+    owners: tuple[tuple[int, BlockNode], ...]
     """(index of its first check, block), ascending."""
 
-    def guilty(self, failure: int) -> Entry:
+    def guilty(self, failure: int) -> BlockNode:
         """The block that the check at index `failure` belongs to."""
         return [entry for start, entry in self.owners if start <= failure][-1]
 
 
-class Move:
+class ChainUpdate:
     """A move from one tip to another, under way."""
 
-    def __init__(self, leave: Iterable[Entry], enter: Iterable[Entry], target: Entry, base: CoinLookup) -> None:
+    def __init__(
+        self, leave: Iterable[BlockNode], enter: Iterable[BlockNode], target: BlockNode, base: CoinLookup
+    ) -> None:
         """`leave` from the tip down, `enter` from the lowest up; `base` sees the coins where it starts."""
         self._leave = deque(leave)
         self._enter = deque(enter)
@@ -67,9 +69,9 @@ class Move:
         """The tip before."""
         self.target = target
         """The tip afterwards. Forward along a branch a move ends with its first slice."""
-        self.left: list[Change] = []
+        self.left: list[LedgerChange] = []
         """Disconnected so far, tip first."""
-        self.entered: list[Change] = []
+        self.entered: list[LedgerChange] = []
         """Connected so far, lowest first."""
         self.out: set[int] = set()
         """Tokens of slices without a verdict."""
@@ -94,7 +96,9 @@ class Move:
         """It can be committed."""
         return self.is_cut and not self.out
 
-    def cut(self, token: int, left_of: LeftOf, body_of: BodyOf, params: Params, known: Container[Wtxid]) -> Slice:
+    def cut(
+        self, token: int, left_of: LeftOf, body_of: BodyOf, params: Params, known: Container[Wtxid]
+    ) -> ConnectBatch:
         """Do the next slice. Raises Fault, and what the two readers raise."""
         assert not self.is_cut, "there is a slice to be done"
         assert token not in self.out
@@ -102,7 +106,7 @@ class Move:
         while self._leave and txs < SLICE_TXS_MAX:
             txs += self._go_down(left_of(self._leave[0]))
         checks: list[Check] = []
-        owners: list[tuple[int, Entry]] = []
+        owners: list[tuple[int, BlockNode]] = []
         if self._undone:
             known = _Either(self._verified, known)
         while self._enter and txs < SLICE_TXS_MAX and len(owners) < SLICE_BLOCKS_MAX:
@@ -115,9 +119,9 @@ class Move:
             self._enter.clear()  # the rest is the next move's
             self.target = owners[-1][1]
         self.out.add(token)
-        return Slice(token, self, tuple(checks), tuple(owners))
+        return ConnectBatch(token, self, tuple(checks), tuple(owners))
 
-    def _go_down(self, change: Change) -> int:
+    def _go_down(self, change: LedgerChange) -> int:
         entry = self._leave.popleft()
         assert change.block.hash == entry.hash, "undone are the blocks of the best chain, from its tip"
         assert change.height == entry.height
@@ -128,7 +132,7 @@ class Move:
             self._verified.add(tx.wtxid)
         return len(change.block.txs)
 
-    def _go_up(self, entry: Entry, block: Block, params: Params, known: Container[Wtxid]) -> tuple[Check, ...]:
+    def _go_up(self, entry: BlockNode, block: Block, params: Params, known: Container[Wtxid]) -> tuple[Check, ...]:
         assert entry.parent is not None
         assert block.hash == entry.hash
         assert not self._leave, "down to the fork first, then up"
@@ -138,7 +142,7 @@ class Move:
             raise Fault(entry, reason) from None
         self._enter.popleft()
         self._builder.add(connected.delta)
-        self.entered.append(Change(block, entry.height, connected.undo))
+        self.entered.append(LedgerChange(block, entry.height, connected.undo))
         return connected.checks
 
 

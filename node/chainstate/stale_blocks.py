@@ -9,29 +9,29 @@ nothing is lost but that this is known.
 
 from collections.abc import Callable, Iterable
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 
 SIBLINGS_MAX = 1_000
 """Blocks kept on parents of the best chain without being in it or having any on top; beyond, the one
 that came first is forgotten: its header, its body, its mark."""
 
 
-class Siblings:
+class StaleBlocks:
     """These blocks, the oldest first. Call only under the lock."""
 
-    def __init__(self, is_needed: Callable[[Entry], bool]) -> None:
+    def __init__(self, is_needed: Callable[[BlockNode], bool]) -> None:
         """`is_needed` tells what is not to be forgotten: it, or what stands on it, may yet be followed."""
         self._is_needed = is_needed
-        self._waiting: dict[Entry, None] = {}
+        self._waiting: dict[BlockNode, None] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BlockNode) -> None:
         """A block has come that is not followed now, or has turned out invalid."""
         self._waiting[entry] = None
 
-    def surplus(self) -> Iterable[Entry]:
+    def surplus(self) -> Iterable[BlockNode]:
         """The blocks to be forgotten now; no longer counted here afterwards."""
         while len(self._waiting) > SIBLINGS_MAX:
             oldest = next(iter(self._waiting))

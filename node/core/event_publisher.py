@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chain.block import HEADER_SIZE
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.codec import read_varint
 from chain.hashes import Txid
 from node.chainstate.chainstate import TipChange
@@ -22,20 +22,20 @@ from node.interface.events import (
     TxAdded,
     TxRemoved,
 )
-from node.interface.storage import Reader
-from node.mempool.entry import Entry as PoolEntry
+from node.interface.storage import LedgerView
+from node.mempool.entry import MempoolEntry
 
 
-class Teller:
+class EventPublisher:
     """Tells in the order of calls, and counts what happens in the mempool."""
 
-    def __init__(self, tree: BlockTree, store: Reader) -> None:
+    def __init__(self, tree: BlockTree, store: LedgerView) -> None:
         self._tree = tree
         self._store = store
         self._changes = 0
         """Number of changes of the mempool; in the end the same as `MempoolView.changes`."""
 
-    def added(self, entry: PoolEntry) -> Effect:
+    def added(self, entry: MempoolEntry) -> Effect:
         """A transaction is in the mempool."""
         self._changes += 1
         return Publish(MEMPOOL_ADD, (TxAdded(entry.tx.txid, entry.fee, entry.vsize, self._changes),), entry.tx)
@@ -47,7 +47,7 @@ class Teller:
         self._changes += len(events)
         return [Publish(MEMPOOL_REMOVE, events)] if events else []
 
-    def stored(self, block: Entry) -> Effect:
+    def stored(self, block: BlockNode) -> Effect:
         """A block's body is new here."""
         return Publish(BLOCK_STORED, (BlockPlaced(block),))
 

@@ -13,18 +13,18 @@ from typing import Any
 
 from chain.block import Block, Header
 from chain.blocktemplate import build_block
-from chain.blocktree import Entry, is_on
+from chain.blocktree import BlockNode, is_on
 from chain.check import MAX_WEIGHT, check_tx
 from chain.coins import CoinLookup
-from chain.connect import Context, connect_header, context_after
+from chain.connect import BlockContext, connect_header, context_after
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
 from chain.tx import WITNESS_SCALE, Tx
-from node.chainstate.chainstate import Chainstate, Examined, TipChange
-from node.core.event_publisher import Teller
+from node.chainstate.chainstate import Chainstate, CheckedBlock, TipChange
+from node.core.event_publisher import EventPublisher
 from node.core.tip_log import TipLog
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.counters import TX
 from node.interface.effects import (
     Answer,
@@ -41,20 +41,19 @@ from node.interface.effects import (
 )
 from node.interface.events import TIP
 from node.interface.storage import Store
-from node.mempool.accept import Admission, Offer, Verdict, VerifiedCache
-from node.mempool.accept_package import Outcome, PackageAdmission
+from node.mempool.accept import AcceptResult, MempoolAccept, Offer, VerifiedCache
+from node.mempool.accept_package import Outcome, PackageAccept
 from node.mempool.block_assembler import select_for_block
-from node.mempool.entry import Entry as PoolEntry
-from node.mempool.entry import Removal, Removed
+from node.mempool.entry import MempoolEntry, Removal, Removed
 from node.mempool.fee_estimator import FeeEstimator
 from node.mempool.inputs import MissingInputs
 from node.mempool.mempool import Mempool
-from node.mempool.orphanage import Orphans
+from node.mempool.orphanage import Orphanage
 from node.mempool.policy import Policy
 from node.mempool.tip_update import coins_at_new_tip
-from node.p2p.connections.identity import Identity
-from node.p2p.discovery.config import Finding
-from node.p2p.net_processing import Network
+from node.p2p.connections.identity import NodeIdentity
+from node.p2p.discovery.config import DiscoveryConfig
+from node.p2p.net_processing import PeerManager
 from node.p2p.peer_info import PeerInfo
 from node.p2p.scoring.choking import BULK_BYTES_S
 from node.p2p.scoring.service_flags import Role
@@ -77,11 +76,11 @@ class Submission:
 
     __slots__ = ("entry", "examined", "source", "was_known")
 
-    def __init__(self, examined: Examined, source: str = "submitted") -> None:
+    def __init__(self, examined: CheckedBlock, source: str = "submitted") -> None:
         """`source` is how the log says where it came from."""
         self.examined = examined
         self.source = source
-        self.entry: Entry | None = None
+        self.entry: BlockNode | None = None
         self.was_known = False
 
 
@@ -104,7 +103,7 @@ class Node:
         self,
         params: Params,
         store: Store,
-        identity: Identity,
+        identity: NodeIdentity,
         rng: random.Random,
         *,
         listen: Endpoint | None = None,
@@ -114,10 +113,10 @@ class Node:
         role: Role = Role.FULL,
         mines: bool = False,
         bulk_bytes_s: int = BULK_BYTES_S,
-        finding: Finding | None = None,
+        finding: DiscoveryConfig | None = None,
         coinbase_tag: bytes = b"",
     ) -> None:
-        """`listen` is what peers are told (see Network), `peers` the nodes to greet and keep; branches with
+        """`listen` is what peers are told (see PeerManager), `peers` the nodes to greet and keep; branches with
         less than `minimum_work` are not kept. `role` is what it does for others, `bulk_bytes_s` what of
         old blocks and headers it gives them before it rations. `coinbase_tag` is the miner's name in the blocks
         that it makes."""
@@ -125,7 +124,7 @@ class Node:
         verified = VerifiedCache()
         self.params = params
         self.view_version = 0
-        """Changes whenever a new View is to be published."""
+        """Changes whenever a new NodeView is to be published."""
         self.ready = False
         """The best chain of the stored blocks is committed."""
         self._store = store
@@ -135,16 +134,16 @@ class Node:
         self._chain = Chainstate(params, store, token, verified)
         self.counts = self._chain.counts
         """Counts of what has happened so far."""
-        self._tell = Teller(self._chain.tree, store)
+        self._tell = EventPublisher(self._chain.tree, store)
         self._tip_log = TipLog()
         self.time = self._chain.time
         """The time for rules, policy and mining."""
         self._mempool = Mempool()
-        self._orphans = Orphans()
+        self._orphans = Orphanage()
         self._fees = FeeEstimator()
-        self._admission = Admission(self._mempool, verified, store.coin, self._context, token)
-        self._packages = PackageAdmission(self._mempool, self._admission, store.coin, self._context, token)
-        self._network = Network(
+        self._admission = MempoolAccept(self._mempool, verified, store.coin, self._context, token)
+        self._packages = PackageAccept(self._mempool, self._admission, store.coin, self._context, token)
+        self._network = PeerManager(
             self,
             self._chain,
             self._mempool,
@@ -206,9 +205,9 @@ class Node:
         """The peer of a session token, if there is one. Needs no lock."""
         return self._network.peer_of(token)
 
-    def view(self) -> View:
+    def view(self) -> NodeView:
         """The node as it is now, for readers."""
-        return View(
+        return NodeView(
             self._chain.tip,
             self._chain.tree,
             self._store.snapshot(),
@@ -345,7 +344,7 @@ class Node:
         self.time.set(time)
         return Step(None, tuple(self._removed(self._mempool.expire(self.time.at(now)))))
 
-    def await_tip(self, is_wanted: Callable[[Entry], bool], deadline: float, now: float) -> Step[Entry]:
+    def await_tip(self, is_wanted: Callable[[BlockNode], bool], deadline: float, now: float) -> Step[BlockNode]:
         """The tip, as soon as it is wanted."""
         tip = self._chain.tip
         return Step(tip if is_wanted(tip) else Park(TIP, deadline))
@@ -376,13 +375,13 @@ class Node:
         effects = tuple(self._pump())
         return Step(None if self._chain.settled else Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
 
-    def _entry(self, block_hash: BlockHash) -> Entry:
+    def _entry(self, block_hash: BlockHash) -> BlockNode:
         entry = self._chain.tree.get(block_hash)
         if entry is None:
             raise LookupError("Block not found")
         return entry
 
-    def _is_followed(self, entry: Entry) -> bool:
+    def _is_followed(self, entry: BlockNode) -> bool:
         return is_on(entry, self._chain.tip)
 
     # --- local calls: peers ------------------------------------------------------------------------------
@@ -415,7 +414,7 @@ class Node:
 
     # --- the network's host ---------------------------------------------------------------------------------
 
-    def take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
+    def take_block(self, peer: PeerId, body: CheckedBlock, now: float) -> Sequence[Effect]:
         """A body that was asked for. Raises Rejected.
 
         The call that brought it connects it in the end, together with what came with it.
@@ -453,7 +452,7 @@ class Node:
         verdicts, verify = self._admission.offer(sound, self.time.at(now))
         return self._judged(verdicts, now) + ([verify] if verify else [])
 
-    def _judged(self, verdicts: Iterable[Verdict], now: float) -> list[Effect]:
+    def _judged(self, verdicts: Iterable[AcceptResult], now: float) -> list[Effect]:
         """Tell everyone concerned what became of transactions."""
         effects: list[Effect] = []
         arrived: list[Txid] = []
@@ -560,14 +559,14 @@ class Node:
         behind = self._chain.tree.best_header.height - tip.height
         self._network.catch_up.reached(tip.time, behind, self.time.at(now))
 
-    def _context(self) -> Context:
+    def _context(self) -> BlockContext:
         """The context in which the next block's transactions will be connected."""
         return context_after(self._chain.tip)
 
 
 def assemble(
-    parent: Entry,
-    chosen: Sequence[PoolEntry],
+    parent: BlockNode,
+    chosen: Sequence[MempoolEntry],
     script: bytes,
     now: int,
     params: Params,

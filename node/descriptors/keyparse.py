@@ -15,7 +15,7 @@ ALTERNATIVES_MAX = 100
 """Paths that one multipath step may stand for."""
 
 
-class Context(Enum):
+class ScriptContext(Enum):
     """The place of an expression in a descriptor."""
 
     TOP = "at the top"
@@ -25,7 +25,7 @@ class Context(Enum):
     P2TR = "in tr()"
 
 
-def parse_key(text: str, context: Context, network: KeyNetwork) -> list[Key]:
+def parse_key(text: str, context: ScriptContext, network: KeyNetwork) -> list[Key]:
     """The key expressions that the text stands for, more than one for a multipath. Raises DescriptorError."""
     *before, rest = text.split("]")
     if len(before) > 1:
@@ -59,19 +59,21 @@ def _parse_origin(text: str, marks: list[str]) -> Origin:
     return Origin(bytes.fromhex(fingerprint), tuple(_parse_step(step, marks) for step in steps))
 
 
-def _parse_rest(text: str, origin: Origin | None, marks: list[str], context: Context, network: KeyNetwork) -> list[Key]:
+def _parse_rest(
+    text: str, origin: Origin | None, marks: list[str], context: ScriptContext, network: KeyNetwork
+) -> list[Key]:
     given, *steps = text.split("/")
     if not given:
         raise DescriptorError("No key provided")
     if given != given.strip():
         raise DescriptorError(f"Key '{given}' is invalid due to whitespace")
-    taproot = context is Context.P2TR
+    taproot = context is ScriptContext.P2TR
     if not steps:
         fixed = _parse_hex(given, taproot) if is_hex(given) else None
         private = None if fixed else parse_wif(given, network)
         public, x_only = fixed or (private, taproot)
         if public is not None:
-            if len(public) != COMPRESSED and context not in (Context.TOP, Context.P2SH):
+            if len(public) != COMPRESSED and context not in (ScriptContext.TOP, ScriptContext.P2SH):
                 raise DescriptorError("Uncompressed keys are not allowed")
             return [FixedKey(public, origin, _mark(marks), taproot, x_only, private is not None)]
     extended = parse_extended(given, network)

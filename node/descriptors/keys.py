@@ -15,14 +15,14 @@ HARDENED = 1 << 31
 """Added to the number of a hardened step (BIP32)."""
 
 
-class ExtendedKey(Protocol):
+class DescriptorKey(Protocol):
     """The operations on an extended key that are needed here; see base58keys.py."""
 
     xpub: str
     fingerprint: bytes
     is_private: bool
 
-    def branch(self, path: Sequence[int]) -> "ExtendedKey": ...
+    def branch(self, path: Sequence[int]) -> "DescriptorKey": ...
     def public_key(self, path: Sequence[int]) -> bytes: ...
 
 
@@ -87,7 +87,7 @@ class FixedKey:
 class DerivedKey:
     """An extended key with a path, perhaps one for each index."""
 
-    extended: ExtendedKey
+    extended: DescriptorKey
     path: tuple[int, ...]
     wildcard: int | None
     """Number added to the index in the last step, 0 or HARDENED; None: no such step."""
@@ -111,7 +111,7 @@ class DerivedKey:
         return COMPRESSED - self.taproot
 
     @cached_property
-    def _parent(self) -> ExtendedKey:
+    def _parent(self) -> DescriptorKey:
         return self.extended.branch(self.path)
 
     def at(self, index: int) -> FixedKey:

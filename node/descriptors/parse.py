@@ -8,7 +8,7 @@ from chain.address import AddressError, decode_address
 from node.descriptors.checksum import split_checksum, with_checksum
 from node.descriptors.errors import DescriptorError
 from node.descriptors.expressions import Address, Expression, Multi, OneKey, Raw, Taproot, Tree, Wrapped
-from node.descriptors.keyparse import Context, is_hex, parse_key
+from node.descriptors.keyparse import ScriptContext, is_hex, parse_key
 from node.descriptors.keys import Key
 from node.descriptors.networks import TEST_KEYS, KeyNetwork
 
@@ -82,7 +82,7 @@ def parse_descriptor(
         raise DescriptorError(f"Descriptor of more than {DESCRIPTOR_MAX} characters")
     body = split_checksum(text, required=checksum_required)
     expression, rest = _first(body)
-    found = _Parser(network).script(expression, Context.TOP)
+    found = _Parser(network).script(expression, ScriptContext.TOP)
     if rest:
         raise DescriptorError(f"'{rest}' after the descriptor")
     return tuple(Descriptor(one) for one in found)
@@ -94,26 +94,26 @@ class _Parser:
     def __init__(self, network: KeyNetwork) -> None:
         self._network = network
 
-    def script(self, text: str, context: Context) -> Sequence[Expression]:
+    def script(self, text: str, context: ScriptContext) -> Sequence[Expression]:
         """One script expression, which is all of the text."""
         function, argument = _call(text)
-        top = context is Context.TOP
-        bare = context in (Context.TOP, Context.P2SH)
+        top = context is ScriptContext.TOP
+        bare = context in (ScriptContext.TOP, ScriptContext.P2SH)
         match function:
             case "pk":
                 return self._one_key(function, argument, context)
-            case "pkh" if context is not Context.P2TR:
+            case "pkh" if context is not ScriptContext.P2TR:
                 return self._one_key(function, argument, context)
-            case "multi" | "sortedmulti" if context is not Context.P2TR:
+            case "multi" | "sortedmulti" if context is not ScriptContext.P2TR:
                 return self._multi(function, argument, context)
-            case "multi_a" | "sortedmulti_a" if context is Context.P2TR:
+            case "multi_a" | "sortedmulti_a" if context is ScriptContext.P2TR:
                 return self._multi(function, argument, context)
             case "wpkh" if bare:
-                return self._one_key(function, argument, Context.P2WPKH)
+                return self._one_key(function, argument, ScriptContext.P2WPKH)
             case "sh" if top:
-                return self._wrapped(function, argument, Context.P2SH)
+                return self._wrapped(function, argument, ScriptContext.P2SH)
             case "wsh" if bare:
-                return self._wrapped(function, argument, Context.P2WSH)
+                return self._wrapped(function, argument, ScriptContext.P2WSH)
             case "combo" | "rawtr" | "tr" | "addr" | "raw" if top:
                 return self._top_level(function, argument)
         raise DescriptorError(_OUT_OF_PLACE.get(function) or _unknown(text, context))
@@ -121,11 +121,11 @@ class _Parser:
     def _top_level(self, function: str, argument: str) -> Sequence[Expression]:
         match function:
             case "combo":
-                return self._one_key(function, argument, Context.TOP)
+                return self._one_key(function, argument, ScriptContext.TOP)
             case "rawtr":
                 if _first(argument)[1]:
                     raise DescriptorError("rawtr(): only one key expected.")
-                return self._one_key(function, argument, Context.P2TR)
+                return self._one_key(function, argument, ScriptContext.P2TR)
             case "tr":
                 return self._taproot(argument)
             case "raw":
@@ -138,23 +138,23 @@ class _Parser:
                 except AddressError:
                     raise DescriptorError("Address is not valid") from None
 
-    def _one_key(self, function: str, argument: str, context: Context) -> Sequence[Expression]:
+    def _one_key(self, function: str, argument: str, context: ScriptContext) -> Sequence[Expression]:
         return [OneKey(function, key) for key in self._key(f"{function}(): ", argument, context)]
 
-    def _key(self, where: str, text: str, context: Context) -> list[Key]:
+    def _key(self, where: str, text: str, context: ScriptContext) -> list[Key]:
         try:
             return parse_key(text, context, self._network)
         except DescriptorError as error:
             raise DescriptorError(f"{where}{error}") from None
 
-    def _wrapped(self, function: str, argument: str, context: Context) -> Sequence[Expression]:
+    def _wrapped(self, function: str, argument: str, context: ScriptContext) -> Sequence[Expression]:
         inner, rest = _first(argument)
         found = self.script(inner, context)
         if rest:
             raise DescriptorError(f"'{rest}' after the script of {function}()")
         return [Wrapped(function, one) for one in found]
 
-    def _multi(self, function: str, argument: str, context: Context) -> Sequence[Expression]:
+    def _multi(self, function: str, argument: str, context: ScriptContext) -> Sequence[Expression]:
         given, rest = _first(argument)
         if not given.isascii() or not given.isdigit() or len(given) > 10 or int(given) >= 2**32:
             raise DescriptorError(f"Multi threshold '{given}' is not valid")
@@ -174,7 +174,7 @@ class _Parser:
 
     def _taproot(self, argument: str) -> Sequence[Expression]:
         text, rest = _first(argument)
-        internal = self._key("tr(): ", text, Context.P2TR)
+        internal = self._key("tr(): ", text, ScriptContext.P2TR)
         if not rest:
             return [Taproot(key, None) for key in internal]
         if rest[0] != ",":
@@ -189,7 +189,7 @@ class _Parser:
         """The tree at the start of the text, and what comes after it."""
         if text[:1] != "{":
             leaf, rest = _first(text)
-            return self.script(leaf, Context.P2TR), rest
+            return self.script(leaf, ScriptContext.P2TR), rest
         if depth == TREE_DEPTH_MAX:
             raise DescriptorError(f"tr() supports at most {TREE_DEPTH_MAX} nesting levels")
         left, rest = self._tree(text[1:], depth + 1)
@@ -217,15 +217,15 @@ _OUT_OF_PLACE = {
 }
 
 
-def _unknown(text: str, context: Context) -> str:
-    if context is Context.P2SH:
+def _unknown(text: str, context: ScriptContext) -> str:
+    if context is ScriptContext.P2SH:
         return "A function is needed within P2SH"
-    if context is Context.P2WSH:
+    if context is ScriptContext.P2WSH:
         return "A function is needed within P2WSH"
     return f"'{text}' is not a valid descriptor function"
 
 
-def _check_multi(function: str, threshold: int, sizes: Sequence[int], context: Context) -> None:
+def _check_multi(function: str, threshold: int, sizes: Sequence[int], context: ScriptContext) -> None:
     """The limits on a multisig, given the sizes of its keys. Raises DescriptorError."""
     count = len(sizes)
     name, most = ("multi_a", MULTI_A_KEYS_MAX) if function.endswith("_a") else ("multisig", MULTI_KEYS_MAX)
@@ -238,10 +238,10 @@ def _check_multi(function: str, threshold: int, sizes: Sequence[int], context: C
             "Multisig threshold cannot be larger than the number of keys; "
             f"threshold is {threshold} but only {count} keys specified"
         )
-    if context is Context.TOP and count > BARE_KEYS_MAX:
+    if context is ScriptContext.TOP and count > BARE_KEYS_MAX:
         raise DescriptorError(f"Cannot have {count} pubkeys in bare multisig; only at most {BARE_KEYS_MAX} pubkeys")
     script_size = sum(sizes) + count + 3
-    if context is Context.P2SH and script_size > REDEEM_SCRIPT_MAX:
+    if context is ScriptContext.P2SH and script_size > REDEEM_SCRIPT_MAX:
         raise DescriptorError(f"P2SH script is too large, {script_size} bytes is larger than {REDEEM_SCRIPT_MAX} bytes")
 
 

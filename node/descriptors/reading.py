@@ -9,7 +9,7 @@ from typing import Protocol
 PARSER = "node.descriptors.parse"
 
 
-class Output(Protocol):
+class PlainOutput(Protocol):
     """A script that a descriptor stands for; see parse.py."""
 
     @property
@@ -18,7 +18,7 @@ class Output(Protocol):
     def descriptor(self) -> str | None: ...
 
 
-class Descriptor(Protocol):
+class PlainDescriptor(Protocol):
     """A descriptor; its text is canonical. See parse.py."""
 
     @property
@@ -29,13 +29,15 @@ class Descriptor(Protocol):
     def has_private_keys(self) -> bool: ...
     @property
     def cost(self) -> int: ...
-    def at(self, index: int) -> list[Output]: ...
+    def at(self, index: int) -> list[PlainOutput]: ...
 
 
-def parse_descriptor(text: str, *, checksum_required: bool = False) -> tuple[Descriptor, ...]:
+def parse_descriptor(text: str, *, checksum_required: bool = False) -> tuple[PlainDescriptor, ...]:
     """The descriptors of this network that the text stands for: one, or those of a multipath.
 
     Raises DescriptorError.
     """
-    found: tuple[Descriptor, ...] = import_module(PARSER).parse_descriptor(text, checksum_required=checksum_required)
+    found: tuple[PlainDescriptor, ...] = import_module(PARSER).parse_descriptor(
+        text, checksum_required=checksum_required
+    )
     return found

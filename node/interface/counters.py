@@ -1,10 +1,10 @@
-"""Counts of what has happened since the start.
+"""Counters of what has happened since the start.
 
 Written only under the lock, by whoever does what is counted, and read by any thread without one:
 a number is replaced whole, and a table copied in one step. Messages and bytes are in traffic.py.
 """
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.frozen import value
 
 REORGS_KEPT = 20
@@ -14,18 +14,18 @@ TX, BLOCK = "tx", "block"
 
 
 @value
-class Reorg:
+class ReorgRecord:
     """A reorganisation."""
 
-    old: Entry
+    old: BlockNode
     """The tip that was left."""
-    new: Entry
+    new: BlockNode
     """The tip that came."""
     time: float
     """Unix seconds by this node's clock."""
 
 
-class Counts:
+class Counters:
     """The core's sums."""
 
     def __init__(self) -> None:
@@ -37,20 +37,20 @@ class Counts:
         """Number of reorganisations."""
         self.reorg_depth_most = 0
         """Most blocks that left at once."""
-        self.latest_reorgs: tuple[Reorg, ...] = ()
+        self.latest_reorgs: tuple[ReorgRecord, ...] = ()
         """The newest first."""
         self._rejects: dict[tuple[str, str], int] = {}
 
     # --- the core's ------------------------------------------------------------------------------
 
-    def moved(self, old: Entry, new: Entry, disconnected: int, connected: int, now: float) -> None:
+    def moved(self, old: BlockNode, new: BlockNode, disconnected: int, connected: int, now: float) -> None:
         """The tip is `new` after `old`: so many blocks have left the best chain, and so many have come."""
         self.blocks_connected += connected
         self.blocks_disconnected += disconnected
         if disconnected:
             self.reorgs += 1
             self.reorg_depth_most = max(self.reorg_depth_most, disconnected)
-            self.latest_reorgs = (Reorg(old, new, now), *self.latest_reorgs[: REORGS_KEPT - 1])
+            self.latest_reorgs = (ReorgRecord(old, new, now), *self.latest_reorgs[: REORGS_KEPT - 1])
 
     def rejected(self, what: str, code: str) -> None:
         """A TX or a BLOCK broke a rule. Codes come from the code's own lists, so the table is bounded."""

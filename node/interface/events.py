@@ -6,7 +6,7 @@ An event holds what it takes to tell of it and nothing large, for the last of th
 
 from typing import Any
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.frozen import value
 from chain.hashes import Txid, to_hex
 
@@ -21,7 +21,7 @@ TOPICS = (TIP, REORG, BLOCK, BLOCK_DISCONNECTED, BLOCK_STORED, MEMPOOL_ADD, MEMP
 class TipMoved:
     """The best chain has a new tip."""
 
-    tip: Entry
+    tip: BlockNode
     tx_count: int
     """Transactions of its block."""
     mempool_count: int
@@ -38,10 +38,10 @@ class Reorganised:
 
     depth: int
     """Number of blocks."""
-    fork: Entry
+    fork: BlockNode
     """The last block that both branches have."""
-    old: Entry
-    new: Entry
+    old: BlockNode
+    new: BlockNode
 
     def fields(self) -> dict[str, Any]:
         """The fields of the event, as followers get them."""
@@ -54,7 +54,7 @@ class Reorganised:
 class BlockPlaced:
     """A block has entered the best chain, or left it, or its body is stored: the topic says which."""
 
-    block: Entry
+    block: BlockNode
 
     def fields(self) -> dict[str, Any]:
         """The fields of the event, as followers get them."""
@@ -97,7 +97,7 @@ class TxRemoved:
 Event = TipMoved | Reorganised | BlockPlaced | TxAdded | TxRemoved
 
 
-def _header(block: Entry) -> dict[str, Any]:
+def _header(block: BlockNode) -> dict[str, Any]:
     parent = block.parent.hash if block.parent else None
     return {
         "hash": to_hex(block.hash),

@@ -5,7 +5,7 @@ years away, stops none of them.
 """
 
 
-class ChainTime:
+class MockTime:
     """The clock's time, or one that was set. One writer, under the node's lock; anybody may read."""
 
     __slots__ = ("_set",)

@@ -1,4 +1,4 @@
-"""The storage that the core calls: `Reader` and `Store`, and what they take and give."""
+"""The storage that the core calls: `LedgerView` and `Store`, and what they take and give."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Damaged(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
+class StoredTip:
     """The ledger's state in three facts."""
 
     hash: BlockHash
@@ -30,7 +30,7 @@ class Tip:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LedgerChange:
     """A block as it enters or leaves the best chain."""
 
     block: Block
@@ -89,14 +89,14 @@ class LostBlocks:
     """Height of the highest."""
 
 
-class Reader(Protocol):
+class LedgerView(Protocol):
     """Consistent reads: of the store now, or of a snapshot for ever. None means that there is no such
     thing; what is there and cannot be read raises Damaged."""
 
     has_index: bool
     """False with --no-index: tx_location, spender, history, utxos and stats raise LookupError."""
 
-    def tip(self) -> Tip: ...
+    def tip(self) -> StoredTip: ...
     def coin(self, point: OutPoint) -> Coin | None: ...
     def coins(self) -> Iterator[tuple[OutPoint, Coin]]: ...
     def block(self, height: int, block_hash: BlockHash) -> bytes | None:
@@ -135,7 +135,7 @@ class Reader(Protocol):
     def close(self) -> None: ...
 
 
-class Store(Reader, Protocol):
+class Store(LedgerView, Protocol):
     """Block bodies and the ledger. Raises StoreError for what the environment does."""
 
     def headers(self) -> Iterator[tuple[int, bytes]]:
@@ -165,11 +165,11 @@ class Store(Reader, Protocol):
         height: int,
         block_hash: BlockHash,
         delta: CoinsDelta,
-        disconnected: Sequence[Change],
-        connected: Sequence[Change],
+        disconnected: Sequence[LedgerChange],
+        connected: Sequence[LedgerChange],
     ) -> None:
         """Undo of the connected blocks, then one atomic synced batch: the coins (deletes first,
         then puts), the index rows, the tip and its digest. Nothing is acknowledged before."""
         ...
 
-    def snapshot(self) -> Reader: ...
+    def snapshot(self) -> LedgerView: ...

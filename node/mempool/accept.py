@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from chain.coins import CoinLookup
-from chain.connect import Context
+from chain.connect import BlockContext
 from chain.errors import Rejected
 from chain.frozen import value
 from chain.hashes import Wtxid
@@ -65,7 +65,7 @@ class Offer:
 
 
 @value
-class Verdict:
+class AcceptResult:
     """The verdict on an offer. Without `added` and `error` its signatures are out."""
 
     offer: Offer
@@ -86,7 +86,7 @@ class _Out:
     checks: tuple[Check, ...]
 
 
-class Admission:
+class MempoolAccept:
     """Brings transactions into the pool. `lookup` and `context` are those of the tip."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Admission:
         mempool: Mempool,
         verified: VerifiedCache,
         lookup: CoinLookup,
-        context: Callable[[], Context],
+        context: Callable[[], BlockContext],
         next_token: Callable[[], int],
     ) -> None:
         self._mempool = mempool
@@ -107,9 +107,9 @@ class Admission:
         """Witness txid -> token of the batch that it is out with."""
         self._guilty: OrderedDict[Wtxid, Rejected] = OrderedDict()
 
-    def offer(self, offers: Sequence[Offer], now: float) -> tuple[list[Verdict], Verify | None]:
+    def offer(self, offers: Sequence[Offer], now: float) -> tuple[list[AcceptResult], Verify | None]:
         """Take in what is ready and send out the signatures of the rest."""
-        verdicts: list[Verdict] = []
+        verdicts: list[AcceptResult] = []
         out: list[_Out] = []
         context = self._context()
         for offer in offers:
@@ -118,7 +118,7 @@ class Admission:
                 if verdict.staged and not verdict.added and offer.tx.wtxid not in self._verified:
                     out += self._prepare(offer, verdict.staged)
             except Rejected as error:
-                verdict = Verdict(offer, error=error)
+                verdict = AcceptResult(offer, error=error)
             verdicts.append(verdict)
         return verdicts, self._send_out(out)
 
@@ -138,13 +138,13 @@ class Admission:
         """True if a Verify of this token was sent out from here."""
         return token in self._batches
 
-    def settle(self, token: int, failure: int | None, now: float) -> tuple[list[Verdict], Verify | None]:
+    def settle(self, token: int, failure: int | None, now: float) -> tuple[list[AcceptResult], Verify | None]:
         """The verdict on signatures: what it means for each offer, and a Verify for those that
         the verifier did not get to behind a wrong one."""
         batch = self._batches.pop(token)
         for out in batch:
             self._out.pop(out.offer.tx.wtxid, None)
-        verdicts: list[Verdict] = []
+        verdicts: list[AcceptResult] = []
         context = self._context()
         seen = 0
         for position, out in enumerate(batch):
@@ -152,29 +152,29 @@ class Admission:
             if failure is not None and failure < seen:
                 error = wrong_signature(failure - start)
                 self.condemn(out.offer.tx.wtxid, error)
-                verdicts.append(Verdict(out.offer, error=error))
+                verdicts.append(AcceptResult(out.offer, error=error))
                 return verdicts, self._send_out(list(batch[position + 1 :]))
             self._verified.add(out.offer.tx.wtxid)
             try:
                 staged = self._mempool.restage(out.staged, self._lookup, context, now, was_here=out.offer.was_here)
                 verdicts.append(self._take(out.offer, staged, now))
             except Rejected as rejected:
-                verdicts.append(Verdict(out.offer, error=rejected))
+                verdicts.append(AcceptResult(out.offer, error=rejected))
         return verdicts, None
 
-    def _try(self, offer: Offer, context: Context, now: float) -> Verdict:
+    def _try(self, offer: Offer, context: BlockContext, now: float) -> AcceptResult:
         """Stage the offer, and add it if its signatures are known to be right. Raises Rejected."""
         if (guilty := self._guilty.get(offer.tx.wtxid)) is not None:
             raise guilty
         staged = self._mempool.stage(offer.tx, self._lookup, context, now, was_here=offer.was_here)
         check_max_fee(staged.fee, staged.vsize, offer.max_rate_sat_kvb)
         if offer.tx.wtxid not in self._verified:
-            return Verdict(offer, staged)
+            return AcceptResult(offer, staged)
         return self._take(offer, staged, now)
 
-    def _take(self, offer: Offer, staged: Staged, now: float) -> Verdict:
+    def _take(self, offer: Offer, staged: Staged, now: float) -> AcceptResult:
         """Add what was staged just now and is signed rightly, if that is what was asked for."""
-        return Verdict(offer, staged, self._mempool.add(staged, now, offer.time) if offer.add else None)
+        return AcceptResult(offer, staged, self._mempool.add(staged, now, offer.time) if offer.add else None)
 
     def _prepare(self, offer: Offer, staged: Staged) -> list[_Out]:
         """The signatures to send out for it: none if they are out already. Raises Rejected."""

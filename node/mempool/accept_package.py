@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from chain.check import check_tx
 from chain.coins import CoinLookup
-from chain.connect import Context
+from chain.connect import BlockContext
 from chain.errors import Invalid, Reject, Rejected
 from chain.frozen import value
 from chain.hashes import Txid, Wtxid
 from chain.keys import Check
 from chain.tx import Tx
 from node.interface.effects import Verify
-from node.mempool.accept import Admission, Offer, Verdict
+from node.mempool.accept import AcceptResult, MempoolAccept, Offer
 from node.mempool.entry import Removed
 from node.mempool.mempool import Mempool
 from node.mempool.package_prechecks import MemberRefused, PackageRefused, PackageRule, check_package
@@ -64,7 +64,7 @@ class Outcome:
     """The reason that the package as a whole is refused."""
     failed: bool = False
     """Some are refused."""
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[AcceptResult] = field(default_factory=list)
     """Verdicts of the pool so far."""
     removed: list[Removed] = field(default_factory=list)
     """Transactions that left it because it was full, in the end."""
@@ -73,15 +73,15 @@ class Outcome:
     verified, and whoever has right ones enters by itself."""
 
 
-class PackageAdmission:
+class PackageAccept:
     """Brings packages into the pool, or says what would become of them."""
 
     def __init__(
         self,
         mempool: Mempool,
-        admission: Admission,
+        admission: MempoolAccept,
         lookup: CoinLookup,
-        context: Callable[[], Context],
+        context: Callable[[], BlockContext],
         next_token: Callable[[], int],
     ) -> None:
         """`lookup` and `context` are those of the tip."""
@@ -219,7 +219,7 @@ class PackageAdmission:
         together = (sum(one.fee for one in staged), sum(one.vsize for one in staged), names)
         for one in staged:
             offer = Offer(one.tx, None, True, max_rate_sat_kvb)
-            outcome.verdicts.append(Verdict(offer, one, self._mempool.add(one, now)))
+            outcome.verdicts.append(AcceptResult(offer, one, self._mempool.add(one, now)))
             outcome.members[one.tx.wtxid] = Member(one.tx, None, one.fee, one.vsize, None, together)
         outcome.failed = False
 

@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 
 from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT
 from chain.hashes import Txid
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 from node.mempool.view import MempoolView
 
 RESERVED_WEIGHT = 8_000
@@ -23,14 +23,16 @@ NEARLY_FULL_WEIGHT = 4_000
 """Weight units: with no more room than this, few packages could fit."""
 
 
-def select_for_block(view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops: int = MAX_SIGOPS_COST) -> list[Entry]:
+def select_for_block(
+    view: MempoolView, max_weight: int = MAX_WEIGHT, max_sigops: int = MAX_SIGOPS_COST
+) -> list[MempoolEntry]:
     """Entries for a block of at most this weight and signature-operation cost, parents first.
 
     Room for header and coinbase is left. Works on a copy, so it may run without the lock.
     """
     room = _Room(max_weight - RESERVED_WEIGHT, max_sigops - RESERVED_SIGOPS)
     packages = _Packages(view.entries)
-    chosen: list[Entry] = []
+    chosen: list[MempoolEntry] = []
     failures = 0
     while failures < FAILURES_MAX or room.weight > NEARLY_FULL_WEIGHT:
         package = packages.best()
@@ -55,7 +57,7 @@ class _Room:
         self.weight = weight
         self._sigops = sigops
 
-    def take(self, package: Iterable[Entry]) -> bool:
+    def take(self, package: Iterable[MempoolEntry]) -> bool:
         """Use it up for these, if they fit."""
         weight = sigops = 0
         for entry in package:
@@ -78,18 +80,18 @@ class _Packages:
 
     __slots__ = ("_children", "_entries", "_heap", "_taken")
 
-    def __init__(self, entries: Mapping[Txid, Entry]) -> None:
+    def __init__(self, entries: Mapping[Txid, MempoolEntry]) -> None:
         self._entries = entries
         self._taken: set[Txid] = set()
-        self._children: dict[Txid, list[Entry]] = {}
-        self._heap: list[tuple[float, int, Entry]] = []
+        self._children: dict[Txid, list[MempoolEntry]] = {}
+        self._heap: list[tuple[float, int, MempoolEntry]] = []
         for entry in entries.values():
             for parent in entry.parents:
                 self._children.setdefault(parent, []).append(entry)
             self._heap.append((_rank(entry, entry.ancestors.fee, entry.ancestors.vsize), entry.sequence, entry))
         heapify(self._heap)
 
-    def best(self) -> list[Entry] | None:
+    def best(self) -> list[MempoolEntry] | None:
         """The best-paid package that was not tried in its present form, parents first; None at
         the end."""
         while self._heap:
@@ -107,7 +109,7 @@ class _Packages:
             heappush(self._heap, (now, sequence, entry))
         return None
 
-    def _package(self, entry: Entry) -> list[Entry]:
+    def _package(self, entry: MempoolEntry) -> list[MempoolEntry]:
         """It and its ancestors, without those taken."""
         entries, taken = self._entries, self._taken
         found = {entry.tx.txid: entry}
@@ -121,7 +123,7 @@ class _Packages:
         package.sort(key=_sequence)
         return package
 
-    def taken(self, package: list[Entry]) -> None:
+    def taken(self, package: list[MempoolEntry]) -> None:
         """These are in the block.
 
         What was paid for by the last of them is free for the other children of its parents, whose
@@ -132,9 +134,9 @@ class _Packages:
         for entry in self._descendants(package[:-1]):
             heappush(self._heap, (_rank_of(self._package(entry)), entry.sequence, entry))
 
-    def _descendants(self, package: list[Entry]) -> Iterable[Entry]:
+    def _descendants(self, package: list[MempoolEntry]) -> Iterable[MempoolEntry]:
         """All that need one of these and are not in the block."""
-        found: dict[Txid, Entry] = {}
+        found: dict[Txid, MempoolEntry] = {}
         queue = list(package)
         while queue:
             for child in self._children.get(queue.pop().tx.txid, ()):
@@ -145,16 +147,16 @@ class _Packages:
         return found.values()
 
 
-def _rank(entry: Entry, package_fee: int, package_vsize: int) -> float:
+def _rank(entry: MempoolEntry, package_fee: int, package_vsize: int) -> float:
     """Lowest first. The package's rate, or its own if that is lower: a child that pays little
     gains nothing from rich parents, which are taken for themselves (Core)."""
     return -min(entry.fee / entry.vsize, package_fee / package_vsize)
 
 
-def _rank_of(package: list[Entry]) -> float:
+def _rank_of(package: list[MempoolEntry]) -> float:
     """The rank of the last of a package."""
     return _rank(package[-1], sum(entry.fee for entry in package), sum(entry.vsize for entry in package))
 
 
-def _sequence(entry: Entry) -> int:
+def _sequence(entry: MempoolEntry) -> int:
     return entry.sequence

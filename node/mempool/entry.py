@@ -16,7 +16,7 @@ _OUTPUT_BYTES = 370
 
 
 @value
-class Totals:
+class MempoolTotals:
     """Sums over a set of transactions."""
 
     count: int
@@ -26,20 +26,20 @@ class Totals:
     fee: int
     """Satoshis."""
 
-    def plus(self, other: "Totals") -> "Totals":
+    def plus(self, other: "MempoolTotals") -> "MempoolTotals":
         """Both sets together, which share nothing."""
-        return Totals(self.count + other.count, self.vsize + other.vsize, self.fee + other.fee)
+        return MempoolTotals(self.count + other.count, self.vsize + other.vsize, self.fee + other.fee)
 
-    def minus(self, other: "Totals") -> "Totals":
+    def minus(self, other: "MempoolTotals") -> "MempoolTotals":
         """This set without `other`, which is part of it."""
-        return Totals(self.count - other.count, self.vsize - other.vsize, self.fee - other.fee)
+        return MempoolTotals(self.count - other.count, self.vsize - other.vsize, self.fee - other.fee)
 
 
-NOTHING = Totals(0, 0, 0)
+NOTHING = MempoolTotals(0, 0, 0)
 
 
 @value
-class Entry:
+class MempoolEntry:
     """Never changed: when its relatives change, another value takes its place in the pool."""
 
     tx: Tx
@@ -66,9 +66,9 @@ class Entry:
     """It spends a coinbase or has a relative lock: a reorg can make it wait again."""
     parents: tuple[Txid, ...]
     """The transactions of the pool whose outputs it spends."""
-    ancestors: Totals
+    ancestors: MempoolTotals
     """Over all of the pool that has to be mined before it, and itself."""
-    descendants: Totals
+    descendants: MempoolTotals
     """Over itself and all of the pool that can be mined only after it."""
 
     @property
@@ -82,13 +82,15 @@ class Entry:
         return self.fee / self.vsize
 
     @property
-    def own(self) -> Totals:
+    def own(self) -> MempoolTotals:
         """The sums over this one alone."""
-        return Totals(1, self.vsize, self.fee)
+        return MempoolTotals(1, self.vsize, self.fee)
 
-    def related(self, parents: tuple[Txid, ...], ancestors: Totals, descendants: Totals) -> "Entry":
+    def related(
+        self, parents: tuple[Txid, ...], ancestors: MempoolTotals, descendants: MempoolTotals
+    ) -> "MempoolEntry":
         """The same transaction among other relatives."""
-        return Entry(
+        return MempoolEntry(
             self.tx,
             self.fee,
             self.vsize,
@@ -106,7 +108,7 @@ class Entry:
         )
 
 
-def pool_coin(entry: Entry, point: OutPoint, height: int) -> Coin | None:
+def pool_coin(entry: MempoolEntry, point: OutPoint, height: int) -> Coin | None:
     """The coin that an entry's output is, as if made at `height`; None if it cannot be spent."""
     index = int.from_bytes(point[32:], "little")
     outputs = entry.tx.outputs
@@ -146,6 +148,6 @@ class Removal(StrEnum):
 class Removed:
     """A transaction that has left the pool."""
 
-    entry: Entry
+    entry: MempoolEntry
     """The entry as it last was."""
     reason: Removal

@@ -4,10 +4,10 @@ from collections.abc import Collection
 
 from chain.frozen import value
 from chain.hashes import Txid
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 from node.mempool.eviction_order import worth
 from node.mempool.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB, Policy, Refused
-from node.mempool.tx_graph import Graph
+from node.mempool.tx_graph import TxGraph
 
 FLOOR_HALF_LIFE_S = 12 * 3600
 """Seconds in which the floor of a pool that is at least half full falls by half (Core)."""
@@ -22,7 +22,7 @@ class Eviction:
     """Fee rate of all together, in sat/vB: the next one has to pay more."""
 
 
-def make_room(graph: Graph, need_bytes: int, fee_rate: float, spared: Collection[Txid]) -> tuple[Eviction, ...]:
+def make_room(graph: TxGraph, need_bytes: int, fee_rate: float, spared: Collection[Txid]) -> tuple[Eviction, ...]:
     """Evict to free so much memory for a transaction that pays `fee_rate` sat/vB.
 
     `spared` are its ancestors, whom it pays for, and those who leave anyway. Changes nothing.
@@ -33,7 +33,7 @@ def make_room(graph: Graph, need_bytes: int, fee_rate: float, spared: Collection
     entries, worst = graph.entries, graph.worst
     leaving: set[Txid] = set()
     evictions: list[Eviction] = []
-    seen: list[Entry] = []
+    seen: list[MempoolEntry] = []
     while need_bytes > 0 and (entry := worst.pop(entries)) is not None:
         seen.append(entry)
         txid = entry.tx.txid

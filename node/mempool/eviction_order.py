@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 
 from chain.hashes import Txid
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 
 _STALE_SLACK = 1000
 """Out-of-date items that a heap over few entries may have."""
 
 
-def worth(entry: Entry) -> float:
+def worth(entry: MempoolEntry) -> float:
     """Fee rate that a miner would lose with it and its descendants, in sat/vB: the better of its own
     rate and that of all together (Core's descendant score)."""
     descendants = entry.descendants
@@ -29,7 +29,7 @@ class WorstFirst:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Txid]] | None = None
 
-    def note(self, entry: Entry, size: int) -> None:
+    def note(self, entry: MempoolEntry, size: int) -> None:
         """An entry is new, or its descendants have changed; there are `size` entries."""
         if self._heap is None:
             return
@@ -37,7 +37,7 @@ class WorstFirst:
         if len(self._heap) > 2 * size + _STALE_SLACK:
             self._heap = None
 
-    def pop(self, entries: Mapping[Txid, Entry]) -> Entry | None:
+    def pop(self, entries: Mapping[Txid, MempoolEntry]) -> MempoolEntry | None:
         """The entry of the least worth, of equals the newest; None if there are no more.
 
         It does not come up again until it is noted again: for those that stay, see that it is.

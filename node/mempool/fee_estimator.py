@@ -18,7 +18,7 @@ from itertools import accumulate
 
 from chain.frozen import value
 from chain.hashes import Txid
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 
 TARGETS = (*range(1, 26), 144, 504, 1008)
 """Blocks to be mined within that are kept apart (Esplora's)."""
@@ -49,7 +49,7 @@ _BOUNDS = _bounds()
 
 
 @value
-class Estimate:
+class FeeEstimate:
     """An estimate."""
 
     blocks: int
@@ -69,21 +69,21 @@ class FeeView:
         """The rate to be mined within so many blocks, by the nearest of TARGETS that is not longer."""
         return self.rates[_index(target_blocks)]
 
-    def nearest(self, target_blocks: int) -> "Estimate | None":
+    def nearest(self, target_blocks: int) -> "FeeEstimate | None":
         """The same, or where too little is known of so short a wait that of the next longer one: a shorter one
         cannot cost less. None where nothing is known of any."""
         first = _index(target_blocks)
         for index in range(first, len(TARGETS)):
             rate = self.rates[index]
             if rate is not None:
-                return Estimate(target_blocks if index == first else TARGETS[index], rate)
+                return FeeEstimate(target_blocks if index == first else TARGETS[index], rate)
         return None
 
 
 NO_ESTIMATES = FeeView((None,) * len(TARGETS))
 
 
-class _Bucket:
+class _FeeBucket:
     """Observations in one range of fee rates, in weights."""
 
     __slots__ = ("left", "mined", "rates", "waiting")
@@ -117,14 +117,14 @@ class FeeEstimator:
     """Learns from the pool through `entered`, `left` and `connected`."""
 
     def __init__(self) -> None:
-        self._followed: dict[Txid, _Bucket] = {}
-        self._buckets = [_Bucket() for _ in _BOUNDS]
+        self._followed: dict[Txid, _FeeBucket] = {}
+        self._buckets = [_FeeBucket() for _ in _BOUNDS]
         self._height = 0
         # All old weights would fade at each block; instead new ones are worth more and more.
         self._weight = 1.0
         self._view = NO_ESTIMATES
 
-    def entered(self, entry: Entry) -> None:
+    def entered(self, entry: MempoolEntry) -> None:
         """A transaction has come into the pool on the present tip (not back out of a block)."""
         if entry.ancestors.count > 1:
             return
@@ -132,13 +132,13 @@ class FeeEstimator:
         self._followed[entry.tx.txid] = bucket
         bucket.waiting[entry.height] += 1
 
-    def left(self, entry: Entry) -> None:
+    def left(self, entry: MempoolEntry) -> None:
         """A transaction has gone from the pool, for any reason but a block."""
         bucket = self._stop(entry)
         if bucket is not None:
             bucket.left[_missed(self._height - entry.height)] += self._weight
 
-    def connected(self, height: int, entries: Iterable[Entry]) -> None:
+    def connected(self, height: int, entries: Iterable[MempoolEntry]) -> None:
         """A block at `height` is the tip and has mined these entries of the pool."""
         self._height = height
         self._fade()
@@ -157,7 +157,7 @@ class FeeEstimator:
         """All estimates as of the last block; any thread may take it."""
         return self._view
 
-    def _stop(self, entry: Entry) -> _Bucket | None:
+    def _stop(self, entry: MempoolEntry) -> _FeeBucket | None:
         """Follow a transaction no longer; its bucket, if it was followed."""
         bucket = self._followed.pop(entry.tx.txid, None)
         if bucket is not None:

@@ -5,14 +5,14 @@ from typing import Protocol
 
 from chain.hashes import Txid
 from chain.tx import OutPoint, Tx
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 
 
-class Relations(Protocol):
+class GraphProtocol(Protocol):
     """Entries, spenders of coins, and dependencies."""
 
     @property
-    def entries(self) -> Mapping[Txid, Entry]: ...
+    def entries(self) -> Mapping[Txid, MempoolEntry]: ...
     @property
     def spenders(self) -> Mapping[OutPoint, Tx]: ...
     @property
@@ -21,7 +21,7 @@ class Relations(Protocol):
     def descendants_of(self, txids: Iterable[Txid]) -> set[Txid]: ...
 
 
-def ancestors_in(entries: Mapping[Txid, Entry], parents: Iterable[Txid]) -> set[Txid]:
+def ancestors_in(entries: Mapping[Txid, MempoolEntry], parents: Iterable[Txid]) -> set[Txid]:
     """`parents`, which are among the entries, and all that have to be mined before them."""
     found = set(parents)
     queue = list(found)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from chain.coins import Coin, CoinLookup
-from chain.connect import SEQUENCE_NO_LOCK, Context, connect_inputs, is_final
+from chain.connect import SEQUENCE_NO_LOCK, BlockContext, connect_inputs, is_final
 from chain.errors import Invalid, Reject, Unready
 from chain.frozen import value
 from chain.hashes import Txid
-from chain.tx import OutPoint, Tx, describe, outpoint
+from chain.tx import OutPoint, Tx, format_outpoint, outpoint
 from node.mempool.entry import pool_coin
-from node.mempool.graph_protocol import Relations
+from node.mempool.graph_protocol import GraphProtocol
 from node.mempool.policy import Policy, Refused
 
 
@@ -35,7 +35,7 @@ class Inputs:
     """Transactions of the pool that spend some of them too."""
 
 
-def find_inputs(graph: Relations, tx: Tx, lookup: CoinLookup, context: Context) -> Inputs:
+def find_inputs(graph: GraphProtocol, tx: Tx, lookup: CoinLookup, context: BlockContext) -> Inputs:
     """The coins that `tx` spends, of the chain and of the pool. Raises MissingInputs and
     Refused(ALREADY_KNOWN)."""
     entries, spenders = graph.entries, graph.spenders
@@ -59,7 +59,7 @@ def find_inputs(graph: Relations, tx: Tx, lookup: CoinLookup, context: Context) 
     return Inputs(tuple(coins), tuple(parents), frozenset(conflicts))
 
 
-def _missing(graph: Relations, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
+def _missing(graph: GraphProtocol, tx: Tx, lookup: CoinLookup, point: OutPoint) -> Refused | MissingInputs:
     if any(lookup(outpoint(tx.txid, index)) is not None for index in range(len(tx.outputs))):
         return Refused(Policy.ALREADY_KNOWN)
     missing = dict.fromkeys(
@@ -67,10 +67,10 @@ def _missing(graph: Relations, tx: Tx, lookup: CoinLookup, point: OutPoint) -> R
         for spent in tx.inputs
         if spent.outpoint[:32] not in graph.entries and lookup(spent.outpoint) is None
     )
-    return MissingInputs(tuple(missing), describe(point))
+    return MissingInputs(tuple(missing), format_outpoint(point))
 
 
-def check_ready(tx: Tx, coins: Sequence[Coin], context: Context) -> int:
+def check_ready(tx: Tx, coins: Sequence[Coin], context: BlockContext) -> int:
     """`tx` could be in the next block, signatures apart; returns its fee in satoshis.
 
     What a block could never hold is Invalid, what it cannot hold yet is Unready.

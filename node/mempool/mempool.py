@@ -2,7 +2,7 @@
 
 The node stages a transaction, has its checks verified without the lock, stages it again and adds
 it. Knows neither peers nor storage: coins come from a lookup, the next block's place from a
-`Context`, the time from the caller. Its parts are in `node/mempool/`.
+`BlockContext`, the time from the caller. Its parts are in `node/mempool/`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,19 +10,19 @@ from math import inf
 
 from chain.block import Block
 from chain.coins import Coin, CoinLookup
-from chain.connect import Context
+from chain.connect import BlockContext
 from chain.frozen import value
 from chain.hashes import Txid, Wtxid
 from chain.keys import Check
 from chain.tx import OutPoint, Tx
-from node.mempool.entry import Entry, Removal, Removed
+from node.mempool.entry import MempoolEntry, Removal, Removed
 from node.mempool.eviction import Eviction, FeeFloor, make_room
 from node.mempool.package_prechecks import MemberRefused, missing_checks, stage_group, stage_members
 from node.mempool.persist import encode_dump
 from node.mempool.policy import EXPIRY_S, check_standard
 from node.mempool.prechecks import Staged, make_entry, stage, still_stands
-from node.mempool.tip_update import Confirmed, TipChange, bring_back, connect_to_pool, remove_with_descendants
-from node.mempool.tx_graph import Graph
+from node.mempool.tip_update import Confirmed, MempoolTipChange, bring_back, connect_to_pool, remove_with_descendants
+from node.mempool.tx_graph import TxGraph
 from node.mempool.view import MempoolView
 
 USAGE_MAX_BYTES = 300_000_000
@@ -33,7 +33,7 @@ USAGE_MAX_BYTES = 300_000_000
 class Added:
     """An addition to the pool, and what it removed."""
 
-    entry: Entry
+    entry: MempoolEntry
     """The new one, as it entered."""
     removed: tuple[Removed, ...]
     """Transactions that it replaced, and those that left because the pool was full."""
@@ -49,7 +49,7 @@ class Mempool:
         """`usage_max_bytes` bounds `MempoolView.usage`, `expiry_s` is in seconds."""
         self.usage_max_bytes = usage_max_bytes
         self._expiry_s = expiry_s
-        self._graph = Graph()
+        self._graph = TxGraph()
         self._floor = FeeFloor()
         self._oldest = inf
         """No entry has entered before, Unix time: most of the time that is all there is to know."""
@@ -66,11 +66,11 @@ class Mempool:
     def __contains__(self, txid: Txid) -> bool:
         return txid in self._graph.entries
 
-    def get(self, txid: Txid) -> Entry | None:
+    def get(self, txid: Txid) -> MempoolEntry | None:
         """The transaction, if it is here."""
         return self._graph.entries.get(txid)
 
-    def by_wtxid(self, wtxid: Wtxid) -> Entry | None:
+    def by_wtxid(self, wtxid: Wtxid) -> MempoolEntry | None:
         """The transaction with exactly these witnesses, if it is here."""
         txid = self._graph.view.wtxids.get(wtxid)
         return None if txid is None else self.get(txid)
@@ -101,7 +101,7 @@ class Mempool:
 
     # --- entering --------------------------------------------------------------------------------
 
-    def stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False) -> Staged:
+    def stage(self, tx: Tx, lookup: CoinLookup, context: BlockContext, now: float, *, was_here: bool = False) -> Staged:
         """Check whether `tx`, which has passed `check_tx`, may enter. Changes nothing.
 
         `lookup` sees the coins of the tip, `context` is the next block's. One that `was_here` before a
@@ -113,7 +113,7 @@ class Mempool:
         return self._stage(tx, lookup, context, now, was_here)
 
     def restage(
-        self, staged: Staged, lookup: CoinLookup, context: Context, now: float, *, was_here: bool = False
+        self, staged: Staged, lookup: CoinLookup, context: BlockContext, now: float, *, was_here: bool = False
     ) -> Staged:
         """The same again, after the signatures were verified: pool and tip may have changed.
 
@@ -123,17 +123,17 @@ class Mempool:
             return staged
         return self._stage(staged.tx, lookup, context, now, was_here)
 
-    def _stage(self, tx: Tx, lookup: CoinLookup, context: Context, now: float, was_here: bool) -> Staged:
+    def _stage(self, tx: Tx, lookup: CoinLookup, context: BlockContext, now: float, was_here: bool) -> Staged:
         if was_here:
             return stage(self._graph, tx, lookup, context, 0.0, self.usage_max_bytes)
         return stage(self._graph, tx, lookup, context, self.min_fee_sat_kvb(now), self._free_bytes)
 
-    def package_checks(self, txs: Sequence[Tx], lookup: CoinLookup, context: Context) -> list[tuple[Check, ...]]:
+    def package_checks(self, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext) -> list[tuple[Check, ...]]:
         """The signatures of each of a package; nothing for one that could not enter anyway."""
         return missing_checks(self._graph, txs, lookup, context)
 
     def stage_package(
-        self, txs: Sequence[Tx], lookup: CoinLookup, context: Context, now: float, *, together: bool
+        self, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext, now: float, *, together: bool
     ) -> list[Staged] | MemberRefused:
         """May these enter one after the other, each paying enough, or `together`, all of them paying
         enough for all? Or the one that may not. Room is made afterwards: see `trim`. Changes nothing.
@@ -186,9 +186,9 @@ class Mempool:
         disconnected: Iterable[Tx],
         connected: Sequence[Block],
         lookup: CoinLookup,
-        context: Context,
+        context: BlockContext,
         now: float,
-    ) -> TipChange:
+    ) -> MempoolTipChange:
         """Follow the best chain to its new tip.
 
         `disconnected` are the transactions, coinbases included, of the blocks that left it, the
@@ -200,7 +200,7 @@ class Mempool:
         graph.renew()
         confirmed: list[Confirmed] = []
         removed: list[Removed] = []
-        returned: list[Entry] = []
+        returned: list[MempoolEntry] = []
         lowest = context.height - len(connected)
         for height, block in enumerate(connected, lowest):
             mined, robbed = connect_to_pool(graph, block, height)
@@ -216,7 +216,7 @@ class Mempool:
         self._publish_floor(now)
         back = tuple(here for entry in returned if (here := graph.entries.get(entry.tx.txid)))
         graph.view.changes += sum(len(mined.entries) for mined in confirmed) + len(removed) + len(back)
-        return TipChange(tuple(confirmed), tuple(removed), back)
+        return MempoolTipChange(tuple(confirmed), tuple(removed), back)
 
     def dump(self) -> bytes:
         """The pool as bytes to save, parents before children: `load_dump` reads them."""

@@ -36,19 +36,19 @@ class Orphan:
 
 
 @dataclass(slots=True)
-class _Share:
+class _OrphanShare:
     wtxids: dict[Wtxid, None] = field(default_factory=dict)
     """The oldest first."""
     weight: int = 0
 
 
-class Orphans:
+class Orphanage:
     """The orphanage: all shares, and the parents waited for. Keyed by witness txid: nobody can put a transaction with
     spoilt witnesses in the place of the real one."""
 
     def __init__(self) -> None:
         self._orphans: dict[Wtxid, Orphan] = {}
-        self._shares: dict[PeerId, _Share] = {}
+        self._shares: dict[PeerId, _OrphanShare] = {}
         self._waiting: dict[Txid, dict[Wtxid, None]] = {}
         """Missing parent -> orphans, the oldest first."""
 
@@ -74,7 +74,7 @@ class Orphans:
         if share is None:
             if len(self._shares) >= ORPHAN_PEERS_MAX:
                 return False
-            share = self._shares[peer] = _Share()
+            share = self._shares[peer] = _OrphanShare()
         if tx.wtxid in share.wtxids:
             return True
         while share.wtxids and (

@@ -5,17 +5,17 @@ from collections.abc import Iterable
 
 from chain.hashes import Txid
 from chain.tx import OutPoint, Tx
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 from node.mempool.graph_protocol import ancestors_in
-from node.mempool.tx_graph import Graph
+from node.mempool.tx_graph import TxGraph
 
 
-class Trial:
+class GraphOverlay:
     """A pool with additions of its own, which nobody else sees. Use it while the pool does not change."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: TxGraph) -> None:
         self._graph = graph
-        self.entries: ChainMap[Txid, Entry] = ChainMap({}, graph.entries)
+        self.entries: ChainMap[Txid, MempoolEntry] = ChainMap({}, graph.entries)
         self.spenders: ChainMap[OutPoint, Tx] = ChainMap({}, graph.spenders)
         self.tips = graph.tips
         self._children: dict[Txid, set[Txid]] = {}
@@ -37,7 +37,7 @@ class Trial:
                 return found
             found = grown
 
-    def insert(self, entry: Entry, ancestors: Iterable[Txid]) -> None:
+    def insert(self, entry: MempoolEntry, ancestors: Iterable[Txid]) -> None:
         """Add an entry whose own sums are right, has no children here, and these ancestors."""
         for ancestor in ancestors:
             old = self.entries[ancestor]

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from chain.check import check_tx
 from chain.coins import Coin, CoinLookup
-from chain.connect import Context
+from chain.connect import BlockContext
 from chain.errors import Rejected
 from chain.frozen import value
 from chain.hashes import Txid
@@ -19,7 +19,7 @@ from chain.script import Spend
 from chain.tx import OutPoint, Tx, outpoint
 from node.mempool.entry import memory_usage, pool_coin
 from node.mempool.inputs import check_ready, find_inputs
-from node.mempool.overlay import Trial
+from node.mempool.overlay import GraphOverlay
 from node.mempool.policy import Policy, Refused, check_standard
 from node.mempool.prechecks import (
     NOBODY,
@@ -32,7 +32,7 @@ from node.mempool.prechecks import (
     vsize_of,
 )
 from node.mempool.rbf import check_replacement
-from node.mempool.tx_graph import Graph
+from node.mempool.tx_graph import TxGraph
 
 PACKAGE_TXS_MAX = 25
 """Transactions of a package."""
@@ -108,7 +108,9 @@ def is_child_with_parents(txs: Sequence[Tx]) -> bool:
     return names <= spent and not between
 
 
-def missing_checks(graph: Graph, txs: Sequence[Tx], lookup: CoinLookup, context: Context) -> list[tuple[Check, ...]]:
+def missing_checks(
+    graph: TxGraph, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext
+) -> list[tuple[Check, ...]]:
     """The signatures of each of a package, one an input; nothing for one that could not enter anyway."""
     made: dict[OutPoint, Coin] = {}
     found: list[tuple[Check, ...]] = []
@@ -132,14 +134,14 @@ def missing_checks(graph: Graph, txs: Sequence[Tx], lookup: CoinLookup, context:
 
 
 def stage_members(
-    graph: Graph, txs: Sequence[Tx], lookup: CoinLookup, context: Context, floor_sat_kvb: float | None
+    graph: TxGraph, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext, floor_sat_kvb: float | None
 ) -> list[Staged] | MemberRefused:
     """They may enter one after the other, if there is room; or the first that may not.
 
     `floor_sat_kvb` is what each has to pay by itself; None: that is for the caller to judge, and so
     is whom they replace. Raises PackageRefused(LIMITS).
     """
-    trial = Trial(graph)
+    trial = GraphOverlay(graph)
     staged: list[Staged] = []
     for tx in txs:
         try:
@@ -156,7 +158,7 @@ def stage_members(
 
 
 def stage_group(
-    graph: Graph, txs: Sequence[Tx], lookup: CoinLookup, context: Context, floor_sat_kvb: float
+    graph: TxGraph, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext, floor_sat_kvb: float
 ) -> list[Staged] | MemberRefused:
     """They may enter together, what all of them pay being enough for all; or whoever may not.
 
@@ -178,7 +180,9 @@ def stage_group(
     return [_replacing(first, replaced), *others]
 
 
-def _stage_member(trial: Trial, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_kvb: float | None) -> Staged:
+def _stage_member(
+    trial: GraphOverlay, tx: Tx, lookup: CoinLookup, context: BlockContext, floor_sat_kvb: float | None
+) -> Staged:
     check_tx(tx)
     check_standard(tx)
     check_new(trial, tx)
@@ -200,7 +204,7 @@ def _stage_member(trial: Trial, tx: Tx, lookup: CoinLookup, context: Context, fl
 
 
 def _check_group_replacement(
-    graph: Graph, staged: Sequence[Staged], conflicts: frozenset[Txid], fee: int, vsize: int
+    graph: TxGraph, staged: Sequence[Staged], conflicts: frozenset[Txid], fee: int, vsize: int
 ) -> frozenset[Txid]:
     """A parent and a child may take coins of those that wait as if they were one transaction (Core's package RBF).
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from chain.errors import Rejected
 from chain.keys import is_x_only
-from chain.script import SPENDABLE_KINDS, LockKind, classify
+from chain.script import SPENDABLE_KINDS, ScriptType, classify
 from chain.tx import WITNESS_SCALE, Tx
 
 MIN_RELAY_FEE_SAT_KVB = 1000
@@ -154,9 +154,9 @@ def _check_outputs(tx: Tx) -> None:
             threshold = _DUST_THRESHOLDS[kind]
             if output.value < threshold:
                 raise Refused(Policy.DUST, f"output {index}: {output.value} < {threshold}")
-            if kind is LockKind.P2TR and not is_x_only(output.script[2:]):
+            if kind is ScriptType.P2TR and not is_x_only(output.script[2:]):
                 raise Refused(Policy.SCRIPTPUBKEY, f"output {index}: its key is on no point of the curve")
-        elif kind is LockKind.OP_RETURN:
+        elif kind is ScriptType.OP_RETURN:
             carriers += 1
             if len(output.script) > MAX_DATA_SCRIPT_SIZE or not is_push_only(output.script[_OP_RETURN_SIZE:]):
                 raise Refused(Policy.SCRIPTPUBKEY, f"output {index}: OP_RETURN of {len(output.script)} bytes")
@@ -191,15 +191,15 @@ def dust_threshold(script: bytes) -> int:
     quarter. Data carriers hold nothing and are never dust.
     """
     kind = classify(script)
-    if kind is LockKind.OP_RETURN:
+    if kind is ScriptType.OP_RETURN:
         return 0
-    witness = kind is not LockKind.P2PKH
+    witness = kind is not ScriptType.P2PKH
     spending = 36 + 1 + (107 // WITNESS_SCALE if witness else 107) + 4
     return fee_at(DUST_FEE_SAT_KVB, 8 + 1 + len(script) + spending)
 
 
 _DUST_THRESHOLDS = {
-    LockKind.P2WPKH: dust_threshold(b"\x00\x14" + bytes(20)),
-    LockKind.P2PKH: dust_threshold(b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"),
-    LockKind.P2TR: dust_threshold(b"\x51\x20" + bytes(32)),
+    ScriptType.P2WPKH: dust_threshold(b"\x00\x14" + bytes(20)),
+    ScriptType.P2PKH: dust_threshold(b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"),
+    ScriptType.P2TR: dust_threshold(b"\x51\x20" + bytes(32)),
 }

@@ -8,16 +8,16 @@ from collections.abc import Collection, Mapping
 
 from chain.check import legacy_sigops_cost
 from chain.coins import CoinLookup
-from chain.connect import Context, witness_sigops_cost
+from chain.connect import BlockContext, witness_sigops_cost
 from chain.errors import Invalid, Reject
 from chain.frozen import value
 from chain.hashes import Txid, to_hex
 from chain.keys import Check
 from chain.script import Spend
 from chain.tx import WITNESS_SCALE, Tx
-from node.mempool.entry import NOTHING, Entry, Totals, memory_usage
+from node.mempool.entry import NOTHING, MempoolEntry, MempoolTotals, memory_usage
 from node.mempool.eviction import Eviction, make_room
-from node.mempool.graph_protocol import Relations
+from node.mempool.graph_protocol import GraphProtocol
 from node.mempool.inputs import Inputs, check_ready, find_inputs, may_wait
 from node.mempool.policy import (
     MAX_ANCESTORS,
@@ -30,7 +30,7 @@ from node.mempool.policy import (
     fee_at,
 )
 from node.mempool.rbf import check_replacement
-from node.mempool.tx_graph import Graph
+from node.mempool.tx_graph import TxGraph
 
 NOBODY: frozenset[Txid] = frozenset()
 """No transactions."""
@@ -80,7 +80,9 @@ def wrong_signature(index: int) -> Invalid:
     return Invalid(Policy.SCRIPT_VERIFY, f"input {index}: wrong signature")
 
 
-def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_kvb: float, free_bytes: int) -> Staged:
+def stage(
+    graph: TxGraph, tx: Tx, lookup: CoinLookup, context: BlockContext, floor_sat_kvb: float, free_bytes: int
+) -> Staged:
     """`tx`, which has passed `check_tx` and `check_standard`, may enter the pool.
 
     `lookup` sees the coins of the chain, `context` is the next block's, `free_bytes` of memory
@@ -103,7 +105,7 @@ def stage(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context, floor_sat_
     return Staged(tx, fee, weight, vsize, usage, inputs, ancestors, replaced, evicted, context.height - 1, graph.tips)
 
 
-def still_stands(graph: Graph, staged: Staged, floor_sat_kvb: float, free_bytes: int) -> bool:
+def still_stands(graph: TxGraph, staged: Staged, floor_sat_kvb: float, free_bytes: int) -> bool:
     """True if `stage` would say the same again, at a glance: the tip has not changed, nobody who came
     (itself, perhaps) spends the same coins, fee and room are enough, and it has no relatives whose
     fate would matter."""
@@ -116,7 +118,7 @@ def still_stands(graph: Graph, staged: Staged, floor_sat_kvb: float, free_bytes:
     return staged.usage <= free_bytes and staged.fee >= fee_at(floor_sat_kvb, staged.vsize)
 
 
-def stage_again(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> Staged:
+def stage_again(graph: TxGraph, tx: Tx, lookup: CoinLookup, context: BlockContext) -> Staged:
     """A transaction out of a disconnected block may come back: it was mined, so what it pays and
     whom it would replace are no questions. Raises as `stage` does."""
     check_standard(tx)
@@ -131,14 +133,14 @@ def stage_again(graph: Graph, tx: Tx, lookup: CoinLookup, context: Context) -> S
     return Staged(tx, fee, weight, vsize, usage, inputs, ancestors, NOBODY, (), context.height - 1, graph.tips)
 
 
-def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, sequence: int) -> Entry:
+def make_entry(staged: Staged, entries: Mapping[Txid, MempoolEntry], time: float, sequence: int) -> MempoolEntry:
     """The pool entry of a staged transaction, before it has children."""
     tx, coins = staged.tx, staged.inputs.coins
-    own = ancestors = Totals(1, staged.vsize, staged.fee)
+    own = ancestors = MempoolTotals(1, staged.vsize, staged.fee)
     for txid in staged.ancestors:
         ancestors = ancestors.plus(entries[txid].own)
     # By position: by name they would take twice as long.
-    return Entry(
+    return MempoolEntry(
         tx,
         staged.fee,
         staged.vsize,
@@ -157,7 +159,7 @@ def make_entry(staged: Staged, entries: Mapping[Txid, Entry], time: float, seque
 
 
 def _find_relatives(
-    graph: Relations, tx: Tx, fee: int, vsize: int, inputs: Inputs
+    graph: GraphProtocol, tx: Tx, fee: int, vsize: int, inputs: Inputs
 ) -> tuple[frozenset[Txid], frozenset[Txid]]:
     """Its ancestors, and the transactions it replaces: the limits of both are kept."""
     ancestors = find_ancestors(graph, vsize, inputs.parents)
@@ -170,7 +172,7 @@ def _find_relatives(
     return ancestors, replaced
 
 
-def find_ancestors(graph: Relations, vsize: int, parents: tuple[Txid, ...]) -> frozenset[Txid]:
+def find_ancestors(graph: GraphProtocol, vsize: int, parents: tuple[Txid, ...]) -> frozenset[Txid]:
     """All of the pool that has to be mined before. Raises Refused(TOO_LONG_CHAIN)."""
     if not parents:
         return NOBODY
@@ -186,10 +188,12 @@ def find_ancestors(graph: Relations, vsize: int, parents: tuple[Txid, ...]) -> f
     return frozenset(ancestors)
 
 
-def check_descendants(graph: Relations, vsize: int, ancestors: Collection[Txid], replaced: Collection[Txid]) -> None:
+def check_descendants(
+    graph: GraphProtocol, vsize: int, ancestors: Collection[Txid], replaced: Collection[Txid]
+) -> None:
     """No ancestor gets too many descendants; those about to be replaced do not count."""
     entries = graph.entries
-    leaving: dict[Txid, Totals] = {}
+    leaving: dict[Txid, MempoolTotals] = {}
     if ancestors:
         for txid in replaced:
             for ancestor in graph.ancestors_of(entries[txid].parents).intersection(ancestors):
@@ -208,7 +212,7 @@ def _too_long(detail: str) -> Refused:
     return Refused(Policy.TOO_LONG_CHAIN, detail)
 
 
-def check_new(graph: Relations, tx: Tx) -> None:
+def check_new(graph: GraphProtocol, tx: Tx) -> None:
     """Neither this transaction nor the same with other witnesses is here. Raises Refused."""
     known = graph.entries.get(tx.txid)
     if known is not None:

@@ -8,12 +8,12 @@ from collections.abc import Collection
 
 from chain.hashes import Txid
 from chain.tx import Tx
-from node.mempool.entry import Entry
-from node.mempool.graph_protocol import Relations
+from node.mempool.entry import MempoolEntry
+from node.mempool.graph_protocol import GraphProtocol
 from node.mempool.policy import INCREMENTAL_FEE_SAT_KVB, MAX_REPLACED, Policy, Refused, fee_at
 
 
-def check_replacement(graph: Relations, tx: Tx, fee: int, vsize: int, conflicts: Collection[Txid]) -> set[Txid]:
+def check_replacement(graph: GraphProtocol, tx: Tx, fee: int, vsize: int, conflicts: Collection[Txid]) -> set[Txid]:
     """`tx` may push out `conflicts`, which spend coins that it spends too, and all after them.
 
     Returns everything that goes. Raises Refused(INSUFFICIENT_FEE, TOO_MANY_REPLACEMENTS,
@@ -31,7 +31,7 @@ def check_replacement(graph: Relations, tx: Tx, fee: int, vsize: int, conflicts:
     return replaced
 
 
-def _check_rate(fee: int, vsize: int, rivals: list[Entry]) -> None:
+def _check_rate(fee: int, vsize: int, rivals: list[MempoolEntry]) -> None:
     """Better paid than each of those it meets, or a miner would rather keep them (Core)."""
     for rival in rivals:
         if fee * rival.vsize <= rival.fee * vsize:
@@ -39,7 +39,7 @@ def _check_rate(fee: int, vsize: int, rivals: list[Entry]) -> None:
             raise Refused(Policy.INSUFFICIENT_FEE, f"rejecting replacement, {detail}")
 
 
-def _check_parents(graph: Relations, tx: Tx, rivals: list[Entry]) -> None:
+def _check_parents(graph: GraphProtocol, tx: Tx, rivals: list[MempoolEntry]) -> None:
     """Rule 2: a new unconfirmed input could make it less likely to be mined than those it replaces."""
     had = {spent.outpoint[:32] for rival in rivals for spent in rival.tx.inputs}
     for index, spent in enumerate(tx.inputs):

@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 
 from chain.block import Block
 from chain.coins import Coin, CoinLookup
-from chain.connect import Context, is_final
+from chain.connect import BlockContext, is_final
 from chain.errors import Rejected
 from chain.frozen import value
 from chain.hashes import Txid
 from chain.tx import OutPoint, Tx, outpoint
-from node.interface.storage import Change
-from node.mempool.entry import Entry, Removal, Removed
+from node.interface.storage import LedgerChange
+from node.mempool.entry import MempoolEntry, Removal, Removed
 from node.mempool.inputs import check_ready, find_inputs
 from node.mempool.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
 from node.mempool.prechecks import make_entry, stage_again
-from node.mempool.tx_graph import Graph
+from node.mempool.tx_graph import TxGraph
 
 
 @value
@@ -29,23 +29,23 @@ class Confirmed:
 
     height: int
     """Height of the block."""
-    entries: tuple[Entry, ...]
+    entries: tuple[MempoolEntry, ...]
     """The entries as they were last, with relatives that were mined with them."""
 
 
 @value
-class TipChange:
+class MempoolTipChange:
     """The changes that a new tip made to the pool."""
 
     confirmed: tuple[Confirmed, ...]
     """One for each connected block, lowest first."""
     removed: tuple[Removed, ...]
     """Transactions that left for another reason."""
-    returned: tuple[Entry, ...]
+    returned: tuple[MempoolEntry, ...]
     """Transactions of disconnected blocks that are back, parents before children."""
 
 
-def connect_to_pool(graph: Graph, block: Block, height: int) -> tuple[Confirmed, list[Removed]]:
+def connect_to_pool(graph: TxGraph, block: Block, height: int) -> tuple[Confirmed, list[Removed]]:
     """Take out what the block holds, and with their descendants those whose coins it spent."""
     entries, spenders = graph.entries, graph.spenders
     if not entries:
@@ -63,7 +63,9 @@ def connect_to_pool(graph: Graph, block: Block, height: int) -> tuple[Confirmed,
     return confirmed, remove_with_descendants(graph, robbed, Removal.CONFLICT)
 
 
-def coins_at_new_tip(lookup: CoinLookup, disconnected: Sequence[Change], connected: Sequence[Change]) -> CoinLookup:
+def coins_at_new_tip(
+    lookup: CoinLookup, disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChange]
+) -> CoinLookup:
     """`lookup`, which sees the coins of a reorganisation's new tip, spared most of the questions:
     what the disconnected blocks had spent is at hand. Blocks in any order."""
     fork_height = min(change.height for change in disconnected) - 1
@@ -84,13 +86,13 @@ def coins_at_new_tip(lookup: CoinLookup, disconnected: Sequence[Change], connect
 
 
 def bring_back(
-    graph: Graph,
+    graph: TxGraph,
     disconnected: Iterable[Tx],
     connected: Sequence[Block],
     lookup: CoinLookup,
-    context: Context,
+    context: BlockContext,
     now: float,
-) -> tuple[list[Entry], list[Removed]]:
+) -> tuple[list[MempoolEntry], list[Removed]]:
     """Put the transactions of disconnected blocks back, and take out what depends on the others.
 
     `lookup` sees the coins of the new tip, after the `connected` blocks. Also takes out what is no
@@ -99,7 +101,7 @@ def bring_back(
     mined_again = {tx.txid for block in connected for tx in block.txs}
     spent_again = {spent.outpoint for block in connected for tx in block.txs for spent in tx.inputs}
     undone = [tx for tx in disconnected if tx.txid not in mined_again]
-    returned: list[Entry] = []
+    returned: list[MempoolEntry] = []
     lost: set[Txid] = set()
     # Numbered below everything here: what is here may spend them, never the other way round.
     sequence = graph.first_sequence - len(undone)
@@ -125,13 +127,13 @@ def bring_back(
     return returned, removed
 
 
-def remove_with_descendants(graph: Graph, txids: Iterable[Txid], reason: Removal) -> list[Removed]:
+def remove_with_descendants(graph: TxGraph, txids: Iterable[Txid], reason: Removal) -> list[Removed]:
     """Take these out, which are here, and all that depends on them; parents before children."""
     going = graph.descendants_of(txids)
     return [Removed(entry, reason) for entry in graph.remove(going)] if going else []
 
 
-def _orphaned(graph: Graph, undone: Sequence[Tx]) -> set[Txid]:
+def _orphaned(graph: TxGraph, undone: Sequence[Tx]) -> set[Txid]:
     """Transactions here that spend outputs of those that did not come back."""
     entries, spenders = graph.entries, graph.spenders
     if not spenders:
@@ -140,7 +142,7 @@ def _orphaned(graph: Graph, undone: Sequence[Tx]) -> set[Txid]:
     return {spender.txid for point in points if (spender := spenders.get(point)) is not None}
 
 
-def _over_limits(graph: Graph, grown: Iterable[Txid]) -> list[Txid]:
+def _over_limits(graph: TxGraph, grown: Iterable[Txid]) -> list[Txid]:
     """Transactions that got too many ancestors by what came back. Descendants may be too many for a
     while, as in Core: they were not when they came, and nothing new may join them."""
     entries = graph.entries
@@ -148,7 +150,7 @@ def _over_limits(graph: Graph, grown: Iterable[Txid]) -> list[Txid]:
     return [txid for txid, total in sums if total.count > MAX_ANCESTORS or total.vsize > MAX_CHAIN_VSIZE]
 
 
-def _not_ready(graph: Graph, lookup: CoinLookup, context: Context) -> list[Txid]:
+def _not_ready(graph: TxGraph, lookup: CoinLookup, context: BlockContext) -> list[Txid]:
     """Transactions that could no longer be in the next block: a branch may be lower or earlier."""
     height, time = context.height, context.parent_median_time
     waiting = []
@@ -158,7 +160,7 @@ def _not_ready(graph: Graph, lookup: CoinLookup, context: Context) -> list[Txid]
     return waiting
 
 
-def _is_ready(graph: Graph, entry: Entry, lookup: CoinLookup, context: Context) -> bool:
+def _is_ready(graph: TxGraph, entry: MempoolEntry, lookup: CoinLookup, context: BlockContext) -> bool:
     try:
         check_ready(entry.tx, find_inputs(graph, entry.tx, lookup, context).coins, context)
     except Rejected:

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from chain.hashes import Txid
 from chain.tx import OutPoint, Tx, outpoint
-from node.mempool.entry import NOTHING, Entry, Totals
+from node.mempool.entry import NOTHING, MempoolEntry, MempoolTotals
 from node.mempool.eviction_order import WorstFirst
 from node.mempool.graph_protocol import ancestors_in
 from node.mempool.script_index import ScriptIndex
@@ -19,11 +19,11 @@ from node.mempool.view import MempoolView, Past
 _by_sequence = attrgetter("sequence")
 
 
-class Graph:
+class TxGraph:
     """The entries, their spending relations, and the indexes of the view that readers have."""
 
     def __init__(self) -> None:
-        self.entries: dict[Txid, Entry] = {}
+        self.entries: dict[Txid, MempoolEntry] = {}
         """In the order of their sequence."""
         self.spenders: dict[OutPoint, Tx] = {}
         """The transaction that spends a coin, by outpoint."""
@@ -72,7 +72,7 @@ class Graph:
 
     # --- in --------------------------------------------------------------------------------------
 
-    def insert(self, entry: Entry, ancestors: Iterable[Txid]) -> None:
+    def insert(self, entry: MempoolEntry, ancestors: Iterable[Txid]) -> None:
         """Add an entry whose own sums are right, has no children here, and these ancestors."""
         view, tx, past = self.view, entry.tx, self._past()
         entries, spenders, txid = self.entries, self.spenders, tx.txid
@@ -89,7 +89,7 @@ class Graph:
                 past.spenders.setdefault(spent.outpoint, None)
             spenders[spent.outpoint] = tx
         totals = view.totals
-        view.totals = Totals(totals.count + 1, totals.vsize + entry.vsize, totals.fee + entry.fee)
+        view.totals = MempoolTotals(totals.count + 1, totals.vsize + entry.vsize, totals.fee + entry.fee)
         view.usage += entry.usage
 
     def adopt(self, txids: Iterable[Txid]) -> set[Txid]:
@@ -101,7 +101,7 @@ class Graph:
         """
         newcomers = set(txids)
         grown = self.descendants_of(self._link_children(newcomers))
-        gains: dict[Txid, Totals] = {}
+        gains: dict[Txid, MempoolTotals] = {}
         for txid in grown:
             entry = self.entries[txid]
             more = self.ancestors_of(entry.parents) & newcomers
@@ -137,7 +137,7 @@ class Graph:
 
     # --- out -------------------------------------------------------------------------------------
 
-    def remove(self, txids: Collection[Txid]) -> list[Entry]:
+    def remove(self, txids: Collection[Txid]) -> list[MempoolEntry]:
         """Take these out, which are here, and correct the sums of their relatives that stay.
 
         Returns them as they were, parents before children.
@@ -152,9 +152,9 @@ class Graph:
             self._forget(gone)
         return gone
 
-    def _settle_relatives(self, gone: list[Entry], txids: set[Txid]) -> None:
-        lost_above: dict[Txid, Totals] = {}
-        lost_below: dict[Txid, Totals] = {}
+    def _settle_relatives(self, gone: list[MempoolEntry], txids: set[Txid]) -> None:
+        lost_above: dict[Txid, MempoolTotals] = {}
+        lost_below: dict[Txid, MempoolTotals] = {}
         for entry in gone:
             own = entry.own
             if entry.ancestors.count > 1:
@@ -172,7 +172,7 @@ class Graph:
             parents = tuple(parent for parent in entry.parents if parent not in txids)
             self._put(entry.related(parents, entry.ancestors.minus(lost), entry.descendants))
 
-    def _forget(self, gone: list[Entry]) -> None:
+    def _forget(self, gone: list[MempoolEntry]) -> None:
         view, past = self.view, self._past()
         entries, spenders, wtxids = self.entries, self.spenders, view.wtxids
         vsize = fee = usage = places = 0
@@ -190,12 +190,12 @@ class Graph:
             places += len(tx.inputs) + len(tx.outputs)
             if entry.parents or entry.descendants.count > 1:
                 self._forget_relatives(entry)
-        view.totals = view.totals.minus(Totals(len(gone), vsize, fee))
+        view.totals = view.totals.minus(MempoolTotals(len(gone), vsize, fee))
         view.usage -= usage
         if view.scripts.left(places):
             view.scripts = view.scripts.swept(entries)
 
-    def _forget_relatives(self, entry: Entry) -> None:
+    def _forget_relatives(self, entry: MempoolEntry) -> None:
         self._children.pop(entry.tx.txid, None)
         for parent in entry.parents:
             siblings = self._children.get(parent)
@@ -206,7 +206,7 @@ class Graph:
 
     # --- both ------------------------------------------------------------------------------------
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: MempoolEntry) -> None:
         entries, txid = self.entries, entry.tx.txid
         if past := self._past():
             past.entries.setdefault(txid, entries.get(txid))

@@ -21,7 +21,7 @@ from chain.coins import Coin
 from chain.hashes import Txid, Wtxid, sha256
 from chain.tx import OutPoint, Tx, outpoint
 from node.interface.storage import ScriptStats
-from node.mempool.entry import MEMPOOL_HEIGHT, NOTHING, Entry, pool_coin
+from node.mempool.entry import MEMPOOL_HEIGHT, NOTHING, MempoolEntry, pool_coin
 from node.mempool.policy import MIN_RELAY_FEE_SAT_KVB
 from node.mempool.script_index import ScriptIndex
 
@@ -39,12 +39,12 @@ class Past:
     __slots__ = ("entries", "later", "spenders")
 
     def __init__(self, later: "MempoolView") -> None:
-        self.entries: dict[Txid, Entry | None] = {}
+        self.entries: dict[Txid, MempoolEntry | None] = {}
         self.spenders: dict[OutPoint, Tx | None] = {}
         self.later = later
         """The view of the next tip, with notes of its own once that is over."""
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: MempoolEntry) -> None:
         """This one is about to leave."""
         tx = entry.tx
         self.entries.setdefault(tx.txid, entry)
@@ -70,7 +70,7 @@ class MempoolView:
 
     def __init__(
         self,
-        entries: dict[Txid, Entry],
+        entries: dict[Txid, MempoolEntry],
         spenders: dict[OutPoint, Tx],
         scripts: ScriptIndex,
         wtxids: dict[Wtxid, Txid],
@@ -102,7 +102,7 @@ class MempoolView:
         self.past = Past(later)
         return later
 
-    def sort(self) -> dict[Txid, Entry]:
+    def sort(self) -> dict[Txid, MempoolEntry]:
         """Go on in another dictionary, which is returned: the same entries in the order of their
         sequence. Only by the writer, before there are readers."""
         self._entries = {entry.tx.txid: entry for entry in sorted(self._entries.values(), key=_sequence)}
@@ -113,7 +113,7 @@ class MempoolView:
     def __len__(self) -> int:
         return self.totals.count
 
-    def entry(self, txid: Txid) -> Entry | None:
+    def entry(self, txid: Txid) -> MempoolEntry | None:
         """The transaction, if it is here."""
         found = self._entries.get(txid)
         past = self.past
@@ -145,29 +145,29 @@ class MempoolView:
         entry = self.entry(Txid(point[:32]))
         return pool_coin(entry, point, MEMPOOL_HEIGHT) if entry else None
 
-    def children(self, entry: Entry) -> list[Entry]:
+    def children(self, entry: MempoolEntry) -> list[MempoolEntry]:
         """The transactions that spend its outputs."""
         points = [outpoint(entry.tx.txid, index) for index in range(len(entry.tx.outputs))]
         txids = dict.fromkeys(tx.txid for point in points if (tx := self.tx_spending(point)))
         return [child for txid in txids if (child := self.entry(txid))]
 
-    def parents(self, entry: Entry) -> list[Entry]:
+    def parents(self, entry: MempoolEntry) -> list[MempoolEntry]:
         """The transactions whose outputs it spends."""
         return [parent for txid in entry.parents if (parent := self.entry(txid))]
 
-    def ancestors(self, entry: Entry) -> list[Entry]:
+    def ancestors(self, entry: MempoolEntry) -> list[MempoolEntry]:
         """All that have to be mined before it, parents before children, itself left out."""
         return _closure(entry, self.parents)
 
-    def descendants(self, entry: Entry) -> list[Entry]:
+    def descendants(self, entry: MempoolEntry) -> list[MempoolEntry]:
         """All that can be mined only after it, parents before children, itself left out."""
         return _closure(entry, self.children)
 
     # --- the whole -------------------------------------------------------------------------------
 
     @property
-    def entries(self) -> dict[Txid, Entry]:
-        """All of them, in the order of `Entry.sequence`: parents before children, the oldest first.
+    def entries(self) -> dict[Txid, MempoolEntry]:
+        """All of them, in the order of `MempoolEntry.sequence`: parents before children, the oldest first.
 
         A copy. Whoever wants to know of one asks for that `entry`.
         """
@@ -184,7 +184,7 @@ class MempoolView:
         left = sorted((entry for entry in found.values() if entry is not None), key=_sequence)
         return {entry.tx.txid: entry for entry in left}
 
-    def newest(self, limit: int) -> list[Entry]:
+    def newest(self, limit: int) -> list[MempoolEntry]:
         """The entries that came last, the newest first."""
         entries = list(self.entries.values())
         return entries[: -limit - 1 : -1]
@@ -206,7 +206,7 @@ class MempoolView:
 
     # --- one script ------------------------------------------------------------------------------
 
-    def script_entries(self, script_hash: bytes, limit: int | None = None) -> list[Entry]:
+    def script_entries(self, script_hash: bytes, limit: int | None = None) -> list[MempoolEntry]:
         """Transactions that pay or spend the script, the newest first."""
         found = [entry for txid in self.scripts.find(script_hash) if (entry := self.entry(txid))]
         return nlargest(len(found) if limit is None else limit, found, key=_sequence)
@@ -251,7 +251,7 @@ class _Match:
         return script == self._script
 
 
-def _closure(start: Entry, neighbours: Callable[[Entry], list[Entry]]) -> list[Entry]:
+def _closure(start: MempoolEntry, neighbours: Callable[[MempoolEntry], list[MempoolEntry]]) -> list[MempoolEntry]:
     found = {start.tx.txid: start}
     queue = [start]
     while queue:
@@ -263,5 +263,5 @@ def _closure(start: Entry, neighbours: Callable[[Entry], list[Entry]]) -> list[E
     return sorted(found.values(), key=_sequence)
 
 
-def _fee_rate(entry: Entry) -> float:
+def _fee_rate(entry: MempoolEntry) -> float:
     return entry.fee / entry.vsize

@@ -15,7 +15,7 @@ from chain.block import Header, decode_header
 from chain.target import target_from_bits
 from node.mining.hash_loop import NONCES
 from node.mining.miner_process import REPORT_SIZE, Report, Work, decode_report
-from node.workers.child_process import Child
+from node.workers.child_process import ChildProcess
 
 log = logging.getLogger("groat.mining")
 
@@ -31,7 +31,7 @@ class _Slot:
 
     first: int
     nonces: int
-    child: Child | None = None
+    child: ChildProcess | None = None
     started: float = 0.0
     backoff_s: float = BACKOFF_MIN_S
     due: float = 0.0
@@ -169,7 +169,7 @@ class MinerPool:
 
     def _start(self, slot: _Slot) -> None:
         try:
-            slot.child = Child("node.mining.miner_process", "--duty", str(self._duty_percent))
+            slot.child = ChildProcess("node.mining.miner_process", "--duty", str(self._duty_percent))
         except OSError as error:
             self._put_off(slot, str(error))
             return

@@ -16,7 +16,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from node.mining.hash_loop import HEADER_SIZE, LOOPS, NONCE_SIZE, NONCES, Loop
-from node.workers.child_process import Child
+from node.workers.child_process import ChildProcess
 
 SLICE_S = 0.05
 """Work and rest together take so long: too short for anything to get hot."""
@@ -65,7 +65,7 @@ def _decode_work(raw: bytes) -> Work:
     return Work(work_id, header, int.from_bytes(target, "little"), first, nonces)
 
 
-class Search:
+class NonceSearch:
     """A piece of work and how far it has come."""
 
     def __init__(self, work: Work, loop: Loop) -> None:
@@ -130,14 +130,14 @@ class Inbox:
 def mine(stream_in: int, stream_out: int, duty_percent: int, loop: Loop) -> None:
     """Solve what arrives on one pipe and report on the other. Raises EOFError when it closes."""
     inbox, duty = Inbox(stream_in), Duty(duty_percent)
-    search: Search | None = None
+    search: NonceSearch | None = None
     wait_s: float | None = None
     while True:
         work = inbox.newest(wait_s)
         if wait_s != 0.0:
             duty.resume()
         if work:
-            search = Search(work, loop) if work.target else None
+            search = NonceSearch(work, loop) if work.target else None
         report = search.advance() if search else None
         if report:
             os.write(stream_out, _REPORT.pack(*report))
@@ -166,7 +166,7 @@ def measure_together(seconds: float, threads: int, duty_percent: int, loop: Loop
     if threads == 1:
         return measure(seconds, duty_percent, loop)
     arguments = ("--measure", str(seconds), "--duty", str(duty_percent), "--loop", loop.name)
-    loops = [Child("node.mining.miner_process", *arguments) for _ in range(threads)]
+    loops = [ChildProcess("node.mining.miner_process", *arguments) for _ in range(threads)]
     rates = [json.loads(child.read_all())["hashes_per_s"] for child in loops]
     for child in loops:
         child.end()

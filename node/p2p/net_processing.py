@@ -10,33 +10,33 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from chain.blocktree import Entry, is_on
+from chain.blocktree import BlockNode, is_on
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
 from chain.tx import Tx
-from node.chainstate.chainstate import Chainstate, Examined
+from node.chainstate.chainstate import Chainstate, CheckedBlock
 from node.interface.effects import Answer, Computed, Effect, Endpoint, Failed, Link, PeerId
 from node.mempool.mempool import Mempool
-from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman import AddrMan
 from node.p2p.block_sync.compact_relay import CompactRelay
-from node.p2p.block_sync.header_sync import Sync
-from node.p2p.connections.connection_manager import Sessions
-from node.p2p.connections.identity import Identity
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.discovery.config import Finding, Silent
-from node.p2p.discovery.context import Surroundings
-from node.p2p.discovery.probes import Visitors
-from node.p2p.longpoll.client import Poller
-from node.p2p.longpoll.pushed_blocks import Deliveries
-from node.p2p.longpoll.server import OpenPolls
+from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.connections.connection_manager import ConnectionManager
+from node.p2p.connections.identity import NodeIdentity
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.discovery.config import DiscoveryConfig, Silent
+from node.p2p.discovery.context import PeerDiscoveryContext
+from node.p2p.discovery.probes import ProbedBy
+from node.p2p.longpoll.client import LongpollClient
+from node.p2p.longpoll.pushed_blocks import PushedBlocks
+from node.p2p.longpoll.server import LongpollServer
 from node.p2p.peer_info import PeerInfo, describe_peer
 from node.p2p.scoring.choking import BULK_BYTES_S
-from node.p2p.scoring.peer_score import Deed
-from node.p2p.scoring.peer_scoring import Standing
-from node.p2p.scoring.peer_services import Terms
+from node.p2p.scoring.peer_score import PeerEvent
+from node.p2p.scoring.peer_scoring import PeerScoring
+from node.p2p.scoring.peer_services import PeerServices
 from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role, offers, should_have
 from node.p2p.scoring.time_offsets import clock_warning
-from node.p2p.tx_relay.tx_announce import Relay, pace_for
+from node.p2p.tx_relay.tx_announce import TxAnnounce, pace_for
 from node.p2p.wire.messages import (
     PROTOCOL_VERSION,
     RELAYS,
@@ -74,10 +74,10 @@ STEP_S = 2.0
 """A clock that goes back by more than this was set."""
 
 
-class Host(Protocol):
+class PeerManagerHost(Protocol):
     """The node as the network sees it: callbacks for what came in."""
 
-    def take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
+    def take_block(self, peer: PeerId, body: CheckedBlock, now: float) -> Sequence[Effect]:
         """A body that was asked for. Raises Rejected."""
         ...
 
@@ -90,15 +90,15 @@ class Host(Protocol):
         ...
 
 
-class Network:
+class PeerManager:
     """All peers of one node."""
 
     def __init__(
         self,
-        host: Host,
+        host: PeerManagerHost,
         chain: Chainstate,
         mempool: Mempool,
-        identity: Identity,
+        identity: NodeIdentity,
         listen: Endpoint | None,
         agent: str,
         params: Params,
@@ -108,7 +108,7 @@ class Network:
         role: Role = Role.FULL,
         mines: bool = False,
         bulk_bytes_s: int = BULK_BYTES_S,
-        finding: Finding | None = None,
+        finding: DiscoveryConfig | None = None,
     ) -> None:
         """`listen` is where we say that we can be dialled: an empty host means the address that
         the other side sees. `bulk_bytes_s` of old blocks and headers go out before they are rationed."""
@@ -119,17 +119,17 @@ class Network:
         self._agent = agent
         self._params = params
         self._instance = rng.randbytes(8)
-        self._requests = Requests()
-        self.book = AddressBook(rng, params.allow_local)
+        self._requests = PendingRequests()
+        self.book = AddrMan(rng, params.allow_local)
         """The address book."""
         self._role = role
-        finding = finding or Finding()
+        finding = finding or DiscoveryConfig()
         self.services = 0 if finding.only_introduces else role.services(mines=mines)
         """The services that we advertise."""
-        self.standing = Standing(params.allow_local, role, self.peer_of, bulk_bytes_s)
+        self.standing = PeerScoring(params.allow_local, role, self.peer_of, bulk_bytes_s)
         self._warned = False
         """The operator has been told that the clock is wrong."""
-        self._sessions = Sessions(
+        self._sessions = ConnectionManager(
             identity,
             self._facts,
             self._requests,
@@ -139,14 +139,16 @@ class Network:
             params.allow_local,
             self.standing,
         )
-        ground = Surroundings(finding, identity.id, self._sessions, self._requests, self.book, rng, params.allow_local)
+        ground = PeerDiscoveryContext(
+            finding, identity.id, self._sessions, self._requests, self.book, rng, params.allow_local
+        )
         self._discovery, self._found_by = ground.discovery, ground.found_by
         self._only_introduces = finding.only_introduces
         if finding.only_introduces:
             self._sessions.seek_nobody()
-        self._visitors = Visitors()
-        terms = Terms(role is not Role.LIGHT, self._has_headers, self._has_block, self.standing.note)
-        self._sync = Sync(
+        self._visitors = ProbedBy()
+        terms = PeerServices(role is not Role.LIGHT, self._has_headers, self._has_block, self.standing.note)
+        self._sync = HeaderSync(
             chain,
             self._requests,
             self._link,
@@ -169,7 +171,7 @@ class Network:
             terms,
             rng,
         )
-        self._relay = Relay(
+        self._relay = TxAnnounce(
             mempool,
             self._requests,
             self._link,
@@ -177,11 +179,11 @@ class Network:
             host.take_txs,
             rng,
             pace_for(params.allow_local),
-            lambda peer, now: self.standing.note(peer, Deed.BROKEN_PROMISE, now),
+            lambda peer, now: self.standing.note(peer, PeerEvent.BROKEN_PROMISE, now),
             salt=self._instance,
             salt_of=self._salt_of,
         )
-        self._poller = Poller(
+        self._poller = LongpollClient(
             self._requests,
             self._link,
             self._sessions.reaches_us,
@@ -189,8 +191,8 @@ class Network:
             host.raw_block,
             listen is not None,
         )
-        self._deliveries = Deliveries(self._sync, self._take_block, self.punish, params)
-        self._polls = OpenPolls(self._sync, self._relay, self._deliveries, self._link, self._told_tip)
+        self._deliveries = PushedBlocks(self._sync, self._take_block, self.punish, params)
+        self._polls = LongpollServer(self._sync, self._relay, self._deliveries, self._link, self._told_tip)
         self.catch_up = self._sync.catch_up
         """The state of catching up: blocks of a longer chain come in."""
         self.version = 0
@@ -382,12 +384,12 @@ class Network:
             return True
         return found.facts.height - self._chain.tree.best_header.height <= RECENT_BLOCKS
 
-    def _has_block(self, peer: PeerId, entry: Entry) -> bool:
+    def _has_block(self, peer: PeerId, entry: BlockNode) -> bool:
         """True if a peer says that it has this block."""
         found = self._sessions.get(peer)
         return found is None or should_have(found.facts.services, self._sync.best_of(peer), entry)
 
-    def _take_block(self, peer: PeerId, body: Examined, now: float) -> Sequence[Effect]:
+    def _take_block(self, peer: PeerId, body: CheckedBlock, now: float) -> Sequence[Effect]:
         """A block that a peer delivered: credit it, once the block turns out valid. Raises Rejected."""
         entry = self._chain.tree.get(body.block.hash)
         is_first = entry is None or not entry.has_body
@@ -427,7 +429,7 @@ class Network:
 
     def blame_tx(self, peer: PeerId, now: float) -> None:
         """A peer brought a transaction that no node with our rules relays."""
-        self.standing.note(peer, Deed.INVALID_TX, now)
+        self.standing.note(peer, PeerEvent.INVALID_TX, now)
 
     def warnings(self) -> tuple[str, ...]:
         """Warnings for the operator."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from chain.blocktree import fork_point
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import Endpoint, PeerId
-from node.p2p.block_sync.header_sync import Sync
-from node.p2p.connections.connection_manager import Peer, Sessions
+from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.connections.connection_manager import ConnectionManager, Peer
 from node.p2p.scoring.peer_score import Grade
-from node.p2p.scoring.peer_scoring import Standing
+from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.service_flags import Role, role_of
 
 
@@ -85,10 +85,10 @@ class PeerInfo:
 
 
 def describe_peer(
-    sessions: Sessions,
-    sync: Sync,
+    sessions: ConnectionManager,
+    sync: HeaderSync,
     chain: Chainstate,
-    standing: Standing,
+    standing: PeerScoring,
     found_by: Callable[[Endpoint], str],
     now: float,
     peer: Peer,

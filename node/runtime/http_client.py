@@ -57,7 +57,7 @@ class HttpFailure(Exception):
         """The peer answered 200 with something that no honest one sends."""
 
 
-class _Deadline:
+class _RequestDeadline:
     """The deadline of the request that a session is at; shared with its sockets."""
 
     at = 0.0
@@ -73,7 +73,7 @@ class _Deadline:
 class _Socket(socket.socket):
     """A connection each of whose waits ends at the deadline."""
 
-    deadline: _Deadline
+    deadline: _RequestDeadline
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(self.deadline.left_s())
@@ -102,7 +102,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
     pool that suits the URL) is the same for all of ours, or nothing.
     """
 
-    def __init__(self, deadline: _Deadline) -> None:
+    def __init__(self, deadline: _RequestDeadline) -> None:
         self._pool: tuple[Endpoint, Any] | None = None
 
         class Connection(HTTPConnection):
@@ -169,7 +169,7 @@ class Client:
     """One keep-alive connection to one peer. For one thread at a time; `close` is for any."""
 
     def __init__(self) -> None:
-        self._deadline = _Deadline()
+        self._deadline = _RequestDeadline()
         # A Session around it would look for proxies, cookies and redirects, of which there are none
         # here, in a third of a request's time.
         self._adapter = _Adapter(self._deadline)

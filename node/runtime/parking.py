@@ -1,6 +1,6 @@
 """Waiting callers: calls that the core has parked, and followers of its events.
 
-Owns no thread or lock. `Parking` is used under the runtime's lock; `Events` has one writer, also
+Owns no thread or lock. `Parking` is used under the runtime's lock; `EventLog` has one writer, also
 under that lock, and followers that need none.
 """
 
@@ -110,7 +110,7 @@ class Parking:
         return self._taken[seats]
 
 
-class Happened(NamedTuple):
+class LoggedEvent(NamedTuple):
     """A published event and its place in the order of all."""
 
     number: int
@@ -118,18 +118,18 @@ class Happened(NamedTuple):
     event: Event
 
 
-class Events:
+class EventLog:
     """The last events that were published, and who waits for the next one."""
 
     def __init__(self) -> None:
-        self._ring: deque[Happened] = deque(maxlen=EVENTS_MAX)
+        self._ring: deque[LoggedEvent] = deque(maxlen=EVENTS_MAX)
         self._followers: queue.SimpleQueue[Ringer] = queue.SimpleQueue()
         self.last = 0
         """The newest event's number."""
 
     def publish(self, topic: str, events: Sequence[Event]) -> None:
         """Append them. One writer at a time."""
-        self._ring.extend([Happened(number, topic, event) for number, event in enumerate(events, self.last + 1)])
+        self._ring.extend([LoggedEvent(number, topic, event) for number, event in enumerate(events, self.last + 1)])
         self.last += len(events)
         if not self._followers.empty():
             self.wake()
@@ -147,7 +147,7 @@ class Events:
         if self.last > number:
             self.wake()
 
-    def after(self, number: int, timeout_s: float) -> list[Happened]:
+    def after(self, number: int, timeout_s: float) -> list[LoggedEvent]:
         """The events after that number, waiting for one up to `timeout_s`. From any thread."""
         if self.last <= number:
             bell = Bell()
@@ -156,7 +156,7 @@ class Events:
         kept = self._copy()
         return kept[max(0, number + 1 - kept[0].number) :] if kept else []
 
-    def _copy(self) -> list[Happened]:
+    def _copy(self) -> list[LoggedEvent]:
         while True:
             try:
                 return list(self._ring)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from chain.block import Header
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.effects import Dial, Failed, PeerId, Send, Step
 
 
@@ -12,20 +12,20 @@ class Core(Protocol):
     """The node as a machine without threads; `node.core.node.Node` is one."""
 
     view_version: int
-    """Changes whenever a new View is to be published."""
+    """Changes whenever a new NodeView is to be published."""
     ready: bool
     """The best chain of the stored blocks is committed."""
 
     def start(self, now: float) -> Step[None]: ...
     def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]: ...
     def tick(self, now: float) -> Step[None]: ...
-    def view(self) -> View: ...
+    def view(self) -> NodeView: ...
     def peer_of(self, token: bytes) -> PeerId | None:
         """The peer of a session token, if there is one. Needs no lock."""
         ...
 
 
-class Carrier(Protocol):
+class RequestSender(Protocol):
     """Takes requests to peers. Called under the lock, so it never waits; `node.runtime.request_sender` is one."""
 
     def send(self, effect: Send) -> Failed | None:

@@ -17,7 +17,7 @@ Spawn = Callable[[str, Callable[[], None]], None]
 """Runs something in a thread of its own, under a name."""
 
 
-class Parcel(NamedTuple):
+class QueuedRequest(NamedTuple):
     """A request on its way."""
 
     peer: PeerId | None
@@ -30,11 +30,11 @@ class Parcel(NamedTuple):
     """Unix time."""
 
 
-class Lane:
+class RequestQueue:
     """A bounded queue and the threads that work it off, which start with parcels and end when none come."""
 
     def __init__(
-        self, name: str, most: int, work: Callable[[Client, Parcel], None], spawn: Spawn, threads_most: int = 1
+        self, name: str, most: int, work: Callable[[Client, QueuedRequest], None], spawn: Spawn, threads_most: int = 1
     ) -> None:
         """At most `most` parcels wait, and as many threads as there are parcels, up to `threads_most`."""
         self._name = name
@@ -46,9 +46,9 @@ class Lane:
         self._is_closed = False
         self._clients: list[Client] = []
         """With their connections, for the next threads."""
-        self._parcels: queue.Queue[Parcel | None] = queue.Queue(most)
+        self._parcels: queue.Queue[QueuedRequest | None] = queue.Queue(most)
 
-    def put(self, parcel: Parcel) -> bool:
+    def put(self, parcel: QueuedRequest) -> bool:
         """Queue a parcel; False if there is no room."""
         with self._lock:
             try:
@@ -88,7 +88,7 @@ class Lane:
             if not is_kept:
                 client.close()
 
-    def _next(self) -> Parcel | None:
+    def _next(self) -> QueuedRequest | None:
         """The next parcel; None: this thread is no longer needed."""
         with self._lock:
             self._idle += 1

@@ -27,7 +27,7 @@ from node.p2p.wire.messages import (
     Request,
 )
 from node.runtime.http_client import TOO_MANY, Client, HttpFailure
-from node.runtime.request_queues import Lane, Parcel, Spawn
+from node.runtime.request_queues import QueuedRequest, RequestQueue, Spawn
 
 URGENT = (Announce, GetHeaders, CompactBlock, GetCompact, GetBlockTxs, Prefer)
 URGENT_MAX = 64
@@ -52,17 +52,17 @@ Note = Callable[[PeerId | None, str, int, int], None]
 """Counts a message: the peer, the route, bytes sent and received. For any thread."""
 
 
-class _Lanes(NamedTuple):
+class _RequestQueues(NamedTuple):
     """The lanes of one peer."""
 
-    urgent: Lane
-    blocks: Lane
-    bulk: Lane
-    polls: Lane
+    urgent: RequestQueue
+    blocks: RequestQueue
+    bulk: RequestQueue
+    polls: RequestQueue
     resting: dict[str, float]
     """Routes by which the peer was asked too often, and until when it is not asked again (Unix time)."""
 
-    def of(self, message: Request) -> Lane:
+    def of(self, message: Request) -> RequestQueue:
         """The lane that a request takes."""
         if isinstance(message, URGENT):
             return self.urgent
@@ -71,7 +71,7 @@ class _Lanes(NamedTuple):
         return self.blocks if isinstance(message, GetBlocks | Blocks) else self.bulk
 
 
-class Courier:
+class HttpRequestSender:
     """All lanes. Its methods are called one at a time, under the runtime's lock, and never wait."""
 
     def __init__(
@@ -89,8 +89,8 @@ class Courier:
         self._deliver = deliver
         self._spawn = spawn
         self._clock = clock
-        self._lanes: dict[PeerId, _Lanes] = {}
-        self._dials = Lane("dial", DIALS_MAX, self._carry, spawn, DIAL_THREADS)
+        self._lanes: dict[PeerId, _RequestQueues] = {}
+        self._dials = RequestQueue("dial", DIALS_MAX, self._carry, spawn, DIAL_THREADS)
 
     def send(self, effect: Send) -> Failed | None:
         """Queue a request to a peer; why not, if not."""
@@ -98,12 +98,12 @@ class Courier:
         lanes = self._lanes.get(link.peer)
         if lanes is None:
             lanes = self._lanes[link.peer] = self._open(f"peer-{link.peer.hex()[:8]}")
-        parcel = Parcel(link.peer, link.endpoint, link.token, effect.message, effect.request_id, effect.deadline)
+        parcel = QueuedRequest(link.peer, link.endpoint, link.token, effect.message, effect.request_id, effect.deadline)
         return None if lanes.of(effect.message).put(parcel) else Failed("too many requests wait for this peer")
 
     def dial(self, effect: Dial) -> Failed | None:
         """Queue a greeting; why not, if not."""
-        parcel = Parcel(None, effect.endpoint, None, effect.message, effect.request_id, effect.deadline)
+        parcel = QueuedRequest(None, effect.endpoint, None, effect.message, effect.request_id, effect.deadline)
         return None if self._dials.put(parcel) else Failed("too many greetings wait")
 
     def close(self, peer: PeerId) -> None:
@@ -118,16 +118,16 @@ class Courier:
             self.close(peer)
         self._dials.close()
 
-    def _open(self, name: str) -> "_Lanes":
-        return _Lanes(
-            Lane(f"{name}-urgent", URGENT_MAX, self._carry, self._spawn),
-            Lane(f"{name}-blocks", BLOCKS_LANE_MAX, self._carry, self._spawn, BLOCKS_THREADS),
-            Lane(f"{name}-bulk", BULK_MAX, self._carry, self._spawn),
-            Lane(f"{name}-polls", POLLS_LANE_MAX, self._carry, self._spawn),
+    def _open(self, name: str) -> "_RequestQueues":
+        return _RequestQueues(
+            RequestQueue(f"{name}-urgent", URGENT_MAX, self._carry, self._spawn),
+            RequestQueue(f"{name}-blocks", BLOCKS_LANE_MAX, self._carry, self._spawn, BLOCKS_THREADS),
+            RequestQueue(f"{name}-bulk", BULK_MAX, self._carry, self._spawn),
+            RequestQueue(f"{name}-polls", POLLS_LANE_MAX, self._carry, self._spawn),
             {},
         )
 
-    def _carry(self, client: Client, parcel: Parcel) -> None:
+    def _carry(self, client: Client, parcel: QueuedRequest) -> None:
         now, name = self._clock(), route_name(parcel.message)
         left_s = parcel.deadline - now
         lanes = self._lanes.get(parcel.peer) if parcel.peer else None
@@ -144,7 +144,7 @@ class Courier:
         self._deliver(parcel.peer, Answer(parcel.request_id, outcome))
 
 
-def _ask(client: Client, parcel: Parcel, timeout_s: float, note: Note) -> Reply | Failed:
+def _ask(client: Client, parcel: QueuedRequest, timeout_s: float, note: Note) -> Reply | Failed:
     name = route_name(parcel.message)
     headers = {SESSION_HEADER: parcel.token.hex()} if parcel.token else {}
     body = encode(parcel.message)

@@ -2,7 +2,7 @@
 
 All calls of the core go through here, one at a time. What they return is carried out in the same
 order: requests to peers enter their queues while the lock is held, signatures are verified and
-answers awaited without it. Readers take no lock but the latest `View`.
+answers awaited without it. Readers take no lock but the latest `NodeView`.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from chain.block import Header
 from chain.errors import Rejected
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.effects import (
     Answer,
     Close,
@@ -34,9 +34,9 @@ from node.interface.effects import (
     Verify,
 )
 from node.interface.storage import Damaged, StoreError
-from node.runtime.parking import Bell, Busy, Events, Happened, Parking, Ringer
-from node.runtime.protocols import Carrier, Core, Solver, Switch
-from node.runtime.traffic_counters import Traffic
+from node.runtime.parking import Bell, Busy, EventLog, LoggedEvent, Parking, Ringer
+from node.runtime.protocols import Core, RequestSender, Solver, Switch
+from node.runtime.traffic_counters import TrafficCounters
 from node.workers.verifier_pool import VerifierPool
 
 log = logging.getLogger("groat.runtime")
@@ -88,11 +88,11 @@ class Runtime:
         self.now = clock
         self._lock = threading.Lock()
         self._core: Core | None = None
-        self._carrier: Carrier | None = None
-        self._view: View | None = None
+        self._carrier: RequestSender | None = None
+        self._view: NodeView | None = None
         self._view_version: int | None = None
         self._ready = False
-        self.traffic = Traffic()
+        self.traffic = TrafficCounters()
         """Bytes carried to and from peers."""
         self.mining: Switch | None = None
         """Turns this node's own mining off and on; None where it does not mine."""
@@ -105,7 +105,7 @@ class Runtime:
         self._parking = Parking()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._taps: list[Callable[[Publish], None]] = []
-        self._events = Events()
+        self._events = EventLog()
         self._verify_jobs: queue.SimpleQueue[Verify | None] = queue.SimpleQueue()
         self._solving = threading.Lock()
         self._failing = threading.Lock()
@@ -113,7 +113,7 @@ class Runtime:
 
     # --- life --------------------------------------------------------------------------------
 
-    def open(self, core: Core, carrier: Carrier) -> None:
+    def open(self, core: Core, carrier: RequestSender) -> None:
         """Start the core and its threads. Calls and readers are let in by `admit`."""
         self._carrier = carrier
         self._core = core
@@ -216,14 +216,14 @@ class Runtime:
     # --- calls ---------------------------------------------------------------------------------
 
     @property
-    def view(self) -> View:
+    def view(self) -> NodeView:
         """The node as of the last change, immutable. Take it once per request. Raises NotReady."""
         view = self._view
         if view is None or not self.ready:
             raise NotReady
         return view
 
-    def peek(self) -> View | None:
+    def peek(self) -> NodeView | None:
         """The view, if there is one, also while the node is not ready."""
         return self._view
 
@@ -308,7 +308,7 @@ class Runtime:
         """The newest event's number; they count from 1."""
         return self._events.last
 
-    def events(self, after: int | None, timeout_s: float) -> list[Happened]:
+    def events(self, after: int | None, timeout_s: float) -> list[LoggedEvent]:
         """The events published after number `after`, waiting for them up to `timeout_s`.
 
         With None only what comes from now on. A gap in the numbers means missed events.

@@ -36,7 +36,7 @@ class Volume(NamedTuple):
 NONE = Volume()
 
 
-class Traffic:
+class TrafficCounters:
     """Sums by peer and by route. `settle` is for one thread; the rest is for any."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ COIN_OVERHEAD = 220
 """Bytes that an entry takes beside the encoded coin: outpoint, objects' heads, its share of the table."""
 
 
-class CoinCache:
+class CoinsCache:
     """Coins that are in the ledger; it may know of fewer, and never of others.
 
     Two generations: the young one is added to until it takes a third of the limit, and then takes

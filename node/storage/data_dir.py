@@ -19,7 +19,7 @@ LEDGER = "ledger"
 PID = "pid"
 
 
-class Directory:
+class DataDir:
     """An owned data directory. The lock is on the file `pid`, which names the owner; it goes
     with the process, however that ends."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from chain.block import HEADER_SIZE
 from chain.hashes import BlockHash, sha256d, to_hex
 from chain.params import GENESIS
-from node.interface.storage import Tip
+from node.interface.storage import StoredTip
 from node.storage.kv import Reads, scan_prefix
 from node.storage.schema import BLOCK_KEY_SIZE, CONNECTED, HEADER, UNDO, split_block_key
 
@@ -60,7 +60,7 @@ class StoredHeaders:
                 middle = start + _PLACE_SIZE
                 yield bytes(records[start:middle]), bytes(records[middle : start + _FLAG])
 
-    def flaw(self, tip: Tip, chain: Iterable[bytes]) -> str | None:
+    def flaw(self, tip: StoredTip, chain: Iterable[bytes]) -> str | None:
         """What is missing under a ledger with this tip, if anything is: a body, undo, or one of its commits,
         of which `chain` names the block at each height from 1 on."""
         records, wanted = self._records, tip.height.to_bytes(4, "big") + tip.hash

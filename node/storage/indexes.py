@@ -11,7 +11,7 @@ from typing import Any
 from chain.block import tx_offsets
 from chain.coins import is_unspendable
 from chain.hashes import sha256
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 from node.storage.kv import Batch, Reads
 from node.storage.schema import (
     COIN_HEAD_SIZE,
@@ -40,7 +40,9 @@ class Index:
         self._due: set[bytes] = set()
         """Scripts to be given a summary of where the last step has led."""
 
-    def write(self, batch: Batch, height: int, disconnected: Sequence[Change], connected: Sequence[Change]) -> None:
+    def write(
+        self, batch: Batch, height: int, disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChange]
+    ) -> None:
         """The edits of a step from the tip at `height`."""
         due, self._due = self._due, set()
         if disconnected:
@@ -51,7 +53,9 @@ class Index:
         for change in connected:
             self._due.update(_put_block(batch.put, change))
 
-    def _reorganise(self, batch: Batch, disconnected: Sequence[Change], connected: Sequence[Change]) -> None:
+    def _reorganise(
+        self, batch: Batch, disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChange]
+    ) -> None:
         """Both branches often hold the same payments: what has not changed is not written."""
         old: dict[bytes, bytes] = {}
         for change in disconnected:
@@ -67,7 +71,7 @@ class Index:
                 batch.put(key, row)
 
 
-def _put_block(put: Put, change: Change) -> list[bytes]:
+def _put_block(put: Put, change: LedgerChange) -> list[bytes]:
     """Where the block's transactions are, what they spend, and whose history they are. Returns
     the scripts that are due for a summary."""
     _put_locations(put, change)
@@ -75,7 +79,7 @@ def _put_block(put: Put, change: Change) -> list[bytes]:
     return _put_histories(put, change)
 
 
-def _put_locations(put: Put, change: Change) -> None:
+def _put_locations(put: Put, change: LedgerChange) -> None:
     height, pack = change.height, LOCATION_VALUE.pack
     undo_ends = list(accumulate([COIN_HEAD_SIZE + len(coin) for coin in change.undo], initial=0))
     spent = 0
@@ -86,14 +90,14 @@ def _put_locations(put: Put, change: Change) -> None:
         put(LOCATION + tx.txid, pack(height, position, offset, len(tx.raw), undo_start, undo_size))
 
 
-def _put_spenders(put: Put, change: Change) -> None:
+def _put_spenders(put: Put, change: LedgerChange) -> None:
     height, pack = change.height, SPENDER_VALUE.pack
     for tx in change.block.txs[1:]:
         for index, spent in enumerate(tx.inputs):
             put(SPENDER + spent.outpoint, pack(tx.txid, index, height))
 
 
-def _put_histories(put: Put, change: Change) -> list[bytes]:
+def _put_histories(put: Put, change: LedgerChange) -> list[bytes]:
     """One row for each script, however often the block pays or spends it."""
     height, sizes = change.height.to_bytes(4, "big"), due_sizes(change.block.hash)
     due = []
@@ -108,7 +112,7 @@ def _put_histories(put: Put, change: Change) -> list[bytes]:
     return due
 
 
-def _touched_scripts(change: Change) -> dict[bytes, list[Any]]:
+def _touched_scripts(change: LedgerChange) -> dict[bytes, list[Any]]:
     """For each script its sums, followed by its entries in block order. Long-hand: this is the
     largest part of a commit."""
     scripts: dict[bytes, list[Any]] = {}

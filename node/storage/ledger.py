@@ -12,9 +12,9 @@ from chain.block import HEADER_SIZE
 from chain.coins import Coin, CoinsDelta
 from chain.hashes import BlockHash
 from chain.tx import OutPoint
-from node.interface.storage import Change, LostBlocks, Reader, StoreError, Tip
+from node.interface.storage import LedgerChange, LedgerView, LostBlocks, StoredTip, StoreError
 from node.storage.chunks import in_parts, read_parts
-from node.storage.coins_cache import CoinCache
+from node.storage.coins_cache import CoinsCache
 from node.storage.headers import StoredHeaders
 from node.storage.indexes import Index
 from node.storage.kv import Kv, OnDamage, scan_prefix
@@ -56,7 +56,7 @@ class Ledger(LedgerReader):
         self,
         blocks: Kv,
         ledger: Kv,
-        tip: Tip,
+        tip: StoredTip,
         has_index: bool,
         on_damaged_blocks: OnDamage,
         on_damaged_ledger: OnDamage,
@@ -79,7 +79,7 @@ class Ledger(LedgerReader):
         self._commits = commits
         self._vouched = vouched
         self._may_vouch = not read_only
-        self._cache = CoinCache()
+        self._cache = CoinsCache()
         self._index = Index(ledger)
         lost = blocks.get(LOST)
         self._lost = LostBlocks(*LOST_VALUE.unpack(lost)) if lost else None
@@ -149,8 +149,8 @@ class Ledger(LedgerReader):
         height: int,
         block_hash: BlockHash,
         delta: CoinsDelta,
-        disconnected: Sequence[Change],
-        connected: Sequence[Change],
+        disconnected: Sequence[LedgerChange],
+        connected: Sequence[LedgerChange],
     ) -> None:
         """Move the tip. After an error nothing is certain but that a restart finds out: stop."""
         assert height == self._tip.height - len(disconnected) + len(connected), "a block is one step"
@@ -162,7 +162,7 @@ class Ledger(LedgerReader):
             delta = _without_unchanged(delta)
         spent, created = delta.spent, delta.created
         digest = self._tip.digest + coins_digest(created.items()) - coins_digest(spent.items())
-        tip = Tip(block_hash, height, digest % DIGEST_MODULUS)
+        tip = StoredTip(block_hash, height, digest % DIGEST_MODULUS)
 
         batch = self._ledger_kv.batch(sync=True)
         put, delete = batch.put, batch.delete
@@ -193,7 +193,7 @@ class Ledger(LedgerReader):
             self._lost = None
             self._blocks_kv.write([(LOST, None)], sync=False)
 
-    def _write_undo(self, connected: Iterable[Change]) -> None:
+    def _write_undo(self, connected: Iterable[LedgerChange]) -> None:
         self._headers = None
         batch = self._blocks_kv.batch(sync=True)
         for change in connected:
@@ -223,12 +223,12 @@ class Ledger(LedgerReader):
         self._release()
 
 
-def _start_of(disconnected: Sequence[Change], connected: Sequence[Change]) -> BlockHash:
+def _start_of(disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChange]) -> BlockHash:
     """The tip before these changes."""
     return disconnected[0].block.hash if disconnected else connected[0].block.header.prev_hash
 
 
-def _end_of(disconnected: Sequence[Change], connected: Sequence[Change]) -> BlockHash:
+def _end_of(disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChange]) -> BlockHash:
     """The tip after these changes."""
     return connected[-1].block.hash if connected else disconnected[-1].block.header.prev_hash
 
@@ -244,6 +244,6 @@ def _without_unchanged(delta: CoinsDelta) -> CoinsDelta:
     )
 
 
-def recompute_digest(reader: Reader) -> int:
+def recompute_digest(reader: LedgerView) -> int:
     """The digest over the coins as they are: what `reader.tip().digest` has to be."""
     return coins_digest(reader.coins())

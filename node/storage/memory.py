@@ -12,7 +12,7 @@ from node.interface.storage import StoreError
 from node.storage.kv import Batch, Edit, Row
 
 
-class _Kept:
+class _SavedState:
     """The rows as they were when this was made: what has changed since is kept aside, by key."""
 
     __slots__ = ("__weakref__", "_kv", "before")
@@ -64,8 +64,8 @@ class MemoryKv:
         """How many more writes work; the one after fails and changes nothing. None: all work."""
         self._order: list[bytes] | None = []
         """The keys in order; None after a key has come or gone, until somebody asks."""
-        self._snapshots: WeakSet[_Kept] = WeakSet()
-        self._synced = _Kept(self)
+        self._snapshots: WeakSet[_SavedState] = WeakSet()
+        self._synced = _SavedState(self)
         self._unsynced: list[list[Edit]] = []
 
     def get(self, key: bytes) -> bytes | None:
@@ -119,12 +119,12 @@ class MemoryKv:
                     self._order = None
                 rows[key] = value
 
-    def snapshot(self) -> _Kept:
-        kept = _Kept(self)
+    def snapshot(self) -> _SavedState:
+        kept = _SavedState(self)
         self._snapshots.add(kept)
         return kept
 
-    def forget(self, kept: _Kept) -> None:
+    def forget(self, kept: _SavedState) -> None:
         """Stop keeping what this snapshot sees."""
         self._snapshots.discard(kept)
 

@@ -12,7 +12,7 @@ from chain.errors import Invalid
 from chain.hashes import BlockHash, Txid, sha256d, to_hex
 from chain.params import GENESIS
 from chain.tx import OutPoint, Tx, decode_tx
-from node.interface.storage import Damaged, HistoryRow, ScriptStats, Spender, Tip, TxLocation
+from node.interface.storage import Damaged, HistoryRow, ScriptStats, Spender, StoredTip, TxLocation
 from node.storage.chunks import read_parts, read_piece
 from node.storage.kv import OnDamage, Reads, Row, end_of, scan_prefix
 from node.storage.schema import (
@@ -45,7 +45,7 @@ class LedgerReader:
         self,
         blocks: Reads,
         ledger: Reads,
-        tip: Tip,
+        tip: StoredTip,
         has_index: bool,
         on_damaged_blocks: OnDamage,
         on_damaged_ledger: OnDamage,
@@ -62,7 +62,7 @@ class LedgerReader:
         """Give the snapshot back. Unused ones also go when nobody refers to them any more."""
         self._ledger.close()
 
-    def tip(self) -> Tip:
+    def tip(self) -> StoredTip:
         """Where the ledger stands."""
         return self._tip
 

@@ -24,8 +24,8 @@ from chain.block import HEADER_SIZE
 from chain.coins import Coin
 from chain.params import GENESIS
 from chain.tx import OutPoint
-from node.interface.storage import Damaged, StoreError, Tip
-from node.storage.data_dir import BLOCKS, LEDGER, Directory
+from node.interface.storage import Damaged, StoredTip, StoreError
+from node.storage.data_dir import BLOCKS, LEDGER, DataDir
 from node.storage.headers import StoredHeaders
 from node.storage.kv import Kv, Reads, scan_prefix
 from node.storage.ledger import Ledger
@@ -50,11 +50,11 @@ from node.storage.schema import (
     encode_meta,
     encode_tip,
 )
-from node.storage.scratch_copy import Scratch
+from node.storage.scratch_copy import ScratchCopy
 
 log = logging.getLogger("groat.store")
 
-EMPTY_TIP = Tip(GENESIS.hash, 0, 0)
+EMPTY_TIP = StoredTip(GENESIS.hash, 0, 0)
 """A fresh ledger's: genesis, without a coin."""
 OLDEST_BLOCKS_SCHEMA = 1
 """That is still read."""
@@ -64,10 +64,10 @@ COINS_PER_LINE = 1_000_000
 """Between two lines of progress in the log; some seconds."""
 
 
-class _Found(NamedTuple):
+class _FoundState(NamedTuple):
     """What a whole ledger says of itself."""
 
-    tip: Tip
+    tip: StoredTip
     has_index: bool
     commits: int
     """Number of the last one."""
@@ -86,10 +86,10 @@ def open_store(
     beyond repair), another network, schema or index choice, and what the system refuses.
     """
     with ExitStack() as stack:
-        directory = Directory(path, create=not inspect)
+        directory = DataDir(path, create=not inspect)
         stack.callback(directory.release)
         if inspect:
-            scratch = Scratch(path)
+            scratch = ScratchCopy(path)
             stack.callback(scratch.remove)
             directory.blocks, directory.ledger = scratch.path / BLOCKS, scratch.path / LEDGER
         blocks, headers, why = _open_blocks(directory, network_id, inspect)
@@ -137,7 +137,7 @@ def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> L
 # --- blocks/ -------------------------------------------------------------------------------
 
 
-def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders, str | None]:
+def _open_blocks(directory: DataDir, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders, str | None]:
     """The blocks, their headers, and why they had to be repaired, if they had to."""
     why = directory.reported(BLOCKS)
     if why is None:
@@ -162,7 +162,7 @@ def _open_blocks(directory: Directory, network_id: bytes, inspect: bool) -> tupl
     return blocks, headers, "its blocks had to be repaired"
 
 
-def _repair_blocks(directory: Directory, blocks: Kv, tables: list[Path]) -> None:
+def _repair_blocks(directory: DataDir, blocks: Kv, tables: list[Path]) -> None:
     """Keep all that is still what its hash says; the log says what is not."""
     stored, connected = _headers_and_undo(blocks)
     try:
@@ -185,7 +185,7 @@ def _headers_and_undo(blocks: Kv) -> tuple[set[bytes], set[bytes]]:
     return set(records), {place for place, raw in records.items() if raw[HEADER_SIZE:] == CONNECTED}
 
 
-def _open_readable(directory: Directory, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders]:
+def _open_readable(directory: DataDir, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders]:
     """Open this network's blocks and read all headers: the start needs every one."""
     blocks = LevelDb(directory.blocks, directory.reporter(BLOCKS), create=not inspect, known_as=directory.path / BLOCKS)
     with _closed_on_error(blocks):
@@ -253,14 +253,14 @@ def _is_empty(rows: Reads) -> bool:
 
 
 def _open_ledger(
-    directory: Directory,
+    directory: DataDir,
     blocks: Kv,
     headers: StoredHeaders,
     network_id: bytes,
     index: bool | None,
     inspect: bool,
     why: str | None,
-) -> tuple[LevelDb, _Found, str | None]:
+) -> tuple[LevelDb, _FoundState, str | None]:
     """The ledger, what it says, and why it is a new one, if it is.
 
     `why` is a reason to throw the old one away, if there is one already.
@@ -284,8 +284,8 @@ def _open_ledger(
 
 
 def _open_whole(
-    directory: Directory, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool
-) -> tuple[LevelDb, _Found]:
+    directory: DataDir, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool
+) -> tuple[LevelDb, _FoundState]:
     """Open `ledger/` and check it; an empty one is given its first records."""
     where = directory.path / LEDGER
     ledger = LevelDb(directory.ledger, directory.reporter(LEDGER), create=not inspect, known_as=where)
@@ -299,16 +299,16 @@ def _open_whole(
     return ledger, found
 
 
-def _start_ledger(ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool) -> _Found:
+def _start_ledger(ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool) -> _FoundState:
     meta = encode_meta(LEDGER_SCHEMA, network_id, bytes((index,)))
     left = [(LEFT + place, b"") for place, _ in headers.connected()]
     ledger.write([(META, meta), (TIP, encode_tip(EMPTY_TIP)), *left], sync=True)
-    return _Found(EMPTY_TIP, index, 0, vouched=False)
+    return _FoundState(EMPTY_TIP, index, 0, vouched=False)
 
 
 def _check_ledger(
     ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool, where: str
-) -> _Found | None:
+) -> _FoundState | None:
     """What it says of itself; None if it is empty. Raises Damaged unless tip, digest and blocks
     agree, and StoreError if it is whole but not what was asked for."""
     meta, record = ledger.get(META), ledger.get(TIP)
@@ -332,7 +332,7 @@ def _check_ledger(
             raise Damaged(f"{where} is damaged (its coins do not match the digest of its tip)")
         if not inspect:
             ledger.write([(VOUCHED, record)], sync=True)
-    return _Found(tip, has_index, commits, vouched=True)
+    return _FoundState(tip, has_index, commits, vouched=True)
 
 
 def _check_left(ledger: Kv, headers: StoredHeaders, inspect: bool, where: str) -> None:
@@ -347,7 +347,7 @@ def _check_left(ledger: Kv, headers: StoredHeaders, inspect: bool, where: str) -
         ledger.write([(LEFT + place, None) for place in lost], sync=True)
 
 
-def _discard_ledger(directory: Directory, blocks: Kv, headers: StoredHeaders) -> None:
+def _discard_ledger(directory: DataDir, blocks: Kv, headers: StoredHeaders) -> None:
     """Throw the ledger away; of the blocks that it names, those that are gone are noted."""
     chain, left = _chain_of(directory)
     note_lost(blocks, chain - headers.places())
@@ -355,7 +355,7 @@ def _discard_ledger(directory: Directory, blocks: Kv, headers: StoredHeaders) ->
     directory.discard_ledger()
 
 
-def _chain_of(directory: Directory) -> tuple[set[bytes], set[bytes]]:
+def _chain_of(directory: DataDir) -> tuple[set[bytes], set[bytes]]:
     """Height and hash of each block of the ledger's chain, and of those that left it, as far as they can be read."""
     chain: set[bytes] = set()
     left: set[bytes] = set()
@@ -365,7 +365,7 @@ def _chain_of(directory: Directory) -> tuple[set[bytes], set[bytes]]:
     return chain, left
 
 
-def _is_ledger_ours(directory: Directory, network_id: bytes) -> bool:
+def _is_ledger_ours(directory: DataDir, network_id: bytes) -> bool:
     """True if the ledger says that it is this network's."""
     with suppress(StoreError), _peeked(directory) as ledger:
         meta = ledger.get(META)
@@ -374,7 +374,7 @@ def _is_ledger_ours(directory: Directory, network_id: bytes) -> bool:
 
 
 @contextmanager
-def _peeked(directory: Directory) -> Iterator[LevelDb]:
+def _peeked(directory: DataDir) -> Iterator[LevelDb]:
     """The ledger, whatever is wrong with it. Raises StoreError."""
     ledger = LevelDb(directory.ledger, lambda reason: None, create=False)
     try:

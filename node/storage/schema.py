@@ -76,7 +76,7 @@ from hashlib import blake2b
 from chain.coins import Coin
 from chain.hashes import BlockHash
 from chain.tx import OutPoint
-from node.interface.storage import ScriptStats, Tip
+from node.interface.storage import ScriptStats, StoredTip
 
 BLOCKS_SCHEMA = 3
 """Of what is written. 1, which had no parts, and 2, where no header told of undo, are read as well; a
@@ -181,17 +181,17 @@ def decode_meta(record: bytes) -> tuple[int, bytes, bytes]:
     return schema, network_id, record[_META.size :]
 
 
-def encode_tip(tip: Tip) -> bytes:
+def encode_tip(tip: StoredTip) -> bytes:
     """The tip's record."""
     return _TIP.pack(tip.hash, tip.height, tip.digest.to_bytes(DIGEST_SIZE, "big"))
 
 
-def decode_tip(record: bytes) -> Tip | None:
+def decode_tip(record: bytes) -> StoredTip | None:
     """The tip, or None if the record is none."""
     if len(record) != _TIP.size:
         return None
     block_hash, height, digest = _TIP.unpack(record)
-    return Tip(BlockHash(block_hash), height, int.from_bytes(digest, "big"))
+    return StoredTip(BlockHash(block_hash), height, int.from_bytes(digest, "big"))
 
 
 def encode_coins(coins: Iterable[Coin]) -> bytes:

@@ -14,7 +14,7 @@ from node.storage.leveldb import explain
 _LEFT_OUT = ("LOCK", "LOG", "LOG.old")
 
 
-class Scratch:
+class ScratchCopy:
     """Such a copy, in the system's folder for temporary files."""
 
     def __init__(self, source: Path) -> None:

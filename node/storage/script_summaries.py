@@ -44,7 +44,7 @@ POINTS_AT_ONCE = 256
 """Coins looked up together."""
 
 
-class Totals(NamedTuple):
+class ScriptTotals(NamedTuple):
     """What all blocks up to some height did to a script."""
 
     sums: int
@@ -106,7 +106,7 @@ def delete_summaries(delete: Callable[[bytes], object], ledger: Reads, above: in
 # --- reading -----------------------------------------------------------------------------------
 
 
-def read_totals(ledger: Reads, script_hash: bytes, height: int) -> Totals:
+def read_totals(ledger: Reads, script_hash: bytes, height: int) -> ScriptTotals:
     """A script's totals up to a height."""
     sums = newest = 0
     prefix = HISTORY + script_hash
@@ -114,12 +114,12 @@ def read_totals(ledger: Reads, script_hash: bytes, height: int) -> Totals:
         newest = newest or int.from_bytes(key[33:HISTORY_KEY_SIZE], "big")
         if len(key) > HISTORY_KEY_SIZE:
             summed, list_height, list_tx_count = SUMMARY_VALUE.unpack(row)
-            return Totals(sums + int.from_bytes(summed, "big"), newest, list_height, list_tx_count)
+            return ScriptTotals(sums + int.from_bytes(summed, "big"), newest, list_height, list_tx_count)
         sums += int.from_bytes(row[:SUMS_SIZE], "big")
-    return Totals(sums, newest)
+    return ScriptTotals(sums, newest)
 
 
-def read_coins(ledger: Reads, script_hash: bytes, totals: Totals, height: int) -> Iterator[tuple[OutPoint, Coin]]:
+def read_coins(ledger: Reads, script_hash: bytes, totals: ScriptTotals, height: int) -> Iterator[tuple[OutPoint, Coin]]:
     """A script's coins, the newest first. `totals` and `height` are those where the ledger stands."""
     wanted = totals.coins_count
     if not wanted:

@@ -19,7 +19,7 @@ LAST_WORDS_BYTES = 16_384
 """At most so much of a dead child's error output is read."""
 
 
-class Child:
+class ChildProcess:
     """A child process, and the two pipes to it."""
 
     def __init__(self, module: str, *arguments: str) -> None:

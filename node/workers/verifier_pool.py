@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from chain.keys import CHECK_SIZE, Check, Engine, default_engine, libsecp256k1_engine, python_engine
 from node.interface.settings import ConfigError
-from node.workers.child_process import Child
+from node.workers.child_process import ChildProcess
 from node.workers.verifier_process import BATCH_HEAD, VERDICT, token_of
 
 log = logging.getLogger("groat.verify")
@@ -56,7 +56,7 @@ class Verifier:
     def __init__(self, engine_name: str, clock: Callable[[], float]) -> None:
         self._engine_name = engine_name
         self._clock = clock
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -68,7 +68,7 @@ class Verifier:
         count = len(checks) // CHECK_SIZE
         try:
             if self._child is None:
-                self._child = Child("node.workers.verifier_process", "--engine", self._engine_name)
+                self._child = ChildProcess("node.workers.verifier_process", "--engine", self._engine_name)
             self._write(self._child, BATCH_HEAD.pack(count) + checks, self._deadline(count))
         except BrokenPipeError:
             raise VerifierLost(self.stop()) from None
@@ -103,7 +103,7 @@ class Verifier:
     def _deadline(self, count: int) -> float:
         return self._clock() + SHARE_S + CHECK_S * count
 
-    def _write(self, child: Child, batch: bytes, deadline: float) -> None:
+    def _write(self, child: ChildProcess, batch: bytes, deadline: float) -> None:
         view = memoryview(batch)
         while view:
             if not self._ready(child.stdin, select.POLLOUT, deadline):
@@ -122,7 +122,7 @@ class _Batch:
 
     def __init__(self, checks: Sequence[Check], share_size: int) -> None:
         starts = range(0, len(checks), share_size)
-        self.shares = [_Share(self, start, b"".join(checks[start : start + share_size])) for start in starts]
+        self.shares = [_WorkShare(self, start, b"".join(checks[start : start + share_size])) for start in starts]
         self._left = len(self.shares)
         self._failure: int | None = None
         self._lock = threading.Lock()
@@ -147,7 +147,7 @@ class _Batch:
         return self._failure
 
 
-class _Share:
+class _WorkShare:
     """A part of a batch that one process does in one go."""
 
     __slots__ = ("batch", "checks", "start")
@@ -167,23 +167,23 @@ class _Shares:
     """Shares that no process has yet; None ends a lane."""
 
     def __init__(self, lanes: int) -> None:
-        self._queue: queue.SimpleQueue[_Share | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_WorkShare | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = lanes
         """Lanes that have nothing to do."""
 
-    def put(self, share: _Share | None) -> None:
+    def put(self, share: _WorkShare | None) -> None:
         """Give it to whoever comes first."""
         self._queue.put(share)
 
-    def first(self) -> _Share | None:
+    def first(self) -> _WorkShare | None:
         """A share for a lane that has none; waits for it."""
         share = self._queue.get()
         with self._lock:
             self._idle -= 1
         return share
 
-    def another(self) -> _Share | None:
+    def another(self) -> _WorkShare | None:
         """One more for a lane that is busy, if no other could begin it. Raises queue.Empty."""
         if self._idle:
             raise queue.Empty
@@ -202,7 +202,7 @@ class _Lane:
         self._engine = engine
         self._shares = shares
         self._verifier = Verifier(engine.name, clock)
-        self._asked: deque[_Share] = deque()
+        self._asked: deque[_WorkShare] = deque()
         self.thread = threading.Thread(target=self._run, name="verifier-lane", daemon=True)
         self.thread.start()
 
@@ -255,7 +255,7 @@ class _Lane:
             share.settle(self._alone(share))
         self._shares.rest()
 
-    def _alone(self, share: _Share) -> int | None:
+    def _alone(self, share: _WorkShare) -> int | None:
         for _ in range(1, ATTEMPTS):
             try:
                 self._verifier.ask(share.checks)

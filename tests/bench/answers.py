@@ -23,7 +23,7 @@ from chain.address import encode_address
 from chain.block import Block, decode_block
 from chain.hashes import sha256, to_hex
 from node.api.rest.table import ROUTES
-from node.api.routing.route import Kind, Route
+from node.api.routing.route import ParamType, Route
 from node.api.rpc.table import METHODS
 from node.descriptors.checksum import descriptor_checksum
 from node.storage.schema import BLOCKS_SCHEMA, LEDGER_SCHEMA
@@ -172,18 +172,18 @@ def _route(route: Route, draw: Draw) -> Ask:
     return ask
 
 
-def _value(kind: Kind, name: str, sample: Sample) -> str:
-    if name in ("index", "start") and kind is not Kind.LENIENT_NUMBER:
+def _value(kind: ParamType, name: str, sample: Sample) -> str:
+    if name in ("index", "start") and kind is not ParamType.LENIENT_NUMBER:
         return "0"
     return {
-        Kind.BLOCK_HASH: to_hex(sample.block.hash),
-        Kind.TXID: sample.txid,
-        Kind.NUMBER: str(sample.height),
-        Kind.INDEX: "0",
-        Kind.ADDRESS: sample.address,
-        Kind.SCRIPT_HASH: sha256(sample.script).hex(),
-        Kind.LENIENT_NUMBER: "0",
-        Kind.LENIENT_TXID: sample.txid,
+        ParamType.BLOCK_HASH: to_hex(sample.block.hash),
+        ParamType.TXID: sample.txid,
+        ParamType.NUMBER: str(sample.height),
+        ParamType.INDEX: "0",
+        ParamType.ADDRESS: sample.address,
+        ParamType.SCRIPT_HASH: sha256(sample.script).hex(),
+        ParamType.LENIENT_NUMBER: "0",
+        ParamType.LENIENT_TXID: sample.txid,
     }[kind]
 
 

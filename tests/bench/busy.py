@@ -15,7 +15,7 @@ from chain.hashes import sha256, to_hex
 from chain.params import REGTEST
 from chain.script import p2wpkh_script
 from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 from node.storage.recovery import open_store
 from tests.bench.workload import SPACING_S, START_TIME
 
@@ -109,7 +109,7 @@ class _Maker:
                 self._coins[outpoint(tx.txid, index)] = Coin.make(height, tx.is_coinbase, output)
         self._tip = self._tree.add(header)
         self._store.put_block(height, block.hash, block.raw, sync=False)
-        change = Change(block, height, tuple(undo))
+        change = LedgerChange(block, height, tuple(undo))
         self._store.commit(height, block.hash, block_delta(block, height, undo), (), (change,))
         return block.txs[0]
 

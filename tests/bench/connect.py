@@ -17,15 +17,15 @@ from time import monotonic
 from typing import Any
 
 from chain.block import decode_block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
-from node.chainstate.chainstate import Examined, examine
+from node.chainstate.chainstate import CheckedBlock, examine
 from node.core.node import Node
 from node.daemon import GC_THRESHOLD, SWITCH_INTERVAL_S
 from node.interface.effects import Dial, Failed, PeerId, Send, Step
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import TIP, Runtime
 from node.storage.recovery import open_store
 from node.workers.verifier_pool import VerifierPool, verifier_processes
@@ -53,7 +53,7 @@ class _NoPeers:
         pass
 
 
-def _take(body: Examined, node: Node, now: float) -> Step[None]:
+def _take(body: CheckedBlock, node: Node, now: float) -> Step[None]:
     """Hand over a block, and connect it."""
     node.take_block(PEER, body, now)
     return node.tick(now)
@@ -73,7 +73,7 @@ class LocalNode:
             stack.callback(verifiers.stop)
             self.runtime = Runtime(verifiers)
             rng = random.Random(1)
-            self.core = Node(REGTEST, self.store, Identity(bytes(31) + b"\x01", engine, rng), rng)
+            self.core = Node(REGTEST, self.store, NodeIdentity(bytes(31) + b"\x01", engine, rng), rng)
             self._moved = threading.Event()
             self.runtime.subscribe(TIP, self._moved.set)
             self.runtime.open(self.core, _NoPeers())
@@ -122,7 +122,7 @@ class LocalNode:
         """Wait until this is the tip."""
         self._await(lambda tip: tip.hash == block_hash)
 
-    def _await(self, is_reached: Callable[[Entry], bool]) -> None:
+    def _await(self, is_reached: Callable[[BlockNode], bool]) -> None:
         while True:
             self._moved.clear()
             if is_reached(self.runtime.view.tip):

@@ -25,7 +25,7 @@ from node.core.node import Node
 from node.interface.effects import Effect, Verified, Verify
 from node.mempool.mempool import Mempool
 from node.mempool.persist import encode_dump
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.tx_relay.tx_announce import QUEUE_MAX
 from node.p2p.wire.codec import decode_request, encode, route_name
 from node.p2p.wire.messages import (
@@ -68,7 +68,7 @@ class BareNode:
         self._engine = default_engine()
         self.store = open_store(folder, REGTEST.network_id, index=False)
         rng = random.Random(1)
-        self.core = Node(REGTEST, self.store, Identity(bytes(31) + b"\x01", self._engine, rng), rng)
+        self.core = Node(REGTEST, self.store, NodeIdentity(bytes(31) + b"\x01", self._engine, rng), rng)
         self.checks: list[bytes] = []
         """Every signature that was verified."""
         self._carry(self.core.start(time.time()).effects)
@@ -119,7 +119,7 @@ class ScriptedPeer:
     def __init__(self, node: LocalNode) -> None:
         self._node = node
         rng = random.Random(2)
-        identity = Identity(bytes(31) + b"\x02", default_engine(), rng)
+        identity = NodeIdentity(bytes(31) + b"\x02", default_engine(), rng)
         tip = node.runtime.view.tip
         facts = Facts(
             PROTOCOL_VERSION,
@@ -137,7 +137,7 @@ class ScriptedPeer:
         welcome = node.call(lambda core, now: core.greet(hello, HOST, now))
         assert isinstance(welcome, Welcome), welcome
         ids = identity.id, peer_id(welcome.facts.public_key)
-        digest = handshake_digest(REGTEST.network_id, Side.DIALLER, ids, (hello.challenge, welcome.challenge))
+        digest = handshake_digest(REGTEST.network_id, HandshakeSide.DIALLER, ids, (hello.challenge, welcome.challenge))
         self._id, self._salt = identity.id, welcome.facts.instance
         reply = self._ask(Confirm(welcome.token, identity.prove(digest)))
         assert isinstance(reply, Ok), reply

@@ -24,7 +24,7 @@ from chain.params import REGTEST, Asert, Params
 from chain.tx import Tx
 from node.interface.effects import Endpoint
 from node.p2p.block_sync.compact_block import shorten
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.messages import (
     INV_MAX,
@@ -68,7 +68,7 @@ class Pusher:
     def __init__(self, where: Endpoint, number: int) -> None:
         self._where, self._client, self._token = where, Client(), b""
         rng, secret = random.Random(number), sha256(b"pusher %d" % number)
-        identity = Identity(secret, default_engine(), rng)
+        identity = NodeIdentity(secret, default_engine(), rng)
         facts = Facts(
             PROTOCOL_VERSION, identity.public_key, LINE.network_id, rng.randbytes(8), None, RELAYS, "bench", 0, 0, NO_ID
         )
@@ -76,7 +76,7 @@ class Pusher:
         welcome = self._ask(hello)
         assert isinstance(welcome, Welcome), welcome
         ids, challenges = (identity.id, peer_id(welcome.facts.public_key)), (hello.challenge, welcome.challenge)
-        digest = handshake_digest(LINE.network_id, Side.DIALLER, ids, challenges)
+        digest = handshake_digest(LINE.network_id, HandshakeSide.DIALLER, ids, challenges)
         self._ask(Confirm(welcome.token, identity.prove(digest)))
         self._token, self._salt = welcome.token, welcome.facts.instance
 

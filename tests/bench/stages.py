@@ -15,7 +15,7 @@ from chain.connect import connect_block, context_after
 from chain.keys import default_engine
 from chain.params import REGTEST
 from node.daemon import GC_THRESHOLD
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 from node.storage.recovery import open_store
 from tests.bench.rows import Bench, Row
 from tests.bench.workload import Chain, payments_chain
@@ -70,7 +70,7 @@ def _walk(bench: Bench, chain: Chain, folder: str, is_indexed: bool, taken: dict
         tip = tree.add(block.header)
         store.put_block(tip.height, tip.hash, block.raw, sync=False)
         marks.append(thread_time())
-        store.commit(tip.height, tip.hash, connected.delta, (), (Change(block, tip.height, connected.undo),))
+        store.commit(tip.height, tip.hash, connected.delta, (), (LedgerChange(block, tip.height, connected.undo),))
         marks.append(thread_time())
         if tip.height <= len(chain.base):
             continue

@@ -21,7 +21,7 @@ from chain.connect import connect_block, context_after
 from chain.params import REGTEST
 from chain.script import p2wpkh_script
 from node.chainstate.block_cache import CONNECTED_BYTES_MAX, WAITING_BYTES_MAX
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 from node.storage.coins_cache import COIN_CACHE_BYTES
 from node.storage.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
 from node.storage.recovery import open_store
@@ -77,7 +77,7 @@ def _store_blocks(path: Path, blocks: int) -> None:
             block = make_block(header, candidate.txs)
             connected = connect_block(block, context_after(tip), builder.coin, REGTEST)
             builder.add(connected.delta)
-            changes.append(Change(block, height, connected.undo))
+            changes.append(LedgerChange(block, height, connected.undo))
             store.put_block(height, block.hash, block.raw, sync=False)
             tip = tree.add(header)
         store.commit(tip.height, tip.hash, builder.delta, (), changes)

@@ -146,7 +146,7 @@ class _Maker:
         point = outpoint(source.txid, index)
         coin = Coin.make(height, is_coinbase, source.outputs[index])
         bare = make_tx(2, (TxIn(point, b"", SEQUENCE_FINAL),), outputs, 0)
-        signed = self._engine.sign_ecdsa(key.secret, Spend(bare, (coin,)).digest(0, SIGHASH_ALL))
+        signed = self._engine.sign_ecdsa(key.secret, Spend(bare, (coin,)).signature_hash(0, SIGHASH_ALL))
         witness = (encode_der(signed) + bytes((SIGHASH_ALL,)), key.public)
         return make_tx(2, (TxIn(point, b"", SEQUENCE_FINAL, witness),), outputs, 0)
 

@@ -11,7 +11,7 @@ from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import to_hex
 from chain.params import REGTEST, Params, devnet
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import KINDS, Lab, Owned, coinbase_input, lock, made_by, pay, reblock, with_output
 
@@ -64,11 +64,11 @@ class Scene:
 
     def payment(self, rate: int = 3, to: bytes | None = None, value: int = 1_000_000) -> Tx:
         """One more payment, not yet anywhere."""
-        return _simple(self.lab, rate, to or lock(LockKind.P2WPKH, 5), value)
+        return _simple(self.lab, rate, to or lock(ScriptType.P2WPKH, 5), value)
 
     def conflicting(self, coins: list[Owned], rate: int) -> Tx:
         """A payment with these coins; others with them are in conflict with it."""
-        return _paid(coins, rate, lock(LockKind.P2WPKH, 6), coins[0].coin.value // 4)
+        return _paid(coins, rate, lock(ScriptType.P2WPKH, 6), coins[0].coin.value // 4)
 
 
 def make_scene(end: float, params: Params = REGTEST) -> Scene:
@@ -79,7 +79,7 @@ def make_scene(end: float, params: Params = REGTEST) -> Scene:
     at = end - sum(gaps)
     blocks: list[Block] = []
     stale = stale_tx = large = stranger = None
-    common = lock(LockKind.P2WPKH, 3)
+    common = lock(ScriptType.P2WPKH, 3)
     for height in range(1, BLOCKS + 1):
         at += gaps[height - 1]
         txs: list[Tx] = []
@@ -135,7 +135,7 @@ def submit(rpc: Callable[..., Any], scene: Scene) -> None:
         rpc("sendrawtransaction", tx.raw.hex(), 0)
 
 
-def _split(lab: Lab, kind: LockKind) -> Tx:
+def _split(lab: Lab, kind: ScriptType) -> Tx:
     [coinbase] = lab.take(kind)
     return pay([coinbase], [TxOut((coinbase.coin.value - 10_000) // 120, lock(kind, n)) for n in range(120)])
 
@@ -150,7 +150,7 @@ def _value(rng: random.Random) -> int:
 
 def _simple(lab: Lab, rate: int, to: bytes, value: int) -> Tx:
     """An amount to somebody, the rest back to the owner."""
-    [owned] = lab.take(LockKind.P2WPKH)
+    [owned] = lab.take(ScriptType.P2WPKH)
     return _paid([owned], rate, to, min(value, owned.coin.value // 2))
 
 
@@ -162,14 +162,14 @@ def _paid(coins: list[Owned], rate: int, to: bytes, value: int) -> Tx:
 
 def _many(lab: Lab) -> Tx:
     """Three coins to 27 people."""
-    coins = lab.take(LockKind.P2WPKH, 3)
+    coins = lab.take(ScriptType.P2WPKH, 3)
     outputs = [TxOut(900_000 + 190_000 * n, lock(KINDS[n % 3], n)) for n in range(26)]
     rest = sum(coin.value for _, coin in coins) - sum(output.value for output in outputs) - 12_000
-    return pay(coins, [*outputs, TxOut(rest, lock(LockKind.P2WPKH, 1))])
+    return pay(coins, [*outputs, TxOut(rest, lock(ScriptType.P2WPKH, 1))])
 
 
 def _with_text(lab: Lab, text: bytes) -> Tx:
-    [owned] = lab.take(LockKind.P2WPKH)
+    [owned] = lab.take(ScriptType.P2WPKH)
     outputs = [TxOut(owned.coin.value - 2_000, owned.coin.script), TxOut(0, b"\x6a" + bytes((len(text),)) + text)]
     return pay([owned], outputs)
 

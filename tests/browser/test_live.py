@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from chain.hashes import to_hex
-from chain.script import LockKind
+from chain.script import ScriptType
 from node.api.services.event_feed import HOST_FOLLOWERS_MAX
 from tests.browser.conftest import WAIT_MS, Open, Site
 from tests.chainlab import lock
@@ -144,7 +144,7 @@ def test_who_reads_with_the_keyboard_keeps_the_place(site: Site, opened: Open) -
 
 def test_a_row_keeps_the_focus_when_one_before_it_goes(site: Site, opened: Open) -> None:
     scene = site.scene
-    stays, coins = scene.payment(), scene.lab.take(LockKind.P2WPKH)
+    stays, coins = scene.payment(), scene.lab.take(ScriptType.P2WPKH)
     goes, comes = scene.conflicting(coins, 2), scene.conflicting(coins, 30)
     site.rpc("sendrawtransaction", stays.raw.hex())
     site.rpc("sendrawtransaction", goes.raw.hex())
@@ -164,7 +164,7 @@ def test_a_payment_is_followed_from_the_mempool_into_a_block(site: Site, opened:
     window = opened(site)
     page = window.open(site, "mempool")
     await_state(page, "stream")
-    tx = site.scene.payment(to=lock(LockKind.P2WPKH, 8))
+    tx = site.scene.payment(to=lock(ScriptType.P2WPKH, 8))
     txid = to_hex(tx.txid)
     assert page.locator(f'tr[data-key="{txid}"]').count() == 0
     site.rpc("sendrawtransaction", tx.raw.hex())
@@ -236,7 +236,7 @@ def test_a_reorganisation_appears_in_the_tree(site: Site, opened: Open, how: str
 def test_a_replaced_payment_says_so(site: Site, opened: Open) -> None:
     window = opened(site)
     scene = site.scene
-    coins = scene.lab.take(LockKind.P2WPKH)
+    coins = scene.lab.take(ScriptType.P2WPKH)
     first, second = scene.conflicting(coins, 2), scene.conflicting(coins, 30)
     site.rpc("sendrawtransaction", first.raw.hex())
     page = window.open(site, f"tx/{to_hex(first.txid)}")

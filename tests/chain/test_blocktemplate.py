@@ -7,7 +7,7 @@ from chain.blocktemplate import TAG_MAX, VERSION, build_block, solve, with_nonce
 from chain.connect import height_push
 from chain.params import REGTEST, Asert, Params, devnet
 from chain.pow import check_pow
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.target import target_from_bits
 from tests.chainlab import KINDS, NOW, Lab, funded, lock, pay
 
@@ -18,13 +18,13 @@ QUICK = Params("quick", 0x207FFFFF, 20, 60, True, Asert(10, 150, 8, 0x1F7FFFFF, 
 def test_an_unsolved_block_is_complete_but_for_its_nonce() -> None:
     lab = funded()
     tx = pay(lab.take(), fee=777)
-    block = build_block(lab.tip, [tx], 777, lock(LockKind.P2TR), NOW, REGTEST, 5)
+    block = build_block(lab.tip, [tx], 777, lock(ScriptType.P2TR), NOW, REGTEST, 5)
     assert decode_block(block.raw) == block
     assert (block.header.version, block.header.nonce, block.header.time) == (VERSION, 0, NOW)
     assert block.txs[1:] == (tx,)
     coinbase = block.txs[0]
     assert coinbase.inputs[0].script_sig.startswith(height_push(113))
-    assert coinbase.outputs[0].script == lock(LockKind.P2TR)
+    assert coinbase.outputs[0].script == lock(ScriptType.P2TR)
     assert coinbase.outputs[0].value == 50 * 100_000_000 + 777
     assert witness_commitment(coinbase) == commitment_hash(block.txs, bytes(32))
     header = solve(block.header, 1000)

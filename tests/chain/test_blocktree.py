@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.block import Header, decode_header, make_header
-from chain.blocktree import BlockTree, Entry, fork_point, locator, path
+from chain.blocktree import BlockNode, BlockTree, fork_point, locator, path
 from chain.hashes import BlockHash
 from chain.params import GENESIS, REGTEST, Asert, Params, devnet
 from chain.pow import Schedule, next_bits
@@ -19,12 +19,12 @@ T0 = GENESIS.header.time
 EASY = 0x207FFFFF
 
 
-def header_on(parent: Entry, time: int, bits: int = EASY, nonce: int = 0) -> Header:
+def header_on(parent: BlockNode, time: int, bits: int = EASY, nonce: int = 0) -> Header:
     """A header of no particular merit."""
     return make_header(4, parent.hash, bytes(32), time, bits, nonce)
 
 
-def grow(tree: BlockTree, parent: Entry, times: list[int], bits: int = EASY) -> list[Entry]:
+def grow(tree: BlockTree, parent: BlockNode, times: list[int], bits: int = EASY) -> list[BlockNode]:
     """A branch with blocks at these times."""
     branch = []
     for time in times:
@@ -33,13 +33,13 @@ def grow(tree: BlockTree, parent: Entry, times: list[int], bits: int = EASY) -> 
     return branch
 
 
-def spaced(tree: BlockTree, parent: Entry, count: int) -> list[Entry]:
+def spaced(tree: BlockTree, parent: BlockNode, count: int) -> list[BlockNode]:
     """A branch with blocks every ten seconds."""
     return grow(tree, parent, [parent.header.time + 10 * (n + 1) for n in range(count)])
 
 
 @st.composite
-def trees(draw: st.DrawFn) -> tuple[BlockTree, list[Entry]]:
+def trees(draw: st.DrawFn) -> tuple[BlockTree, list[BlockNode]]:
     """Up to 60 headers, each on any of those before, most on one of the last."""
     tree = BlockTree(REGTEST)
     entries = [tree.genesis]
@@ -50,10 +50,10 @@ def trees(draw: st.DrawFn) -> tuple[BlockTree, list[Entry]]:
     return tree, entries
 
 
-def line(entry: Entry) -> list[Entry]:
+def line(entry: BlockNode) -> list[BlockNode]:
     """From genesis to `entry`."""
-    found: list[Entry] = []
-    at: Entry | None = entry
+    found: list[BlockNode] = []
+    at: BlockNode | None = entry
     while at is not None:
         found.append(at)
         at = at.parent
@@ -61,7 +61,7 @@ def line(entry: Entry) -> list[Entry]:
 
 
 @given(trees())
-def test_every_ancestor_of_every_block(made: tuple[BlockTree, list[Entry]]) -> None:
+def test_every_ancestor_of_every_block(made: tuple[BlockTree, list[BlockNode]]) -> None:
     for entry in made[1]:
         assert [entry.ancestor(height) for height in range(entry.height + 1)] == line(entry)
 
@@ -75,7 +75,7 @@ def test_ancestors_far_down() -> None:
 
 
 @given(trees(), st.data())
-def test_the_way_from_one_block_to_another(made: tuple[BlockTree, list[Entry]], draw: st.DataObject) -> None:
+def test_the_way_from_one_block_to_another(made: tuple[BlockTree, list[BlockNode]], draw: st.DataObject) -> None:
     """Left tip first, entered lowest first; what both share is neither left nor entered."""
     old, new = (draw.draw(st.sampled_from(made[1])) for _ in range(2))
     left, entered = path(old, new)
@@ -106,14 +106,14 @@ def test_a_drawn_fork() -> None:
 
 
 @given(trees())
-def test_median_time_past(made: tuple[BlockTree, list[Entry]]) -> None:
+def test_median_time_past(made: tuple[BlockTree, list[BlockNode]]) -> None:
     for entry in made[1]:
         times = sorted(one.header.time for one in line(entry)[-11:])
         assert entry.median_time == times[len(times) // 2]
 
 
 @given(trees())
-def test_the_first_seen_of_equal_work_is_best(made: tuple[BlockTree, list[Entry]]) -> None:
+def test_the_first_seen_of_equal_work_is_best(made: tuple[BlockTree, list[BlockNode]]) -> None:
     tree, entries = made
     most = max(entry.chainwork for entry in entries)
     assert tree.best_header is next(entry for entry in entries if entry.chainwork == most)
@@ -128,7 +128,7 @@ def test_work_counts_and_not_height() -> None:
 
 
 @given(trees(), st.data())
-def test_invalid_branches_are_never_best(made: tuple[BlockTree, list[Entry]], draw: st.DataObject) -> None:
+def test_invalid_branches_are_never_best(made: tuple[BlockTree, list[BlockNode]], draw: st.DataObject) -> None:
     tree, entries = made
     bad = draw.draw(st.sampled_from(entries[1:]))
     tree.set_invalid(bad, True)
@@ -154,7 +154,7 @@ def test_what_is_known_to_be_invalid_is_never_best() -> None:
 
 
 @given(trees())
-def test_children_in_the_order_in_which_they_came(made: tuple[BlockTree, list[Entry]]) -> None:
+def test_children_in_the_order_in_which_they_came(made: tuple[BlockTree, list[BlockNode]]) -> None:
     tree, entries = made
     for entry in entries:
         assert entry.children == [child for child in entries if child.parent is entry]
@@ -210,7 +210,7 @@ CAP = 100
 SLEEPY = Params("sleepy", EASY, 150, 60, True, Asert(10, 150, 2, 0x2000FFFF, CAP))
 
 
-def idle_of(entry: Entry) -> int:
+def idle_of(entry: BlockNode) -> int:
     """Idle seconds of its branch so far."""
     return entry.schedule.idle_s if entry.schedule else 0
 

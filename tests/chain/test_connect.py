@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from chain.block import Header, make_block, make_header
 from chain.blocktemplate import VERSION
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.coins import Coin
 from chain.connect import (
     SEQUENCE_BY_TIME,
     SEQUENCE_NO_LOCK,
-    Context,
+    BlockContext,
     block_delta,
     connect_block,
     connect_header,
@@ -26,14 +26,14 @@ from chain.errors import Invalid, Reject, Rejected, Unready
 from chain.hashes import Wtxid
 from chain.keys import python_engine
 from chain.params import REGTEST, Asert, Params
-from chain.script import LockKind, Spend
+from chain.script import ScriptType, Spend
 from chain.tx import COIN, SEQUENCE_FINAL, OutPoint, TxIn, TxOut, make_tx, outpoint
 from tests.chainlab import KINDS, Lab, funded, made_by, pay, with_header, with_input
 
 # --- headers ------------------------------------------------------------------------------------
 
 
-def next_header(parent: Entry, **changes: int) -> Header:
+def next_header(parent: BlockNode, **changes: int) -> Header:
     """A good header on `parent`, proof of work apart, with some fields changed."""
     header = make_header(VERSION, parent.hash, bytes(32), parent.median_time + 1, 0x207FFFFF, 0)
     return with_header(header, **changes)
@@ -209,12 +209,12 @@ def test_relative_locks(version: int, sequence: int, over: bool) -> None:
     """A coin of block 90, to be spent in block 100."""
     tx = make_tx(version, (TxIn(POINT, b"", sequence),), (), 0)
     coin = Coin.make(90, False, TxOut(1, b""))
-    assert relative_locks_over(tx, [coin], Context(100, median_at(99), median_at)) is over
+    assert relative_locks_over(tx, [coin], BlockContext(100, median_at(99), median_at)) is over
 
 
 def test_every_input_has_its_own_relative_lock() -> None:
     coins = [Coin.make(height, False, TxOut(1, b"")) for height in (90, 99)]
-    context = Context(100, median_at(99), median_at)
+    context = BlockContext(100, median_at(99), median_at)
     inputs = tuple(TxIn(POINT, b"", sequence) for sequence in (10, 1))
     assert relative_locks_over(make_tx(2, inputs, (), 0), coins, context)
     assert not relative_locks_over(make_tx(2, inputs[::-1], (), 0), coins, context)
@@ -229,7 +229,7 @@ def test_time_locks_start_with_the_block_before_the_coins() -> None:
 
     tx = make_tx(2, (TxIn(POINT, b"", SEQUENCE_BY_TIME | 1),), (), 0)
     for height, before in ((90, 89), (1, 0), (0, 0)):
-        relative_locks_over(tx, [Coin.make(height, False, TxOut(1, b""))], Context(100, median_at(99), median))
+        relative_locks_over(tx, [Coin.make(height, False, TxOut(1, b""))], BlockContext(100, median_at(99), median))
         assert asked.pop() == before
 
 
@@ -243,7 +243,7 @@ def test_the_context_after_a_block() -> None:
 
 
 def test_fees_and_maturity() -> None:
-    context = Context(200, median_at(199), median_at)
+    context = BlockContext(200, median_at(199), median_at)
     tx = make_tx(2, (TxIn(POINT, b"", SEQUENCE_FINAL),), (TxOut(70, b""), TxOut(20, b"")), 0)
     assert connect_inputs(tx, [Coin.make(1, False, TxOut(100, b""))], context) == 10
     assert connect_inputs(tx, [Coin.make(100, True, TxOut(90, b""))], context) == 0
@@ -352,7 +352,7 @@ def test_a_payment_confirmed_again_at_another_height_is_another_coin() -> None:
 @given(st.data())
 def test_mutants_of_a_block_raise_nothing_but_rejected(draw: st.DataObject) -> None:
     lab = funded()
-    block = lab.candidate([pay([*lab.take(), *lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)])])
+    block = lab.candidate([pay([*lab.take(), *lab.take(ScriptType.P2PKH), *lab.take(ScriptType.P2TR)])])
     raw = bytearray(block.raw)
     for _ in range(draw.draw(st.integers(1, 3))):
         at = draw.draw(st.integers(80, len(raw) - 1))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chain.block import Header, make_header
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.errors import Reject, Rejected, Unready
 from chain.headerfacts import HeaderFacts
 from chain.headertrail import HeaderTrail
@@ -69,7 +69,7 @@ def test_a_trail_takes_what_may_enter_the_tree() -> None:
     assert seen == {None, Reject.HIGH_HASH, Reject.DIFFBITS, Reject.TIME_TOO_OLD, Reject.TIME_TOO_NEW, Reject.VERSION}
 
 
-def spoilt(header: Header, parent: Entry, now: int, way: int) -> Header:
+def spoilt(header: Header, parent: BlockNode, now: int, way: int) -> Header:
     """The header made wrong in one of five ways, or left as it is."""
     match way:
         case 0:

@@ -21,7 +21,16 @@ from chain.keys import (
     taproot_output,
     taproot_secret,
 )
-from chain.script import HASH_TYPES, LockKind, Spend, classify, legacy_sigops, p2pkh_script, p2tr_script, p2wpkh_script
+from chain.script import (
+    HASH_TYPES,
+    ScriptType,
+    Spend,
+    classify,
+    legacy_sigops,
+    p2pkh_script,
+    p2tr_script,
+    p2wpkh_script,
+)
 from chain.tx import OutPoint, Tx, TxIn, TxOut, decode_tx, make_tx
 from tests import sighash
 from tests.chain.test_tx import BIP143_SIGNED
@@ -37,35 +46,35 @@ HASH20, HASH32 = bytes(range(20)), bytes(range(32))
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
-        (p2wpkh_script(HASH20), LockKind.P2WPKH),
-        (p2pkh_script(HASH20), LockKind.P2PKH),
-        (p2tr_script(HASH32), LockKind.P2TR),
-        (b"\xa9\x14" + HASH20 + b"\x87", LockKind.P2SH),
-        (b"\x00\x20" + HASH32, LockKind.P2WSH),
-        (b"\x21" + b"\x02" + HASH32 + b"\xac", LockKind.P2PK),
-        (b"\x41" + b"\x04" + HASH32 * 2 + b"\xac", LockKind.P2PK),
-        (b"\x6a", LockKind.OP_RETURN),
-        (b"\x6a\x04data", LockKind.OP_RETURN),
-        (b"\x52\x20" + HASH32, LockKind.WITNESS_UNKNOWN),
-        (b"\x51\x02\x4e\x73", LockKind.WITNESS_UNKNOWN),
-        (b"\x60\x28" + bytes(40), LockKind.WITNESS_UNKNOWN),
-        (b"\x60\x29" + bytes(41), LockKind.NONSTANDARD),
-        (b"\x00\x15" + bytes(21), LockKind.NONSTANDARD),
-        (b"", LockKind.NONSTANDARD),
-        (b"\x51", LockKind.NONSTANDARD),
-        (b"\x76\xa9\x14" + HASH20 + b"\x88\xad", LockKind.NONSTANDARD),
-        (b"\x76\xa9\x15" + HASH20 + b"\x88\xac", LockKind.NONSTANDARD),
-        (b"\xa9\x14" + HASH20 + b"\x88", LockKind.NONSTANDARD),
-        (p2wpkh_script(HASH20) + b"\x00", LockKind.NONSTANDARD),
+        (p2wpkh_script(HASH20), ScriptType.P2WPKH),
+        (p2pkh_script(HASH20), ScriptType.P2PKH),
+        (p2tr_script(HASH32), ScriptType.P2TR),
+        (b"\xa9\x14" + HASH20 + b"\x87", ScriptType.P2SH),
+        (b"\x00\x20" + HASH32, ScriptType.P2WSH),
+        (b"\x21" + b"\x02" + HASH32 + b"\xac", ScriptType.P2PK),
+        (b"\x41" + b"\x04" + HASH32 * 2 + b"\xac", ScriptType.P2PK),
+        (b"\x6a", ScriptType.OP_RETURN),
+        (b"\x6a\x04data", ScriptType.OP_RETURN),
+        (b"\x52\x20" + HASH32, ScriptType.WITNESS_UNKNOWN),
+        (b"\x51\x02\x4e\x73", ScriptType.WITNESS_UNKNOWN),
+        (b"\x60\x28" + bytes(40), ScriptType.WITNESS_UNKNOWN),
+        (b"\x60\x29" + bytes(41), ScriptType.NONSTANDARD),
+        (b"\x00\x15" + bytes(21), ScriptType.NONSTANDARD),
+        (b"", ScriptType.NONSTANDARD),
+        (b"\x51", ScriptType.NONSTANDARD),
+        (b"\x76\xa9\x14" + HASH20 + b"\x88\xad", ScriptType.NONSTANDARD),
+        (b"\x76\xa9\x15" + HASH20 + b"\x88\xac", ScriptType.NONSTANDARD),
+        (b"\xa9\x14" + HASH20 + b"\x88", ScriptType.NONSTANDARD),
+        (p2wpkh_script(HASH20) + b"\x00", ScriptType.NONSTANDARD),
     ],
 )
-def test_kinds(script: bytes, kind: LockKind) -> None:
+def test_kinds(script: bytes, kind: ScriptType) -> None:
     assert classify(script) is kind
 
 
 @given(st.binary(max_size=80))
 def test_any_script_has_a_kind(script: bytes) -> None:
-    assert classify(script) in LockKind
+    assert classify(script) in ScriptType
 
 
 # --- digests ---------------------------------------------------------------------------------
@@ -89,9 +98,9 @@ def by_specification(tx: Tx, coins: list[Coin], index: int, hash_type: int) -> b
     """The digest as the independent implementation has it."""
     script = coins[index].script
     match classify(script):
-        case LockKind.P2TR:
+        case ScriptType.P2TR:
             return sighash.taproot(tx, index, [TxOut(coin.value, coin.script) for coin in coins], hash_type)
-        case LockKind.P2WPKH:
+        case ScriptType.P2WPKH:
             return sighash.segwit_v0(tx, index, p2pkh_script(script[2:]), coins[index].value, hash_type)
         case _:
             return sighash.legacy(tx, index, script, hash_type)
@@ -102,15 +111,15 @@ def test_digests_are_the_specifications(made: tuple[Tx, list[Coin]], draw: st.Da
     tx, coins = made
     spend = Spend(tx, coins)  # shared between inputs: what one keeps must not spoil the next
     for index, coin in enumerate(coins):
-        types = HASH_TYPES | ({0} if classify(coin.script) is LockKind.P2TR else set())
+        types = HASH_TYPES | ({0} if classify(coin.script) is ScriptType.P2TR else set())
         hash_type = draw.draw(st.sampled_from(sorted(types)))
         if hash_type & 3 == 3 and index >= len(tx.outputs):
             with pytest.raises(Invalid) as refused:
-                spend.digest(index, hash_type)
-            kind_is_taproot = classify(coin.script) is LockKind.P2TR
+                spend.signature_hash(index, hash_type)
+            kind_is_taproot = classify(coin.script) is ScriptType.P2TR
             assert refused.value.code is (Reject.SCRIPT_VERIFY if kind_is_taproot else Reject.SCRIPT_UNSUPPORTED)
             continue
-        assert spend.digest(index, hash_type) == by_specification(tx, coins, index, hash_type)
+        assert spend.signature_hash(index, hash_type) == by_specification(tx, coins, index, hash_type)
 
 
 @settings(max_examples=25)
@@ -156,7 +165,7 @@ def test_bip143s_native_p2wpkh_example() -> None:
     script = p2wpkh_script(bytes.fromhex("1d0f172a0ecb48aee1be1f2687d2963ae33f71a1"))
     first = Coin.make(1, False, TxOut(625_000_000, b"\x21" + HASH32 + b"\x00\xac"))
     spend = Spend(tx, [first, Coin.make(1, False, TxOut(6 * COIN_SATOSHIS, script))])
-    digest = spend.digest(1, 1)
+    digest = spend.signature_hash(1, 1)
     assert digest.hex() == "c37af31116d1b27caf68aae9e3ac82f1477929014d5b917657d0eb49478cb670"
     check = spend.check(1)
     assert check == public + (decode_der(tx.inputs[1].witness[0][:-1]) or b"") + digest
@@ -196,7 +205,7 @@ def test_bip341_key_path_spends(vectors: Path) -> None:
     spend = Spend(tx, coins)
     for row in case["inputSpending"]:
         index, hash_type = row["given"]["txinIndex"], row["given"]["hashType"]
-        digest = spend.digest(index, hash_type)
+        digest = spend.signature_hash(index, hash_type)
         assert digest.hex() == row["intermediary"]["sigHash"]
         internal, root = (bytes.fromhex(row["given"][name] or "") for name in ("internalPrivkey", "merkleRoot"))
         secret = tweaked(internal, root)

@@ -17,7 +17,7 @@ from node.api.explorer import wsgi
 from node.api.explorer.home import TXS_SHOWN
 from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.site import _make_site
-from node.api.http.message import Answer, Request
+from node.api.http.message import Request, Response
 from node.api.p2p import P2pApp
 from node.blockfilter.filter_index import FilterIndex, FiltersBroken
 from node.chainstate.chainstate import examine
@@ -25,7 +25,7 @@ from node.config import Config
 from node.core.node import Node, Submission
 from node.interface.effects import Dial, Endpoint, Failed, PeerId, Send
 from node.interface.storage import StoreError
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import NotReady, Runtime
 from node.storage.filters import open_filters
 from node.storage.recovery import open_store
@@ -88,7 +88,7 @@ class DiskNode:
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), clock=lambda: float(NOW))
         self.filters = FilterIndex(lambda: open_filters(self.config.folder, REGTEST.network_id))
         try:
-            core = Node(REGTEST, self.store, Identity(rng.randbytes(32), ENGINE, rng), rng)
+            core = Node(REGTEST, self.store, NodeIdentity(rng.randbytes(32), ENGINE, rng), rng)
             self.runtime.open(core, NoCarrier())
             assert self.runtime.await_core(READY_S)
             if self.runtime.fault:
@@ -138,7 +138,7 @@ class DiskNode:
         except NotReady:
             assert self.runtime.fault
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question) -> Response:
         """The answer."""
         headers = {"HOST": str(ANYWHERE), "AUTHORIZATION": f"Basic {base64.b64encode(LOGIN.encode()).decode()}"}
         path, _, query = question.path.partition("?")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chain.block import Block
 from node.api.actions.core_errors import DATABASE
-from node.api.http.message import JSON, Answer
+from node.api.http.message import JSON, Response
 from node.interface.storage import StoreError
 from tests.damage.dataset import DataSet
 from tests.damage.disknode import DiskNode, Question
@@ -53,7 +53,7 @@ class Trial:
     def __init__(self, whole: Path, work: Path, data: DataSet, questions: list[Question]) -> None:
         """`whole` is a data directory without damage, `work` a folder for copies of such."""
         self._work, self._data, self._questions = work, data, questions
-        self._rights: dict[bytes, list[Answer]] = {}
+        self._rights: dict[bytes, list[Response]] = {}
         """The whole answers, by the tip at which they are given."""
         self._named = Named()
         self.report = Report()
@@ -173,7 +173,7 @@ class Trial:
         lost = [number for number, block_hash in enumerate(left) if block_hash in self._named.hashes]
         return set(left[lost[0] :]) if lost else set()
 
-    def _right_at(self, tip: bytes) -> list[Answer]:
+    def _right_at(self, tip: bytes) -> list[Response]:
         """What a node says that knows the chain up to this tip alone."""
         if tip not in self._rights:
             folder = self._work / "shorter"
@@ -198,7 +198,7 @@ class Trial:
         self.report.failures.append(f"{place}: {what}")
 
 
-def _is_error(question: Question, answer: Answer) -> bool:
+def _is_error(question: Question, answer: Response) -> bool:
     """True for what says that something is broken, not that there is no such thing."""
     if question.path == "/" and answer.content_type == JSON:
         error = json.loads(answer.body)["error"]

@@ -11,7 +11,7 @@ import pytest
 
 from devnet import network, processes
 from devnet.network import NodeStatus, check_ports, kill, node_command, node_status, start, stop, tail
-from devnet.rpc import RpcError
+from devnet.rpc import NodeRpcError
 from devnet.state import Devnet, DevnetError, Process, load
 from tests.ports import free_ports
 
@@ -159,9 +159,9 @@ def test_what_a_node_warns_of_is_told_once(devnet: Devnet, monkeypatch: pytest.M
     monkeypatch.setattr(network, "is_running", lambda *_: True)
     monkeypatch.setattr(network, "client", lambda *_: Answering())
     assert node_status(devnet, 0) == NodeStatus(True, 7, "ab", 2, 3, (lost, clock))
-    answers["getmempoolinfo"] = RpcError(-1, "this node is a light one")
+    answers["getmempoolinfo"] = NodeRpcError(-1, "this node is a light one")
     assert node_status(devnet, 0) == NodeStatus(True, 7, "ab", 2, None, (lost, clock))
-    answers["getblockchaininfo"] = RpcError(-28, "Loading block index")
+    answers["getblockchaininfo"] = NodeRpcError(-28, "Loading block index")
     assert node_status(devnet, 0) == NodeStatus(running=True)
 
 

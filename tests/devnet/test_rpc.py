@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devnet.rpc import NodeClient, RpcError, Unreachable
+from devnet.rpc import NodeClient, NodeRpcError, Unreachable
 
 
 @dataclass
@@ -78,14 +78,14 @@ def test_a_batch_keeps_its_order(stage: Stage) -> None:
 def test_an_error_in_a_batch(stage: Stage) -> None:
     error = b'{"result": null, "error": {"code": -5, "message": "Block not found"}}'
     stage.body = b'[{"result": 1, "error": null}, ' + error + b"]"
-    with pytest.raises(RpcError, match="Block not found") as caught:
+    with pytest.raises(NodeRpcError, match="Block not found") as caught:
         stage.client.batch([("one", ()), ("two", ())])
     assert caught.value.code == -5
 
 
 def test_a_batch_refused_as_a_whole(stage: Stage) -> None:
     stage.status, stage.body = 500, b'{"result": null, "error": {"code": -28, "message": "Loading..."}, "id": null}'
-    with pytest.raises(RpcError, match="Loading"):
+    with pytest.raises(NodeRpcError, match="Loading"):
         stage.client.rpc("getblockcount")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from node.api.http.request_parser import HEADER_BYTES_MAX
 from node.api.rest.table import ROUTES as API_ROUTES
 from node.api.rest.txs import TX_BODY_MAX
-from node.api.routing.route import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, Kind, Route
+from node.api.routing.route import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, ParamType, Route
 from node.p2p.scoring.rate_limits import OPEN
 from node.p2p.wire.codec import ROUTES as P2P_ROUTES
 
@@ -75,15 +75,15 @@ def no_endpoint(path: str) -> str:
 # --- Esplora -------------------------------------------------------------------------------
 
 GOOD = {
-    Kind.BLOCK_HASH: HEX,
-    Kind.TXID: HEX,
-    Kind.NUMBER: "0",
-    Kind.INDEX: "0",
-    Kind.ADDRESS: BLANK_ADDRESS,
-    Kind.SCRIPT_HASH: HEX,
-    Kind.LENIENT_NUMBER: "0",
-    Kind.LENIENT_TXID: HEX,
-    Kind.TX_HEX: "00",
+    ParamType.BLOCK_HASH: HEX,
+    ParamType.TXID: HEX,
+    ParamType.NUMBER: "0",
+    ParamType.INDEX: "0",
+    ParamType.ADDRESS: BLANK_ADDRESS,
+    ParamType.SCRIPT_HASH: HEX,
+    ParamType.LENIENT_NUMBER: "0",
+    ParamType.LENIENT_TXID: HEX,
+    ParamType.TX_HEX: "00",
 }
 """Well-formed values; those that name something name nothing that exists."""
 GARBAGE = (
@@ -125,7 +125,7 @@ def bad_values(route: Route) -> Iterator[Case]:
     for name, kind in route.query.items():
         for value in GARBAGE:
             raw = request("GET", fill(route) + f"?{name}={value}")
-            expected: Any = 400 if kind in (Kind.TX_HEX, Kind.TOPICS) else {200}
+            expected: Any = 400 if kind in (ParamType.TX_HEX, ParamType.TOPICS) else {200}
             yield case(f"{route.path}?{name}={value[:30]}", raw, expected)
     yield case(f"{route.path} about nothing", request("GET", fill(route)), {200, 404, 400})
     yield case(f"{route.path} with a query", request("GET", fill(route) + "?a=1&a=2&%00=%ff&=&&&;"), {200, 404, 400})

@@ -17,7 +17,7 @@ from chain.blocktree import BlockTree
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, Params
 from node.interface.effects import Endpoint
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.wire.codec import ROUTES, decode_request, encode, route_name
 from node.p2p.wire.messages import (
     HEADERS_MAX,
@@ -60,7 +60,7 @@ class ScriptedPeer:
 
     def __init__(self, number: int, port: int, blocks: Sequence[Block]) -> None:
         self.endpoint = Endpoint("127.0.0.1", port)
-        self.identity = Identity(sha256(b"scripted %d" % number), ENGINE, random.Random(number))
+        self.identity = NodeIdentity(sha256(b"scripted %d" % number), ENGINE, random.Random(number))
         self.blocks = list(blocks)
         self.asked: list[Any] = []
         """Requests, in order of arrival."""
@@ -131,7 +131,7 @@ class ScriptedPeer:
             tip,
         )
         ids, challenge = (peer_id(hello.facts.public_key), self.identity.id), self.identity.unguessable("challenge", 32)
-        ours = handshake_digest(REGTEST.network_id, Side.ANSWERER, ids, (hello.challenge, challenge))
+        ours = handshake_digest(REGTEST.network_id, HandshakeSide.ANSWERER, ids, (hello.challenge, challenge))
         return Welcome(facts, challenge, self.identity.unguessable("token", 16), self.identity.prove(ours))
 
     # --- HTTP --------------------------------------------------------------------------------

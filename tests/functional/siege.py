@@ -21,7 +21,7 @@ from typing import Any
 from chain.hashes import BlockHash
 from chain.keys import default_engine
 from node.interface.effects import Endpoint
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.messages import (
     PROTOCOL_VERSION,
@@ -89,7 +89,7 @@ class Guest:
     def __init__(self, where: Endpoint, number: int, network_id: bytes) -> None:
         self._where, self._client, self.token = where, Client(), b""
         rng = random.Random(number)
-        self._identity = Identity(rng.randbytes(32), default_engine(), rng)
+        self._identity = NodeIdentity(rng.randbytes(32), default_engine(), rng)
         key = self._identity.public_key
         facts = Facts(PROTOCOL_VERSION, key, network_id, rng.randbytes(8), None, 0, "guest", 0, 0, NO_ID)
         self.hello = Hello(facts, rng.randbytes(32))
@@ -105,7 +105,7 @@ class Guest:
                 welcome.challenge,
             ),
         )
-        digest = handshake_digest(self.hello.facts.network_id, Side.DIALLER, ids, challenges)
+        digest = handshake_digest(self.hello.facts.network_id, HandshakeSide.DIALLER, ids, challenges)
         assert self.ask(Confirm(welcome.token, self._identity.prove(digest))) == Ok()
         self.token = welcome.token
         return self

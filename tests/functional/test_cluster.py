@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from devnet.rpc import RpcError
+from devnet.rpc import NodeRpcError
 from tests.functional.cluster import ClusterError
 from tests.functional.conftest import StartCluster
 
@@ -45,7 +45,7 @@ def test_answers_of_any_status(start_cluster: StartCluster) -> None:
     assert reply.headers["content-type"] == "text/plain"
     assert reply.text == "Invalid hex string"
     assert cluster.request(0, "POST", "/", b"{}", content_type="text/plain").status == 401
-    with pytest.raises(RpcError) as caught:
+    with pytest.raises(NodeRpcError) as caught:
         cluster.rpc(0, "getblockhash", 1)
     assert caught.value.code == -8
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chain.address import encode_address
-from devnet.rpc import RpcError, Unreachable
+from devnet.rpc import NodeRpcError, Unreachable
 from tests.chainlab import Lab, funded, lock, made_by, pay
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster
@@ -48,7 +48,7 @@ class Traffic:
             index = self._rng.randrange(len(self._cluster.nodes))
             try:
                 self._cluster.client(index, 10.0).rpc("sendrawtransaction", payment.raw.hex())
-            except (RpcError, Unreachable):
+            except (NodeRpcError, Unreachable):
                 continue  # down just now, or the chain of payments is too long for the moment
             self.acknowledged.append(payment.txid[::-1].hex())
             self._coins[place] = made_by(payment)

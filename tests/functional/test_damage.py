@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devnet.rpc import RpcError, Unreachable
+from devnet.rpc import NodeRpcError, Unreachable
 from node.runtime.runtime import DAMAGED
 from tests.chainlab import funded
 from tests.damage.logfile import HEADER_SIZE, LENGTH_HIGH, record_offsets
@@ -87,7 +87,7 @@ def test_undo_that_a_reorganisation_cannot_read_ends_the_node_once(start_cluster
     table = only(blocks_of(cluster), "*.ldb")
     flip(table, table.read_bytes().rindex(bytes.fromhex(tip)[::-1]) + 40)
     cluster.start(0)
-    with pytest.raises((RpcError, Unreachable)):
+    with pytest.raises((NodeRpcError, Unreachable)):
         cluster.rpc(0, "invalidateblock", tip)
     assert exit_status(cluster) == 1
     cluster.start(0)

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import pytest
 
-from devnet.rpc import RpcError
+from devnet.rpc import NodeRpcError
 from tests.chainlab import funded, pay
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster
@@ -107,7 +107,7 @@ def test_a_tracker_introduces_nodes_and_may_go(start_cluster: StartCluster) -> N
     cluster.start()
     cluster.wait_for(lambda: is_connected(graph_of(cluster), (tracker.index,)), "three introduced nodes", FORMED_S)
     cluster.rpc(1, "generatetoaddress", 2, ADDRESS)
-    with pytest.raises(RpcError, match="a tracker, which only introduces others"):
+    with pytest.raises(NodeRpcError, match="a tracker, which only introduces others"):
         cluster.rpc(0, "getblockcount")
     cluster.kill(0)
     cluster.wait_for_agreement(2, HEALED_S)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from devnet.processes import environment
-from devnet.rpc import NodeClient, RpcError, Unreachable
+from devnet.rpc import NodeClient, NodeRpcError, Unreachable
 from node.interface.effects import Endpoint
-from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman import AddrMan
 from tests.functional.namespaces import PORT, Forbidden, Hosts, hosts
 
 NEAR_GROUP = ["30.1.0.1", "30.1.0.2"]
@@ -67,7 +67,7 @@ class Scene:
         datadir = self._folder / f"node{self._starts}"
         datadir.mkdir()
         if knows:
-            book = AddressBook(random.Random(), allow_local=False)
+            book = AddrMan(random.Random(), allow_local=False)
             book.add([Endpoint(host, PORT) for host in knows], None, time.time())
             (datadir / "regtest").mkdir()
             (datadir / "regtest" / "peers.dat").write_bytes(book.dump())
@@ -116,7 +116,7 @@ class Scene:
         assert self._running[address].poll() is None, (self._folder / "output").read_text()[-2_000:]
         try:
             return bool(self.rpc(address, "getblockcount") >= 0)
-        except (Unreachable, RpcError):
+        except (Unreachable, NodeRpcError):
             return False
 
     def chosen(self) -> list[str]:

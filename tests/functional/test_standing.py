@@ -11,8 +11,8 @@ import pytest
 from chain.hashes import sha256
 from chain.params import GENESIS, REGTEST
 from chain.tx import Tx
-from devnet.rpc import RpcError
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from devnet.rpc import NodeRpcError
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.scoring.service_flags import RECENT_BLOCKS
 from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.messages import (
@@ -52,7 +52,7 @@ class Client:
 
     def __init__(self, cluster: Cluster, index: int, number: int) -> None:
         self._where = cluster.nodes[index].p2p
-        identity = Identity(sha256(b"client %d" % number), ENGINE, random.Random(number))
+        identity = NodeIdentity(sha256(b"client %d" % number), ENGINE, random.Random(number))
         self.id = identity.id
         self.token = b""
         about = (NODE_SERVICES, "client", 0, 0, GENESIS.hash)
@@ -60,7 +60,7 @@ class Client:
         welcome = self.ask(Hello(ours, bytes(32)))
         assert isinstance(welcome, Welcome)
         ids = self.id, peer_id(welcome.facts.public_key)
-        digest = handshake_digest(REGTEST.network_id, Side.DIALLER, ids, (bytes(32), welcome.challenge))
+        digest = handshake_digest(REGTEST.network_id, HandshakeSide.DIALLER, ids, (bytes(32), welcome.challenge))
         assert self.ask(Confirm(welcome.token, identity.prove(digest))) == Ok()
         self.token, self._salt = welcome.token, welcome.facts.instance
 
@@ -98,7 +98,7 @@ def test_what_each_role_says_and_has(cluster: Cluster, lab: Lab) -> None:
     cluster.wait_for(
         lambda: cluster.rpc(2, "getblockchaininfo")["headers"] == lab.height, "the light node to have all headers"
     )
-    with pytest.raises(RpcError, match="has headers and no blocks: ask a full node"):
+    with pytest.raises(NodeRpcError, match="has headers and no blocks: ask a full node"):
         cluster.rpc(2, "getblockcount")
     assert [int(cluster.rpc(node, "getnetworkinfo")["localservices"], 16) for node in range(3)] == [1, 14, 8]
     served = {index: Client(cluster, index, 50 + index) for index in range(3)}

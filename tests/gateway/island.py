@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chain.tx import COIN
-from devnet.rpc import RpcError
+from devnet.rpc import NodeRpcError
 from tests.functional.cluster import Cluster, make_cluster
 
 BURN = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -85,7 +85,7 @@ class Islands:
     def _knows(self, index: int, block: str) -> bool:
         try:
             self.rpc(index, "getblockheader", block)
-        except RpcError:
+        except NodeRpcError:
             return False
         return True
 
@@ -98,7 +98,7 @@ class Islands:
         """A transaction in hex; False if it is refused."""
         try:
             self.rpc(index, "sendrawtransaction", raw)
-        except RpcError:
+        except NodeRpcError:
             return False
         return True
 

@@ -21,7 +21,7 @@ from node.config import Config, Mine, make_folder, read_endpoint, read_network, 
 from node.interface.effects import Endpoint
 from node.interface.settings import BULK_KB, ENGINES, ROLES, ConfigError
 from node.interface.storage import StoreError
-from node.p2p.discovery.config import Finding, Way
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.scoring.choking import BULK_BYTES_S
 from node.p2p.scoring.service_flags import Role
 from node.secret_files import Cookie, read_node_key, write_private
@@ -91,9 +91,9 @@ EVERY_OPTION: dict[str, tuple[list[str], str, Any]] = {
     "bootstrap": (
         ["10.0.0.1:1", "seed.example:2"],
         "finding",
-        Finding(bootstrap=(Endpoint("10.0.0.1", 1), Endpoint("seed.example", 2))),
+        DiscoveryConfig(bootstrap=(Endpoint("10.0.0.1", 1), Endpoint("seed.example", 2))),
     ),
-    "discovery": (["kademlia"], "finding", Finding(frozenset({Way.KADEMLIA}))),
+    "discovery": (["kademlia"], "finding", DiscoveryConfig(frozenset({DiscoveryMethod.KADEMLIA}))),
     "name": (["node 1"], "name", "node 1"),
     "mine": ([ADDRESS], "mine", Mine(decode_address(ADDRESS), 1, 100, 10.0)),
     "unlisted": ([], "unlisted", True),

@@ -17,7 +17,7 @@ import pytest
 
 from chain.block import Block, merkle_root
 from chain.blocktemplate import build_block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import to_hex
 from chain.params import REGTEST
 from chain.tx import Tx
@@ -43,8 +43,8 @@ INCONCLUSIVE = "inconclusive"
 """Taken, and not looked at further: it is not followed."""
 ONLY_COINS_SHOW = frozenset({"too_much_for_the_coinbase"})
 """Of these faults a child on a branch has Core look at its parent, and not say what it found."""
-FAULTS: dict[str, Callable[[Lab, Entry], Block]] = {}
-Make = Callable[[Lab, Entry], Block]
+FAULTS: dict[str, Callable[[Lab, BlockNode], Block]] = {}
+Make = Callable[[Lab, BlockNode], Block]
 
 
 def fault(make: Make) -> Make:
@@ -52,7 +52,7 @@ def fault(make: Make) -> Make:
     return make
 
 
-def sound(lab: Lab, parent: Entry, *txs: Tx) -> Block:
+def sound(lab: Lab, parent: BlockNode, *txs: Tx) -> Block:
     """A block on any block, with two payments unless others are given; their coins are there on every branch."""
     if not txs:
         spending = lab.copy()
@@ -62,90 +62,90 @@ def sound(lab: Lab, parent: Entry, *txs: Tx) -> Block:
 
 
 @fault
-def wrong_height_push(lab: Lab, parent: Entry) -> Block:
+def wrong_height_push(lab: Lab, parent: BlockNode) -> Block:
     return with_coinbase(sound(lab, parent), lambda coinbase: coinbase_input(coinbase, b"\x01\x05" + bytes(8)))
 
 
 @fault
-def height_of_the_block_before(lab: Lab, parent: Entry) -> Block:
+def height_of_the_block_before(lab: Lab, parent: BlockNode) -> Block:
     before = build_block(parent, [], 0, lock(), 0, REGTEST).txs[0].inputs[0].script_sig
     script = before[:1] + bytes([before[1] - 1]) + before[2:]
     return with_coinbase(sound(lab, parent), lambda coinbase: coinbase_input(coinbase, script))
 
 
 @fault
-def locked_to_its_height(lab: Lab, parent: Entry) -> Block:
+def locked_to_its_height(lab: Lab, parent: BlockNode) -> Block:
     return sound(lab, parent, pay(lab.copy().take(), lock_time=parent.height + 1, sequences=[0]))
 
 
 @fault
-def locked_to_the_median_time(lab: Lab, parent: Entry) -> Block:
+def locked_to_the_median_time(lab: Lab, parent: BlockNode) -> Block:
     return sound(lab, parent, pay(lab.copy().take(), lock_time=parent.median_time, sequences=[0]))
 
 
 @fault
-def locked_coinbase(lab: Lab, parent: Entry) -> Block:
+def locked_coinbase(lab: Lab, parent: BlockNode) -> Block:
     return with_coinbase(
         sound(lab, parent), lambda coinbase: remade(with_input(coinbase, sequence=0), lock_time=parent.height + 1)
     )
 
 
 @fault
-def too_much_for_the_coinbase(lab: Lab, parent: Entry) -> Block:
+def too_much_for_the_coinbase(lab: Lab, parent: BlockNode) -> Block:
     """Only coins show it: beside the best chain nobody looks."""
     return with_coinbase(sound(lab, parent), lambda coinbase: with_output(coinbase, value=60 * 10**8))
 
 
 @fault
-def two_coinbases(lab: Lab, parent: Entry) -> Block:
+def two_coinbases(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     return reblock(block, (*block.txs, block.txs[0]))
 
 
 @fault
-def no_outputs(lab: Lab, parent: Entry) -> Block:
+def no_outputs(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     return reblock(block, (*block.txs[:2], remade(block.txs[2], outputs=())))
 
 
 @fault
-def a_long_coinbase_script(lab: Lab, parent: Entry) -> Block:
+def a_long_coinbase_script(lab: Lab, parent: BlockNode) -> Block:
     return with_coinbase(sound(lab, parent), lambda coinbase: coinbase_input(coinbase, bytes(101)))
 
 
 @fault
-def no_coinbase(lab: Lab, parent: Entry) -> Block:
+def no_coinbase(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     return reblock(block, block.txs[1:])
 
 
 @fault
-def another_merkle_root(lab: Lab, parent: Entry) -> Block:
+def another_merkle_root(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     return make_block(block.header, block.txs[:-1])
 
 
 @fault
-def the_last_transaction_twice(lab: Lab, parent: Entry) -> Block:
+def the_last_transaction_twice(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     return make_block(block.header, (*block.txs, block.txs[-1]))
 
 
 @fault
-def another_witness(lab: Lab, parent: Entry) -> Block:
+def another_witness(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     last = block.txs[-1]
     return make_block(block.header, (*block.txs[:-1], with_input(last, witness=(*last.inputs[0].witness, b"x"))))
 
 
 @fault
-def two_reserved_values(lab: Lab, parent: Entry) -> Block:
+def two_reserved_values(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     return make_block(block.header, (with_input(block.txs[0], witness=(bytes(32), bytes(32))), *block.txs[1:]))
 
 
 @fault
-def witnesses_without_a_commitment(lab: Lab, parent: Entry) -> Block:
+def witnesses_without_a_commitment(lab: Lab, parent: BlockNode) -> Block:
     block = sound(lab, parent)
     bare = with_input(remade(block.txs[0], outputs=block.txs[0].outputs[:1]), witness=())
     txs = (bare, *block.txs[1:])
@@ -153,7 +153,7 @@ def witnesses_without_a_commitment(lab: Lab, parent: Entry) -> Block:
     return make_block(solved(with_header(block.header, merkle_root=root)), txs)
 
 
-PLACES: dict[str, Callable[[Lab], Entry]] = {
+PLACES: dict[str, Callable[[Lab], BlockNode]] = {
     "on the tip": lambda lab: lab.tip,
     "beside the tip": lambda lab: lab.tip.ancestor(lab.height - 1),
     "further down": lambda lab: lab.tip.ancestor(lab.height - 3),
@@ -196,7 +196,7 @@ def test_a_block_is_refused_where_core_refuses_it_and_so_is_its_child(
 ) -> None:
     parent = PLACES[place](lab)
     block = FAULTS[name](lab, parent)
-    entry = Entry(block.header, parent, REGTEST)
+    entry = BlockNode(block.header, parent, REGTEST)
     child = sound(lab, entry)
     with Kernel() as kernel:
         kernel.follow(lab.blocks)

@@ -10,7 +10,7 @@ from chain.connect import SEQUENCE_BY_TIME, block_delta
 from chain.errors import Invalid, Reject
 from chain.hashes import hash160, sha256
 from chain.params import COINBASE_MATURITY
-from chain.script import HASH_TYPES, LockKind, classify
+from chain.script import HASH_TYPES, ScriptType, classify
 from chain.tx import SEQUENCE_FINAL, Tx, TxOut, outpoint_txid
 from tests.chainlab import (
     FEE,
@@ -120,7 +120,7 @@ class Payer:
                 break
         return found
 
-    def _has(self, kind: LockKind) -> bool:
+    def _has(self, kind: ScriptType) -> bool:
         lab = self.lab
         coins = (lab.coins.get(point) for point in lab.purse[kind])
         return any(c and (not c.is_coinbase or lab.height + 1 - c.height >= COINBASE_MATURITY) for c in coins)
@@ -190,7 +190,7 @@ def test_there_are_payments_of_every_sort(built: tuple[Lab, Payer, list[CoinsDel
     assert counts["payments"] >= PAYMENTS_LEAST
     assert min(counts[sort] for sort in [*SORTS, "in this block"]) >= 100, counts
     assert min(counts[f"from {kind}"] for kind in KINDS) >= 500, counts
-    assert min(counts[f"to {kind}"] for kind in LockKind) >= 1, counts
+    assert min(counts[f"to {kind}"] for kind in ScriptType) >= 1, counts
 
 
 def test_what_was_replaced_can_no_longer_come(built: tuple[Lab, Payer, list[CoinsDelta]]) -> None:

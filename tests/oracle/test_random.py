@@ -14,7 +14,7 @@ from chain.coins import Coin
 from chain.connect import SEQUENCE_BY_TIME, height_push
 from chain.errors import Invalid, Reject, Rejected
 from chain.keys import ORDER, encode_der, taproot_secret
-from chain.script import HASH_TYPES, LockKind, Spend, classify, p2pkh_script
+from chain.script import HASH_TYPES, ScriptType, Spend, classify, p2pkh_script
 from chain.tx import OutPoint, Tx, TxOut, decode_tx
 from tests import sighash
 from tests.chainlab import (
@@ -107,15 +107,15 @@ def mutate_bytes(raw: bytes, rng: random.Random, start: int) -> bytes:
 def honest_blocks(lab: Lab) -> list[Block]:
     """Blocks on one tip with spends of all kinds, the loosest hash types among them."""
     lab = lab.copy()
-    mixed = pay([*lab.take(), *lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)])
+    mixed = pay([*lab.take(), *lab.take(ScriptType.P2PKH), *lab.take(ScriptType.P2TR)])
     loose = pay(
-        [*lab.take(), *lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)],
+        [*lab.take(), *lab.take(ScriptType.P2PKH), *lab.take(ScriptType.P2TR)],
         [TxOut(1000, lock(kind)) for kind in KINDS],
         hash_types=[0x82, 0x83, 0x82],
         sequences=[5, 6, 7],
         version=1,
     )
-    legacy = pay(lab.take(LockKind.P2PKH, 2), hash_types=[0x02, 0x82])
+    legacy = pay(lab.take(ScriptType.P2PKH, 2), hash_types=[0x02, 0x82])
     return [
         lab.candidate([mixed]),
         lab.candidate([loose, pay([made_by(loose, 2)])]),
@@ -298,13 +298,13 @@ def signed_anew(tx: Tx, coin: Coin, rng: random.Random) -> Tx:
     holder, spent = owner(coin.script), TxOut(coin.value, coin.script)
     assert holder is not None
     hash_type = rng.choice([*range(256), 1, 2, 3, 0x81, 0x82, 0x83] if rng.random() < 0.5 else [1])
-    if classify(coin.script) is LockKind.P2TR:
+    if classify(coin.script) is ScriptType.P2TR:
         annex = rng.choice([None, None, b"\x50", b"\x50more"])
         digest = sighash.taproot(tx, 0, [spent], hash_type, annex=annex)
         made = ENGINE.sign_schnorr(taproot_secret(ENGINE, holder.secret), digest)
         made += bytes([hash_type]) if hash_type or rng.random() < 0.3 else b""
         return with_input(tx, witness=(made,) if annex is None else (made, annex))
-    by_witness = classify(coin.script) is LockKind.P2WPKH
+    by_witness = classify(coin.script) is ScriptType.P2WPKH
     if by_witness:
         digest = sighash.segwit_v0(tx, 0, p2pkh_script(coin.script[2:]), coin.value, hash_type)
     else:
@@ -371,5 +371,5 @@ def test_mutated_spends() -> None:
 
 def test_what_is_fed_to_core_is_the_same_transaction() -> None:
     lab = funded()
-    tx = pay(lab.take(LockKind.P2TR))
+    tx = pay(lab.take(ScriptType.P2TR))
     assert bytes(pbk.Transaction(tx.raw)) == tx.raw == decode_tx(tx.raw).raw

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chain.hashes import to_hex
-from chain.script import LockKind
+from chain.script import ScriptType
 from tests.chainlab import KINDS, funded, lock, made_by, pay
 from tests.functional.external_miner import Work
 from tests.node.api.desk import Desk
@@ -24,7 +24,7 @@ def test_the_engine_takes_blocks_made_of_templates(tmp_path: Path) -> None:
             for number in range(BLOCKS):
                 kind = KINDS[number % len(KINDS)]
                 parent = pay(lab.take(kind), fee=1000 + number)
-                desk.pool(parent, pay([made_by(parent), *lab.take(LockKind.P2TR)]) if number % 4 == 1 else parent)
+                desk.pool(parent, pay([made_by(parent), *lab.take(ScriptType.P2TR)]) if number % 4 == 1 else parent)
                 template = desk.rpc("getblocktemplate", REQUEST)
                 solved = Work(template, lock(kind, number)).solve(1000)
                 assert solved is not None

@@ -6,7 +6,7 @@ from chain.block import COMMITMENT_PREFIX, Block, commitment_hash
 from chain.codec import varint
 from chain.connect import height_push
 from chain.errors import Reject
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import OutPoint, Tx, TxOut, make_tx
 from tests.chainlab import (
     FEE,
@@ -33,7 +33,7 @@ def bytes_of(change: Callable[[bytes], bytes]) -> Callable[[Lab], bytes]:
 
 def superfluous_witness(lab: Lab) -> bytes:
     """Marker and flag before a transaction whose witnesses are all empty."""
-    tx = one_payment(lab, LockKind.P2PKH)
+    tx = one_payment(lab, ScriptType.P2PKH)
     block = lab.candidate([tx])
     encoded = tx.raw[:4] + b"\x00\x01" + tx.raw[4:-4] + b"\x00" + tx.raw[-4:]
     return block.raw[: -len(tx.raw)] + encoded
@@ -57,7 +57,7 @@ def long_count(lab: Lab) -> bytes:
 
 def long_script_length(lab: Lab) -> bytes:
     """A scriptSig whose length takes three bytes and needs one."""
-    tx = one_payment(lab, LockKind.P2PKH)
+    tx = one_payment(lab, ScriptType.P2PKH)
     block = lab.candidate([tx])
     encoded = tx.raw[:41] + b"\xfd" + bytes([tx.raw[41], 0]) + tx.raw[42:]
     return block.raw[: -len(tx.raw)] + encoded
@@ -115,7 +115,7 @@ def pair_in_the_middle(lab: Lab) -> Block:
 
 
 def no_coinbase(lab: Lab) -> Block:
-    return reblock(lab.candidate(), [one_payment(lab, LockKind.P2PKH)])
+    return reblock(lab.candidate(), [one_payment(lab, ScriptType.P2PKH)])
 
 
 def coinbase_second(lab: Lab) -> Block:
@@ -170,7 +170,7 @@ def coinbase_of(size: int) -> Callable[[Lab], Block]:
 
 
 def commitments(
-    change: Callable[[tuple[Tx, ...]], tuple[Tx, ...]], kind: LockKind = LockKind.P2WPKH
+    change: Callable[[tuple[Tx, ...]], tuple[Tx, ...]], kind: ScriptType = ScriptType.P2WPKH
 ) -> Callable[[Lab], Block]:
     """A block with one payment whose transactions are changed, under a header of its own."""
 
@@ -248,7 +248,7 @@ def witness_stripped(lab: Lab) -> Block:
 
 
 def legacy_only(lab: Lab) -> Block:
-    block = lab.candidate([one_payment(lab, LockKind.P2PKH)])
+    block = lab.candidate([one_payment(lab, ScriptType.P2PKH)])
     return reblock(block, without_commitment(block.txs))
 
 
@@ -301,7 +301,7 @@ CASES = [
     Case("a coinbase of 65 bytes", coinbase_of(65), None),
     Case("witnesses and no commitment", commitments(without_commitment), Reject.UNEXPECTED_WITNESS),
     Case(
-        "a coinbase witness and no commitment", commitments(only_a_witness, LockKind.P2PKH), Reject.UNEXPECTED_WITNESS
+        "a coinbase witness and no commitment", commitments(only_a_witness, ScriptType.P2PKH), Reject.UNEXPECTED_WITNESS
     ),
     Case("the commitment is in a payment", commitment_in_a_payment, Reject.UNEXPECTED_WITNESS),
     Case(
@@ -336,7 +336,7 @@ CASES = [
     Case("a wrong commitment before the right one", commitments(output_added(RIGHT, 0)), None),
     Case("a short commitment after the right one", commitments(output_added(TxOut(0, RIGHT.script[:37]), 2)), None),
     Case("more bytes after the commitment", commitments(commitment_script(lambda script: script + b"more")), None),
-    Case("a commitment to no witness but the coinbase's", commitments(lambda txs: txs, LockKind.P2PKH), None),
+    Case("a commitment to no witness but the coinbase's", commitments(lambda txs: txs, ScriptType.P2PKH), None),
     Case("neither commitment nor witnesses", legacy_only, None),
     Case("a reserved value other than zero", reserved_value, None),
 ]

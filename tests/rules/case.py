@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from chain.block import Block
 from chain.errors import Reject
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx, outpoint
 from tests.chainlab import FEE, Lab, funded, pay, with_input
 
@@ -62,7 +62,7 @@ def lab_on(name: str) -> Lab:
     return funded() if name == "funded" else _bare(int(name.removeprefix("b"))).copy()
 
 
-def one_payment(lab: Lab, kind: LockKind = LockKind.P2WPKH) -> Tx:
+def one_payment(lab: Lab, kind: ScriptType = ScriptType.P2WPKH) -> Tx:
     """A good payment from a coin of that kind."""
     return pay(lab.take(kind))
 
@@ -87,7 +87,7 @@ def spend_of(
     """A block that pays to `script` and at once spends that output as `unlock` says."""
 
     def mutate(lab: Lab) -> Block:
-        [owned] = lab.take(LockKind.P2TR)
+        [owned] = lab.take(ScriptType.P2TR)
         change = TxOut(owned.coin.value - value - FEE, lab.blocks[0].txs[0].outputs[0].script)
         fund = pay([owned], [TxOut(value, script), change])
         made = tuple(TxOut((value - FEE) // outputs, change.script) for _ in range(outputs))

@@ -6,7 +6,7 @@ from chain.block import Block
 from chain.coins import Coin
 from chain.errors import Reject
 from chain.params import COINBASE_MATURITY, GENESIS
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import OutPoint, Tx, outpoint
 from tests.chainlab import (
     FEE,
@@ -79,7 +79,7 @@ def mature(depth: int) -> Callable[[Lab], Block]:
 def own_coinbase(lab: Lab) -> Block:
     """Of P2PKH: a witness would change the commitment, and that the coinbase's id."""
     block = without_witness(lab)
-    block = with_coinbase(block, lambda tx: with_output(tx, script=lock(LockKind.P2PKH)))
+    block = with_coinbase(block, lambda tx: with_output(tx, script=lock(ScriptType.P2PKH)))
     coin = Coin.make(lab.height + 1, True, block.txs[0].outputs[0])
     return reblock(block, [block.txs[0], pay([Owned(outpoint(block.txs[0].txid, 0), coin)])])
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from chain.block import Block
 from chain.errors import Reject
-from chain.script import LockKind, p2pkh_script
+from chain.script import ScriptType, p2pkh_script
 from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx
 from tests import sighash
 from tests.chainlab import (
@@ -26,7 +26,7 @@ from tests.rules.signing import PKH, TR, UNSUPPORTED, VERIFY, WPKH, strict
 
 
 def altered(
-    kind: LockKind, change: Callable[[Tx], Tx], hash_types: Sequence[int | None] = ()
+    kind: ScriptType, change: Callable[[Tx], Tx], hash_types: Sequence[int | None] = ()
 ) -> Callable[[Lab], Block]:
     """A payment of two coins and two outputs, changed after it was signed."""
 
@@ -102,7 +102,7 @@ def coverage_cases() -> list[Case]:
     return cases
 
 
-def other_amount(kind: LockKind) -> Callable[[Lab], Block]:
+def other_amount(kind: ScriptType) -> Callable[[Lab], Block]:
     """Signed over another amount than the coin has: only the original digest does not notice."""
 
     def make(lab: Lab) -> Tx:
@@ -113,7 +113,7 @@ def other_amount(kind: LockKind) -> Callable[[Lab], Block]:
     return block_of(make)
 
 
-def single_alone(kind: LockKind, hash_type: int) -> Callable[[Lab], Block]:
+def single_alone(kind: ScriptType, hash_type: int) -> Callable[[Lab], Block]:
     """Two inputs and one output; the second signs SINGLE, and there is no second output."""
 
     def make(lab: Lab) -> Tx:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from chain.block import Block
 from chain.connect import SEQUENCE_BY_TIME, SEQUENCE_NO_LOCK
 from chain.errors import Reject
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import SEQUENCE_FINAL, Tx, outpoint
 from tests.chainlab import (
     Lab,
@@ -22,7 +22,7 @@ from tests.rules.case import Case, block_of, one_payment
 def absolute(lock_time: int, sequences: Sequence[int] = (SEQUENCE_FINAL - 1,)) -> Callable[[Lab], Block]:
     """A payment with a lock time, its inputs of these sequences."""
     return block_of(
-        lambda lab: pay(lab.take(LockKind.P2TR, len(sequences)), lock_time=lock_time, sequences=sequences, version=1)
+        lambda lab: pay(lab.take(ScriptType.P2TR, len(sequences)), lock_time=lock_time, sequences=sequences, version=1)
     )
 
 
@@ -67,7 +67,7 @@ def relative_in_block(sequence: int) -> Callable[[Lab], Block]:
 
 
 def relative_second_input(lab: Lab) -> Tx:
-    return pay(lab.take(LockKind.P2WPKH, 2), sequences=[SEQUENCE_FINAL, 2])
+    return pay(lab.take(ScriptType.P2WPKH, 2), sequences=[SEQUENCE_FINAL, 2])
 
 
 def relative_to_coinbase(blocks: int) -> Callable[[Lab], Block]:

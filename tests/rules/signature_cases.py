@@ -2,7 +2,7 @@
 
 from chain.errors import Reject
 from chain.keys import ORDER, encode_der
-from chain.script import LockKind
+from chain.script import ScriptType
 from tests.rules.case import Case, Stricter
 from tests.rules.signing import (
     ECDSA_TYPES,
@@ -116,7 +116,7 @@ DRESSES: list[tuple[str, Dress, Reject | None, Stricter | None]] = [
 
 
 def coarser(
-    kind: LockKind, name: str, expect: Reject | None, stricter: Stricter | None
+    kind: ScriptType, name: str, expect: Reject | None, stricter: Stricter | None
 ) -> tuple[Reject | None, str | None]:
     """Our code and, where Core refuses in other words, Core's: high S before anything about the
     curve, and a P2PKH spend without a signature is none that we know."""

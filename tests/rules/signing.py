@@ -6,7 +6,7 @@ from chain.block import Block
 from chain.errors import Reject
 from chain.hashes import hash160
 from chain.keys import encode_der
-from chain.script import LockKind, p2pkh_script, p2wpkh_script
+from chain.script import ScriptType, p2pkh_script, p2wpkh_script
 from chain.tx import Tx, TxOut
 from tests import sighash
 from tests.chainlab import (
@@ -21,7 +21,7 @@ from tests.rules.case import block_of, one_payment, spend_of
 KEY = key(0)
 VERIFY, UNSUPPORTED = Reject.SCRIPT_VERIFY, Reject.SCRIPT_UNSUPPORTED
 FAILS = str(VERIFY)
-WPKH, PKH, TR = LockKind.P2WPKH, LockKind.P2PKH, LockKind.P2TR
+WPKH, PKH, TR = ScriptType.P2WPKH, ScriptType.P2PKH, ScriptType.P2TR
 ECDSA_TYPES = (0x01, 0x02, 0x03, 0x81, 0x82, 0x83)
 FIELD = 2**256 - 2**32 - 977
 
@@ -60,7 +60,7 @@ def strict(compact: bytes, hash_type: int) -> bytes:
 
 
 def opened(
-    kind: LockKind, dress: Dress = strict, hash_type: int = 1, public: bytes = KEY.public, outputs: int = 1
+    kind: ScriptType, dress: Dress = strict, hash_type: int = 1, public: bytes = KEY.public, outputs: int = 1
 ) -> Callable[[Lab], Block]:
     """Spends a coin of `public` by a right signature that is dressed up by `dress`."""
     script = (p2wpkh_script if kind is WPKH else p2pkh_script)(hash160(public))
@@ -79,7 +79,7 @@ def push_any(content: bytes) -> bytes:
     return push(content) if content else b"\x00"
 
 
-def reshaped(kind: LockKind, change: Callable[[Tx], Tx]) -> Callable[[Lab], Block]:
+def reshaped(kind: ScriptType, change: Callable[[Tx], Tx]) -> Callable[[Lab], Block]:
     """A good payment whose first input is changed."""
     return block_of(lambda lab: change(one_payment(lab, kind)))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chain.block import Block
 from chain.codec import varint
 from chain.errors import Reject
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import (
     FEE,
@@ -57,7 +57,7 @@ def weighing(weight: int) -> Callable[[Lab], Block]:
         for longer in range(4):
             trial = lab.copy()
             txs = [
-                pay([one], hash_types=[1 if n < longer else 0]) for n, one in enumerate(trial.take(LockKind.P2TR, 4))
+                pay([one], hash_types=[1 if n < longer else 0]) for n, one in enumerate(trial.take(ScriptType.P2TR, 4))
             ]
             block = trial.candidate(txs)
             witness = block.size - block.stripped_size
@@ -74,7 +74,7 @@ def operations(legacy: int, witness: int = 0, script: bytes = CHECKSIG) -> Calla
     """A block with so many legacy operations in outputs, and so many P2WPKH coins spent."""
 
     def mutate(lab: Lab) -> Block:
-        owned = lab.take(LockKind.P2WPKH, witness) if witness else lab.take(LockKind.P2TR)
+        owned = lab.take(ScriptType.P2WPKH, witness) if witness else lab.take(ScriptType.P2TR)
         total = sum(one.coin.value for one in owned)
         each, rest = divmod(legacy, 2)
         tx = pay(owned, [TxOut(0, script * (each + rest)), TxOut(0, script * each), TxOut(total - FEE, lock())])
@@ -90,7 +90,7 @@ def in_script(script: bytes, where: str) -> Callable[[Lab], Block]:
         if where == "coinbase":
             block = lab.candidate(script=lock())
             return with_coinbase(block, lambda tx: remade(tx, outputs=(TxOut(0, script), *tx.outputs)))
-        return lab.candidate([pay(lab.take(LockKind.P2TR), [TxOut(1, script)])], script=lock())
+        return lab.candidate([pay(lab.take(ScriptType.P2TR), [TxOut(1, script)])], script=lock())
 
     return mutate
 

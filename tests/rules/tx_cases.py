@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from chain.block import Block
 from chain.errors import Reject
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import COIN, MAX_MONEY, Tx, TxOut, make_tx
 from tests.chainlab import (
     Lab,
@@ -54,7 +54,7 @@ def same_coin_twice(lab: Lab) -> Tx:
 
 
 def same_coin_twice_apart(lab: Lab) -> Tx:
-    one, other = lab.take(LockKind.P2TR, 2)
+    one, other = lab.take(ScriptType.P2TR, 2)
     return pay([one, other, one])
 
 

@@ -26,10 +26,10 @@ from functools import partial
 from unittest import mock
 
 from node.interface.effects import Endpoint, PeerId
-from node.p2p.addrman.addrman import AddressBook
-from node.p2p.addrman.addrman_buckets import NEW_BUCKETS, TRIED_BUCKETS, Entry, Placing, Table
+from node.p2p.addrman.addrman import AddrMan
+from node.p2p.addrman.addrman_buckets import NEW_BUCKETS, TRIED_BUCKETS, AddrInfo, Placing, Table
 from node.p2p.addrman.net_address import network_group
-from node.p2p.connections.outbound import BLOCKS_ONLY_MAX, OUTBOUND_MAX, Dialler, Kind, Target
+from node.p2p.connections.outbound import BLOCKS_ONLY_MAX, OUTBOUND_MAX, ConnectionType, OutboundConnections, Target
 from node.p2p.wire.messages import ADDRESSES_MAX
 
 HONEST = 100
@@ -99,10 +99,10 @@ class Victim:
         self._rng = rng
         self._world = world
         self.now = now
-        self.book = AddressBook(rng, allow_local=False)
+        self.book = AddrMan(rng, allow_local=False)
         if saved is not None:
             self.book.load(saved)
-        self._dialler = Dialler(rng, self.book)
+        self._dialler = OutboundConnections(rng, self.book)
 
     def tick(self) -> None:
         """Greet who is due; ask who answers for addresses."""
@@ -116,7 +116,7 @@ class Victim:
             self._dialler.failed(target, "does not answer", self.now)
             return
         round_trip_s = NEAR_S if endpoint in world.evil else FAR_S
-        if target.kind is Kind.FEELER:
+        if target.kind is ConnectionType.FEELER:
             self._dialler.felt(target, self.now, round_trip_s)
             return
         peer = _id(endpoint)
@@ -149,7 +149,7 @@ class Victim:
 
     def outcome(self) -> Outcome:
         """Who has our places now."""
-        linked = [t.endpoint for t in self._dialler.targets() if t.linked and t.kind is Kind.LEARNED]
+        linked = [t.endpoint for t in self._dialler.targets() if t.linked and t.kind is ConnectionType.LEARNED]
         full = len(linked) >= OUTBOUND_MAX + BLOCKS_ONLY_MAX
         return Outcome(len(linked), sum(endpoint in self._world.evil for endpoint in linked), full)
 
@@ -211,23 +211,21 @@ def removed(guard: str | None) -> Iterator[None]:
             patch(Placing, "among_new", _new_by_endpoint)
             patch(Placing, "among_tried", _tried_by_endpoint)
         if guard == "choice":
-            patch(AddressBook, "_pick", _pick_any)
+            patch(AddrMan, "_pick", _pick_any)
         if guard == "distance":
-            patch(Dialler, "_groups", lambda dialler: set())
+            patch(OutboundConnections, "_groups", lambda dialler: set())
         yield
 
 
-def _new_by_endpoint(placing: Placing, entry: Entry, source: bytes) -> int:
+def _new_by_endpoint(placing: Placing, entry: AddrInfo, source: bytes) -> int:
     return placing.in_new_bucket(entry, placing._hash(b"any", entry.key, source) % NEW_BUCKETS)
 
 
-def _tried_by_endpoint(placing: Placing, entry: Entry) -> int:
+def _tried_by_endpoint(placing: Placing, entry: AddrInfo) -> int:
     return placing._hash(b"any", entry.key) % (TRIED_BUCKETS * 64)
 
 
-def _pick_any(
-    book: AddressBook, table: Table, exclude: set[Endpoint], groups: set[bytes], now: float
-) -> Endpoint | None:
+def _pick_any(book: AddrMan, table: Table, exclude: set[Endpoint], groups: set[bytes], now: float) -> Endpoint | None:
     ready = [
         entry.endpoint
         for entry in table.entries()

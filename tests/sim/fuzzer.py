@@ -14,7 +14,7 @@ from chain.params import REGTEST
 from chain.tx import Tx
 from node.interface.effects import Answer, Dial, Effect, Endpoint, Link, Park, PeerId, Publish, Send, Step
 from node.p2p.block_sync.compact_block import shorten
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.wire.codec import decode_reply, decode_request, encode, may_answer, route_name
 from node.p2p.wire.messages import (
     BLOCKS_ONLY,
@@ -117,7 +117,7 @@ class Fuzzer:
     def reborn(self) -> None:
         """Another node, at another address."""
         rng = self.rng
-        self.identity = Identity(rng.randbytes(32), ENGINE, rng)
+        self.identity = NodeIdentity(rng.randbytes(32), ENGINE, rng)
         self.instance = rng.randbytes(8)
         self.links: dict[Endpoint, Link] = {}
         self.hosts += 1
@@ -163,7 +163,7 @@ class Fuzzer:
             return Step(Refusal(self.rng.choice(list(Reason))))
         facts, challenge = self.facts(visits=False), self.rng.randbytes(32)
         ids, challenges = (peer_id(hello.facts.public_key), self.identity.id), (hello.challenge, challenge)
-        digest = handshake_digest(facts.network_id, Side.ANSWERER, ids, challenges)
+        digest = handshake_digest(facts.network_id, HandshakeSide.ANSWERER, ids, challenges)
         return Step(Welcome(facts, challenge, self.rng.randbytes(16), self.identity.prove(digest)))
 
     def welcomed(self, endpoint: Endpoint, challenge: bytes, reply: Any) -> list[Effect]:
@@ -176,7 +176,7 @@ class Fuzzer:
         them = peer_id(reply.facts.public_key)
         self.salts[endpoint] = reply.facts.instance
         ids, challenges = (self.identity.id, them), (challenge, reply.challenge)
-        digest = handshake_digest(reply.facts.network_id, Side.DIALLER, ids, challenges)
+        digest = handshake_digest(reply.facts.network_id, HandshakeSide.DIALLER, ids, challenges)
         link = Link(them, endpoint, reply.token)
 
         def confirmed(answer: Any) -> list[Effect]:

@@ -3,7 +3,7 @@
 import pytest
 
 from node.interface.effects import Effect, Endpoint, PeerId
-from node.p2p.discovery.base import Nowhere
+from node.p2p.discovery.base import NoDiscovery
 from node.p2p.wire.messages import Addresses, GetAddresses
 from tests.chainlab import Lab, funded, pay
 from tests.sim.test_world import give_all
@@ -54,7 +54,7 @@ def test_blocks_go_and_nothing_else(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
         world.until(lambda: first.tip.hash == second.tip.hash == block.hash, 5)  # noqa: B023
 
 
-class Talker(Nowhere):
+class Talker(NoDiscovery):
     """A way of finding nodes that tells whoever asks, and remembers whom it was told of."""
 
     def __init__(self) -> None:

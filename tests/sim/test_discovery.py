@@ -9,8 +9,8 @@ import pytest
 from chain.hashes import sha256
 from chain.params import REGTEST
 from node.interface.effects import Effect, Endpoint, Link, PeerId
-from node.p2p.discovery.base import Nowhere
-from node.p2p.discovery.config import Finding, Way
+from node.p2p.discovery.base import NoDiscovery
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.wire.messages import (
     PUSHED_MAX,
     Addresses,
@@ -30,19 +30,19 @@ from node.p2p.wire.messages import (
 )
 from tests.sim.world import SimNode, World
 
-BOTH = frozenset({Way.GOSSIP, Way.KADEMLIA})
+BOTH = frozenset({DiscoveryMethod.GOSSIP, DiscoveryMethod.KADEMLIA})
 PUBLIC = replace(REGTEST, allow_local=False)
 """A network on which only public addresses are dialled, at ordinary paces."""
 
 
 def chain_of(
-    world: World, count: int, ways: frozenset[Way], hosts: Callable[[int], str] | None = None
+    world: World, count: int, ways: frozenset[DiscoveryMethod], hosts: Callable[[int], str] | None = None
 ) -> list[SimNode]:
     """Each node begins with the one before it."""
     nodes: list[SimNode] = []
     for number in range(count):
         begin = tuple(node.endpoint for node in nodes[-1:])
-        nodes.append(world.add(finding=Finding(ways, begin), host=hosts(number) if hosts else None))
+        nodes.append(world.add(finding=DiscoveryConfig(ways, begin), host=hosts(number) if hosts else None))
     return nodes
 
 
@@ -62,8 +62,8 @@ def is_one(world: World, nodes: Iterable[SimNode]) -> bool:
     return reached == left
 
 
-@pytest.mark.parametrize("ways", [frozenset({Way.GOSSIP}), frozenset({Way.KADEMLIA}), BOTH])
-def test_a_chain_of_acquaintances_becomes_a_network(ways: frozenset[Way]) -> None:
+@pytest.mark.parametrize("ways", [frozenset({DiscoveryMethod.GOSSIP}), frozenset({DiscoveryMethod.KADEMLIA}), BOTH])
+def test_a_chain_of_acquaintances_becomes_a_network(ways: frozenset[DiscoveryMethod]) -> None:
     world = World(1)
     nodes = chain_of(world, 25, ways)
     world.until(lambda: all(len(peers_of(world, node)) >= 10 for node in nodes), 20)
@@ -73,12 +73,12 @@ def test_a_chain_of_acquaintances_becomes_a_network(ways: frozenset[Way]) -> Non
     block = world.mine(nodes[1])
     world.until(lambda: all(node.tip.hash == block.hash for node in world.up), 20)
     used = {name for node in nodes for name in node.requests}
-    assert ("findnode" in used) == (Way.KADEMLIA in ways)
-    assert bool(used & {"addresses", "newaddress"}) == (Way.GOSSIP in ways)
+    assert ("findnode" in used) == (DiscoveryMethod.KADEMLIA in ways)
+    assert bool(used & {"addresses", "newaddress"}) == (DiscoveryMethod.GOSSIP in ways)
 
 
-@pytest.mark.parametrize("ways", [frozenset({Way.GOSSIP}), frozenset({Way.KADEMLIA})])
-def test_on_a_public_network_too(ways: frozenset[Way]) -> None:
+@pytest.mark.parametrize("ways", [frozenset({DiscoveryMethod.GOSSIP}), frozenset({DiscoveryMethod.KADEMLIA})])
+def test_on_a_public_network_too(ways: frozenset[DiscoveryMethod]) -> None:
     """At ordinary paces, and with the limits on network groups: every node is in one of its own."""
     world = World(2, PUBLIC)
     nodes = chain_of(world, 12, ways, lambda number: f"{20 + number}.1.2.3")
@@ -97,8 +97,8 @@ def test_without_either_a_chain_stays_a_chain() -> None:
 
 def test_a_tracker_introduces_and_is_needed_no_longer() -> None:
     world = World(4)
-    tracker = world.add(finding=Finding(frozenset({Way.TRACKER})))
-    begin = Finding(frozenset({Way.GOSSIP}), (tracker.endpoint,))
+    tracker = world.add(finding=DiscoveryConfig(frozenset({DiscoveryMethod.TRACKER})))
+    begin = DiscoveryConfig(frozenset({DiscoveryMethod.GOSSIP}), (tracker.endpoint,))
     nodes = [world.add(finding=begin) for _ in range(8)]
     block = world.mine(nodes[0])
     world.until(lambda: all(len(peers_of(world, node) - {tracker.index}) >= 5 for node in nodes), 30)
@@ -135,8 +135,8 @@ def test_a_bootstrap_that_is_not_there_yet_is_tried_until_it_answers() -> None:
     world = World(6)
     late = world.add()
     world.kill(late)
-    early = world.add(finding=Finding(BOTH, (late.endpoint,)))
-    other = world.add(finding=Finding(BOTH, (early.endpoint,)))
+    early = world.add(finding=DiscoveryConfig(BOTH, (late.endpoint,)))
+    other = world.add(finding=DiscoveryConfig(BOTH, (early.endpoint,)))
     world.until(lambda: peers_of(world, early) == {other.index}, 10)
     world.run(30)
     world.start(late)
@@ -146,7 +146,7 @@ def test_a_bootstrap_that_is_not_there_yet_is_tried_until_it_answers() -> None:
 def test_visitors_leave_nothing_behind() -> None:
     """A node that searches far leaves no sessions, and is no peer of whom it has only asked."""
     world = World(7, PUBLIC)
-    nodes = chain_of(world, 16, frozenset({Way.KADEMLIA}), lambda number: f"{20 + number}.1.2.3")
+    nodes = chain_of(world, 16, frozenset({DiscoveryMethod.KADEMLIA}), lambda number: f"{20 + number}.1.2.3")
     world.run(60)
     assert sum(node.requests["bye"] for node in nodes) > 20
     for node in nodes:
@@ -157,7 +157,7 @@ def test_visitors_leave_nothing_behind() -> None:
 
 def test_a_visitor_may_ask_for_nodes_and_nothing_else() -> None:
     world = World(10)
-    host, guest = world.add(), world.add(finding=Finding(frozenset()))
+    host, guest = world.add(), world.add(finding=DiscoveryConfig(frozenset()))
     network, replies = guest.node._network, list[Any]()
 
     def note(reply: Any, now: float) -> list[Effect]:
@@ -208,7 +208,7 @@ MORE = [Endpoint(f"::ffff:127.0.0.{n}", 80) for n in range(1, 11)] + [Endpoint("
 """What no message can carry; should it ever."""
 
 
-class Liar(Nowhere):
+class Liar(NoDiscovery):
     """Answers with forged places to everything, and tells them unasked."""
 
     def __init__(self, node: SimNode) -> None:
@@ -240,7 +240,7 @@ def test_forged_addresses_lead_to_no_forbidden_connection() -> None:
     assert len(ON_THE_WIRE) + len(MORE) + 1 >= 200
     world = World(8, PUBLIC)
     victim = world.add(host=OURS)
-    liar = world.add(host="21.1.2.3", finding=Finding(BOTH, (victim.endpoint,)))
+    liar = world.add(host="21.1.2.3", finding=DiscoveryConfig(BOTH, (victim.endpoint,)))
     world.until(lambda: peers_of(world, victim) == {1}, 10)
     tongue = Liar(liar)
     liar.node._network._discovery = tongue

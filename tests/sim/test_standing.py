@@ -12,11 +12,11 @@ from chain.hashes import sha256
 from chain.params import REGTEST
 from chain.tx import Tx
 from node.interface.effects import PeerId
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
-from node.p2p.discovery.config import Finding
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.discovery.config import DiscoveryConfig
 from node.p2p.peer_info import PeerInfo
 from node.p2p.scoring.choking import OPTIMISTIC_REST_S, REGULAR_SLOTS, ROUND_S
-from node.p2p.scoring.peer_score import Deed
+from node.p2p.scoring.peer_score import PeerEvent
 from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role
 from node.p2p.wire.messages import (
     BLOCKS_MAX,
@@ -58,7 +58,7 @@ class Client:
     def __init__(self, world: World, server: SimNode, number: int, gifts: Iterator[Tx] | None = None) -> None:
         self.world, self.server, self.gifts = world, server, gifts
         rng = random.Random(number)
-        self.identity = Identity(sha256(b"client %d" % number), ENGINE, rng)
+        self.identity = NodeIdentity(sha256(b"client %d" % number), ENGINE, rng)
         self.history: list[tuple[float, bool]] = []
         """When it asked, and whether it was served."""
         self.salt = b""
@@ -75,7 +75,7 @@ class Client:
         welcome = self._call(lambda core: core.greet(Hello(ours, bytes(32)), host, now))
         assert isinstance(welcome, Welcome)
         ids = self.identity.id, peer_id(welcome.facts.public_key)
-        digest = handshake_digest(REGTEST.network_id, Side.DIALLER, ids, (bytes(32), welcome.challenge))
+        digest = handshake_digest(REGTEST.network_id, HandshakeSide.DIALLER, ids, (bytes(32), welcome.challenge))
         assert self.ask(Confirm(welcome.token, self.identity.prove(digest))) == Ok()
         self.salt = welcome.facts.instance
         return welcome.token
@@ -157,7 +157,7 @@ def test_free_riders_are_choked_within_a_minute_and_a_newcomer_is_not_starved(lo
     assert sum(known[taker.identity.id].choked for taker in takers) >= TAKERS - 1
     about = known[givers[0].identity.id]
     assert (about.first_txs, about.role) == (13, Role.FULL)
-    assert about.why[0][0] == Deed.TX_FIRST.value.words
+    assert about.why[0][0] == PeerEvent.TX_FIRST.value.words
     assert about.score == pytest.approx(sum(points for _, points in about.why), abs=0.05)
     assert about.bytes_sent > 100 * about.bytes_received > 0
 
@@ -256,7 +256,7 @@ def test_with_only_a_pruned_node_nothing_is_asked_in_vain(long: Lab, monkeypatch
 
 
 def test_a_light_node_takes_and_passes_on_headers_alone(long: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    world, alone = World(6), Finding(frozenset())  # each knows whom it is told of, and no more
+    world, alone = World(6), DiscoveryConfig(frozenset())  # each knows whom it is told of, and no more
     full = stocked(world, long, finding=alone)
     asked = asked_for_blocks(world, monkeypatch)
     light = world.add([full], role=Role.LIGHT, finding=alone)

@@ -1,6 +1,6 @@
 """A tracker takes no part in the chain, whatever it is sent."""
 
-from node.p2p.discovery.config import Finding, Way
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.wire.messages import CompactBlock
 from tests.chainlab import Lab
 from tests.sim.world import World
@@ -8,7 +8,7 @@ from tests.sim.world import World
 
 def test_a_tracker_that_is_sent_blocks_takes_none() -> None:
     world, lab = World(5), Lab()
-    tracker = world.add(finding=Finding(ways=frozenset({Way.TRACKER})))
+    tracker = world.add(finding=DiscoveryConfig(ways=frozenset({DiscoveryMethod.TRACKER})))
     node = world.add([tracker])
     world.until(lambda: bool(tracker.node.peers(world.now).reply), 10)
     block = lab.mine()

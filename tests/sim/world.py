@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from chain.block import Block, make_block
 from chain.blocktemplate import solve
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.errors import Invalid
 from chain.hashes import sha256
 from chain.keys import Check, default_engine
@@ -43,8 +43,8 @@ from node.interface.effects import (
     Verify,
 )
 from node.p2p.block_sync.unpack import prepare
-from node.p2p.connections.identity import Identity
-from node.p2p.discovery.config import Finding
+from node.p2p.connections.identity import NodeIdentity
+from node.p2p.discovery.config import DiscoveryConfig
 from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
 from node.p2p.wire.messages import Hello, Refusal
 from node.storage.memory import MemoryDisk
@@ -86,7 +86,7 @@ class SimNode:
     listens: bool
     walled: bool = False
     """Nobody can reach it, whatever it says."""
-    finding: Finding | None = None
+    finding: DiscoveryConfig | None = None
     """How it finds others."""
     settings: dict[str, Any] = field(default_factory=dict)
     """More of a Node's options."""
@@ -113,7 +113,7 @@ class SimNode:
         return self.core
 
     @property
-    def tip(self) -> Entry:
+    def tip(self) -> BlockNode:
         """The end of its committed chain."""
         return self.node.view().tip
 
@@ -158,7 +158,7 @@ class World:
         *,
         listens: bool = True,
         walled: bool = False,
-        finding: Finding | None = None,
+        finding: DiscoveryConfig | None = None,
         host: str | None = None,
         **settings: Any,
     ) -> SimNode:
@@ -196,7 +196,7 @@ class World:
         assert node.core is None
         store = open_memory(node.disk, self.params.network_id)
         rng = random.Random(self.rng.getrandbits(64))
-        identity = Identity(node.secret, ENGINE, rng)
+        identity = NodeIdentity(node.secret, ENGINE, rng)
         listen = Endpoint("", node.endpoint.port) if node.listens else None
         node.core = Node(
             self.params,

@@ -16,7 +16,7 @@ from random import Random
 
 from chain.tx import COIN, OutPoint
 from wallet.amounts import LONG_TERM_RATE, RELAY_RATE, FeeRate, fee_at
-from wallet.select import Candidate, Goal, select
+from wallet.select import CandidateCoin, Goal, select
 from wallet.sizes import P2WPKH_INPUT_WEIGHT, P2WPKH_OUTPUT_WEIGHT, dust_threshold, vsize_of
 
 FIRST_COIN = COIN // 10
@@ -54,13 +54,13 @@ def replay(rows: Iterable[tuple[int, FeeRate]]) -> Outcome:
     """Receive and pay as the rows say; every coin is P2WPKH."""
     rng = Random(SEED)
     made, payments, without_change, fees = 0, 0, 0, 0
-    coins: dict[OutPoint, Candidate] = {}
+    coins: dict[OutPoint, CandidateCoin] = {}
 
     def receive(value: int) -> None:
         nonlocal made
         made += 1
         point = OutPoint(made.to_bytes(36, "big"))
-        coins[point] = Candidate(point, value)
+        coins[point] = CandidateCoin(point, value)
 
     receive(FIRST_COIN)
     for amount, rate in rows:

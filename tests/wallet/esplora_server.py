@@ -19,7 +19,7 @@ from chain.errors import Rejected
 from chain.hashes import Txid, hash160, sha256, sha256d, to_hex
 from chain.keys import default_engine, encode_der
 from chain.params import COINBASE_MATURITY, GENESIS, Params
-from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, LockKind, Spend, classify, p2wpkh_script
+from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, ScriptType, Spend, classify, p2wpkh_script
 from chain.tx import (
     COIN,
     NULL_OUTPOINT,
@@ -37,7 +37,7 @@ from chain.tx import (
 ENGINE = default_engine()
 PAGE = 25
 ROW_MAX = 25
-DUST = {LockKind.P2WPKH: 294, LockKind.P2PKH: 546, LockKind.P2TR: 330}
+DUST = {ScriptType.P2WPKH: 294, ScriptType.P2PKH: 546, ScriptType.P2TR: 330}
 FIRST_TIME = 1_700_000_000
 STRANGER = bytes(31) + b"\x07"
 """A secret key of somebody else."""
@@ -144,7 +144,7 @@ class Chain:
         self.paid += 1
         unsigned = TxIn(outpoint(HOARD.txid, self.paid), b"", 0xFFFF_FFFD)
         draft = make_tx(2, (unsigned,), tuple(outputs), 0)
-        digest = Spend(draft, [Coin.make(0, True, coin)]).digest(0, SIGHASH_ALL)
+        digest = Spend(draft, [Coin.make(0, True, coin)]).signature_hash(0, SIGHASH_ALL)
         signature = encode_der(ENGINE.sign_ecdsa(STRANGER, digest)) + bytes((SIGHASH_ALL,))
         signed = TxIn(unsigned.outpoint, b"", unsigned.sequence, (signature, ENGINE.public_key(STRANGER)))
         tx = make_tx(2, (signed,), draft.outputs, 0)

@@ -24,7 +24,7 @@ from chain.tx import outpoint
 from tests.wallet.esplora_server import STRANGER_SCRIPT, Chain, Server, serve
 from wallet import client as client_module
 from wallet.client import Esplora
-from wallet.delivery import Answer
+from wallet.delivery import NodeAnswer
 from wallet.errors import InvalidValue, NodeError, NodeNotReady, NodeRefused, NodeUnreachable, WalletError
 from wallet.esplora import Spending
 
@@ -205,7 +205,7 @@ def test_estimates_that_are_none(server: Server, client: Esplora, body: str) -> 
 def test_what_a_refusal_says_is_one_safe_line(server: Server, client: Esplora) -> None:
     server.before = lambda _: (400, "sendrawtransaction RPC error -26: \x1b[31mdust\n\r\0bad" + "x" * 5_000)
     receipt = client.send(b"\0", Txid(bytes(32)))
-    assert receipt.answer is Answer.REFUSED
+    assert receipt.answer is NodeAnswer.REFUSED
     assert receipt.reason.startswith("-26: [31mdust bad")
     assert len(receipt.reason) <= 300
     assert receipt.reason.isprintable()

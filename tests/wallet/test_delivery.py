@@ -13,7 +13,7 @@ from wallet.delivery import (
     EVIDENCE,
     KEEP_BLOCKS,
     PARENTS_KEPT,
-    Answer,
+    NodeAnswer,
     after_answer,
     conflicts_with_all,
     doubted,
@@ -41,39 +41,39 @@ def payment(*spent: OutPoint, serial: int = 0, **facts: object) -> Payment:
 
 BECOMES = {
     # From:                  SIGNED      HANDED_OUT  SEEN        BURIED      DEAD
-    Answer.TAKEN:           (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
-    Answer.KNOWN:           (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
-    Answer.REFUSED:         (HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT, DEAD),
-    Answer.UNCLEAR:         (HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT, DEAD),
-    Answer.WAITING:         (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
-    Answer.IN_BLOCK:        (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
-    Answer.DEEP:            (BURIED,     BURIED,     BURIED,     BURIED,     BURIED),
-    Answer.NOT_SHOWN:       (SIGNED,     HANDED_OUT, HANDED_OUT, HANDED_OUT, DEAD),
-    Answer.CONFLICT:        (HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT),
-    Answer.DEEP_CONFLICT:   (DEAD,       DEAD,       DEAD,       DEAD,       DEAD),
+    NodeAnswer.TAKEN:           (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
+    NodeAnswer.KNOWN:           (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
+    NodeAnswer.REFUSED:         (HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT, DEAD),
+    NodeAnswer.UNCLEAR:         (HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT, DEAD),
+    NodeAnswer.WAITING:         (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
+    NodeAnswer.IN_BLOCK:        (SEEN,       SEEN,       SEEN,       SEEN,       SEEN),
+    NodeAnswer.DEEP:            (BURIED,     BURIED,     BURIED,     BURIED,     BURIED),
+    NodeAnswer.NOT_SHOWN:       (SIGNED,     HANDED_OUT, HANDED_OUT, HANDED_OUT, DEAD),
+    NodeAnswer.CONFLICT:        (HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT, HANDED_OUT),
+    NodeAnswer.DEEP_CONFLICT:   (DEAD,       DEAD,       DEAD,       DEAD,       DEAD),
 }  # fmt: skip
 """What each answer makes of a payment in each stage."""
 
 
-@pytest.mark.parametrize("answer", Answer)
-def test_the_table_of_answers(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", NodeAnswer)
+def test_the_table_of_answers(answer: NodeAnswer) -> None:
     assert tuple(stage_after(stage, answer) for stage in Stage) == BECOMES[answer]
     assert EVIDENCE[answer].proves
     assert EVIDENCE[answer].leaves_open
 
 
-@pytest.mark.parametrize("answer", Answer)
+@pytest.mark.parametrize("answer", NodeAnswer)
 @pytest.mark.parametrize("stage", Stage)
-def test_only_a_deep_conflict_frees_a_coin(stage: Stage, answer: Answer) -> None:
+def test_only_a_deep_conflict_frees_a_coin(stage: Stage, answer: NodeAnswer) -> None:
     before = payment(COINS[0], stage=stage)
     after = after_answer(before, answer, 100, height=95, reason="-26: no", conflict=Txid(bytes(32)))
     freed = is_live(before) and not is_live(after)
-    assert freed == (answer is Answer.DEEP_CONFLICT and stage is not DEAD)
+    assert freed == (answer is NodeAnswer.DEEP_CONFLICT and stage is not DEAD)
     assert held_coins([after]) == (frozenset() if after.stage is DEAD else {COINS[0]})
 
 
-@given(st.lists(st.sampled_from(sorted(set(Answer) - {Answer.DEEP_CONFLICT}, key=str)), max_size=12))
-def test_no_row_of_other_answers_frees_a_coin(answers: list[Answer]) -> None:
+@given(st.lists(st.sampled_from(sorted(set(NodeAnswer) - {NodeAnswer.DEEP_CONFLICT}, key=str)), max_size=12))
+def test_no_row_of_other_answers_frees_a_coin(answers: list[NodeAnswer]) -> None:
     one = payment(COINS[0], COINS[1])
     for tip_height, answer in enumerate(answers, 100):
         one = after_answer(one, answer, tip_height, height=tip_height - 3, reason="-26: no")
@@ -82,22 +82,22 @@ def test_no_row_of_other_answers_frees_a_coin(answers: list[Answer]) -> None:
 
 def test_what_is_remembered_of_an_answer() -> None:
     one = payment(COINS[0])
-    refused = after_answer(one, Answer.REFUSED, 50, reason="-26: dust")
+    refused = after_answer(one, NodeAnswer.REFUSED, 50, reason="-26: dust")
     assert (refused.stage, refused.reason, refused.height, refused.counted) == (HANDED_OUT, "-26: dust", None, False)
-    assert after_answer(refused, Answer.UNCLEAR, 50).reason == "-26: dust"
-    taken = after_answer(refused, Answer.TAKEN, 50)
+    assert after_answer(refused, NodeAnswer.UNCLEAR, 50).reason == "-26: dust"
+    taken = after_answer(refused, NodeAnswer.TAKEN, 50)
     assert (taken.stage, taken.reason, taken.counted) == (SEEN, "", False)
-    mined = after_answer(taken, Answer.IN_BLOCK, 51, height=51)
+    mined = after_answer(taken, NodeAnswer.IN_BLOCK, 51, height=51)
     assert (mined.height, mined.counted, mined.buried_at) == (51, True, None)
-    deep = after_answer(mined, Answer.DEEP, 56, height=51)
+    deep = after_answer(mined, NodeAnswer.DEEP, 56, height=51)
     assert (deep.stage, deep.height, deep.buried_at) == (BURIED, 51, 56)
-    assert after_answer(deep, Answer.DEEP, 60, height=51).buried_at == 56
-    undone = after_answer(deep, Answer.NOT_SHOWN, 57)
+    assert after_answer(deep, NodeAnswer.DEEP, 60, height=51).buried_at == 56
+    undone = after_answer(deep, NodeAnswer.NOT_SHOWN, 57)
     assert (undone.stage, undone.height, undone.buried_at, undone.counted) == (HANDED_OUT, None, None, False)
-    doubtful = after_answer(undone, Answer.CONFLICT, 57, conflict=Txid(b"q" * 32))
+    doubtful = after_answer(undone, NodeAnswer.CONFLICT, 57, conflict=Txid(b"q" * 32))
     assert (doubtful.stage, doubtful.conflict) == (HANDED_OUT, Txid(b"q" * 32))
-    assert after_answer(doubtful, Answer.REFUSED, 57, reason="-25: x").conflict == Txid(b"q" * 32)
-    assert after_answer(doubtful, Answer.WAITING, 57).conflict is None
+    assert after_answer(doubtful, NodeAnswer.REFUSED, 57, reason="-25: x").conflict == Txid(b"q" * 32)
+    assert after_answer(doubtful, NodeAnswer.WAITING, 57).conflict is None
 
 
 def test_another_chain_makes_what_was_settled_doubtful() -> None:
@@ -112,9 +112,15 @@ def test_another_chain_makes_what_was_settled_doubtful() -> None:
 
 @pytest.mark.parametrize(
     ("height", "answer"),
-    [(None, Answer.WAITING), (100, Answer.IN_BLOCK), (96, Answer.IN_BLOCK), (95, Answer.DEEP), (1, Answer.DEEP)],
+    [
+        (None, NodeAnswer.WAITING),
+        (100, NodeAnswer.IN_BLOCK),
+        (96, NodeAnswer.IN_BLOCK),
+        (95, NodeAnswer.DEEP),
+        (1, NodeAnswer.DEEP),
+    ],
 )
-def test_how_deep_a_block_is(height: int | None, answer: Answer) -> None:
+def test_how_deep_a_block_is(height: int | None, answer: NodeAnswer) -> None:
     assert shown_answer(height, 100) is answer
 
 

@@ -20,12 +20,12 @@ from wallet import files
 from wallet.derivation import AccountSecret, KeyPath, words_from_entropy
 from wallet.errors import DamagedFile, WalletError, WrongPassword
 from wallet.files import exclusive, read_file, write_file
-from wallet.keystore import Cost, Identity, decode_keystore, encode_keystore, open_words, seal_words
+from wallet.keystore import Cost, WalletIdentity, decode_keystore, encode_keystore, open_words, seal_words
 from wallet.state import State
 from wallet.store import WalletFile
 
 WORDS = words_from_entropy(bytes(16))
-IDENTITY = Identity("regtest", REGTEST.network_id, AccountSecret(WORDS).xpub)
+IDENTITY = WalletIdentity("regtest", REGTEST.network_id, AccountSecret(WORDS).xpub)
 
 
 def no_pause(_: float) -> None:
@@ -60,9 +60,9 @@ def test_the_seal_is_bound_to_what_stands_in_clear() -> None:
     seal = seal_words(WORDS, "x", IDENTITY, CHEAP)
     other = AccountSecret(words_from_entropy(b"\x01" * 16)).xpub
     for changed in (
-        Identity("devnet", IDENTITY.network_id, IDENTITY.xpub),
-        Identity("regtest", bytes(32), IDENTITY.xpub),
-        Identity("regtest", IDENTITY.network_id, other),
+        WalletIdentity("devnet", IDENTITY.network_id, IDENTITY.xpub),
+        WalletIdentity("regtest", bytes(32), IDENTITY.xpub),
+        WalletIdentity("regtest", IDENTITY.network_id, other),
     ):
         with pytest.raises(WrongPassword):
             open_words(seal, "x", changed)
@@ -213,7 +213,7 @@ def test_the_network_is_kept(tmp_path: Path) -> None:
 def test_a_file_of_other_words_is_noticed(path: Path) -> None:
     # The seal fits, but the words are another account's: only whoever knows the password can make such a file.
     other = AccountSecret(words_from_entropy(b"\x01" * 16)).xpub
-    identity = Identity("regtest", REGTEST.network_id, other)
+    identity = WalletIdentity("regtest", REGTEST.network_id, other)
     path.write_bytes(
         encode_keystore(identity, seal_words(WORDS, "x", identity, CHEAP), json.loads(path.read_bytes())["state"])
     )

@@ -12,21 +12,21 @@ from chain.tx import OutPoint
 from tests.wallet.coin_selection import replay, rows_of
 from wallet.amounts import FeeRate, fee_at
 from wallet.errors import ShortOfFunds
-from wallet.select import CHANGE_AIM, Candidate, Goal, Selection, close, select
+from wallet.select import CHANGE_AIM, CandidateCoin, Goal, Selection, close, select
 from wallet.sizes import P2WPKH_OUTPUT_WEIGHT, WEIGHT_MAX
 
 DUST = 294
 
 
-def coins(*values: int) -> list[Candidate]:
-    return [Candidate(OutPoint(index.to_bytes(36, "big")), value) for index, value in enumerate(values)]
+def coins(*values: int) -> list[CandidateCoin]:
+    return [CandidateCoin(OutPoint(index.to_bytes(36, "big")), value) for index, value in enumerate(values)]
 
 
 def goal(amount: int, rate: int = 1_000, *, subtract: bool = False, outputs: int = 1) -> Goal:
     return Goal(amount, outputs, P2WPKH_OUTPUT_WEIGHT * outputs, FeeRate(rate), DUST, DUST, subtract)
 
 
-def check(choice: Selection, wanted: Goal, pool: list[Candidate]) -> None:
+def check(choice: Selection, wanted: Goal, pool: list[CandidateCoin]) -> None:
     """What must hold of every choice, whichever method made it."""
     assert set(choice.chosen) <= set(pool)
     assert len(set(choice.chosen)) == len(choice.chosen) > 0

@@ -32,7 +32,7 @@ from wallet.errors import (
     WalletError,
     WrongPassword,
 )
-from wallet.history import Kind, Status
+from wallet.history import HistoryKind, Status
 from wallet.payment import Stage
 from wallet.store import WalletFile
 
@@ -125,7 +125,7 @@ def test_paying_oneself(rich: Wallet, chain: Chain) -> None:
     sent = rich.send(rich.address_of(KeyPath(RECEIVE, 1)), 5_000)
     assert rich.balance().spendable == 10 * COIN - sent.fee
     entry = rich.history()[0][0]
-    assert (entry.kind, entry.net, entry.fee, entry.counterparties) == (Kind.SELF, -sent.fee, sent.fee, ())
+    assert (entry.kind, entry.net, entry.fee, entry.counterparties) == (HistoryKind.SELF, -sent.fee, sent.fee, ())
 
 
 def test_coinbases_are_spent_from_the_very_block_on_that_may(wallet: Wallet, chain: Chain) -> None:
@@ -713,9 +713,9 @@ def test_history(wallet: Wallet, chain: Chain) -> None:
     assert tip.height == chain.height
     facts = [(e.kind, e.net, e.fee, e.height, e.counterparties) for e in entries]
     assert facts == [
-        (Kind.SENT, -30_000 - sent.fee, sent.fee, None, (STRANGER_ADDRESS,)),
-        (Kind.RECEIVED, 70_000, None, received_height, (STRANGER_ADDRESS,)),
-        (Kind.MINED, 50 * COIN, None, 1, ()),
+        (HistoryKind.SENT, -30_000 - sent.fee, sent.fee, None, (STRANGER_ADDRESS,)),
+        (HistoryKind.RECEIVED, 70_000, None, received_height, (STRANGER_ADDRESS,)),
+        (HistoryKind.MINED, 50 * COIN, None, 1, ()),
     ]
     assert entries[0].time is None
     assert entries[2].time == 1_700_000_010

@@ -9,7 +9,7 @@ from chain.tx import Tx, decode_stripped_tx, decode_tx, outpoint
 from node.api.actions.core_errors import shown
 from node.api.context import Call
 from node.api.encoding.disassembler import has_valid_operators
-from node.core.view import View
+from node.core.view import NodeView
 from node.mempool.package_prechecks import PACKAGE_TXS_MAX
 from node.mempool.policy import Policy
 
@@ -108,7 +108,7 @@ def submit_hex(call: Call, given: str, max_rate_sat_kvb: int = DEFAULT_MAX_RATE_
     return tx.txid
 
 
-def _is_confirmed(view: View, tx: Tx) -> bool:
+def _is_confirmed(view: NodeView, tx: Tx) -> bool:
     """True if an output of it is unspent on the best chain: what Core asks first."""
     if view.reader.has_index and view.reader.tx_location(tx.txid) is None:
         return False

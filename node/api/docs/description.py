@@ -7,7 +7,7 @@ nobody asks for has no use for. Both are made once.
 from importlib import import_module
 
 from node.api.context import Call
-from node.api.http.message import JSON, Answer
+from node.api.http.message import JSON, Response
 from node.api.routing.route import Route
 
 HTML = "text/html; charset=utf-8"
@@ -15,15 +15,15 @@ OPENAPI = "node.api.docs.openapi"
 DOCS = "node.api.docs.page"
 
 
-def openapi(call: Call) -> Answer:
+def openapi(call: Call) -> Response:
     """This API as an OpenAPI 3.1 document."""
-    return Answer(200, import_module(OPENAPI).document_bytes(), JSON)
+    return Response(200, import_module(OPENAPI).document_bytes(), JSON)
 
 
-def docs(call: Call) -> Answer:
+def docs(call: Call) -> Response:
     """This API as a page to read and to try, which needs nothing from elsewhere."""
     body, policy = import_module(DOCS).page(call.config.params.name, call.config.name)
-    return Answer(200, body, HTML, (("Content-Security-Policy", policy),))
+    return Response(200, body, HTML, (("Content-Security-Policy", policy),))
 
 
 ROUTES = (

@@ -21,7 +21,7 @@ from node.api.explorer.mount import EXPLORER
 from node.api.http.message import JSON, TEXT
 from node.api.rest.table import CHAIN_ROUTES, ROUTES
 from node.api.routing.dispatcher import NO_INDEX
-from node.api.routing.route import BAD_VALUE, OTHER_NETWORK, PREFIXES, Kind, Route
+from node.api.routing.route import BAD_VALUE, OTHER_NETWORK, PREFIXES, ParamType, Route
 from node.runtime.runtime import DAMAGED
 
 INTRODUCTION = f"""Esplora's REST at `/…` and `/api/…`, and Bitcoin Core's JSON-RPC at `POST /`.
@@ -121,7 +121,7 @@ def operation(route: Route) -> dict[str, Any]:
     return described_so
 
 
-def _parameter(name: str, kind: Kind, place: str) -> dict[str, Any]:
+def _parameter(name: str, kind: ParamType, place: str) -> dict[str, Any]:
     schema, words, example = PARAMETERS[kind]
     return {
         "name": name,
@@ -134,7 +134,7 @@ def _parameter(name: str, kind: Kind, place: str) -> dict[str, Any]:
 
 
 def _header(name: str, words: str) -> dict[str, Any]:
-    schema, _, example = PARAMETERS[Kind.NUMBER]
+    schema, _, example = PARAMETERS[ParamType.NUMBER]
     return {"name": name, "in": "header", "description": words, "schema": schema, "example": example}
 
 
@@ -145,7 +145,7 @@ def _responses(route: Route) -> dict[str, Any]:
     for kind in (*route.params.values(), *route.query.values()):
         if kind in BAD_VALUE:
             lines[400].append(BAD_VALUE[kind])
-        if kind is Kind.ADDRESS:
+        if kind is ParamType.ADDRESS:
             lines[400].append(OTHER_NETWORK)
     for status, line in (*route.errors, *([NO_INDEX] if _asks_index(route) else ())):
         lines[status].append(line)
@@ -162,7 +162,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 def _asks_index(route: Route) -> bool:
     """True if --no-index can make it refuse."""
-    return route.needs_index or Kind.TXID in route.params.values()
+    return route.needs_index or ParamType.TXID in route.params.values()
 
 
 def _problem(words: str, lines: Iterable[str]) -> dict[str, Any]:

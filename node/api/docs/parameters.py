@@ -9,7 +9,7 @@ from chain.address import BASE58_MAX, BECH32_MAX
 from chain.hashes import sha256, to_hex
 from chain.params import GENESIS
 from node.api.docs.schemas import Schema
-from node.api.routing.route import INDEX_MAX, NUMBER_MAX, Kind
+from node.api.routing.route import INDEX_MAX, NUMBER_MAX, ParamType
 from node.interface.events import TOPICS
 
 _GENESIS_BLOCK = to_hex(GENESIS.hash)
@@ -32,12 +32,12 @@ def _anything(kind: str) -> Schema:
     return {"type": "string", "format": kind}
 
 
-PARAMETERS: Mapping[Kind, tuple[Schema, str, str | int]] = {
-    Kind.BLOCK_HASH: (_hash("block-hash"), "A block's hash.", _GENESIS_BLOCK),
-    Kind.TXID: (_hash("txid"), "A transaction's id.", _GENESIS_TX),
-    Kind.NUMBER: (_number(NUMBER_MAX), "A height, or a position; counted from 0.", 0),
-    Kind.INDEX: (_number(INDEX_MAX), "An output's index; counted from 0.", 0),
-    Kind.ADDRESS: (
+PARAMETERS: Mapping[ParamType, tuple[Schema, str, str | int]] = {
+    ParamType.BLOCK_HASH: (_hash("block-hash"), "A block's hash.", _GENESIS_BLOCK),
+    ParamType.TXID: (_hash("txid"), "A transaction's id.", _GENESIS_TX),
+    ParamType.NUMBER: (_number(NUMBER_MAX), "A height, or a position; counted from 0.", 0),
+    ParamType.INDEX: (_number(INDEX_MAX), "An output's index; counted from 0.", 0),
+    ParamType.ADDRESS: (
         {
             "type": "string",
             "pattern": "^[0-9A-Za-z]+$",
@@ -47,23 +47,23 @@ PARAMETERS: Mapping[Kind, tuple[Schema, str, str | int]] = {
         "An address of the network: bech32, bech32m or Base58Check.",
         _ADDRESS,
     ),
-    Kind.SCRIPT_HASH: (_hash("script-hash"), "SHA-256 of the scriptPubKey, not reversed.", _GENESIS_SCRIPT),
-    Kind.LENIENT_NUMBER: (_anything("number"), "A height, or a position; anything else counts as left out.", "0"),
-    Kind.LENIENT_TXID: (
+    ParamType.SCRIPT_HASH: (_hash("script-hash"), "SHA-256 of the scriptPubKey, not reversed.", _GENESIS_SCRIPT),
+    ParamType.LENIENT_NUMBER: (_anything("number"), "A height, or a position; anything else counts as left out.", "0"),
+    ParamType.LENIENT_TXID: (
         _anything("txid"),
         "The last transaction of the page before; anything that is not a txid counts as left out.",
         _GENESIS_TX,
     ),
-    Kind.TOPICS: (
+    ParamType.TOPICS: (
         {"type": "string", "pattern": f"^({_TOPIC})(,({_TOPIC}))*$"},
         "Kinds of events, with commas between them; all if it is left out.",
         ",".join(TOPICS[:2]),
     ),
-    Kind.COINS: (
+    ParamType.COINS: (
         {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,8})?$", "format": "coins"},
         "Coins, with at most 8 decimals; of a fee rate for 1,000 virtual bytes.",
         "0.1",
     ),
-    Kind.TX_HEX: (_anything("transaction-hex"), "A transaction in hex.", GENESIS.txs[0].raw.hex()),
+    ParamType.TX_HEX: (_anything("transaction-hex"), "A transaction in hex.", GENESIS.txs[0].raw.hex()),
 }
 """By kind; the formats are names for people and for test tools, and add no rule but the address's checksum."""

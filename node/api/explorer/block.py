@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from chain.address import encode_address
 from chain.block import HEADER_SIZE, Header
-from chain.blocktree import Entry, fork_point
+from chain.blocktree import BlockNode, fork_point
 from chain.codec import read_varint
 from chain.connect import subsidy
 from chain.frozen import value
@@ -16,14 +16,14 @@ from node.api.explorer.formatting import letters
 from node.api.explorer.rows import BlockRow, TxRow, block_row, found_row
 from node.api.query.esplora_json import difficulty
 from node.api.query.queries import FoundTx, block_txs, raw_block
-from node.core.view import View
+from node.core.view import NodeView
 
 TXS_PER_PAGE = 25
 CHILDREN_SHOWN = 6
 """Children that are listed, of all branches."""
 
 
-class Standing(StrEnum):
+class BlockStatus(StrEnum):
     """The status of a block."""
 
     BEST = "best"
@@ -34,22 +34,22 @@ class Standing(StrEnum):
     """This node does not have its body."""
 
 
-def standing(view: View, entry: Entry) -> Standing:
+def standing(view: NodeView, entry: BlockNode) -> BlockStatus:
     """The status of a block."""
     if view.in_best_chain(entry):
-        return Standing.BEST
+        return BlockStatus.BEST
     if entry.invalid:
-        return Standing.INVALID
-    return Standing.STALE if entry.has_body else Standing.HEADER
+        return BlockStatus.INVALID
+    return BlockStatus.STALE if entry.has_body else BlockStatus.HEADER
 
 
 @value
-class Neighbour:
+class AdjacentBlock:
     """Another block that a page links to."""
 
     hash: str
     height: int
-    standing: Standing
+    standing: BlockStatus
 
 
 @value
@@ -72,7 +72,7 @@ class BlockPage:
 
     row: BlockRow
     header: Header
-    standing: Standing
+    standing: BlockStatus
     confirmations: int
     """With itself; 0 outside the best chain."""
     median_time: int
@@ -83,11 +83,11 @@ class BlockPage:
     chainwork: int
     reward: Reward | None
     """None without a body."""
-    previous: Neighbour | None
-    following: list[Neighbour]
-    rivals: list[Neighbour]
+    previous: AdjacentBlock | None
+    following: list[AdjacentBlock]
+    rivals: list[AdjacentBlock]
     """Other blocks with the same parent."""
-    fork: Neighbour | None
+    fork: AdjacentBlock | None
     """The last block that its branch shares with the best chain; None on that chain."""
     in_its_place: str | None
     """The best chain's block at this height, if it is another."""
@@ -96,14 +96,14 @@ class BlockPage:
     """Position of the first of these."""
 
 
-def block_page(call: Call, entry: Entry, first: int) -> BlockPage:
+def block_page(call: Call, entry: BlockNode, first: int) -> BlockPage:
     """A block and its transactions from position `first` on."""
     view, row = call.view, block_row(call, entry)
     facts = call.measures.of(view, entry)
     place, best = standing(view, entry), view.entry_at(entry.height)
     coinbase = _coinbase(view, entry)
     found = block_txs(view, entry, first, TXS_PER_PAGE)
-    is_best = place is Standing.BEST
+    is_best = place is BlockStatus.BEST
     return BlockPage(
         row=row,
         header=entry.header,
@@ -125,24 +125,24 @@ def block_page(call: Call, entry: Entry, first: int) -> BlockPage:
     )
 
 
-def _coinbase(view: View, entry: Entry) -> Tx | None:
+def _coinbase(view: NodeView, entry: BlockNode) -> Tx | None:
     """A block's first transaction, without a look at the others; None where only the header is here."""
     raw = raw_block(view, entry)
     return None if raw is None else read_tx(raw, read_varint(raw, HEADER_SIZE)[1])[0]
 
 
-def _neighbour(view: View, entry: Entry) -> Neighbour:
-    return Neighbour(to_hex(entry.hash), entry.height, standing(view, entry))
+def _neighbour(view: NodeView, entry: BlockNode) -> AdjacentBlock:
+    return AdjacentBlock(to_hex(entry.hash), entry.height, standing(view, entry))
 
 
-def _children(view: View, parent: Entry, without: Entry | None) -> list[Neighbour]:
+def _children(view: NodeView, parent: BlockNode, without: BlockNode | None) -> list[AdjacentBlock]:
     """Children, those of the best chain first, the others from the newest on."""
-    found: list[Neighbour] = []
-    child = parent.youngest
+    found: list[AdjacentBlock] = []
+    child = parent.last_child
     while child is not None and len(found) < CHILDREN_SHOWN:
         if child is not without:
             found.append(_neighbour(view, child))
-        child = child.elder
+        child = child.previous_sibling
     best = view.entry_at(parent.height + 1) if view.in_best_chain(parent) else None
     if best is not None and best is not without:
         mine = _neighbour(view, best)
@@ -150,7 +150,7 @@ def _children(view: View, parent: Entry, without: Entry | None) -> list[Neighbou
     return found
 
 
-def _reward(call: Call, entry: Entry, coinbase: Tx) -> Reward:
+def _reward(call: Call, entry: BlockNode, coinbase: Tx) -> Reward:
     total = sum(output.value for output in coinbase.outputs)
     created = subsidy(entry.height, call.view.params)
     largest = max(coinbase.outputs, key=lambda output: output.value)
@@ -164,7 +164,7 @@ def _reward(call: Call, entry: Entry, coinbase: Tx) -> Reward:
     )
 
 
-def tx_of_block(view: View, entry: Entry, txid: bytes) -> FoundTx | None:
+def tx_of_block(view: NodeView, entry: BlockNode, txid: bytes) -> FoundTx | None:
     """A transaction of a block of any branch; looks at one after the other."""
     found = block_txs(view, entry, 0, 1 << 20)
     return next((one for one in found if one.tx.txid == txid), None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.frozen import value
 from node.api.context import Call
 from node.api.explorer.draw.plot import Plot, draw_bars, draw_line
@@ -70,9 +70,9 @@ def charts_page(call: Call, count: int) -> ChartsPage:
     )
 
 
-def _latest(tip: Entry, count: int) -> list[Entry]:
+def _latest(tip: BlockNode, count: int) -> list[BlockNode]:
     """From the lowest on; each has a parent that is not genesis."""
-    found: list[Entry] = []
+    found: list[BlockNode] = []
     entry = tip
     while len(found) < count and entry.parent is not None and entry.height > 1:
         found.append(entry)
@@ -80,7 +80,7 @@ def _latest(tip: Entry, count: int) -> list[Entry]:
     return found[::-1]
 
 
-def _points(entries: Sequence[Entry]) -> list[Point]:
+def _points(entries: Sequence[BlockNode]) -> list[Point]:
     step = -(-len(entries) // POINTS) or 1
     # Whole groups at the tip's end; what is left over is the first one.
     starts = range(-(-len(entries) % step), len(entries), step)

@@ -8,7 +8,7 @@ from chain.check import MAX_WEIGHT
 from chain.frozen import value
 from chain.tx import WITNESS_SCALE
 from node.mempool.block_assembler import RESERVED_WEIGHT
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 from node.mempool.view import MempoolView
 
 BOUNDS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000)
@@ -95,7 +95,7 @@ def fee_bands(pool: MempoolView) -> list[FeeBand]:
     ]
 
 
-def _bounds(entries: Sequence[Entry]) -> Sequence[float]:
+def _bounds(entries: Sequence[MempoolEntry]) -> Sequence[float]:
     """BOUNDS, or narrower ones where those would put nearly everything into one band."""
     rates = [round(entry.fee / entry.vsize, 6) for entry in entries]
     lowest, highest = min(rates), max(rates)

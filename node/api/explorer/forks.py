@@ -1,12 +1,12 @@
 """The page of branches: the latest blocks of all branches, and the latest reorganisations."""
 
-from chain.blocktree import Entry, fork_point
+from chain.blocktree import BlockNode, fork_point
 from chain.frozen import value
 from chain.hashes import BlockHash, to_hex
 from node.api.context import Call
-from node.api.explorer.block import Standing, standing
-from node.api.explorer.draw.forktree import Drawing, Node, draw_tree
-from node.core.view import View
+from node.api.explorer.block import BlockStatus, standing
+from node.api.explorer.draw.forktree import Drawing, TreeNode, draw_tree
+from node.core.view import NodeView
 
 HEIGHTS_SHOWN = 24
 """Rows of the drawing."""
@@ -29,7 +29,7 @@ class Branch:
     tip: str
     tip_height: int
     time: int
-    standing: Standing
+    standing: BlockStatus
 
     @property
     def length(self) -> int:
@@ -54,16 +54,16 @@ class ForksPage:
     reorgs: int
     """Since the node started."""
     deepest: int
-    latest: list[tuple[float, "Reorg"]]
+    latest: list[tuple[float, "ReorgRow"]]
     """The last of them with their times, the newest first."""
 
 
 @value
-class Reorg:
+class ReorgRow:
     """A change of the tip: the blocks left behind, and those that came instead."""
 
     depth: int
-    fork: Entry
+    fork: BlockNode
     left: list[str]
     came: list[str]
     came_count: int
@@ -80,7 +80,7 @@ def forks_page(call: Call, top: int | None) -> ForksPage:
     low = max(0, highest - HEIGHTS_SHOWN + 1)
     shown = [entry for entry in side if low <= entry.height <= highest]
     best = [view.tip.ancestor(height) for height in range(low, min(view.tip.height, highest) + 1)]
-    nodes = [Node(entry, standing(view, entry)) for entry in (*best, *shown)]
+    nodes = [TreeNode(entry, standing(view, entry)) for entry in (*best, *shown)]
     drawing = draw_tree(nodes, low, highest)
     counts = view.counts
     return ForksPage(
@@ -97,37 +97,37 @@ def forks_page(call: Call, top: int | None) -> ForksPage:
     )
 
 
-def _side_blocks(view: View, top: int) -> list[Entry]:
+def _side_blocks(view: NodeView, top: int) -> list[BlockNode]:
     """Blocks off the best chain, of branches that begin not too far below `top`; parents first."""
-    found: list[Entry] = []
+    found: list[BlockNode] = []
     base = max(0, top - HEIGHTS_SHOWN - ROOTS_SEARCHED)
-    entry: Entry | None = view.tip.ancestor(top)
+    entry: BlockNode | None = view.tip.ancestor(top)
     child_of_best = view.entry_at(top + 1)
     # The newest branches first: what is over NODES_MAX is old.
     while entry is not None and entry.height >= base and len(found) < NODES_MAX:
-        child = entry.youngest
+        child = entry.last_child
         while child is not None and len(found) < NODES_MAX:
             if child is not child_of_best:
                 found += _branch(child, NODES_MAX - len(found))
-            child = child.elder
+            child = child.previous_sibling
         child_of_best, entry = entry, entry.parent
     return found
 
 
-def _branch(root: Entry, most: int) -> list[Entry]:
+def _branch(root: BlockNode, most: int) -> list[BlockNode]:
     """`root` and what stands on it, `most` blocks at most, parents first."""
     found = [root]
     for entry in found:
-        child = entry.youngest
+        child = entry.last_child
         while child is not None and len(found) < most:
             found.append(child)
-            child = child.elder
+            child = child.previous_sibling
         if len(found) >= most:
             break
     return found
 
 
-def _branches(view: View, side: list[Entry], low: int, high: int) -> list[Branch]:
+def _branches(view: NodeView, side: list[BlockNode], low: int, high: int) -> list[Branch]:
     """Each branch that ends between these heights, by its last block, the newest first."""
     parents = {entry.parent.hash for entry in side if entry.parent}
     forks: dict[BlockHash, int] = {}
@@ -141,7 +141,7 @@ def _branches(view: View, side: list[Entry], low: int, high: int) -> list[Branch
     return sorted(branches, key=lambda branch: -branch.tip_height)
 
 
-def reorg_between(old: Entry, new: Entry) -> Reorg | None:
+def reorg_between(old: BlockNode, new: BlockNode) -> ReorgRow | None:
     """The reorganisation from one tip to another; None where no block was left."""
     fork = fork_point(old, new)
     if fork is old:
@@ -149,7 +149,7 @@ def reorg_between(old: Entry, new: Entry) -> Reorg | None:
     # By their heights, however far it is: only what is named is walked to.
     left = range(old.height, max(fork.height, old.height - LISTED_MAX), -1)
     came = range(fork.height + 1, min(new.height, fork.height + LISTED_MAX) + 1)
-    return Reorg(
+    return ReorgRow(
         old.height - fork.height,
         fork,
         [to_hex(old.ancestor(height).hash) for height in left],

@@ -4,12 +4,12 @@ from chain.address import encode_address
 from chain.coins import Coin
 from chain.frozen import value
 from chain.hashes import to_hex
-from chain.script import LockKind, classify
+from chain.script import ScriptType, classify
 from chain.tx import Tx, TxOut, outpoint, outpoint_index, outpoint_txid
 from node.api.encoding.disassembler import esplora_asm
 from node.api.explorer.formatting import letters, message
 from node.api.query.queries import NoIndex, SpentBy, find_spender
-from node.core.view import View
+from node.core.view import NodeView
 
 SCRIPT_MAX = 600
 """Characters of a script or witness that are shown; the rest is in the hex."""
@@ -18,7 +18,7 @@ WITNESS_MAX = 10
 
 
 @value
-class Side:
+class TxSide:
     """An input or an output."""
 
     index: int
@@ -43,7 +43,7 @@ class Side:
     sequence: int = 0
 
 
-def input_side(tx: Tx, index: int, coin: Coin | None) -> Side:
+def input_side(tx: Tx, index: int, coin: Coin | None) -> TxSide:
     """An input that spends `coin`, which may be unknown; of a coinbase, which spends none, what it makes."""
     one = tx.inputs[index]
     asm, script = _cut(esplora_asm(one.script_sig)), _cut(one.script_sig.hex())
@@ -51,8 +51,8 @@ def input_side(tx: Tx, index: int, coin: Coin | None) -> Side:
     if tx.is_coinbase:
         total = sum(output.value for output in tx.outputs)
         text = letters(one.script_sig)
-        return Side(index, total, None, "coinbase", asm, script, text, witness=witness, sequence=one.sequence)
-    return Side(
+        return TxSide(index, total, None, "coinbase", asm, script, text, witness=witness, sequence=one.sequence)
+    return TxSide(
         index,
         coin.value if coin else None,
         encode_address(coin.script) if coin else None,
@@ -66,26 +66,26 @@ def input_side(tx: Tx, index: int, coin: Coin | None) -> Side:
     )
 
 
-def output_side(view: View, tx: Tx, index: int, is_current: bool) -> Side:
+def output_side(view: NodeView, tx: Tx, index: int, is_current: bool) -> TxSide:
     """An output, and who spends it; `is_current` is False for one of a stale block."""
     output, point = tx.outputs[index], outpoint(tx.txid, index)
     kind = classify(output.script)
     spender: SpentBy | None = None
     is_unspent = False
-    if is_current and kind is not LockKind.OP_RETURN:
+    if is_current and kind is not ScriptType.OP_RETURN:
         try:
             spender = find_spender(view, point)
             is_unspent = spender is None
         except NoIndex:
             pass  # spent, and nobody here knows by whom
-    return Side(
+    return TxSide(
         index,
         output.value,
         encode_address(output.script),
         kind.value,
         _cut(esplora_asm(output.script)),
         _cut(output.script.hex()),
-        _said(output) if kind is LockKind.OP_RETURN else None,
+        _said(output) if kind is ScriptType.OP_RETURN else None,
         to_hex(spender.txid) if spender else None,
         spender.input_index if spender else 0,
         spender.entry.height if spender and spender.entry else None,

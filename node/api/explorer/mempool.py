@@ -8,7 +8,7 @@ from chain.frozen import value
 from node.api.context import Call
 from node.api.explorer.fees import BLOCK_VSIZE, COUNTED_MAX, FeeBand, fee_bands
 from node.api.explorer.rows import TxRow, pool_rows
-from node.mempool.entry import Totals
+from node.mempool.entry import MempoolTotals
 from node.mempool.fee_estimator import FeeView
 from node.mempool.policy import MIN_RELAY_FEE_SAT_KVB
 
@@ -19,7 +19,7 @@ TARGETS = (1, 3, 6, 144)
 
 
 @value
-class Estimate:
+class EstimateRow:
     """A fee estimate."""
 
     blocks: int
@@ -34,7 +34,7 @@ class Estimate:
 class MempoolPage:
     """The mempool."""
 
-    totals: Totals
+    totals: MempoolTotals
     blocks: float
     """Full blocks that they would fill."""
     usage: int
@@ -44,7 +44,7 @@ class MempoolPage:
     bands: list[FeeBand]
     counted: int | None
     """Transactions that the bands count, where these are not all."""
-    estimates: list[Estimate]
+    estimates: list[EstimateRow]
     order: str
     """newest or best-paid: what the list begins with."""
     txs: list[TxRow]
@@ -72,9 +72,9 @@ def mempool_page(call: Call, order: str) -> MempoolPage:
     )
 
 
-def _estimate(fees: FeeView, blocks: int, floor: float) -> Estimate:
+def _estimate(fees: FeeView, blocks: int, floor: float) -> EstimateRow:
     """The estimate for so short a wait, or for the next longer one; not less than is relayed at all."""
     nearest = fees.nearest(blocks)
     if nearest is None:
-        return Estimate(blocks, None, False)
-    return Estimate(blocks, max(nearest.rate, floor), nearest.blocks != blocks)
+        return EstimateRow(blocks, None, False)
+    return EstimateRow(blocks, max(nearest.rate, floor), nearest.blocks != blocks)

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from node.api.context import Call
-from node.api.http.message import Answer, Request
+from node.api.http.message import Request, Response
 
 EXPLORER = "/explorer/"
 """Path of the pages; `GET /` leads there."""
@@ -22,12 +22,12 @@ ICON = "/favicon.ico"
 _ICON_FILE = Path(__file__).parent / "static" / "favicon.ico"
 _ICON_AGE = ("Cache-Control", "public, max-age=86400")
 
-Pages = Callable[[Request, Callable[[], Call]], Answer]
+Pages = Callable[[Request, Callable[[], Call]], Response]
 
 
-def icon() -> Answer:
+def icon() -> Response:
     """The explorer's icon, without the explorer."""
-    return Answer(200, _ICON_FILE.read_bytes(), "image/x-icon", (_ICON_AGE,))
+    return Response(200, _ICON_FILE.read_bytes(), "image/x-icon", (_ICON_AGE,))
 
 
 class Explorer:
@@ -43,7 +43,7 @@ class Explorer:
         is_below = request.path == EXPLORER.rstrip("/") or request.path.startswith(EXPLORER)
         return is_below and request.method in ("GET", "HEAD")
 
-    def answer(self, request: Request, call: Callable[[], Call]) -> Answer:
+    def answer(self, request: Request, call: Callable[[], Call]) -> Response:
         """The page. `call` is taken only by those that need the node. Raises StoreError."""
         with self._lock:
             if self._pages is None:

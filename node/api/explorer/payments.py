@@ -5,9 +5,9 @@ number of them, and what was seen is remembered: the next page goes on below it,
 what is known.
 """
 
-from chain.blocktree import Entry, fork_point
+from chain.blocktree import BlockNode, fork_point
 from chain.frozen import value
-from node.core.view import View
+from node.core.view import NodeView
 
 BLOCKS_PER_PAGE = 10_000
 """Blocks that one page looks at, in some 20 ms; where payments are further down, the next page goes on there."""
@@ -17,10 +17,10 @@ BLOCKS_PER_PAGE = 10_000
 class Searched:
     """Blocks of one branch that were looked at, from `top` down."""
 
-    top: Entry
-    found: tuple[Entry, ...]
+    top: BlockNode
+    found: tuple[BlockNode, ...]
     """Payments found, the newest first."""
-    rest: Entry | None
+    rest: BlockNode | None
     """The first that was not looked at; None below genesis."""
 
     @property
@@ -38,7 +38,7 @@ class PaymentBlocks:
         self._most = most
         self._known: Searched | None = None
 
-    def newest(self, view: View) -> Searched:
+    def newest(self, view: NodeView) -> Searched:
         """The payments known once up to `most` further blocks have been looked at."""
         known = _left_of(self._known, view)
         searched = self._search(view, view.tip, known.top if known else None, ())
@@ -48,7 +48,9 @@ class PaymentBlocks:
         self._known = searched
         return searched
 
-    def _search(self, view: View, at: Entry | None, stop: Entry | None, found: tuple[Entry, ...]) -> Searched:
+    def _search(
+        self, view: NodeView, at: BlockNode | None, stop: BlockNode | None, found: tuple[BlockNode, ...]
+    ) -> Searched:
         """Look at blocks from `at` down to above `stop`, as long as more are wanted."""
         if at is None or at is stop or len(found) >= self._enough:
             return Searched(view.tip, found, at)
@@ -73,7 +75,7 @@ class PaymentBlocks:
         return Searched(above.top, kept, kept[-1].parent)
 
 
-def _left_of(known: Searched | None, view: View) -> Searched | None:
+def _left_of(known: Searched | None, view: NodeView) -> Searched | None:
     """The part of it that is on the best chain; None if nothing is."""
     if known is None or view.in_best_chain(known.top):
         return known

@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from chain.address import AddressError
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, Txid, from_hex
 from node.api.explorer import block as blocks
 from node.api.explorer import script as scripts
@@ -168,7 +168,7 @@ def _path_of(hit: Hit) -> str:
     return url_for(f"pages.{hit.kind}", name=hit.name)
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> BlockNode:
     """The block of that hash. Raises TroubleError."""
     try:
         block_hash = BlockHash(from_hex(name))

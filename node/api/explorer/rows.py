@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.connect import subsidy
 from chain.frozen import value
 from chain.hashes import to_hex
@@ -10,7 +10,7 @@ from chain.tx import Tx
 from node.api.context import Call
 from node.api.explorer.formatting import miner_name
 from node.api.query.queries import FoundTx
-from node.mempool.entry import Entry as PoolEntry
+from node.mempool.entry import MempoolEntry
 
 WEIGHT_MAX = 4_000_000
 """Weight units of a full block (BIP141)."""
@@ -39,7 +39,7 @@ class BlockRow:
     """The miner, by the tag in its coinbase; None without one."""
 
 
-def block_row(call: Call, entry: Entry) -> BlockRow:
+def block_row(call: Call, entry: BlockNode) -> BlockRow:
     """A block's row."""
     facts = call.measures.of(call.view, entry)
     return BlockRow(
@@ -127,11 +127,11 @@ def _paid(tx: Tx, own: Collection[bytes]) -> tuple[tuple[int, ...], bool]:
     return others or tuple(output.value for output in outputs), not others and bool(outputs)
 
 
-def in_pool(entry: PoolEntry) -> FoundTx:
+def in_pool(entry: MempoolEntry) -> FoundTx:
     """A transaction of the mempool, as found."""
     return FoundTx(entry.tx, None, entry.spent, entry)
 
 
-def pool_rows(entries: Iterable[PoolEntry]) -> list[TxRow]:
+def pool_rows(entries: Iterable[MempoolEntry]) -> list[TxRow]:
     """Rows of transactions of the mempool."""
     return [found_row(in_pool(entry)) for entry in entries]

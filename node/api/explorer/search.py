@@ -46,7 +46,7 @@ class Hit:
 
 
 @value
-class Search:
+class SearchResult:
     """A search and its hits."""
 
     query: str
@@ -57,30 +57,30 @@ class Search:
     """False where what fits may not be what was meant, so that one asks first."""
 
 
-def search(call: Call, given: str) -> Search:
+def search(call: Call, given: str) -> SearchResult:
     """Search for a text. Looks at no more than the named limits."""
     query = given.strip()[:QUERY_MAX]
     bare = query.strip(_AROUND)
     if not bare:
-        return Search(query, [], "empty")
+        return SearchResult(query, [], "empty")
     if match := _URI.fullmatch(bare):
-        return _by_address(query, _joined(match[1])) or Search(query, [], "bad-address")
+        return _by_address(query, _joined(match[1])) or SearchResult(query, [], "bad-address")
     compact = _joined(bare)
     lowered = compact.lower().removeprefix("0x")
     if _HASH.fullmatch(lowered):
         return _by_hash(call, query, lowered)
     if match := _OUTPOINT.fullmatch(lowered):
-        return Search(query, [Hit("tx", match[1], f"Output {match[2]} of a transaction")], "")
+        return SearchResult(query, [Hit("tx", match[1], f"Output {match[2]} of a transaction")], "")
     height = height_in(bare)
     if height is not None and (entry := call.view.entry_at(height)) is not None:
-        return Search(query, [Hit("block", to_hex(entry.hash), f"Block {height:,}")], "")
+        return SearchResult(query, [Hit("block", to_hex(entry.hash), f"Block {height:,}")], "")
     if found := _by_address(query, compact):
         return found
     hits = []
     match = _PIECE.fullmatch(lowered)
     if match and max(len(match[1]), len(match[2])) >= PREFIX_MIN:
         hits = _by_piece(call, match[1], match[2])
-    return Search(query, hits, "unknown" if height is None else "above", height is None)
+    return SearchResult(query, hits, "unknown" if height is None else "above", height is None)
 
 
 def suggest(call: Call, given: str) -> list[Hit]:
@@ -106,7 +106,7 @@ def _joined(text: str) -> str:
     return re.sub(r"\s+", "", text).strip(_AROUND)
 
 
-def _by_address(query: str, text: str) -> Search | None:
+def _by_address(query: str, text: str) -> SearchResult | None:
     """The address that a text is, or why it is not valid; None where it does not look like one."""
     # Bech32 may be in capitals, as in QR codes; Base58 tells them apart.
     is_bech32 = text.lower().startswith("bcrt1")
@@ -114,12 +114,12 @@ def _by_address(query: str, text: str) -> Search | None:
         script_of(text)
     except AddressError as error:
         if error.other_network:
-            return Search(query, [], "other-network")
-        return Search(query, [], "bad-address") if is_bech32 else None
-    return Search(query, [Hit("address", text.lower() if is_bech32 else text, "Address")], "")
+            return SearchResult(query, [], "other-network")
+        return SearchResult(query, [], "bad-address") if is_bech32 else None
+    return SearchResult(query, [Hit("address", text.lower() if is_bech32 else text, "Address")], "")
 
 
-def _by_hash(call: Call, query: str, lowered: str) -> Search:
+def _by_hash(call: Call, query: str, lowered: str) -> SearchResult:
     view, raw = call.view, bytes.fromhex(lowered)
     hits, reason = [], "unknown-hash"
     entry = view.get(BlockHash(raw[::-1]))
@@ -132,7 +132,7 @@ def _by_hash(call: Call, query: str, lowered: str) -> Search:
             hits.append(Hit("script", lowered, "Script hash"))
     except NoIndex:
         reason = "no-index"
-    return Search(query, hits, reason)
+    return SearchResult(query, hits, reason)
 
 
 def _by_piece(call: Call, head: str, tail: str) -> list[Hit]:

@@ -9,7 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, request
+import flask
+from flask import Flask, g, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
@@ -19,7 +20,7 @@ from node.api.explorer.home import TXS_SHOWN
 from node.api.explorer.payments import PaymentBlocks
 from node.api.explorer.render import TroubleError, current_call, show_trouble
 from node.api.http import message
-from node.api.http.message import IMMUTABLE, Answer
+from node.api.http.message import IMMUTABLE, Response
 from node.api.query.queries import NoIndex
 from node.interface.storage import StoreError
 from node.runtime.runtime import Busy, NotReady
@@ -43,12 +44,12 @@ VERSION_SIZE = 6
 """Bytes of the digest that static files are called with, so that browsers may keep them for ever."""
 
 
-def make_pages(mount: str) -> Callable[[message.Request, Callable[[], Call]], Answer]:
+def make_pages(mount: str) -> Callable[[message.Request, Callable[[], Call]], Response]:
     """The application for everything at and below `mount`."""
     root = mount.rstrip("/")
     site, payments = _make_site(), PaymentBlocks(TXS_SHOWN)
 
-    def answer(asked: message.Request, call: Callable[[], Call]) -> Answer:
+    def answer(asked: message.Request, call: Callable[[], Call]) -> Response:
         return wsgi.ask(site, asked, root, call=call, payments=payments)
 
     return answer
@@ -103,14 +104,14 @@ def _surroundings() -> dict[str, Any]:
     }
 
 
-def _guard(response: Response) -> Response:
+def _guard(response: flask.Response) -> flask.Response:
     response.headers.update(HEADERS)
     if request.path.startswith("/static/") and "v" in request.args and response.status_code == 200:
         response.headers["Cache-Control"] = IMMUTABLE
     return response
 
 
-def _trouble(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]] | Response:
+def _trouble(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]] | flask.Response:
     """The page for what went wrong. Raises StoreError, which ends the node."""
     if isinstance(error, StoreError):
         raise error

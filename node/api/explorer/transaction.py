@@ -7,9 +7,9 @@ from chain.hashes import to_hex
 from chain.tx import SEQUENCE_FINAL, Tx
 from node.api.context import Call
 from node.api.explorer.draw.flow import Flow, draw_flow
-from node.api.explorer.inputs_outputs import Side, input_side, output_side
+from node.api.explorer.inputs_outputs import TxSide, input_side, output_side
 from node.api.query.queries import FoundTx
-from node.mempool.entry import Entry as PoolEntry
+from node.mempool.entry import MempoolEntry
 
 SIDE_MAX = 12
 """Inputs, and outputs, that are shown at once; the others are on further pages."""
@@ -41,8 +41,8 @@ class TxPage:
     """Satoshis per virtual byte."""
     total_in: int | None
     total_out: int
-    inputs: list[Side]
-    outputs: list[Side]
+    inputs: list[TxSide]
+    outputs: list[TxSide]
     first_input: int
     first_output: int
     side_max: int
@@ -110,11 +110,11 @@ def tx_page(call: Call, found: FoundTx, first_input: int, first_output: int) -> 
     )
 
 
-def _amounts(sides: Sequence[Side], count: int, total: int | None) -> list[int]:
+def _amounts(sides: Sequence[TxSide], count: int, total: int | None) -> list[int]:
     """Amounts of the sides, and that of all others together if there are any."""
     amounts = [side.amount or 0 for side in sides]
     return amounts if len(sides) == count else [*amounts, max(0, (total or 0) - sum(amounts))]
 
 
-def _names(entries: Sequence[PoolEntry]) -> list[str]:
+def _names(entries: Sequence[MempoolEntry]) -> list[str]:
     return [to_hex(entry.txid) for entry in entries[:RELATIVES_MAX]]

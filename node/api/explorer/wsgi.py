@@ -5,13 +5,13 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from node.api.http.message import Answer, Request
+from node.api.http.message import Request, Response
 
 SERVERS_OWN = frozenset({"content-length", "content-type", "connection", "date", "server", "transfer-encoding"})
-"""Headers that the listener sets, or that an Answer has a field for."""
+"""Headers that the listener sets, or that a Response has a field for."""
 
 
-def ask(app: Any, request: Request, mount: str, **more: Any) -> Answer:
+def ask(app: Any, request: Request, mount: str, **more: Any) -> Response:
     """The answer of `app`, which is mounted at `mount` (no slash at its end), to a GET or HEAD.
 
     `more` goes into the environment under `groat.<name>`.
@@ -51,4 +51,4 @@ def ask(app: Any, request: Request, mount: str, **more: Any) -> Answer:
     status, headers = begun[-1]
     content = next((text for name, text in headers if name.lower() == "content-type"), None)
     others = tuple((name, text) for name, text in headers if name.lower() not in SERVERS_OWN)
-    return Answer(int(status[:3]), body, content, others)
+    return Response(int(status[:3]), body, content, others)

@@ -16,8 +16,8 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask
 from waitress.utilities import build_http_date
 
-from node.api.http.message import Answer, Stream
-from node.api.http.request_parser import Refusal, RequestParser
+from node.api.http.message import Response, Stream
+from node.api.http.request_parser import BadRequest, RequestParser
 from node.api.http.streaming import BUFFER_BYTES, INPUT_BYTES_MAX, STALL_S, Streaming
 
 REQUEST_S = 30
@@ -41,7 +41,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class OneLineError(ErrorTask):
-    """Sends a `Refusal`; the connection ends with it."""
+    """Sends a `BadRequest`; the connection ends with it."""
 
     def execute(self) -> None:
         """Called by waitress in a worker thread."""
@@ -54,7 +54,7 @@ class OneLineError(ErrorTask):
         return self.request.command != "HEAD" and bool(super().has_body)
 
 
-class Task:
+class RequestTask:
     """Has one request answered, and sends the answer."""
 
     def __init__(self, channel: "Channel", request: RequestParser) -> None:
@@ -82,7 +82,7 @@ class Task:
         except OSError:
             self.close_on_finish = True
 
-    def _begin(self, answer: Answer, stream: Stream) -> None:
+    def _begin(self, answer: Response, stream: Stream) -> None:
         """Send the head; the rest is the listener's own thread's business."""
         channel = self.channel
         self.close_on_finish = True  # now, or when the stream ends
@@ -97,7 +97,7 @@ class Task:
                     channel.begin_stream(Streaming(stream, chunked=self.request.version == "1.1"))
                     unless_it_begins.pop_all()
 
-    def _head(self, answer: Answer, date: str) -> bytes:
+    def _head(self, answer: Response, date: str) -> bytes:
         """Status line and headers. Raises ValueError for a header that would be two."""
         status, version = answer.status, self.request.version
         lines = [f"HTTP/{version} {status} {_REASONS[status]}", date]
@@ -125,7 +125,7 @@ class Channel(HTTPChannel):
 
     parser_class: Any = RequestParser
     error_task_class = OneLineError
-    task_class = Task
+    task_class = RequestTask
 
     request: Any = None
     close_when_flushed: bool = False
@@ -383,7 +383,7 @@ class Channel(HTTPChannel):
                 self.cut_off = True
                 return
             # A request of which not even the header is here answers as HTTP/1.0.
-            self.request.error = Refusal(408, f"request not complete after {REQUEST_S} s")
+            self.request.error = BadRequest(408, f"request not complete after {REQUEST_S} s")
             self.request.completed = True
             self.requests.append(self.request)
             self.request = None

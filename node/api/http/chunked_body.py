@@ -19,7 +19,7 @@ _NO_END = "Chunk not properly terminated"
 _NO_TRAILER = "Invalid trailer"
 
 
-class Chunks:
+class ChunkedBody:
     """Takes chunks in, and puts what they hold into a buffer. As waitress wants its receivers."""
 
     def __init__(self, buffer: Any) -> None:

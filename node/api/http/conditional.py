@@ -2,27 +2,27 @@
 
 import re
 
-from node.api.http.message import IMMUTABLE, Answer, Problem, Request
+from node.api.http.message import IMMUTABLE, Problem, Request, Response
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
-def immutable(request: Request, answer: Answer, tag: str) -> Answer:
+def immutable(request: Request, answer: Response, tag: str) -> Response:
     """An answer that `tag` names for ever, or as much of it as is asked for. Raises Problem(416)."""
     quoted = f'"{tag}"'
     known = {one.strip().removeprefix("W/") for one in request.header("IF_NONE_MATCH").split(",")}
     named = (*answer.headers, ("ETag", quoted), ("Cache-Control", IMMUTABLE), ("Accept-Ranges", "bytes"))
     if quoted in known or "*" in known:
-        return Answer(304, headers=named)
+        return Response(304, headers=named)
     body = answer.body
     span = None
     if request.method == "GET" and request.header("IF_RANGE") in ("", quoted):
         span = _span(request.header("RANGE"), len(body))
     if span is None:
-        return Answer(answer.status, body, answer.content_type, named)
+        return Response(answer.status, body, answer.content_type, named)
     first, end = span
     where = ("Content-Range", f"bytes {first}-{end - 1}/{len(body)}")
-    return Answer(206, body[first:end], answer.content_type, (*named, where))
+    return Response(206, body[first:end], answer.content_type, (*named, where))
 
 
 def _span(asked: str, size: int) -> tuple[int, int] | None:

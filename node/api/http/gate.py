@@ -6,13 +6,13 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from node.api.http.message import Answer
+from node.api.http.message import Response
 
 API_HOST_CONNECTIONS = 1_000
 """The same of the API: wallets, browsers, and the proxy in front of all of them."""
 
 
-class Door(Protocol):
+class Gate(Protocol):
     """The admission rules of a listener."""
 
     host_connections: int
@@ -28,27 +28,27 @@ class Door(Protocol):
 
     def turns_away(
         self, host: str, method: str, path: str, headers: Mapping[str, str], length: int | None
-    ) -> Answer | None:
+    ) -> Response | None:
         """The answer to a request instead of reading it; None to read on. `length` is what is said of its
         body, None for one in chunks."""
         ...
 
 
-class ApiDoor:
+class ApiGate:
     """Lets everybody in; no address may have all connections."""
 
     host_connections = API_HOST_CONNECTIONS
 
     def owner(self, host: str) -> bytes | None:
-        """As `Door`."""
+        """As `Gate`."""
         return host.encode()
 
     def lets_in(self, host: str) -> bool:
-        """As `Door`."""
+        """As `Gate`."""
         return True
 
     def turns_away(
         self, host: str, method: str, path: str, headers: Mapping[str, str], length: int | None
-    ) -> Answer | None:
-        """As `Door`."""
+    ) -> Response | None:
+        """As `Gate`."""
         return None

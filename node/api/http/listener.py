@@ -18,11 +18,11 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
 from node.api.http.channel import Channel, DateLine
-from node.api.http.gate import ApiDoor, Door
+from node.api.http.gate import ApiGate, Gate
 from node.api.http.message import Handler
 from node.api.http.request_parser import HEADER_BYTES_MAX, BodyCap
 from node.api.http.streaming import Followers
-from node.api.http.worker_pool import Workers
+from node.api.http.worker_pool import WorkerPool
 from node.interface.effects import Endpoint
 
 log = logging.getLogger("groat.http")
@@ -71,7 +71,7 @@ class Site:
     quick: Container[tuple[str, str]] = frozenset()
     """(method, path) of what `app` answers at once, without waiting for anybody: the listener's own
     thread has it answered, without waking another."""
-    door: Door = field(default_factory=ApiDoor)
+    door: Gate = field(default_factory=ApiGate)
     """Admission of connections and requests."""
     parked: Callable[[], int] = lambda: 0
     """Number of threads that wait in `app` for something to happen."""
@@ -113,7 +113,7 @@ class Listener:
         adjustments.door = site.door
         self._map: dict[int, Any] = {}
         self._nap = _Nap()
-        self._workers = Workers(site.threads, site.parked)
+        self._workers = WorkerPool(site.threads, site.parked)
         self._followers = Followers()
         parts = self._map, self._workers, self._nap, self._followers, adjustments
         self._servers = [_Server(site, bound, *parts, connections_max // len(sockets)) for bound in sockets]
@@ -181,7 +181,7 @@ class _Server(TcpWSGIServer):
         site: Site,
         bound: socket.socket,
         channels: dict[int, Any],
-        workers: Workers,
+        workers: WorkerPool,
         nap: _Nap,
         followers: Followers,
         adjustments: Adjustments,

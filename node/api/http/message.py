@@ -66,7 +66,7 @@ class Stream(Protocol):
 
 
 @value
-class Answer:
+class Response:
     """One answer: whole, or with a stream in place of its body."""
 
     status: int
@@ -79,7 +79,7 @@ class Answer:
     """Stream sent instead of the body; whoever does not hand it on closes it."""
 
 
-Handler = Callable[[Request], Answer]
+Handler = Callable[[Request], Response]
 """An application that a listener serves."""
 
 
@@ -93,27 +93,27 @@ class Problem(Exception):
         self.headers = headers
 
 
-def text(body: str) -> Answer:
+def text(body: str) -> Response:
     """200 with a bare value: no quotes, no newline."""
-    return Answer(200, body.encode(), TEXT)
+    return Response(200, body.encode(), TEXT)
 
 
-def octets(body: bytes) -> Answer:
+def octets(body: bytes) -> Response:
     """200 with bytes."""
-    return Answer(200, body, OCTETS)
+    return Response(200, body, OCTETS)
 
 
-def document(body: Any) -> Answer:
+def document(body: Any) -> Response:
     """JSON, amounts being integers of satoshis unless they are `Coins`."""
-    return Answer(200, emit(body).encode(), JSON)
+    return Response(200, emit(body).encode(), JSON)
 
 
-def problem(status: int, line: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+def problem(status: int, line: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
     """An error: text, one line of ASCII."""
-    return Answer(status, one_line(line).encode(), TEXT, tuple(headers))
+    return Response(status, one_line(line).encode(), TEXT, tuple(headers))
 
 
-def not_ready(refusal: str, *, for_good: bool) -> Answer:
+def not_ready(refusal: str, *, for_good: bool) -> Response:
     """The answer of a node that does not answer: come again soon, unless it has to be started again."""
     if for_good:
         return problem(500, refusal)

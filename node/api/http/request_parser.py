@@ -12,9 +12,9 @@ from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 
-from node.api.http.chunked_body import Chunks
-from node.api.http.gate import Door
-from node.api.http.message import TEXT, Answer, Request, one_line
+from node.api.http.chunked_body import ChunkedBody
+from node.api.http.gate import Gate
+from node.api.http.message import TEXT, Request, Response, one_line
 
 HEADER_BYTES_MAX = 64 * 1024
 """Bytes of the request line and all header lines together; more is 431."""
@@ -40,19 +40,19 @@ BodyCap = Callable[[str, str, Mapping[str, str]], int]
 """(method, path, headers with upper-case names and underscores) -> bytes of body allowed."""
 
 
-class Refusal:
+class BadRequest:
     """An answer given before any handler sees the request, in the form that waitress asks errors for."""
 
-    def __init__(self, code: int, line: str, answer: Answer | None = None) -> None:
+    def __init__(self, code: int, line: str, answer: Response | None = None) -> None:
         """`answer` is given instead of the line, if there is one."""
         self.code = code
         self.line = line
-        self._answer = answer or Answer(code, one_line(line).encode(), TEXT)
+        self._answer = answer or Response(code, one_line(line).encode(), TEXT)
 
     @staticmethod
-    def of(answer: Answer) -> "Refusal":
+    def of(answer: Response) -> "BadRequest":
         """One that is already an answer."""
-        return Refusal(answer.status, "", answer)
+        return BadRequest(answer.status, "", answer)
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Status line, headers, body."""
@@ -71,14 +71,14 @@ class RequestParser(HTTPRequestParser):
     connection_close: bool = False
     empty: bool = False
     body_max = 0
-    turned_away: Refusal | None = None
+    turned_away: BadRequest | None = None
     """The answer that the header alone leads to."""
 
     def __init__(self, adj: Any, host: str = "") -> None:
         """`host` is the address that it comes from."""
         super().__init__(adj)
         self.body_cap: BodyCap = adj.body_cap
-        self._door: Door = adj.door
+        self._door: Gate = adj.door
         self._host = host
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -92,17 +92,17 @@ class RequestParser(HTTPRequestParser):
             raise ParsingError("malformed request") from None
         self._check_headers(authority)
         if self.chunked:
-            self.body_rcv = Chunks(self.body_rcv.getbuf())
+            self.body_rcv = ChunkedBody(self.body_rcv.getbuf())
         self.path = "/" + self.path.lstrip("/")  # what a base address with a slash at its end makes of a path
         self.body_max = self.body_cap(self.command, self.path, self.headers)
         if self.headers.get("CONTENT_ENCODING", "identity").lower() != "identity":
-            self._turn_away(Refusal(415, "Content-Encoding other than identity"))
+            self._turn_away(BadRequest(415, "Content-Encoding other than identity"))
         length = None if self.chunked else self.content_length
         answer = self._door.turns_away(self._host, self.command, self.path, self.headers, length)
         if answer is not None:
-            self._turn_away(Refusal.of(answer))
+            self._turn_away(BadRequest.of(answer))
 
-    def _turn_away(self, refusal: Refusal) -> None:
+    def _turn_away(self, refusal: BadRequest) -> None:
         """Raises ParsingError."""
         self.turned_away = refusal
         raise ParsingError("turned away")
@@ -134,21 +134,21 @@ class RequestParser(HTTPRequestParser):
             return len(chunk)  # whatever follows a refused request is no request
         if chunk[:1] == TLS_HANDSHAKE and self.body_rcv is None and not self.header_plus:
             # It would wait for our part of the handshake, and we for its first line.
-            self.error, self.completed = Refusal(400, "TLS on a port without it: write http://"), True
+            self.error, self.completed = BadRequest(400, "TLS on a port without it: write http://"), True
             return len(chunk)
         taken: int = super().received(chunk)
         if self.turned_away:
             self.error = self.turned_away
         elif self.error and self.error.code == 431:
-            self.error = Refusal(431, "header too large")
+            self.error = BadRequest(431, "header too large")
         elif self._too_large():
-            self.error = Refusal(413, f"body over {self.body_max} bytes")
+            self.error = BadRequest(413, f"body over {self.body_max} bytes")
             self.completed = True
         elif self.error:
-            self.error = Refusal(400, str(self.error.body))
+            self.error = BadRequest(400, str(self.error.body))
         elif self.empty:
             # One line break before a request is overlooked; else nothing but them could go on for ever.
-            self.empty, self.error = False, Refusal(400, "Start line is invalid")
+            self.empty, self.error = False, BadRequest(400, "Start line is invalid")
         if self.completed:
             # Else the channel would ask for a body all the same: of a request that has none it would
             # wait for it, and it would forget that one is refused.

@@ -26,13 +26,13 @@ LEAST = 1
 """unless it is one of so many that are kept for what comes next."""
 
 
-class Task(Protocol):
+class Job(Protocol):
     """Something to do; a connection whose first request is to be answered."""
 
     def service(self) -> None: ...
 
 
-class Workers:
+class WorkerPool:
     """Up to so many threads, and what waits for one of them."""
 
     def __init__(self, count: int, parked: Callable[[], int] = lambda: 0) -> None:
@@ -41,7 +41,7 @@ class Workers:
         self._count = count
         self._parked = parked
         self._lock = Lock()
-        self._tasks: deque[Task] = deque()
+        self._tasks: deque[Job] = deque()
         self._threads: set[Thread] = set()
         self._awake = self._asleep = 0
         """Threads at work, or about to be; threads that wait to be called."""
@@ -56,7 +56,7 @@ class Workers:
         """Number of threads."""
         return self._awake + self._asleep
 
-    def add_task(self, task: Task) -> None:
+    def add_task(self, task: Job) -> None:
         """Have it done as soon as a thread is free. From any thread."""
         self._tasks.append(task)
         self.look()
@@ -110,7 +110,7 @@ class Workers:
             wanted = self._sleep()
         self._threads.discard(current_thread())
 
-    def _take(self) -> Task | None:
+    def _take(self) -> Job | None:
         """The task that has waited longest; None: none is there, and this thread counts as asleep."""
         with self._lock:
             if self._tasks:

@@ -11,17 +11,17 @@ from typing import Any
 
 from chain.address import encode_address
 from chain.block import Header
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.coins import Coin
 from chain.hashes import to_hex
-from chain.script import LockKind, classify
+from chain.script import ScriptType, classify
 from chain.target import target_from_bits
 from chain.tx import NULL_OUTPOINT, OutPoint, TxIn, outpoint_index
 from node.api.encoding.disassembler import esplora_asm
 from node.api.encoding.json_codec import Shape
 from node.api.query.queries import BlockFacts, FoundTx, SpentBy
 from node.interface.storage import ScriptStats
-from node.mempool.entry import Entry as PoolEntry
+from node.mempool.entry import MempoolEntry
 
 SCRIPTS_KEPT = 4_096
 """Scripts of which what is told is remembered, in some 3 MB at most; beyond, the least used is made again."""
@@ -31,13 +31,13 @@ UNCONFIRMED: Mapping[str, Any] = MappingProxyType({"confirmed": False})
 _DIFFICULTY_1 = target_from_bits(0x1D00FFFF)
 _TYPES = MappingProxyType(
     {
-        LockKind.P2PK: "p2pk",
-        LockKind.P2PKH: "p2pkh",
-        LockKind.P2SH: "p2sh",
-        LockKind.P2WPKH: "v0_p2wpkh",
-        LockKind.P2WSH: "v0_p2wsh",
-        LockKind.P2TR: "v1_p2tr",
-        LockKind.OP_RETURN: "op_return",
+        ScriptType.P2PK: "p2pk",
+        ScriptType.P2PKH: "p2pkh",
+        ScriptType.P2SH: "p2sh",
+        ScriptType.P2WPKH: "v0_p2wpkh",
+        ScriptType.P2WSH: "v0_p2wsh",
+        ScriptType.P2TR: "v1_p2tr",
+        ScriptType.OP_RETURN: "op_return",
     }
 )
 
@@ -52,7 +52,7 @@ def bits_difficulty(bits: int) -> float:
     return _DIFFICULTY_1 / target_from_bits(bits)
 
 
-def hash_rate(last: Entry, count: int) -> float:
+def hash_rate(last: BlockNode, count: int) -> float:
     """Hashes a second that the `count` blocks up to `last` took, by their claimed times (Core); 0 if none went by."""
     first, times = last, [last.time]
     for _ in range(min(count, last.height)):
@@ -63,7 +63,7 @@ def hash_rate(last: Entry, count: int) -> float:
     return (last.chainwork - first.chainwork) / elapsed_s if elapsed_s else 0.0
 
 
-def status_shape(entry: Entry | None) -> Shape:
+def status_shape(entry: BlockNode | None) -> Shape:
     """The status of a transaction; None: in the mempool, or nowhere."""
     if entry is None:
         return dict(UNCONFIRMED)
@@ -75,7 +75,7 @@ def status_shape(entry: Entry | None) -> Shape:
     }
 
 
-def block_shape(entry: Entry, facts: BlockFacts) -> Shape:
+def block_shape(entry: BlockNode, facts: BlockFacts) -> Shape:
     """A block without its transactions."""
     header = entry.header
     return {
@@ -145,7 +145,7 @@ def outspend_shape(spender: SpentBy | None) -> Shape:
     }
 
 
-def utxo_shape(point: OutPoint, coin: Coin, entry: Entry | None) -> Shape:
+def utxo_shape(point: OutPoint, coin: Coin, entry: BlockNode | None) -> Shape:
     """An unspent output."""
     return {
         "txid": to_hex(point[:32]),
@@ -166,7 +166,7 @@ def stats_shape(stats: ScriptStats) -> Shape:
     }
 
 
-def recent_shape(entry: PoolEntry) -> Shape:
+def recent_shape(entry: MempoolEntry) -> Shape:
     """A transaction of the mempool in four numbers; `value` is what it spends, as in electrs."""
     return {
         "txid": to_hex(entry.txid),

@@ -1,6 +1,6 @@
-"""Finding things in a View: blocks with what they spend, transactions wherever they are, spenders.
+"""Finding things in a NodeView: blocks with what they spend, transactions wherever they are, spenders.
 
-Reads one View and nothing else; knows neither HTTP nor JSON.
+Reads one NodeView and nothing else; knows neither HTTP nor JSON.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 
 from chain.block import HEADER_SIZE, Block, decode_block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.codec import read_varint
 from chain.coins import Coin
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.params import GENESIS
 from chain.tx import OutPoint, Tx, read_tx
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.storage import HistoryRow, TxLocation
-from node.mempool.entry import Entry as PoolEntry
+from node.mempool.entry import MempoolEntry
 
 FACTS_MAX = 20_000
 """Blocks whose measures are kept; beyond, all are forgotten and measured again when asked for."""
@@ -34,11 +34,11 @@ class FoundTx:
     """A transaction in its place."""
 
     tx: Tx
-    entry: Entry | None
+    entry: BlockNode | None
     """Its block, on any branch; None in the mempool."""
     spent: Sequence[Coin | None]
     """The coins of its inputs in order, None where unknown; nothing for a coinbase."""
-    unconfirmed: PoolEntry | None = None
+    unconfirmed: MempoolEntry | None = None
     """Its entry in the mempool."""
 
     @property
@@ -56,7 +56,7 @@ class SpentBy:
 
     txid: Txid
     input_index: int
-    entry: Entry | None
+    entry: BlockNode | None
     """The block; None in the mempool."""
 
 
@@ -81,13 +81,13 @@ class TxTotals:
     def __init__(self) -> None:
         self._known: dict[BlockHash, int] = {}
 
-    def up_to(self, view: View, entry: Entry, check: Callable[[], None]) -> int | None:
+    def up_to(self, view: NodeView, entry: BlockNode, check: Callable[[], None]) -> int | None:
         """Transactions of all blocks from genesis to this one, both counted; None where a body is missing.
 
         `check` is called now and then and may raise.
         """
-        way: list[tuple[Entry, int]] = []
-        at: Entry | None = entry
+        way: list[tuple[BlockNode, int]] = []
+        at: BlockNode | None = entry
         total = None  # other threads may forget what is known meanwhile, so it is looked up once
         while at is not None and (total := self._known.get(at.hash)) is None:
             if len(way) % TOTALS_STEP == 0:
@@ -114,7 +114,7 @@ class BlockMeasures:
         self._known: dict[BlockHash, BlockFacts] = {}
         self.totals = TxTotals()
 
-    def of(self, view: View, entry: Entry) -> BlockFacts | None:
+    def of(self, view: NodeView, entry: BlockNode) -> BlockFacts | None:
         """The facts, or None where only the header is here."""
         facts = self._known.get(entry.hash)
         if facts is None:
@@ -134,31 +134,31 @@ class BlockMeasures:
         return facts
 
 
-def raw_block(view: View, entry: Entry) -> bytes | None:
+def raw_block(view: NodeView, entry: BlockNode) -> bytes | None:
     """A block's bytes, or None where only the header is here. This and all that stands on it raise
     Damaged where a body or undo was stored and cannot be read."""
     return GENESIS.raw if entry is view.tree.genesis else view.raw_block(entry)
 
 
-def find_block(view: View, entry: Entry) -> Block | None:
+def find_block(view: NodeView, entry: BlockNode) -> Block | None:
     """A block, or None where only the header is here."""
     raw = raw_block(view, entry)
     return None if raw is None else decode_block(raw)
 
 
-def block_txids(view: View, entry: Entry) -> list[Txid] | None:
+def block_txids(view: NodeView, entry: BlockNode) -> list[Txid] | None:
     """The ids of a block's transactions in order, or None where only the header is here."""
     block = find_block(view, entry)
     return None if block is None else [tx.txid for tx in block.txs]
 
 
-def block_txs(view: View, entry: Entry, first: int, limit: int) -> list[FoundTx]:
+def block_txs(view: NodeView, entry: BlockNode, first: int, limit: int) -> list[FoundTx]:
     """Transactions of a block whose body is here, from position `first` on."""
     raw = raw_block(view, entry)
     return [] if raw is None else list(islice(_walk(view, entry, raw), first, first + limit))
 
 
-def find_tx(view: View, txid: Txid) -> FoundTx | None:
+def find_tx(view: NodeView, txid: Txid) -> FoundTx | None:
     """The transaction in the mempool or on the best chain. Raises NoIndex."""
     unconfirmed = view.pool.entry(txid)
     if unconfirmed is not None:
@@ -170,7 +170,7 @@ def find_tx(view: View, txid: Txid) -> FoundTx | None:
     return None if place is None else _tx_at(view, txid, place)
 
 
-def find_confirmed(view: View, txid: Txid) -> tuple[Entry, int] | None:
+def find_confirmed(view: NodeView, txid: Txid) -> tuple[BlockNode, int] | None:
     """Block and position of a transaction of the best chain. Raises NoIndex."""
     if txid == GENESIS.txs[0].txid:
         return view.tree.genesis, 0
@@ -179,7 +179,7 @@ def find_confirmed(view: View, txid: Txid) -> tuple[Entry, int] | None:
     return None if place is None else (view.tip.ancestor(place.height), place.position)
 
 
-def find_spender(view: View, point: OutPoint) -> SpentBy | None:
+def find_spender(view: NodeView, point: OutPoint) -> SpentBy | None:
     """The spender of this coin, in the mempool or on the best chain; None without one. Raises NoIndex."""
     txid = view.pool.spender(point)
     entry = view.pool.entry(txid) if txid else None
@@ -194,7 +194,7 @@ def find_spender(view: View, point: OutPoint) -> SpentBy | None:
     return SpentBy(spender.txid, spender.input_index, view.tip.ancestor(spender.height))
 
 
-def script_history(view: View, script_hash: bytes, last: Txid | None, limit: int) -> list[FoundTx]:
+def script_history(view: NodeView, script_hash: bytes, last: Txid | None, limit: int) -> list[FoundTx]:
     """A script's confirmed transactions, newest first, those after `last` if it is given.
 
     Nothing if `last` is not in that history. Raises NoIndex.
@@ -212,7 +212,7 @@ def script_history(view: View, script_hash: bytes, last: Txid | None, limit: int
     return list(_txs_of(view, view.reader.history(script_hash, before, limit)))
 
 
-def _txs_of(view: View, rows: Iterable[HistoryRow]) -> Iterator[FoundTx]:
+def _txs_of(view: NodeView, rows: Iterable[HistoryRow]) -> Iterator[FoundTx]:
     """The transactions of history rows, in their order. Raises Damaged."""
     for row in rows:
         place = view.reader.tx_location(row.txid)
@@ -221,14 +221,14 @@ def _txs_of(view: View, rows: Iterable[HistoryRow]) -> Iterator[FoundTx]:
         yield _tx_at(view, row.txid, place)
 
 
-def _tx_at(view: View, txid: Txid, place: TxLocation) -> FoundTx:
+def _tx_at(view: NodeView, txid: Txid, place: TxLocation) -> FoundTx:
     """The best chain's transaction at this place. Raises Damaged."""
     entry = view.tip.ancestor(place.height)
     tx, spent = view.reader.tx_at(txid, place, entry.hash)
     return FoundTx(tx, entry, spent)
 
 
-def _walk(view: View, entry: Entry, raw: bytes) -> Iterator[FoundTx]:
+def _walk(view: NodeView, entry: BlockNode, raw: bytes) -> Iterator[FoundTx]:
     """A block's transactions one after the other, with the coins that they spend."""
     undo = view.reader.undo(entry.height, entry.hash) if entry.parent else ()
     count, pos = read_varint(raw, HEADER_SIZE)
@@ -244,6 +244,6 @@ def _walk(view: View, entry: Entry, raw: bytes) -> Iterator[FoundTx]:
             taken += len(tx.inputs)
 
 
-def _need_index(view: View) -> None:
+def _need_index(view: NodeView) -> None:
     if not view.reader.has_index:
         raise NoIndex

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, Txid, to_hex
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
 from node.api.http.conditional import immutable
-from node.api.http.message import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
+from node.api.http.message import JSON, OCTETS, TEXT, Problem, Response, document, octets, text
 from node.api.query.esplora_json import block_shape, tx_shape
 from node.api.query.queries import block_txids, block_txs, raw_block
-from node.api.routing.route import Kind, Route
+from node.api.routing.route import ParamType, Route
 
 BLOCKS_LISTED = 10
 TXS_PER_PAGE = 25
@@ -21,17 +21,17 @@ _PAGE_START = (400, f"start index must be a multiple of {TXS_PER_PAGE}")
 _PAGE_RANGE = (400, "start index out of range")
 
 
-def tip_height(call: Call) -> Answer:
+def tip_height(call: Call) -> Response:
     """Height of the best chain's last block."""
     return text(str(call.view.tip.height))
 
 
-def tip_hash(call: Call) -> Answer:
+def tip_hash(call: Call) -> Response:
     """Hash of the best chain's last block."""
     return text(to_hex(call.view.tip.hash))
 
 
-def hash_at(call: Call, height: int) -> Answer:
+def hash_at(call: Call, height: int) -> Response:
     """Hash of the best chain's block at a height."""
     entry = call.view.entry_at(height)
     if entry is None:
@@ -39,7 +39,7 @@ def hash_at(call: Call, height: int) -> Answer:
     return text(to_hex(entry.hash))
 
 
-def blocks(call: Call, start: int | None = None) -> Answer:
+def blocks(call: Call, start: int | None = None) -> Response:
     """Ten blocks, from the tip or a height downwards."""
     top = call.view.tip.height if start is None else start
     if call.view.entry_at(top) is None:
@@ -48,22 +48,22 @@ def blocks(call: Call, start: int | None = None) -> Answer:
     return document([_block_shape(call, call.view.tip.ancestor(height)) for height in heights])
 
 
-def block(call: Call, block_hash: BlockHash) -> Answer:
+def block(call: Call, block_hash: BlockHash) -> Response:
     """A block."""
     return _permanent(call, document(_block_shape(call, _entry(call, block_hash))), block_hash)
 
 
-def block_header(call: Call, block_hash: BlockHash) -> Answer:
+def block_header(call: Call, block_hash: BlockHash) -> Response:
     """A block's header in hex."""
     return _permanent(call, text(_entry(call, block_hash).header.raw.hex()), block_hash)
 
 
-def block_raw(call: Call, block_hash: BlockHash) -> Answer:
+def block_raw(call: Call, block_hash: BlockHash) -> Response:
     """A block's bytes."""
     return _permanent(call, octets(_raw(call, _entry(call, block_hash))), block_hash)
 
 
-def block_status(call: Call, block_hash: BlockHash) -> Answer:
+def block_status(call: Call, block_hash: BlockHash) -> Response:
     """Status of a block: whether it is in the best chain, its height, the next block."""
     entry = call.view.get(block_hash)
     if entry is None or not call.view.in_best_chain(entry):
@@ -78,12 +78,12 @@ def block_status(call: Call, block_hash: BlockHash) -> Answer:
     )
 
 
-def txids(call: Call, block_hash: BlockHash) -> Answer:
+def txids(call: Call, block_hash: BlockHash) -> Response:
     """Ids of a block's transactions."""
     return _permanent(call, document([to_hex(txid) for txid in _txids(call, block_hash)]), block_hash)
 
 
-def block_txid(call: Call, block_hash: BlockHash, index: int) -> Answer:
+def block_txid(call: Call, block_hash: BlockHash, index: int) -> Response:
     """Id of one transaction of a block."""
     txids = _txids(call, block_hash)
     if index >= len(txids):
@@ -91,7 +91,7 @@ def block_txid(call: Call, block_hash: BlockHash, index: int) -> Answer:
     return _permanent(call, text(to_hex(txids[index])), block_hash)
 
 
-def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Answer:
+def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> Response:
     """25 transactions of a block, from a position on."""
     entry = _entry(call, block_hash)
     _raw(call, entry)
@@ -105,27 +105,27 @@ def block_page(call: Call, block_hash: BlockHash, start: int | None = None) -> A
     return document([tx_shape(one, confirmed=confirmed) for one in found])
 
 
-def _permanent(call: Call, answer: Answer, block_hash: BlockHash) -> Answer:
+def _permanent(call: Call, answer: Response, block_hash: BlockHash) -> Response:
     """An answer in which every field is fixed by the block's hash; where it stands, and so what its
     transactions' `status` says, is not."""
     return immutable(call.request, answer, to_hex(block_hash))
 
 
-def _entry(call: Call, block_hash: BlockHash) -> Entry:
+def _entry(call: Call, block_hash: BlockHash) -> BlockNode:
     entry = call.view.get(block_hash)
     if entry is None:
         raise Problem(*_NO_BLOCK)
     return entry
 
 
-def _raw(call: Call, entry: Entry) -> bytes:
+def _raw(call: Call, entry: BlockNode) -> bytes:
     raw = raw_block(call.view, entry)
     if raw is None:
         raise Problem(*_NO_BLOCK)
     return raw
 
 
-def _block_shape(call: Call, entry: Entry) -> Shape:
+def _block_shape(call: Call, entry: BlockNode) -> Shape:
     facts = call.measures.of(call.view, entry)
     if facts is None:
         raise Problem(*_NO_BLOCK)
@@ -139,13 +139,18 @@ def _txids(call: Call, block_hash: BlockHash) -> list[Txid]:
     return found
 
 
-def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str], schema: str = "") -> Route:
+def _get(path: str, answer: Callable[..., Response], content: str, *errors: tuple[int, str], schema: str = "") -> Route:
     """A route about one block, or about a page of blocks."""
     params = {name: kind for name, kind in _PARAMS.items() if f":{name}" in path}
     return Route("GET", path, answer, content, schema, params, errors=errors)
 
 
-_PARAMS = {"block_hash": Kind.BLOCK_HASH, "height": Kind.NUMBER, "index": Kind.NUMBER, "start": Kind.LENIENT_NUMBER}
+_PARAMS = {
+    "block_hash": ParamType.BLOCK_HASH,
+    "height": ParamType.NUMBER,
+    "index": ParamType.NUMBER,
+    "start": ParamType.LENIENT_NUMBER,
+}
 ROUTES = (
     Route("GET", "/blocks/tip/height", tip_height, TEXT, quick=True),
     Route("GET", "/blocks/tip/hash", tip_hash, TEXT, quick=True),

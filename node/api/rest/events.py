@@ -3,8 +3,8 @@
 from collections.abc import Set
 
 from node.api.context import Call
-from node.api.http.message import Answer, Problem
-from node.api.routing.route import Kind, Route, whole_number
+from node.api.http.message import Problem, Response
+from node.api.routing.route import ParamType, Route, whole_number
 from node.api.services.event_feed import HOST_FOLLOWERS_MAX
 from node.interface.events import TOPICS
 
@@ -14,7 +14,7 @@ ALL = frozenset(TOPICS)
 _TOO_MANY = (429, f"{HOST_FOLLOWERS_MAX} streams go to this address already")
 
 
-def events(call: Call, topics: Set[str] | None) -> Answer:
+def events(call: Call, topics: Set[str] | None) -> Response:
     """Live events as Server-Sent Events, from now on or after the one named by Last-Event-ID."""
     given = call.request.header("LAST_EVENT_ID")
     since = whole_number(given)
@@ -23,7 +23,7 @@ def events(call: Call, topics: Set[str] | None) -> Answer:
     stream = call.feed.open(call.request.client, ALL if topics is None else topics, since)
     # The second asks nginx to hold nothing back.
     headers = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
-    return Answer(200, content_type=CONTENT, headers=headers, stream=stream)
+    return Response(200, content_type=CONTENT, headers=headers, stream=stream)
 
 
 ROUTES = (
@@ -32,7 +32,7 @@ ROUTES = (
         "/v1/events",
         events,
         CONTENT,
-        query={"topics": Kind.TOPICS},
+        query={"topics": ParamType.TOPICS},
         headers={"Last-Event-ID": "The id of the last event that was received: what came after it is sent first."},
         errors=((400, BAD_ID), _TOO_MANY),
         quick=True,

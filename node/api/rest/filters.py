@@ -6,9 +6,9 @@ from typing import TypeVar
 from chain.hashes import BlockHash, to_hex
 from node.api.context import Call
 from node.api.http.conditional import immutable
-from node.api.http.message import JSON, OCTETS, Answer, Problem, document, octets
+from node.api.http.message import JSON, OCTETS, Problem, Response, document, octets
 from node.api.query.queries import NoIndex
-from node.api.routing.route import Kind, Route
+from node.api.routing.route import ParamType, Route
 from node.blockfilter.filter_index import BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
 
 HEADERS_LISTED = 2_000
@@ -24,19 +24,19 @@ _BROKEN = (500, "block filters are not available")
 R = TypeVar("R")
 
 
-def block_filter(call: Call, block_hash: BlockHash) -> Answer:
+def block_filter(call: Call, block_hash: BlockHash) -> Response:
     """A block's basic filter and filter header."""
     found = _filter(call, block_hash)
     shape = {"filter": found.encoded.hex(), "header": to_hex(found.header)}
     return immutable(call.request, document(shape), to_hex(block_hash))
 
 
-def block_filter_raw(call: Call, block_hash: BlockHash) -> Answer:
+def block_filter_raw(call: Call, block_hash: BlockHash) -> Response:
     """A block's basic filter, its bytes."""
     return immutable(call.request, octets(_filter(call, block_hash).encoded), to_hex(block_hash))
 
 
-def filter_headers(call: Call, start_height: int) -> Answer:
+def filter_headers(call: Call, start_height: int) -> Response:
     """2000 filter headers of the best chain, from a height upwards."""
     if start_height > call.view.tip.height:
         raise Problem(*_NO_BLOCK)
@@ -64,7 +64,7 @@ def _ask(call: Call, question: Callable[[FilterIndex], R]) -> R:
         raise Problem(404, f"{NO_FILTER}: {reason}") from None
 
 
-_HASH = {"block_hash": Kind.BLOCK_HASH}
+_HASH = {"block_hash": ParamType.BLOCK_HASH}
 _ERRORS = (_NO_BLOCK, _NO_FILTER, _BEHIND, _BROKEN)
 ROUTES = (
     Route(
@@ -86,7 +86,7 @@ ROUTES = (
         filter_headers,
         JSON,
         "FilterHeaders",
-        params={"start_height": Kind.NUMBER},
+        params={"start_height": ParamType.NUMBER},
         errors=_ERRORS,
         needs_index=True,
     ),

@@ -2,7 +2,7 @@
 
 from chain.hashes import to_hex
 from node.api.context import Call
-from node.api.http.message import JSON, Answer, document
+from node.api.http.message import JSON, Response, document
 from node.api.query.esplora_json import recent_shape
 from node.api.routing.route import Route
 from node.mempool.fee_estimator import TARGETS
@@ -13,7 +13,7 @@ RECOMMENDED_TARGETS = {"fastestFee": 1, "halfHourFee": 3, "hourFee": 6, "economy
 """Blocks to wait, by mempool.space's names (of ten minutes each)."""
 
 
-def mempool(call: Call) -> Answer:
+def mempool(call: Call) -> Response:
     """The mempool's sums."""
     pool = call.view.pool
     return document(
@@ -26,22 +26,22 @@ def mempool(call: Call) -> Answer:
     )
 
 
-def mempool_txids(call: Call) -> Answer:
+def mempool_txids(call: Call) -> Response:
     """Ids of all unconfirmed transactions."""
     return document([to_hex(txid) for txid in tuple(call.view.pool.entries)])
 
 
-def mempool_recent(call: Call) -> Answer:
+def mempool_recent(call: Call) -> Response:
     """The ten newest unconfirmed transactions."""
     return document([recent_shape(entry) for entry in call.view.pool.newest(RECENT_TXS)])
 
 
-def fee_estimates(call: Call) -> Answer:
+def fee_estimates(call: Call) -> Response:
     """Fee rates by blocks to wait."""
     return document({str(target): _rate(call, target) for target in TARGETS})
 
 
-def fees_recommended(call: Call) -> Answer:
+def fees_recommended(call: Call) -> Response:
     """Fee rates in mempool.space's words."""
     rates: dict[str, int | float] = {name: _rate(call, target) for name, target in RECOMMENDED_TARGETS.items()}
     return document({**rates, "minimumFee": _least(call)})

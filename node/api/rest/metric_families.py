@@ -6,7 +6,7 @@ from enum import Enum
 from chain.frozen import value
 
 
-class Kind(Enum):
+class MetricType(Enum):
     """The type of a metric."""
 
     COUNTER = "counter"
@@ -23,7 +23,7 @@ class Family:
     """A counter's gets "_total" behind it."""
     words: str
     """For people."""
-    kind: Kind
+    kind: MetricType
     labels: tuple[str, ...]
     """Labels that tell the samples apart."""
     samples: Sequence[tuple[Sequence[str], float]]
@@ -43,9 +43,9 @@ class Histogram:
 
 def counter(name: str, words: str, number: float) -> Family:
     """One that needs no labels."""
-    return Family(name, words, Kind.COUNTER, (), [((), number)])
+    return Family(name, words, MetricType.COUNTER, (), [((), number)])
 
 
 def gauge(name: str, words: str, number: float) -> Family:
     """One that needs no labels."""
-    return Family(name, words, Kind.GAUGE, (), [((), number)])
+    return Family(name, words, MetricType.GAUGE, (), [((), number)])

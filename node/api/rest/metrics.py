@@ -9,8 +9,8 @@ from importlib import import_module
 from itertools import accumulate
 
 from node.api.context import Call
-from node.api.http.message import Answer
-from node.api.rest.metric_families import Family, Histogram, Kind, counter, gauge
+from node.api.http.message import Response
+from node.api.rest.metric_families import Family, Histogram, MetricType, counter, gauge
 from node.api.routing.route import Route
 from node.api.services.request_metrics import BUCKETS_S, RequestTimes
 from node.p2p.scoring.service_flags import Role
@@ -21,10 +21,10 @@ EXPOSITION = "node.api.rest.prometheus_text"
 """Imported with the first scrape; why is said there."""
 
 
-def metrics(call: Call) -> Answer:
+def metrics(call: Call) -> Response:
     """The node in numbers, in Prometheus' text format."""
     families = [*_chain(call), *_mempool(call), *_peers(call), *_messages(call), *_rejects(call), *_requests(call)]
-    return Answer(200, import_module(EXPOSITION).expose(families), CONTENT)
+    return Response(200, import_module(EXPOSITION).expose(families), CONTENT)
 
 
 def _chain(call: Call) -> list[Family]:
@@ -60,7 +60,7 @@ def _peers(call: Call) -> list[Family]:
         Family(
             "groat_peers",
             "Peers, by direction of the handshake and by role.",
-            Kind.GAUGE,
+            MetricType.GAUGE,
             ("direction", "role"),
             [(labels, found[labels]) for labels in every],
         ),
@@ -80,14 +80,14 @@ def _messages(call: Call) -> list[Family]:
         Family(
             "groat_p2p_messages",
             "Requests between peers that were answered, by route and who asked: out is us.",
-            Kind.COUNTER,
+            MetricType.COUNTER,
             ("route", "direction"),
             messages,
         ),
         Family(
             "groat_p2p_bytes",
             "Bytes of the bodies of these and their replies.",
-            Kind.COUNTER,
+            MetricType.COUNTER,
             ("route", "direction"),
             sorted(totals.items()),
         ),
@@ -100,14 +100,14 @@ def _rejects(call: Call) -> list[Family]:
         Family(
             "groat_rejects",
             "Transactions and blocks that broke a rule, by the rule's name.",
-            Kind.COUNTER,
+            MetricType.COUNTER,
             ("what", "code"),
             sorted(rejects.items()),
         ),
         Family(
             "groat_p2p_refusals",
             "Peers' requests that were refused, by the reason; malformed: no message; too_much: over a limit.",
-            Kind.COUNTER,
+            MetricType.COUNTER,
             ("reason",),
             [((reason,), count) for reason, count in sorted(refusals.items())],
         ),
@@ -128,7 +128,7 @@ def _requests(call: Call) -> list[Family | Histogram]:
             ("listener",),
             [((name,), _cumulated(times), times.sum_s) for name, times in listeners.items()],
         ),
-        Family("groat_http_answers", "Answers, by status.", Kind.COUNTER, ("listener", "status"), answers),
+        Family("groat_http_answers", "Answers, by status.", MetricType.COUNTER, ("listener", "status"), answers),
     ]
 
 

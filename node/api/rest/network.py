@@ -2,11 +2,11 @@
 tell."""
 
 from node.api.context import Call
-from node.api.http.message import JSON, Answer, document
+from node.api.http.message import JSON, Response, document
 from node.api.routing.route import Route
 
 
-def network(call: Call) -> Answer:
+def network(call: Call) -> Response:
     """The network's name, and its id: the hash of its parameters and genesis."""
     params = call.config.params
     return document({"name": params.name, "id": params.network_id.hex()})

@@ -2,11 +2,11 @@
 
 from node.api.actions.peer_json import all_peers, full_shape
 from node.api.context import Call
-from node.api.http.message import JSON, Answer, document
+from node.api.http.message import JSON, Response, document
 from node.api.routing.route import Route
 
 
-def peers(call: Call) -> Answer:
+def peers(call: Call) -> Response:
     """All peers, and how each stands."""
     return document([full_shape(call, peer) for peer in all_peers(call)])
 

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.process_collector import ProcessCollector
 
-from node.api.rest.metric_families import Family, Histogram, Kind
+from node.api.rest.metric_families import Family, Histogram, MetricType
 
 
 class _Collector:
@@ -46,7 +46,7 @@ def _metric(family: Family | Histogram) -> Metric:
         for values, buckets, sum_value in family.samples:
             histogram.add_metric(values, buckets, sum_value)
         return histogram
-    maker = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+    maker = CounterMetricFamily if family.kind is MetricType.COUNTER else GaugeMetricFamily
     metric = maker(family.name, family.words, labels=family.labels)
     for values, number in family.samples:
         metric.add_metric(values, number)

@@ -5,11 +5,11 @@ from typing import Any
 
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
-from node.api.http.message import JSON, Answer, Problem, document
+from node.api.http.message import JSON, Problem, Response, document
 from node.api.query.esplora_json import stats_shape, tx_shape, utxo_shape
 from node.api.query.queries import FoundTx, script_history
-from node.api.routing.route import Kind, LastSeen, Route, ScriptName
-from node.mempool.entry import Entry as PoolEntry
+from node.api.routing.route import LastSeen, ParamType, Route, ScriptName
+from node.mempool.entry import MempoolEntry
 
 TXS_PER_PAGE = 25
 UNCONFIRMED_MAX = 50
@@ -20,17 +20,17 @@ UTXOS_MAX = 50_000
 _TOO_MANY = (400, f"too many unspent outputs: more than {UTXOS_MAX}")
 
 
-def address_stats(call: Call, script: ScriptName) -> Answer:
+def address_stats(call: Call, script: ScriptName) -> Response:
     """Sums of a script, by its address."""
     return document({"address": script.given, **_stats(call, script)})
 
 
-def script_stats(call: Call, script: ScriptName) -> Answer:
+def script_stats(call: Call, script: ScriptName) -> Response:
     """Sums of a script, by its hash."""
     return document({"scripthash": script.given, **_stats(call, script)})
 
 
-def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Answer:
+def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Response:
     """Newest transactions of a script, unconfirmed ones first."""
     if after_txid is not None:
         return history_page(call, script, after_txid)
@@ -39,18 +39,18 @@ def history(call: Call, script: ScriptName, after_txid: LastSeen | None) -> Answ
     return _txs([*map(_in_pool, unconfirmed), *confirmed])
 
 
-def history_page(call: Call, script: ScriptName, last: LastSeen | None = None) -> Answer:
+def history_page(call: Call, script: ScriptName, last: LastSeen | None = None) -> Response:
     """Confirmed transactions of a script, newest first, or those after a given one."""
     txid = last.txid if last else None
     return _txs(script_history(call.view, script.script_hash, txid, TXS_PER_PAGE))
 
 
-def unconfirmed(call: Call, script: ScriptName) -> Answer:
+def unconfirmed(call: Call, script: ScriptName) -> Response:
     """Unconfirmed transactions of a script."""
     return _txs(map(_in_pool, call.view.pool.script_entries(script.script_hash, UNCONFIRMED_MAX)))
 
 
-def utxos(call: Call, script: ScriptName) -> Answer:
+def utxos(call: Call, script: ScriptName) -> Response:
     """Unspent outputs of a script."""
     view, pool = call.view, call.view.pool
     stats = view.reader.stats(script.script_hash)
@@ -73,31 +73,31 @@ def _stats(call: Call, script: ScriptName) -> Shape:
     }
 
 
-def _in_pool(entry: PoolEntry) -> FoundTx:
+def _in_pool(entry: MempoolEntry) -> FoundTx:
     return FoundTx(entry.tx, None, entry.spent, entry)
 
 
-def _txs(found: Iterable[FoundTx]) -> Answer:
+def _txs(found: Iterable[FoundTx]) -> Response:
     return document([tx_shape(one) for one in found])
 
 
-def _table(name: str, kind: Kind, stats: Callable[..., Answer], shape: str) -> tuple[Route, ...]:
+def _table(name: str, kind: ParamType, stats: Callable[..., Response], shape: str) -> tuple[Route, ...]:
     """The routes of one way to name a script."""
     of_script = {"script": kind}
     base = f"/{name}/:script"
 
-    def get(path: str, answer: Callable[..., Answer], schema: str, **more: Any) -> Route:
+    def get(path: str, answer: Callable[..., Response], schema: str, **more: Any) -> Route:
         return Route("GET", base + path, answer, JSON, schema, **{"params": of_script, **more})
 
     return (
         get("", stats, shape, needs_index=True),
-        get("/txs", history, "History", query={"after_txid": Kind.LENIENT_TXID}, needs_index=True),
+        get("/txs", history, "History", query={"after_txid": ParamType.LENIENT_TXID}, needs_index=True),
         get("/txs/chain", history_page, "TransactionPage", needs_index=True),
         get(
             "/txs/chain/:last",
             history_page,
             "TransactionPage",
-            params={**of_script, "last": Kind.LENIENT_TXID},
+            params={**of_script, "last": ParamType.LENIENT_TXID},
             needs_index=True,
         ),
         get("/txs/mempool", unconfirmed, "UnconfirmedHistory"),
@@ -106,7 +106,7 @@ def _table(name: str, kind: Kind, stats: Callable[..., Answer], shape: str) -> t
 
 
 ROUTES = (
-    *_table("address", Kind.ADDRESS, address_stats, "AddressStats"),
-    *_table("scripthash", Kind.SCRIPT_HASH, script_stats, "ScriptStats"),
+    *_table("address", ParamType.ADDRESS, address_stats, "AddressStats"),
+    *_table("scripthash", ParamType.SCRIPT_HASH, script_stats, "ScriptStats"),
 )
 """By address and by script hash."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from chain.block import merkle_branch
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import Txid, to_hex
 from chain.tx import outpoint
 from node.api.actions.submit_package import submit_package
@@ -12,10 +12,10 @@ from node.api.context import Call
 from node.api.encoding.json_codec import BadJson, parse
 from node.api.encoding.merkleblock import merkle_block
 from node.api.http.conditional import immutable
-from node.api.http.message import JSON, OCTETS, TEXT, Answer, Problem, document, octets, text
+from node.api.http.message import JSON, OCTETS, TEXT, Problem, Response, document, octets, text
 from node.api.query.esplora_json import outspend_shape, status_shape, tx_shape
 from node.api.query.queries import FoundTx, block_txids, find_confirmed, find_spender, find_tx
-from node.api.routing.route import Kind, Route
+from node.api.routing.route import ParamType, Route
 
 TX_BODY_MAX = 1_000_000
 """Bytes of a transaction in hex: policy lets in fewer."""
@@ -32,24 +32,24 @@ _PACKAGE_REFUSED = (400, "submitpackage RPC error")
 _REFUSED = (400, "sendrawtransaction RPC error")
 
 
-def whole_tx(call: Call, txid: Txid) -> Answer:
+def whole_tx(call: Call, txid: Txid) -> Response:
     """A transaction."""
     return document(tx_shape(_tx(call, txid)))
 
 
-def tx_hex(call: Call, txid: Txid) -> Answer:
+def tx_hex(call: Call, txid: Txid) -> Response:
     """A transaction in hex."""
     found = _tx(call, txid)
     return _permanent_if_buried(call, text(found.tx.raw.hex()), found)
 
 
-def tx_raw(call: Call, txid: Txid) -> Answer:
+def tx_raw(call: Call, txid: Txid) -> Response:
     """A transaction's bytes."""
     found = _tx(call, txid)
     return _permanent_if_buried(call, octets(found.tx.raw), found)
 
 
-def tx_status(call: Call, txid: Txid) -> Answer:
+def tx_status(call: Call, txid: Txid) -> Response:
     """Status of a transaction: whether it is confirmed, and its block."""
     if call.view.pool.entry(txid) is not None:
         return document(status_shape(None))
@@ -57,44 +57,44 @@ def tx_status(call: Call, txid: Txid) -> Answer:
     return document(status_shape(confirmed[0] if confirmed else None))
 
 
-def tx_outspends(call: Call, txid: Txid) -> Answer:
+def tx_outspends(call: Call, txid: Txid) -> Response:
     """Spending status of each output."""
     outputs = _tx(call, txid).tx.outputs
     points = [outpoint(txid, index) for index in range(len(outputs))]
     return document([outspend_shape(find_spender(call.view, point)) for point in points])
 
 
-def tx_outspend(call: Call, txid: Txid, index: int) -> Answer:
+def tx_outspend(call: Call, txid: Txid, index: int) -> Response:
     """Spending status of an output."""
     return document(outspend_shape(find_spender(call.view, outpoint(txid, index))))
 
 
-def tx_merkle_proof(call: Call, txid: Txid) -> Answer:
+def tx_merkle_proof(call: Call, txid: Txid) -> Response:
     """A proof of inclusion."""
     entry, position, txids = _confirmed(call, txid)
     branch = merkle_branch([bytes(one) for one in txids], position)
     return document({"block_height": entry.height, "merkle": [to_hex(node) for node in branch], "pos": position})
 
 
-def tx_merkle_block(call: Call, txid: Txid) -> Answer:
+def tx_merkle_block(call: Call, txid: Txid) -> Response:
     """BIP37's merkleblock, in hex."""
     entry, position, txids = _confirmed(call, txid)
     return text(merkle_block(entry.header, txids, {position}).hex())
 
 
-def send_tx(call: Call) -> Answer:
+def send_tx(call: Call) -> Response:
     """Submit a transaction in hex."""
     return _send(call, call.body())
 
 
-def broadcast(call: Call, tx: str | None) -> Answer:
+def broadcast(call: Call, tx: str | None) -> Response:
     """Submit a transaction in hex, as a query."""
     if tx is None:
         raise Problem(*_NO_HEX)
     return _send(call, tx.encode("utf-8", "replace"))
 
 
-def send_package(call: Call, maxfeerate: int | None, maxburnamount: int | None) -> Answer:
+def send_package(call: Call, maxfeerate: int | None, maxburnamount: int | None) -> Response:
     """Submit a child with its parents, an array of transactions in hex."""
     try:
         given = parse(call.body())
@@ -109,7 +109,7 @@ def send_package(call: Call, maxfeerate: int | None, maxburnamount: int | None) 
         raise Problem(400, f"submitpackage RPC error {error.code}: {error.reason}") from None
 
 
-def _send(call: Call, given: bytes) -> Answer:
+def _send(call: Call, given: bytes) -> Response:
     try:
         return text(to_hex(submit_hex(call, given.decode("ascii", "replace").strip())))
     except SubmissionError as error:
@@ -123,14 +123,14 @@ def _tx(call: Call, txid: Txid) -> FoundTx:
     return found
 
 
-def _permanent_if_buried(call: Call, answer: Answer, found: FoundTx) -> Answer:
+def _permanent_if_buried(call: Call, answer: Response, found: FoundTx) -> Response:
     """A transaction's bytes. Its id does not name the witnesses: until it is buried others may stand in a block."""
     if found.entry is None or call.view.tip.height - found.entry.height + 1 < BURIED_BLOCKS:
         return answer
     return immutable(call.request, answer, to_hex(found.tx.wtxid))
 
 
-def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:
+def _confirmed(call: Call, txid: Txid) -> tuple[BlockNode, int, list[Txid]]:
     """Block and position of a confirmed transaction, and the ids of all in that block."""
     confirmed = find_confirmed(call.view, txid)
     txids = block_txids(call.view, confirmed[0]) if confirmed else None
@@ -139,9 +139,9 @@ def _confirmed(call: Call, txid: Txid) -> tuple[Entry, int, list[Txid]]:
     return (*confirmed, txids)
 
 
-def _get(path: str, answer: Callable[..., Answer], content: str, *errors: tuple[int, str], schema: str = "") -> Route:
+def _get(path: str, answer: Callable[..., Response], content: str, *errors: tuple[int, str], schema: str = "") -> Route:
     """A route about one transaction."""
-    params = {"txid": Kind.TXID} | ({"index": Kind.INDEX} if ":index" in path else {})
+    params = {"txid": ParamType.TXID} | ({"index": ParamType.INDEX} if ":index" in path else {})
     return Route("GET", path, answer, content, schema, params, errors=errors)
 
 
@@ -170,7 +170,7 @@ ROUTES = (
         send_package,
         JSON,
         "PackageResult",
-        query={"maxfeerate": Kind.COINS, "maxburnamount": Kind.COINS},
+        query={"maxfeerate": ParamType.COINS, "maxburnamount": ParamType.COINS},
         body_max=PACKAGE_BODY_MAX,
         takes="PackageHex",
         errors=(_NO_PACKAGE, _PACKAGE_REFUSED),
@@ -181,7 +181,7 @@ ROUTES = (
         "/broadcast",
         broadcast,
         TEXT,
-        query={"tx": Kind.TX_HEX},
+        query={"tx": ParamType.TX_HEX},
         errors=(_NO_HEX, _REFUSED),
         writes=True,
     ),

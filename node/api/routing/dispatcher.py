@@ -6,7 +6,7 @@ Knows nothing of what is asked or answered; `app.py` and `p2p.py` fill the table
 import logging
 from collections.abc import Callable, Mapping
 
-from node.api.http.message import Answer, Problem, Request, not_ready, problem
+from node.api.http.message import Problem, Request, Response, not_ready, problem
 from node.api.query.queries import NoIndex
 from node.interface.storage import StoreError
 from node.runtime.runtime import Busy, NotReady, Runtime
@@ -15,7 +15,7 @@ log = logging.getLogger("groat.api")
 
 NO_INDEX = (400, "this node runs with --no-index: it cannot answer this")
 
-View = Callable[[Request, Mapping[str, str]], Answer]
+View = Callable[[Request, Mapping[str, str]], Response]
 """Called with the request and the path's parameters. May raise what `Dispatcher` knows."""
 
 
@@ -88,7 +88,7 @@ class Dispatcher(Paths):
         super().__init__()
         self._runtime = runtime
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> Response:
         """Raises nothing."""
         try:
             return self.respond(request)
@@ -108,7 +108,7 @@ class Dispatcher(Paths):
             log.exception("a bug in the node: %s %r", request.method, request.path[:100])
             return problem(500, "internal server error")
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """The view's answer, or what it raises. Raises Problem(404) for an unknown path."""
         found = self.find(request.method, request.path)
         if found is None:
@@ -116,7 +116,7 @@ class Dispatcher(Paths):
         view, given = found
         return view(request, given)
 
-    def _not_ready(self) -> Answer:
+    def _not_ready(self) -> Response:
         return not_ready(self._runtime.refusal, for_good=self._runtime.fault is not None)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from chain.address import AddressError, decode_address
 from chain.hashes import BlockHash, Txid, from_hex, sha256
 from chain.tx import COIN, MAX_MONEY
-from node.api.http.message import Answer, Problem
+from node.api.http.message import Problem, Response
 from node.interface.events import TOPICS
 
 NO_BODY_MAX = 1024
@@ -29,7 +29,7 @@ PREFIXES = ("", "/api")
 """Every Esplora route is reachable under each of these."""
 
 
-class Kind(StrEnum):
+class ParamType(StrEnum):
     """The kind of a piece of a path or query. Those called `lenient` take anything."""
 
     BLOCK_HASH = "block hash"
@@ -51,17 +51,17 @@ class Kind(StrEnum):
     """Kinds of events, with commas between them."""
 
 
-LENIENT = frozenset({Kind.LENIENT_NUMBER, Kind.LENIENT_TXID, Kind.TX_HEX})
+LENIENT = frozenset({ParamType.LENIENT_NUMBER, ParamType.LENIENT_TXID, ParamType.TX_HEX})
 BAD_VALUE = MappingProxyType(
     {
-        Kind.BLOCK_HASH: "Invalid hex string",
-        Kind.TXID: "Invalid hex string",
-        Kind.NUMBER: "Invalid number",
-        Kind.INDEX: "Invalid number",
-        Kind.ADDRESS: "Invalid Bitcoin address",
-        Kind.SCRIPT_HASH: "Invalid scripthash",
-        Kind.COINS: "Invalid amount",
-        Kind.TOPICS: f"Unknown topic; there are {', '.join(TOPICS)}",
+        ParamType.BLOCK_HASH: "Invalid hex string",
+        ParamType.TXID: "Invalid hex string",
+        ParamType.NUMBER: "Invalid number",
+        ParamType.INDEX: "Invalid number",
+        ParamType.ADDRESS: "Invalid Bitcoin address",
+        ParamType.SCRIPT_HASH: "Invalid scripthash",
+        ParamType.COINS: "Invalid amount",
+        ParamType.TOPICS: f"Unknown topic; there are {', '.join(TOPICS)}",
     }
 )
 """The line that a malformed value gets, with status 400."""
@@ -75,15 +75,15 @@ class Route:
     method: str
     path: str
     """Pieces that start with a colon are parameters: `/block/:hash/txid/:index`."""
-    answer: Callable[..., Answer]
+    answer: Callable[..., Response]
     """Called with a `Call`, then the path's parameters and the query's by name. Its docstring is
     the route's summary."""
     content: str
     """Content type of the 200."""
     schema: str = ""
     """Schema of a JSON 200: its name in schemas.py."""
-    params: Mapping[str, Kind] = field(default_factory=dict)
-    query: Mapping[str, Kind] = field(default_factory=dict)
+    params: Mapping[str, ParamType] = field(default_factory=dict)
+    query: Mapping[str, ParamType] = field(default_factory=dict)
     """Optional parameters behind the question mark; None where absent."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Optional request headers that it heeds: a number each, and what it says."""
@@ -130,13 +130,13 @@ class LastSeen:
     """None: what was given is no txid; the first page is meant."""
 
 
-def parse(kind: Kind, given: str) -> Any:
+def parse(kind: ParamType, given: str) -> Any:
     """The value that `given` stands for. Raises Problem(400)."""
     return _PARSERS[kind](given)
 
 
-def _hash(kind: Kind) -> Callable[[str], Any]:
-    make = Txid if kind is Kind.TXID else BlockHash
+def _hash(kind: ParamType) -> Callable[[str], Any]:
+    make = Txid if kind is ParamType.TXID else BlockHash
 
     def parse_hash(given: str) -> Any:
         try:
@@ -160,7 +160,7 @@ def _number(most: int) -> Callable[[str], int]:
     def parse_number(given: str) -> int:
         number = whole_number(given, most)
         if number is None:
-            raise Problem(400, BAD_VALUE[Kind.NUMBER])
+            raise Problem(400, BAD_VALUE[ParamType.NUMBER])
         return number
 
     return parse_number
@@ -170,20 +170,20 @@ def _address(given: str) -> ScriptName:
     try:
         return ScriptName(given, sha256(decode_address(given)))
     except AddressError as error:
-        raise Problem(400, OTHER_NETWORK if error.other_network else BAD_VALUE[Kind.ADDRESS]) from None
+        raise Problem(400, OTHER_NETWORK if error.other_network else BAD_VALUE[ParamType.ADDRESS]) from None
 
 
 def _script_hash(given: str) -> ScriptName:
     try:
         return ScriptName(given, from_hex(given)[::-1])  # not reversed in paths
     except ValueError:
-        raise Problem(400, BAD_VALUE[Kind.SCRIPT_HASH]) from None
+        raise Problem(400, BAD_VALUE[ParamType.SCRIPT_HASH]) from None
 
 
 def _coins(given: str) -> int:
     satoshis = Decimal(given) * COIN if _AMOUNT.fullmatch(given) else Decimal(-1)
     if satoshis != int(satoshis) or not 0 <= satoshis <= MAX_MONEY:
-        raise Problem(400, BAD_VALUE[Kind.COINS])
+        raise Problem(400, BAD_VALUE[ParamType.COINS])
     return int(satoshis)
 
 
@@ -197,22 +197,22 @@ def _last_seen(given: str) -> LastSeen:
 def _topics(given: str) -> frozenset[str]:
     topics = frozenset(given.split(","))
     if not topics <= frozenset(TOPICS):
-        raise Problem(400, BAD_VALUE[Kind.TOPICS])
+        raise Problem(400, BAD_VALUE[ParamType.TOPICS])
     return topics
 
 
-_PARSERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
+_PARSERS: Mapping[ParamType, Callable[[str], Any]] = MappingProxyType(
     {
-        Kind.BLOCK_HASH: _hash(Kind.BLOCK_HASH),
-        Kind.TXID: _hash(Kind.TXID),
-        Kind.NUMBER: _number(NUMBER_MAX),
-        Kind.INDEX: _number(INDEX_MAX),
-        Kind.ADDRESS: _address,
-        Kind.SCRIPT_HASH: _script_hash,
-        Kind.LENIENT_NUMBER: whole_number,
-        Kind.LENIENT_TXID: _last_seen,
-        Kind.COINS: _coins,
-        Kind.TX_HEX: str,
-        Kind.TOPICS: _topics,
+        ParamType.BLOCK_HASH: _hash(ParamType.BLOCK_HASH),
+        ParamType.TXID: _hash(ParamType.TXID),
+        ParamType.NUMBER: _number(NUMBER_MAX),
+        ParamType.INDEX: _number(INDEX_MAX),
+        ParamType.ADDRESS: _address,
+        ParamType.SCRIPT_HASH: _script_hash,
+        ParamType.LENIENT_NUMBER: whole_number,
+        ParamType.LENIENT_TXID: _last_seen,
+        ParamType.COINS: _coins,
+        ParamType.TX_HEX: str,
+        ParamType.TOPICS: _topics,
     }
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.codec import varint
 from chain.coins import is_unspendable
 from chain.connect import subsidy
@@ -18,7 +18,7 @@ PERCENTILES = (10, 25, 50, 75, 90)
 """Percent of the weight that pays this rate or less."""
 
 
-def block_stats(entry: Entry, found: Sequence[FoundTx], params: Params) -> Shape:
+def block_stats(entry: BlockNode, found: Sequence[FoundTx], params: Params) -> Shape:
     """All statistics of a block whose spent coins are known, genesis' coins left out of the coin set."""
     coinbase, *paying = found
     txs = [one.tx for one in paying]

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from chain.blocktree import Entry, fork_point
+from chain.blocktree import BlockNode, fork_point
 from chain.hashes import BlockHash, Txid, to_hex
 from chain.tx import TxOut, outpoint
 from node.api.actions.core_errors import BAD_VALUE, MISC, NOT_FOUND, RpcError
@@ -23,7 +23,7 @@ from node.api.rpc.core_json import (
     txout_shape,
 )
 from node.api.rpc.method import topic
-from node.core.view import View
+from node.core.view import NodeView
 from node.p2p.block_sync.initial_block_download import SYNCED_BLOCKS
 
 
@@ -114,7 +114,7 @@ def getchaintips(call: Call) -> list[Shape]:
     """The last block of every branch."""
     view, tree = call.view, call.view.tree
     # A copy in one step: other threads may add to the tree.
-    tips = [entry for entry in list(tree.entries.values()) if entry.youngest is None or entry is view.tip]
+    tips = [entry for entry in list(tree.entries.values()) if entry.last_child is None or entry is view.tip]
     tips.sort(key=lambda entry: -entry.height)
     return [
         {
@@ -148,7 +148,7 @@ def preciousblock(call: Call, block_hash: BlockHash) -> None:
     call.change(lambda node, now: node.prefer(block_hash, now))
 
 
-def known_block(view: View, block_hash: BlockHash) -> Entry:
+def known_block(view: NodeView, block_hash: BlockHash) -> BlockNode:
     """The block of this hash, on any branch. Raises RpcError(-5)."""
     entry = view.get(block_hash)
     if entry is None:
@@ -168,7 +168,7 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def _raw(view: View, entry: Entry) -> bytes:
+def _raw(view: NodeView, entry: BlockNode) -> bytes:
     raw = raw_block(view, entry)
     if raw is None:
         raise no_body()
@@ -180,12 +180,12 @@ def no_body() -> RpcError:
     return RpcError(MISC, "Block not available (not fully downloaded)")
 
 
-def _tip_status(view: View, entry: Entry) -> str:
+def _tip_status(view: NodeView, entry: BlockNode) -> str:
     if entry is view.tip:
         return "active"
     if entry.invalid:
         return "invalid"
-    if not entry.ready:
+    if not entry.has_chain:
         return "headers-only"
     return "valid-fork" if view.reader.was_connected(entry.height, entry.hash) else "valid-headers"
 

@@ -4,10 +4,10 @@ from chain.errors import Rejected
 from node.api.actions.core_errors import MISC, RpcError
 from node.api.actions.submit_tx import reason
 from node.api.context import Call
-from node.core.view import View
+from node.core.view import NodeView
 
 
-def block_time(call: Call, view: View) -> int:
+def block_time(call: Call, view: NodeView) -> int:
     """The time for a block that is made now, Unix time in seconds."""
     return int(view.time.at(call.runtime.now()))
 

@@ -6,19 +6,19 @@ from typing import Any
 
 from chain.address import encode_address
 from chain.block import Block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.coins import Coin, is_unspendable
 from chain.hashes import to_hex
 from chain.params import REGTEST, Params
-from chain.script import LockKind, classify
+from chain.script import ScriptType, classify
 from chain.target import target_from_bits
 from chain.tx import Tx, TxIn, TxOut, outpoint_index
 from node.api.encoding.disassembler import core_asm, descriptor, is_key_form, multisig
 from node.api.encoding.json_codec import Coins, Shape
 from node.api.query.esplora_json import SCRIPT_BYTES_KEPT, SCRIPTS_KEPT, difficulty
 from node.api.query.queries import FoundTx
-from node.core.view import View
-from node.mempool.entry import Entry as PoolEntry
+from node.core.view import NodeView
+from node.mempool.entry import MempoolEntry
 from node.mempool.view import MempoolView
 
 PAY_TO_ANCHOR = bytes.fromhex("51024e73")
@@ -41,7 +41,7 @@ def target_hex(bits: int) -> str:
     return f"{target_from_bits(bits):064x}"
 
 
-def header_shape(view: View, entry: Entry, tx_count: int) -> Shape:
+def header_shape(view: NodeView, entry: BlockNode, tx_count: int) -> Shape:
     """A header in its place."""
     header = entry.header
     shape: Shape = {
@@ -68,7 +68,7 @@ def header_shape(view: View, entry: Entry, tx_count: int) -> Shape:
     return shape
 
 
-def block_shape(view: View, entry: Entry, block: Block, txs: list[Any]) -> Shape:
+def block_shape(view: NodeView, entry: BlockNode, block: Block, txs: list[Any]) -> Shape:
     """A block; `txs` are ids or shapes, as the caller wants them."""
     return {
         **header_shape(view, entry, len(block.txs)),
@@ -134,14 +134,14 @@ def script_type(script: bytes) -> str:
     kind = classify(script)
     if script == PAY_TO_ANCHOR:
         return "anchor"
-    if kind is LockKind.P2PK and not is_key_form(script[1:-1]):
-        return str(LockKind.NONSTANDARD)
-    if kind is LockKind.NONSTANDARD and multisig(script):
+    if kind is ScriptType.P2PK and not is_key_form(script[1:-1]):
+        return str(ScriptType.NONSTANDARD)
+    if kind is ScriptType.NONSTANDARD and multisig(script):
         return "multisig"
     return str(kind)
 
 
-def txout_shape(output: TxOut, coin: Coin, view: View, *, confirmed: bool) -> Shape:
+def txout_shape(output: TxOut, coin: Coin, view: NodeView, *, confirmed: bool) -> Shape:
     """An unspent output."""
     return {
         "bestblock": to_hex(view.tip.hash),
@@ -152,7 +152,7 @@ def txout_shape(output: TxOut, coin: Coin, view: View, *, confirmed: bool) -> Sh
     }
 
 
-def pool_shape(pool: MempoolView, entry: PoolEntry) -> Shape:
+def pool_shape(pool: MempoolView, entry: MempoolEntry) -> Shape:
     """A transaction of the mempool among its relatives."""
     return {
         "vsize": entry.vsize,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chain.address import encode_address
-from chain.script import LockKind, classify
+from chain.script import ScriptType, classify
 from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
@@ -13,7 +13,7 @@ from node.api.rpc.limits import DERIVED_MAX
 from node.api.rpc.method import Arg, topic
 from node.descriptors.checksum import descriptor_checksum
 from node.descriptors.errors import DescriptorError, NotDerivable
-from node.descriptors.reading import Descriptor, Output, parse_descriptor
+from node.descriptors.reading import PlainDescriptor, PlainOutput, parse_descriptor
 from node.runtime.runtime import NotReady
 
 RANGE_MAX = 1_000_000
@@ -50,7 +50,7 @@ def deriveaddresses(call: Call, descriptor: str, indexes: range | None) -> list[
     return lists[0] if len(lists) == 1 else lists
 
 
-def read_descriptor(text: str, *, checksum_required: bool = False) -> tuple[Descriptor, ...]:
+def read_descriptor(text: str, *, checksum_required: bool = False) -> tuple[PlainDescriptor, ...]:
     """The descriptors that the text stands for. Raises RpcError(-5)."""
     try:
         return parse_descriptor(text, checksum_required=checksum_required)
@@ -58,7 +58,7 @@ def read_descriptor(text: str, *, checksum_required: bool = False) -> tuple[Desc
         raise RpcError(NOT_FOUND, str(error)) from None
 
 
-def check_cost(descriptors: tuple[Descriptor, ...], indexes: range) -> int:
+def check_cost(descriptors: tuple[PlainDescriptor, ...], indexes: range) -> int:
     """Number of keys to be derived. Raises RpcError(-8) for too many."""
     cost = len(indexes) * sum(one.cost for one in descriptors)
     if cost > DERIVED_MAX:
@@ -71,7 +71,7 @@ def too_many_keys() -> RpcError:
     return RpcError(BAD_VALUE, f"Range is too large: more than {DERIVED_MAX} keys are not derived in one call")
 
 
-def outputs(call: Call, descriptor: Descriptor, indexes: range) -> Iterator[list[Output]]:
+def outputs(call: Call, descriptor: PlainDescriptor, indexes: range) -> Iterator[list[PlainOutput]]:
     """The addresses of a descriptor, index by index. Raises RpcError(-5), NotReady."""
     try:
         for index in indexes:
@@ -113,14 +113,14 @@ def _no_range() -> RpcError:
     return RpcError(BAD_VALUE, "Range must be specified as end or as [begin,end]")
 
 
-def _addresses(call: Call, descriptor: Descriptor, indexes: range) -> list[str]:
+def _addresses(call: Call, descriptor: PlainDescriptor, indexes: range) -> list[str]:
     addresses = []
     for found in outputs(call, descriptor, indexes):
         for one in found:
             address = encode_address(one.script)
             if address is not None:
                 addresses.append(address)
-            elif len(found) == 1 or classify(one.script) is not LockKind.P2PK:
+            elif len(found) == 1 or classify(one.script) is not ScriptType.P2PK:
                 raise RpcError(NOT_FOUND, "Descriptor does not have a corresponding address")
     return addresses
 

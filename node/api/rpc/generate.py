@@ -14,7 +14,7 @@ from node.api.rpc.block_proposal import check_header_on_tip, check_on_tip
 from node.api.rpc.candidate_block import block_time, no_template
 from node.api.rpc.method import topic
 from node.api.rpc.output_script import descriptor_script, output_script
-from node.api.rpc.pace import Pace
+from node.api.rpc.pace import CallPace
 from node.chainstate.chainstate import examine
 from node.core.node import Submission
 
@@ -30,7 +30,7 @@ def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) 
     """Make so many blocks on the best chain that pay to an address; returns their hashes. Real work where the network
     asks for it. maxtries: hashes in all (1000000), then there are fewer blocks."""
     hashes: list[str] = []
-    pace = Pace(call.runtime, call.request.is_gone)
+    pace = CallPace(call.runtime, call.request.is_gone)
     left = TRIES_DEFAULT if tries is None else tries
     # Who counts tries wants them counted, so they are made here whatever the network.
     here = tries is not None or call.config.params.asert is None

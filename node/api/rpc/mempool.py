@@ -22,7 +22,7 @@ from node.api.rpc.args import (
 )
 from node.api.rpc.core_json import pool_shape
 from node.api.rpc.method import topic
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 from node.mempool.fee_estimator import TARGET_MAX
 from node.mempool.mempool import USAGE_MAX_BYTES
 from node.mempool.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
@@ -92,14 +92,14 @@ def _outpoint(given: Any) -> OutPoint:
     return outpoint(txid, index)
 
 
-def _entry(call: Call, txid: Txid) -> Entry:
+def _entry(call: Call, txid: Txid) -> MempoolEntry:
     entry = call.view.pool.entry(txid)
     if entry is None:
         raise RpcError(NOT_FOUND, "Transaction not in mempool")
     return entry
 
 
-def _entries_shape(call: Call, entries: list[Entry], verbose: bool) -> Any:
+def _entries_shape(call: Call, entries: list[MempoolEntry], verbose: bool) -> Any:
     if not verbose:
         return [to_hex(entry.txid) for entry in entries]
     return {to_hex(entry.txid): pool_shape(call.view.pool, entry) for entry in entries}

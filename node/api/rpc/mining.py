@@ -1,7 +1,7 @@
 """JSON-RPC for miners outside the node: what they hand in, and what they want to know."""
 
 from chain.block import Block, decode_block, make_block, witness_commitment
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.check import check_block
 from chain.errors import Invalid, Reject, Rejected
 from chain.params import Params
@@ -119,7 +119,7 @@ def getnetworkhashps(call: Call, count: int, height: int) -> float:
     return hash_rate(last, _since_retarget(last, view.params) if count == -1 else count)
 
 
-def _since_retarget(last: Entry, params: Params) -> int:
+def _since_retarget(last: BlockNode, params: Params) -> int:
     return last.height % RETARGET_BLOCKS + 1 if params.asert is None else 1
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chain.address import AddressError, decode_address
 from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError
 from node.descriptors.errors import DescriptorError, NotDerivable
-from node.descriptors.reading import Descriptor, parse_descriptor
+from node.descriptors.reading import PlainDescriptor, parse_descriptor
 
 
 def output_script(output: str) -> bytes:
@@ -29,7 +29,7 @@ def descriptor_script(text: str) -> bytes:
     return _script_of(found)
 
 
-def _script_of(found: Sequence[Descriptor]) -> bytes:
+def _script_of(found: Sequence[PlainDescriptor]) -> bytes:
     if len(found) > 1:
         raise RpcError(BAD_VALUE, "Multipath descriptor not accepted")
     if found[0].is_range:

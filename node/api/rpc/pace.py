@@ -10,7 +10,7 @@ BREATH_S = 0.001
 """The pause: whoever waits for the interpreter gets it at once, and does not have to ask for it."""
 
 
-class Pace:
+class CallPace:
     """Pauses of one request's work, and its end once the client has gone. For one thread."""
 
     def __init__(self, runtime: Runtime, is_gone: Callable[[], bool]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.errors import Invalid
 from chain.hashes import BlockHash, Txid, to_hex
 from node.api.actions.core_errors import BAD_VALUE, MISC, NOT_FOUND, RpcError
@@ -50,7 +50,7 @@ def verifytxoutproof(call: Call, proof: bytes) -> list[str]:
     return [to_hex(txid) for txid in txids]
 
 
-def _block_with(call: Call, txids: list[Txid]) -> Entry:
+def _block_with(call: Call, txids: list[Txid]) -> BlockNode:
     """The block of the best chain that has the first of these that is in any. Raises RpcError, NoIndex."""
     for txid in txids:
         place = find_confirmed(call.view, txid)

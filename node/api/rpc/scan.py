@@ -13,7 +13,7 @@ from node.api.rpc.descriptors import check_cost, outputs, read_descriptor, read_
 from node.api.rpc.limits import DERIVED_MAX
 from node.api.rpc.method import topic
 from node.api.services.coin_scan import FOUND_MAX, Found, TooMany
-from node.descriptors.reading import Descriptor, Output
+from node.descriptors.reading import PlainDescriptor, PlainOutput
 from node.runtime.runtime import NotReady
 
 DEFAULT_RANGE = range(1_001)
@@ -44,9 +44,9 @@ def scantxoutset(call: Call, action: str, scanobjects: list[Any] | None) -> Any:
     return _found_shape(call, found, scripts)
 
 
-def _wanted(call: Call, scanobjects: list[Any]) -> dict[bytes, Output]:
+def _wanted(call: Call, scanobjects: list[Any]) -> dict[bytes, PlainOutput]:
     """Scripts to search for, each with what is known of it. Raises RpcError."""
-    scripts: dict[bytes, Output] = {}
+    scripts: dict[bytes, PlainOutput] = {}
     objects = [_read_object(given) for given in scanobjects]
     if sum(check_cost(found, indexes) for found, indexes in objects) > DERIVED_MAX:
         raise too_many_keys()
@@ -58,7 +58,7 @@ def _wanted(call: Call, scanobjects: list[Any]) -> dict[bytes, Output]:
     return scripts
 
 
-def _read_object(given: Any) -> tuple[tuple[Descriptor, ...], range]:
+def _read_object(given: Any) -> tuple[tuple[PlainDescriptor, ...], range]:
     """The descriptors of a scan object, and the indexes that are wanted of them. Raises RpcError."""
     indexes = DEFAULT_RANGE
     text = given
@@ -81,7 +81,7 @@ def _check_ready(call: Call) -> None:
         raise NotReady  # storage is about to be closed
 
 
-def _found_shape(call: Call, found: Found, scripts: dict[bytes, Output]) -> Shape:
+def _found_shape(call: Call, found: Found, scripts: dict[bytes, PlainOutput]) -> Shape:
     tip = call.view.tip
     # Once a script: many coins may have the same, and its descriptor's checksum takes long.
     told = {

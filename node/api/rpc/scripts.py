@@ -3,7 +3,7 @@
 from chain.address import encode_address
 from chain.coins import is_unspendable
 from chain.hashes import hash160, sha256
-from chain.script import COMPRESSED_SIZE, LockKind, classify, p2wpkh_script
+from chain.script import COMPRESSED_SIZE, ScriptType, classify, p2wpkh_script
 from node.api.context import Call
 from node.api.encoding.disassembler import has_valid_operators, instructions, multisig, multisig_descriptor
 from node.api.encoding.json_codec import Shape
@@ -33,9 +33,9 @@ def decodescript(call: Call, script: bytes) -> Shape:
 def _segwit_shape(script: bytes) -> Shape:
     """The witness output that does the same."""
     kind = classify(script)
-    if kind is LockKind.P2PK:
+    if kind is ScriptType.P2PK:
         output = p2wpkh_script(hash160(script[1:-1]))
-    elif kind is LockKind.P2PKH:
+    elif kind is ScriptType.P2PKH:
         output = p2wpkh_script(script[3:23])
     else:
         output = b"\x00\x20" + sha256(script)

@@ -12,21 +12,21 @@ from node.api.actions.submit_tx import SubmissionError
 from node.api.chainless import CHAINLESS_METHODS
 from node.api.context import Call
 from node.api.encoding.json_codec import BadJson, TooMuchJson, elements, parse
-from node.api.http.message import JSON, Answer, Problem
+from node.api.http.message import JSON, Problem, Response
 from node.api.query.queries import NoIndex
 from node.api.routing.auth import Credentials
 from node.api.rpc.envelope import OLDER, Envelope, read_envelope
 from node.api.rpc.limits import BATCH_MAX, BATCH_REPLY_MAX
 from node.api.rpc.method import Method
-from node.api.rpc.pace import Pace
+from node.api.rpc.pace import CallPace
 from node.api.rpc.wallet_methods import pointer_for
-from node.api.services.active_calls import Commands
+from node.api.services.active_calls import ActiveCalls
 from node.interface.storage import StoreError
 from node.runtime.runtime import Busy, NotReady, Runtime
 
 _STATUS = {METHOD_NOT_FOUND: 404, INVALID_REQUEST: 400}
 _OTHER_STATUS = 500
-_NO_ANSWER = Answer(204)
+_NO_ANSWER = Response(204)
 """To notifications."""
 _NO_REQUEST = OLDER.failure(RpcError(INVALID_REQUEST, "Invalid Request object"))
 """The answer to what is no call within a batch."""
@@ -40,21 +40,21 @@ class RpcServer:
         methods: Sequence[Method],
         credentials: Credentials,
         runtime: Runtime,
-        commands: Commands | None = None,
+        commands: ActiveCalls | None = None,
         no_chain: str | None = None,
     ) -> None:
         """`commands` is told what is under way; `no_chain` is why there is no chain to ask about, if so."""
         self._runtime = runtime
         self._no_chain = no_chain
-        self._commands = commands or Commands()
+        self._commands = commands or ActiveCalls()
         self._methods = {method.name: method for method in methods}
         self.credentials = credentials
 
-    def answer(self, authorization: str, body: bytes, call: Callable[[], Call], pace: Pace) -> Answer:
+    def answer(self, authorization: str, body: bytes, call: Callable[[], Call], pace: CallPace) -> Response:
         """The answer to a POST. `call` may raise NotReady."""
         if not self.credentials.accept(authorization):
             # No content type, as in Core: python-bitcoinrpc takes an empty JSON body for a broken node.
-            return Answer(401, b"", None, (("WWW-Authenticate", 'Basic realm="jsonrpc"'),))
+            return Response(401, b"", None, (("WWW-Authenticate", 'Basic realm="jsonrpc"'),))
         try:
             if body.lstrip(b" \t\r\n")[:1] == b"[":
                 return self._batch(body, call, pace)
@@ -65,7 +65,7 @@ class RpcServer:
             return _refusal(OLDER, RpcError(PARSE, "Top-level object parse error"))
         return self._single(request, call)
 
-    def _single(self, request: dict[str, Any], call: Callable[[], Call]) -> Answer:
+    def _single(self, request: dict[str, Any], call: Callable[[], Call]) -> Response:
         envelope, fault = read_envelope(request)
         if fault is not None:
             return _refusal(envelope, fault)
@@ -77,7 +77,7 @@ class RpcServer:
             text = envelope.failure(error)
         return _NO_ANSWER if envelope.is_notification else _document(text.encode())
 
-    def _batch(self, body: bytes, call: Callable[[], Call], pace: Pace) -> Answer:
+    def _batch(self, body: bytes, call: Callable[[], Call], pace: CallPace) -> Response:
         """All calls in turn, read one by one, once all are known to be JSON. Raises BadJson."""
         count = 0
         for text in elements(body):
@@ -151,10 +151,10 @@ def _parse_error(error: BadJson) -> RpcError:
     return RpcError(PARSE, f"Parse error: {error}" if isinstance(error, TooMuchJson) else "Parse error")
 
 
-def _refusal(envelope: Envelope, error: RpcError) -> Answer:
+def _refusal(envelope: Envelope, error: RpcError) -> Response:
     """An error that has an HTTP status of its own: no request, or a call in the older form that failed."""
     return _document(envelope.failure(error).encode(), _STATUS.get(error.code, _OTHER_STATUS))
 
 
-def _document(body: bytes | bytearray, status: int = 200) -> Answer:
-    return Answer(status, bytes(body) + b"\n", JSON)
+def _document(body: bytes | bytearray, status: int = 200) -> Response:
+    return Response(status, bytes(body) + b"\n", JSON)

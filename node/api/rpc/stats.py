@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, to_hex
 from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
 from node.api.context import Call
@@ -66,7 +66,7 @@ def getchaintxstats(call: Call, nblocks: int | None, final: BlockHash | None) ->
     return shape
 
 
-def _entry_at(call: Call, height: int) -> Entry:
+def _entry_at(call: Call, height: int) -> BlockNode:
     if height < 0:
         raise RpcError(BAD_VALUE, f"Target block height {height} is negative")
     entry = call.view.entry_at(height)
@@ -75,7 +75,7 @@ def _entry_at(call: Call, height: int) -> Entry:
     return entry
 
 
-def _total(call: Call, entry: Entry) -> int:
+def _total(call: Call, entry: BlockNode) -> int:
     total = call.measures.totals.up_to(call.view, entry, lambda: _check_ready(call))
     if total is None:
         raise no_body()

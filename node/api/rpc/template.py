@@ -17,7 +17,7 @@ from node.api.rpc.core_json import bits_hex, target_hex
 from node.api.rpc.method import topic
 from node.api.rpc.mining import read_block
 from node.api.rpc.waitfor import await_tip
-from node.core.view import View
+from node.core.view import NodeView
 from node.runtime.runtime import Busy
 
 LONGPOLL_S = 60.0
@@ -58,7 +58,7 @@ def _client_rules(request: Mapping[str, Any]) -> set[str]:
     return set(rules)
 
 
-def _template_shape(call: Call, view: View) -> Shape:
+def _template_shape(call: Call, view: NodeView) -> Shape:
     """The template to work on now. Raises RpcError(-1) where a block made now would be refused."""
     now = block_time(call, view)
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from chain.blocktree import Entry, is_on
+from chain.blocktree import BlockNode, is_on
 from chain.hashes import BlockHash, to_hex
 from node.api.actions.core_errors import MISC, RpcError
 from node.api.context import Call
@@ -30,7 +30,7 @@ def waitforblock(call: Call, block_hash: BlockHash, timeout: int) -> Shape:
     """Wait up to timeout milliseconds (0: 600000, the most) until a block is in the best chain; else the tip."""
     tree = call.view.tree
 
-    def is_here(tip: Entry) -> bool:
+    def is_here(tip: BlockNode) -> bool:
         entry = tree.get(block_hash)
         return entry is not None and is_on(entry, tip)
 
@@ -45,7 +45,7 @@ def waitforblockheight(call: Call, height: int, timeout: int) -> Shape:
     return _tip_shape(await_tip(call, lambda tip: tip.height >= height, _seconds(timeout)))
 
 
-def await_tip(call: Call, is_wanted: Callable[[Entry], bool], timeout_s: float) -> Entry:
+def await_tip(call: Call, is_wanted: Callable[[BlockNode], bool], timeout_s: float) -> BlockNode:
     """The tip, as soon as it fulfils the condition; as it is when the time is over or the client has gone, for whom
     nothing waits: neither this call nor the rest of its batch.
 
@@ -71,7 +71,7 @@ def await_tip(call: Call, is_wanted: Callable[[Entry], bool], timeout_s: float) 
         has_waited = True
 
 
-def _ask(is_wanted: Callable[[Entry], bool], until: float, node: Node, now: float) -> Step[Entry]:
+def _ask(is_wanted: Callable[[BlockNode], bool], until: float, node: Node, now: float) -> Step[BlockNode]:
     return node.await_tip(is_wanted, until, now)
 
 
@@ -81,7 +81,7 @@ def _seconds(timeout_ms: int) -> float:
     return min(timeout_ms / 1000, WAIT_MAX_S) if timeout_ms else WAIT_MAX_S
 
 
-def _tip_shape(tip: Entry) -> Shape:
+def _tip_shape(tip: BlockNode) -> Shape:
     return {"hash": to_hex(tip.hash), "height": tip.height}
 
 

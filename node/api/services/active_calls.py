@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from node.runtime.runtime import monotonic
 
 
-class Commands:
+class ActiveCalls:
     """The calls under way. From any thread."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:

@@ -29,7 +29,7 @@ class Found:
     """False if somebody ended it before."""
 
 
-class CoinSearch:
+class CoinScan:
     """The search that runs, if any does."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from node.api.encoding.json_codec import emit
 from node.api.http.message import Problem
-from node.runtime.parking import EVENTS_MAX, Happened
+from node.runtime.parking import EVENTS_MAX, LoggedEvent
 from node.runtime.runtime import Runtime
 
 FOLLOWERS_MAX = 256
@@ -27,7 +27,7 @@ RECONNECT = b"retry: 1000\n\n"
 """The first line: milliseconds after which a browser whose stream has ended comes again."""
 
 
-class Feed:
+class EventFeed:
     """The last events, each with its text once somebody was sent it."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -35,7 +35,7 @@ class Feed:
         # Ids go on from the microsecond of the start, so that none of an earlier run comes again:
         # a browser asks for what came after the last that it has seen, however old that is.
         self._base = int(runtime.now() * 1_000_000)
-        self._kept: list[_Kept] = []
+        self._kept: list[_KeptEvent] = []
         """One after the other, up to number `last`."""
         self._last = 0
         self._armed = False
@@ -109,7 +109,7 @@ class Feed:
             return
         if fresh[0].number != self._last + 1:
             self._kept.clear()
-        self._kept += map(_Kept, fresh)
+        self._kept += map(_KeptEvent, fresh)
         self._last = fresh[-1].number
         if len(self._kept) > EVENTS_MAX + PIECE_EVENTS_MAX:  # not one by one: all the others move up
             del self._kept[:-EVENTS_MAX]
@@ -123,7 +123,7 @@ class EventStream:
 
     filler = PING
 
-    def __init__(self, feed: Feed, topics: Container[str], after: int) -> None:
+    def __init__(self, feed: EventFeed, topics: Container[str], after: int) -> None:
         self._feed = feed
         self._topics = topics
         self._after = after
@@ -148,12 +148,12 @@ class EventStream:
         self._feed.leave(self)
 
 
-class _Kept:
+class _KeptEvent:
     """An event, and its text once it was asked for."""
 
     __slots__ = ("event", "text", "topic")
 
-    def __init__(self, happened: Happened) -> None:
+    def __init__(self, happened: LoggedEvent) -> None:
         self.topic = happened.topic
         self.event = happened.event
         self.text = b""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Generic, TypeVar
 
-from node.api.http.message import Answer, Handler, Request
+from node.api.http.message import Handler, Request, Response
 from node.runtime.runtime import monotonic
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -63,7 +63,7 @@ class RequestTimes:
         """`app`, measured."""
         rows = self._rows
 
-        def answer(request: Request) -> Answer:
+        def answer(request: Request) -> Response:
             began = monotonic()
             answered = app(request)
             row, took_s = rows.mine(), monotonic() - began
@@ -107,7 +107,7 @@ class Refusals:
         return _sums(self._rows.all())
 
 
-class Tallies:
+class RequestMetrics:
     """Counts of all listeners of one node."""
 
     def __init__(self) -> None:

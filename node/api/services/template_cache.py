@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from chain.blocktemplate import build_block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.frozen import value
 from chain.hashes import to_hex
 from node.api.encoding.json_codec import Rendered, Shape
 from node.api.rpc.block_proposal import check_on_tip
-from node.core.view import View
+from node.core.view import NodeView
 from node.mempool.block_assembler import RESERVED_WEIGHT, select_for_block
-from node.mempool.entry import Entry as PoolEntry
+from node.mempool.entry import MempoolEntry
 from node.runtime.runtime import monotonic
 
 SMALL_POOL_TXS = 500
@@ -32,7 +32,7 @@ while payments come in, would be kept busy with it."""
 class Template:
     """The content of a block on the present tip, but for its coinbase."""
 
-    parent: Entry
+    parent: BlockNode
     """The tip it is for."""
     changes: int
     """The mempool's, before it was looked through."""
@@ -55,7 +55,7 @@ class Template:
         return f"{to_hex(self.parent.hash)}{self.changes}"
 
 
-class Templates:
+class TemplateCache:
     """The last template that was made. From any thread."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -64,7 +64,7 @@ class Templates:
         self.last: Template | None = None
         """The newest one, if anybody has asked for any."""
 
-    def current(self, view: View, now: int) -> Template:
+    def current(self, view: NodeView, now: int) -> Template:
         """The template to work on now. Where several ask at once, one of them makes it for all. `now` is Unix time
         in seconds. Raises Rejected where it would be refused, ValueError at the end of time."""
         with self._lock:
@@ -73,7 +73,7 @@ class Templates:
                 last = self.last = make_template(view, self._clock(), now)
             return last
 
-    def due_in_s(self, view: View) -> float:
+    def due_in_s(self, view: NodeView) -> float:
         """Seconds until `current` may give one with what has changed in the mempool meanwhile."""
         last = self.last
         if last is None or last.parent is not view.tip:
@@ -81,7 +81,7 @@ class Templates:
         life_s = LEAST_LIFE_S if len(view.pool) <= SMALL_POOL_TXS else LIFE_S
         return max(0.0, last.made_at + life_s - self._clock())
 
-    def _is_outdated(self, last: Template, view: View) -> bool:
+    def _is_outdated(self, last: Template, view: NodeView) -> bool:
         if last.parent is not view.tip:
             return True
         if last.changes == view.pool.changes:
@@ -89,7 +89,7 @@ class Templates:
         return len(view.pool) <= SMALL_POOL_TXS or self._clock() >= last.made_at + LIFE_S
 
 
-def make_template(view: View, made_at: float, now: int) -> Template:
+def make_template(view: NodeView, made_at: float, now: int) -> Template:
     """The best that the mempool has for a block on the view's tip, tested as a whole. Raises Rejected, ValueError."""
     changes = view.pool.changes  # before the choice: what comes while it is made counts as new
     chosen = select_for_block(view.pool)
@@ -110,7 +110,7 @@ def make_template(view: View, made_at: float, now: int) -> Template:
     )
 
 
-def tx_shapes(chosen: Sequence[PoolEntry]) -> list[Shape]:
+def tx_shapes(chosen: Sequence[MempoolEntry]) -> list[Shape]:
     """Transactions in the order of the block, as BIP22 and BIP145 have them. `depends` counts from 1."""
     places: dict[bytes, int] = {}
     shapes: list[Shape] = []

@@ -15,14 +15,14 @@ from node.p2p.addrman.addrman_buckets import (
     PROVED_FAILURES,
     PROVED_S,
     REFERENCES_MAX,
-    Entry,
+    AddrInfo,
     Placing,
     Table,
     make_entry,
 )
 from node.p2p.addrman.addrman_file import ANCHORS_MAX, SECRET_SIZE, Saved
 from node.p2p.addrman.net_address import is_dialable, network_group
-from node.p2p.addrman.token_bucket import Allowances
+from node.p2p.addrman.token_bucket import TokenBuckets
 from node.p2p.wire.messages import ADDRESSES_MAX
 
 FAILURES_MAX = 8
@@ -55,7 +55,7 @@ TEST_S = 2_400.0
 """A collision that nobody could test in this time is dropped."""
 
 
-class AddressBook:
+class AddrMan:
     """Endpoints to dial and to tell others."""
 
     def __init__(self, rng: random.Random, allow_local: bool) -> None:
@@ -63,14 +63,14 @@ class AddressBook:
         self._allow_local = allow_local
         self._clear(rng.randbytes(SECRET_SIZE))
         self._own: list[Endpoint] = []
-        self._allowances: Allowances[bytes] = Allowances(TELL_RATE, TELL_BURST, SOURCES_MAX)
+        self._allowances: TokenBuckets[bytes] = TokenBuckets(TELL_RATE, TELL_BURST, SOURCES_MAX)
         self._reply: tuple[Endpoint, ...] = ()
         self._reply_until, self._reply_of = 0.0, 0
 
     def _clear(self, secret: bytes) -> None:
         self._secret = secret
         self._placing = Placing(secret)
-        self._entries: dict[Endpoint, Entry] = {}
+        self._entries: dict[Endpoint, AddrInfo] = {}
         self._new, self._tried = Table(), Table()
         self._collisions: dict[Endpoint, float] = {}
         """Endpoints that were met and whose place among the tried is taken, and since when."""
@@ -120,7 +120,7 @@ class AddressBook:
             return
         self._put_new(entry, place)
 
-    def _put_new(self, entry: Entry, place: int) -> None:
+    def _put_new(self, entry: AddrInfo, place: int) -> None:
         """Give it a place among the new, whoever stands there."""
         if (holder := self._new.at(place)) is not None:
             self._new.take(holder, place)
@@ -146,7 +146,7 @@ class AddressBook:
         if chosen and not entry.tried:
             self._promote(entry, now)
 
-    def _promote(self, entry: Entry, now: float) -> None:
+    def _promote(self, entry: AddrInfo, now: float) -> None:
         """Among the tried with it, if its place is free; else it has to wait for a test."""
         place = self._placing.among_tried(entry)
         holder = self._tried.at(place)
@@ -155,7 +155,7 @@ class AddressBook:
         elif entry.endpoint in self._entries and len(self._collisions) < COLLISIONS_MAX:
             self._collisions.setdefault(entry.endpoint, now)
 
-    def _move(self, entry: Entry, place: int) -> None:
+    def _move(self, entry: AddrInfo, place: int) -> None:
         """Give it a place among the tried; who stands there is among the new again."""
         self._new.remove(entry)
         if (holder := self._tried.at(place)) is not None:
@@ -193,7 +193,7 @@ class AddressBook:
         self.blame(endpoint)
         self._own = [*self._own, endpoint][-SELF_MAX:]
 
-    def _forget(self, entry: Entry) -> None:
+    def _forget(self, entry: AddrInfo) -> None:
         (self._tried if entry.tried else self._new).remove(entry)
         self._entries.pop(entry.endpoint, None)
         self._collisions.pop(entry.endpoint, None)
@@ -258,7 +258,7 @@ class AddressBook:
         entry = self._entries.get(endpoint)
         return entry is not None and entry.tried
 
-    def _some_tried(self) -> list[Entry]:
+    def _some_tried(self) -> list[AddrInfo]:
         tried = list(self._tried.entries())
         return tried if len(tried) <= NEAR_SAMPLE else self._rng.sample(tried, NEAR_SAMPLE)
 
@@ -307,7 +307,7 @@ class AddressBook:
             if is_dialable(entry.endpoint, self._allow_local):
                 self._restore(entry)
 
-    def _restore(self, entry: Entry) -> None:
+    def _restore(self, entry: AddrInfo) -> None:
         """Its old places, as far as they are free."""
         wanted, entry.places = entry.places, []
         table, slots = self._new, [self._placing.in_new_bucket(entry, place // BUCKET_SIZE) for place in wanted]
@@ -319,7 +319,7 @@ class AddressBook:
                 self._entries[entry.endpoint] = entry
 
 
-def _is_resting(entry: Entry, now: float) -> bool:
+def _is_resting(entry: AddrInfo, now: float) -> bool:
     """True if it is not to be dialled yet. A longer rest than there ever is: the clock was set back."""
     return now < entry.rest_until <= now + RETRY_MAX_S
 

@@ -41,7 +41,7 @@ PROVED_FAILURES, PROVED_S = 10, 7 * 86_400.0
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class AddrInfo:
     """An endpoint and what is known of it."""
 
     endpoint: Endpoint
@@ -86,9 +86,9 @@ def endpoint_key(endpoint: Endpoint) -> bytes:
     return host + endpoint.port.to_bytes(2, "little")
 
 
-def make_entry(endpoint: Endpoint, source: bytes, now: float, allow_local: bool) -> Entry:
+def make_entry(endpoint: Endpoint, source: bytes, now: float, allow_local: bool) -> AddrInfo:
     """An endpoint that we hear of for the first time; it stands nowhere yet."""
-    return Entry(endpoint, network_group(endpoint, allow_local), source, endpoint_key(endpoint), now)
+    return AddrInfo(endpoint, network_group(endpoint, allow_local), source, endpoint_key(endpoint), now)
 
 
 class Placing:
@@ -98,16 +98,16 @@ class Placing:
         """`secret`: 32 bytes, drawn once."""
         self._secret = secret
 
-    def among_new(self, entry: Entry, source: bytes) -> int:
+    def among_new(self, entry: AddrInfo, source: bytes) -> int:
         """The place of an endpoint that the group `source` has told of."""
         reach = self._hash(b"reach", entry.group, source) % NEW_BUCKETS_PER_SOURCE
         return self.in_new_bucket(entry, self._hash(b"new", source, bytes((reach,))) % NEW_BUCKETS)
 
-    def in_new_bucket(self, entry: Entry, bucket: int) -> int:
+    def in_new_bucket(self, entry: AddrInfo, bucket: int) -> int:
         """Its place in one bucket of the new."""
         return bucket * BUCKET_SIZE + self._hash(b"place", bucket.to_bytes(2, "little"), entry.key) % BUCKET_SIZE
 
-    def among_tried(self, entry: Entry) -> int:
+    def among_tried(self, entry: AddrInfo) -> int:
         """Its place among the tried."""
         reach = self._hash(b"own reach", entry.key) % TRIED_BUCKETS_PER_GROUP
         bucket = self._hash(b"tried", entry.group, bytes((reach,))) % TRIED_BUCKETS
@@ -123,25 +123,25 @@ class Table:
     """Places and who stands there, and the same entries by network group."""
 
     def __init__(self) -> None:
-        self._places: dict[int, Entry] = {}
-        self.groups: dict[bytes, dict[Endpoint, Entry]] = {}
+        self._places: dict[int, AddrInfo] = {}
+        self.groups: dict[bytes, dict[Endpoint, AddrInfo]] = {}
         """Each entry once, whatever number of places it has."""
 
-    def at(self, place: int) -> Entry | None:
+    def at(self, place: int) -> AddrInfo | None:
         """The entry at a place."""
         return self._places.get(place)
 
-    def entries(self) -> Iterable[Entry]:
+    def entries(self) -> Iterable[AddrInfo]:
         """All, each once."""
         return (entry for group in self.groups.values() for entry in group.values())
 
-    def put(self, entry: Entry, place: int) -> None:
+    def put(self, entry: AddrInfo, place: int) -> None:
         """Give a free place to an entry."""
         self._places[place] = entry
         entry.places.append(place)
         self.groups.setdefault(entry.group, {})[entry.endpoint] = entry
 
-    def take(self, entry: Entry, place: int) -> None:
+    def take(self, entry: AddrInfo, place: int) -> None:
         """Take one of its places from an entry."""
         del self._places[place]
         entry.places.remove(place)
@@ -151,7 +151,7 @@ class Table:
             if not group:
                 del self.groups[entry.group]
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: AddrInfo) -> None:
         """Take all places from an entry."""
         for place in list(entry.places):
             self.take(entry, place)

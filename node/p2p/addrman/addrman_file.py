@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from chain.codec import Reader, malformed, varbytes
 from chain.hashes import sha256
 from node.interface.effects import Endpoint
-from node.p2p.addrman.addrman_buckets import BUCKET_SIZE, ENTRIES_MAX, NEW_BUCKETS, REFERENCES_MAX, Entry, make_entry
+from node.p2p.addrman.addrman_buckets import BUCKET_SIZE, ENTRIES_MAX, NEW_BUCKETS, REFERENCES_MAX, AddrInfo, make_entry
 from node.p2p.wire import fields
 
 VERSION = 1
@@ -48,7 +48,7 @@ class Saved:
     secret: bytes
     """32 bytes."""
     anchors: tuple[Endpoint, ...]
-    entries: Sequence[Entry]
+    entries: Sequence[AddrInfo]
 
 
 def encode(book: Saved) -> bytes:
@@ -76,7 +76,7 @@ def decode(saved: bytes, allow_local: bool) -> Saved:
     return Saved(secret, anchors, entries)
 
 
-def _encode_entry(entry: Entry) -> bytes:
+def _encode_entry(entry: AddrInfo) -> bytes:
     """One entry, fast: the core waits while a whole book is written."""
     host, port = entry.key[:-2], entry.key[-2:]
     buckets = [] if entry.tried else [place // BUCKET_SIZE for place in entry.places]
@@ -98,7 +98,7 @@ def _time(seconds: float) -> int:
     return min(TIME_MAX, max(0, int(seconds)))
 
 
-def _decode_entry(reader: Reader, allow_local: bool) -> Entry:
+def _decode_entry(reader: Reader, allow_local: bool) -> AddrInfo:
     endpoint = _endpoint.read(reader)
     if endpoint is None or not endpoint.host:
         raise malformed("an endpoint without an address")

@@ -7,7 +7,7 @@ anybody could have us, and thousands like us, connect to a third party (reflecti
 import ipaddress
 from typing import NamedTuple
 
-from node.p2p.addrman.token_bucket import Allowances
+from node.p2p.addrman.token_bucket import TokenBuckets
 
 KEYS_MAX = 1_000
 """Sources, and targets, whose use is remembered; beyond, who was quiet the longest is forgotten."""
@@ -19,9 +19,9 @@ class Rate(NamedTuple):
     burst: float
     per_second: float
 
-    def allowances(self, most: int = KEYS_MAX) -> Allowances[str]:
+    def allowances(self, most: int = KEYS_MAX) -> TokenBuckets[str]:
         """Buckets of this size, for at most so many owners."""
-        return Allowances(self.per_second, self.burst, most)
+        return TokenBuckets(self.per_second, self.burst, most)
 
 
 BACK_BY_SOURCE, BACK_BY_TARGET = Rate(8, 1 / 30), Rate(2, 1 / 300)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Allowances(Generic[K]):
+class TokenBuckets(Generic[K]):
     """A token bucket a source. Of more than `most` sources the one that spoke longest ago is
     forgotten, and may spend a whole burst when it comes again."""
 

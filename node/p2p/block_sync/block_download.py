@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from chain.blocktree import Entry, between, fork_point, is_on
+from chain.blocktree import BlockNode, between, fork_point, is_on
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash, to_hex
-from node.chainstate.chainstate import Chainstate, Examined
+from node.chainstate.chainstate import Chainstate, CheckedBlock
 from node.interface.effects import Effect, Failed, Link, PeerId
-from node.p2p.block_sync.download_source import Asked, Source, ration
+from node.p2p.block_sync.download_source import Asked, DownloadSource, ration
 from node.p2p.block_sync.unpack import Bodies
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.scoring.peer_score import Deed
-from node.p2p.scoring.peer_services import EVERYTHING, Terms
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.peer_score import PeerEvent
+from node.p2p.scoring.peer_services import EVERYTHING, PeerServices
 from node.p2p.wire.messages import GetBlocks, Reason, Refusal
 
 WINDOW = 1_024
@@ -48,7 +48,7 @@ DELIVERED_MAX = 2 * WINDOW
 REVIEW_EVERY_S = 1.0
 """Seconds between two looks at these, and at how patient to be."""
 
-Accept = Callable[[PeerId, Examined, float], Sequence[Effect]]
+Accept = Callable[[PeerId, CheckedBlock, float], Sequence[Effect]]
 """Takes a body that was asked for and is the header's. Raises Rejected."""
 Punish = Callable[[PeerId, str, float], list[Effect]]
 """Drops a peer for a provable offence."""
@@ -68,11 +68,11 @@ class _Delivery(NamedTuple):
 class _Branch:
     """The missing blocks of one branch, handed out from the lowest on."""
 
-    def __init__(self, missing: Iterator[Entry]) -> None:
+    def __init__(self, missing: Iterator[BlockNode]) -> None:
         self._missing = missing
-        self._passed_over: list[Entry] = []
+        self._passed_over: list[BlockNode] = []
 
-    def take(self, is_taken: Callable[[Entry], bool], suits: Callable[[Entry], bool]) -> Entry | None:
+    def take(self, is_taken: Callable[[BlockNode], bool], suits: Callable[[BlockNode], bool]) -> BlockNode | None:
         """The lowest that suits a peer; the others are for the next."""
         for entry in self._passed_over:
             if not is_taken(entry) and suits(entry):
@@ -87,18 +87,18 @@ class _Branch:
         return None
 
 
-class Download:
+class BlockDownload:
     """All bodies under way."""
 
     def __init__(
         self,
         chain: Chainstate,
-        requests: Requests,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
-        best_of: Callable[[PeerId], Entry | None],
+        best_of: Callable[[PeerId], BlockNode | None],
         accept: Accept,
         punish: Punish,
-        terms: Terms = EVERYTHING,
+        terms: PeerServices = EVERYTHING,
     ) -> None:
         """`best_of` is the best header that a peer is known to have."""
         self._terms = terms
@@ -108,9 +108,9 @@ class Download:
         self._best_of = best_of
         self._accept = accept
         self._punish = punish
-        self.is_held: Callable[[Entry], bool] = lambda entry: False
+        self.is_held: Callable[[BlockNode], bool] = lambda entry: False
         """Tells of a block that is coming in another way, and is not to be asked for now."""
-        self._sources: dict[PeerId, Source] = {}
+        self._sources: dict[PeerId, DownloadSource] = {}
         self._in_flight: dict[BlockHash, PeerId] = {}
         """The peer that is to deliver, by block."""
         self._delivered: dict[BlockHash, _Delivery] = {}
@@ -122,7 +122,7 @@ class Download:
 
     def linked(self, peer: PeerId) -> None:
         """A peer can be asked."""
-        self._sources.setdefault(peer, Source(BLOCK_S))
+        self._sources.setdefault(peer, DownloadSource(BLOCK_S))
 
     def left(self, peer: PeerId) -> None:
         """It no longer can: what it owed is free for others."""
@@ -136,17 +136,17 @@ class Download:
         if source := self._sources.get(peer):
             source.rest_until = max(source.rest_until, now + REST_S)
 
-    def shown_early(self, peer: PeerId, entry: Entry) -> None:
+    def shown_early(self, peer: PeerId, entry: BlockNode) -> None:
         """A peer has pushed the compact form of a block, as is done before the block is connected:
         even if we fetch all of it from there, it does not vouch for it."""
         if source := self._sources.get(peer):
             source.early.add(entry.hash)
 
-    def rebuilt(self, peer: PeerId, entry: Entry, size: int) -> None:
+    def rebuilt(self, peer: PeerId, entry: BlockNode, size: int) -> None:
         """A block of so many bytes is here, made from a peer's compact form."""
         self._remember(entry, _Delivery(peer, size, True))
 
-    def _remember(self, entry: Entry, delivery: _Delivery) -> None:
+    def _remember(self, entry: BlockNode, delivery: _Delivery) -> None:
         self._delivered[entry.hash] = delivery
         if len(self._delivered) > DELIVERED_MAX:
             del self._delivered[next(iter(self._delivered))]
@@ -164,7 +164,7 @@ class Download:
         turn = [peer for peer, source in self._sources.items() if source.room(now) > 0]
         turn.sort(key=lambda peer: self._sources[peer].rank)
         branches: dict[BlockHash, _Branch] = {}
-        given: dict[PeerId, list[Entry]] = {peer: [] for peer in turn}
+        given: dict[PeerId, list[BlockNode]] = {peer: [] for peer in turn}
         while turn:
             turn = [peer for peer in turn if self._give_one(peer, branches, given[peer], now)]
         return [effect for peer, entries in given.items() for effect in self._ask(peer, entries, now)]
@@ -180,7 +180,7 @@ class Download:
             entry = entry.parent
         return False
 
-    def _give_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], given: list[Entry], now: float) -> bool:
+    def _give_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], given: list[BlockNode], now: float) -> bool:
         """Assign the lowest block that nobody is fetching to `peer`; False if there is none, or no room."""
         source, best = self._sources[peer], self._best_of(peer)
         if best is None or self._link_of(peer) is None or source.room(now) <= 0:
@@ -203,7 +203,7 @@ class Download:
         given.append(entry)
         return True
 
-    def _ask(self, peer: PeerId, entries: list[Entry], now: float) -> Iterator[Effect]:
+    def _ask(self, peer: PeerId, entries: list[BlockNode], now: float) -> Iterator[Effect]:
         """Ask a peer for what it owes us from now on, as many blocks at once as fit into one answer."""
         source, link = self._sources[peer], self._link_of(peer)
         for start in range(0, len(entries), source.batch):
@@ -213,7 +213,7 @@ class Download:
             request = GetBlocks(tuple(e.hash for e in batch))
             yield self._requests.send(link, request, now, source.timeout_s, then)
 
-    def missing(self, best: Entry) -> Iterator[Entry]:
+    def missing(self, best: BlockNode) -> Iterator[BlockNode]:
         """The blocks without bodies that lead to `best`, lowest first, within one window."""
         while best.invalid:
             assert best.parent is not None
@@ -235,7 +235,7 @@ class Download:
 
     # --- answers -------------------------------------------------------------------------
 
-    def _on_blocks(self, peer: PeerId, entries: Sequence[Entry], reply: Bodies | Any, now: float) -> list[Effect]:
+    def _on_blocks(self, peer: PeerId, entries: Sequence[BlockNode], reply: Bodies | Any, now: float) -> list[Effect]:
         """The answer to a request for `entries`; what is not in it is to be asked for again."""
         source = self._sources.get(peer)
         if source is None:
@@ -267,12 +267,14 @@ class Download:
                 del self._in_flight[entry.hash]
         return effects + self.pump(now)
 
-    def _on_body(self, peer: PeerId, source: Source, entry: Entry, body: Examined | None, now: float) -> list[Effect]:
+    def _on_body(
+        self, peer: PeerId, source: DownloadSource, entry: BlockNode, body: CheckedBlock | None, now: float
+    ) -> list[Effect]:
         if peer not in self._sources:
             return []  # punished for one of those before it
         if body is None:
             source.lacking.add(entry.hash)
-            self._terms.note(peer, Deed.BROKEN_PROMISE, now)
+            self._terms.note(peer, PeerEvent.BROKEN_PROMISE, now)
             return []
         if body.block.hash != entry.hash:
             return self._punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
@@ -320,14 +322,14 @@ class Download:
                 del self._sources[peer].asked[block_hash]
         for peer in taken_from:
             self._sources[peer].stalled()
-            self._terms.note(peer, Deed.LATE, now)
+            self._terms.note(peer, PeerEvent.LATE, now)
         if taken_from & stalled:
             self.patience_s = min(PATIENCE_MAX_S, self.patience_s * 2)
 
     def _be_less_patient(self, factor: float) -> None:
         self.patience_s = max(PATIENCE_S, self.patience_s * factor)
 
-    def _could_help(self, entry: Entry, owner: PeerId, stalled: set[PeerId], now: float) -> bool:
+    def _could_help(self, entry: BlockNode, owner: PeerId, stalled: set[PeerId], now: float) -> bool:
         others = ((p, s) for p, s in self._sources.items() if p != owner and p not in stalled)
         return any(
             (best := self._best_of(p))
@@ -348,7 +350,7 @@ class Download:
                 if not (entry and entry.invalid and (fault := self._chain.failure(block_hash))):
                     continue
                 if is_early:
-                    self._terms.note(peer, Deed.EARLY_INVALID, now)
+                    self._terms.note(peer, PeerEvent.EARLY_INVALID, now)
                 else:
                     effects += self._punish(peer, f"sent an invalid block: {fault}", now)
         return effects

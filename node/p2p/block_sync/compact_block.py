@@ -15,7 +15,7 @@ from chain.errors import Invalid
 from chain.hashes import Wtxid
 from chain.params import Params
 from chain.tx import Tx
-from node.chainstate.chainstate import Examined, examine
+from node.chainstate.chainstate import CheckedBlock, examine
 from node.mempool.view import MempoolView
 from node.p2p.wire.messages import COINBASE_BYTES_MAX, SHORT_ID_SIZE, CompactBlock
 
@@ -39,7 +39,7 @@ def shorten(block: Block, salt: bytes) -> CompactBlock | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class PartialBlock:
     """A block some of whose transactions are not here."""
 
     compact: CompactBlock
@@ -52,7 +52,7 @@ class Partial:
 class Rebuilt:
     """A block that is its header's."""
 
-    body: Examined
+    body: CheckedBlock
     form: CompactBlock | None
     """In our own words, to be passed on."""
 
@@ -82,7 +82,7 @@ class Rebuild:
     compact: CompactBlock
     given: Materials
 
-    def __call__(self) -> Rebuilt | Partial | Unfit:
+    def __call__(self) -> Rebuilt | PartialBlock | Unfit:
         """The block, or what is missing."""
         compact, given = self.compact, self.given
         wanted = {short_id: position for position, short_id in enumerate(compact.short_ids, 1)}
@@ -97,7 +97,7 @@ class Rebuild:
                 _put(txs, wanted, short_id, tx)
         missing = tuple(position for position, tx in enumerate(txs) if tx is None)
         if missing:
-            return Partial(compact, tuple(txs), missing)
+            return PartialBlock(compact, tuple(txs), missing)
         return _finish(compact, tuple(tx for tx in txs if tx), given)
 
 
@@ -105,7 +105,7 @@ class Rebuild:
 class Fill:
     """The missing transactions put into their places: as many as there are."""
 
-    partial: Partial
+    partial: PartialBlock
     txs: tuple[Tx, ...]
     given: Materials
 

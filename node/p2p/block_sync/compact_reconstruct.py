@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import Compute, Effect, Failed, Link, PeerId
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.block_download import Accept, Punish
-from node.p2p.block_sync.compact_block import Fill, Materials, Partial, Rebuild, Rebuilt
-from node.p2p.block_sync.extra_txs import Spare
-from node.p2p.connections.pending_requests import Requests, Then
-from node.p2p.scoring.peer_services import Terms
-from node.p2p.wire.bounded import Recent
+from node.p2p.block_sync.compact_block import Fill, Materials, PartialBlock, Rebuild, Rebuilt
+from node.p2p.block_sync.extra_txs import ExtraTxs
+from node.p2p.connections.pending_requests import PendingRequests, Then
+from node.p2p.scoring.peer_services import PeerServices
+from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Request
 
 HOLD_S = 2.0
@@ -52,7 +52,7 @@ WHOLE_SHARE = 0.5
 """Largest share of missing transactions: with more, the block is requested whole."""
 CONFIRMED_BLOCKS = 3
 """Number of latest blocks of our chain whose transactions are looked at too."""
-Brought = Callable[[PeerId, Entry, Rebuilt, float], list[Effect]]
+Brought = Callable[[PeerId, BlockNode, Rebuilt, float], list[Effect]]
 """Told of a block that is stored and may be passed on, and of whose compact form it was made."""
 
 
@@ -61,7 +61,7 @@ class _Work:
     """One reconstruction."""
 
     peer: PeerId
-    entry: Entry
+    entry: BlockNode
     hold_until: float
     ends: float
     """Given up then, at the latest."""
@@ -69,21 +69,21 @@ class _Work:
     """Its time to be alone with the block is over."""
 
 
-class CompactFetch:
+class CompactReconstruct:
     """All blocks under reconstruction."""
 
     def __init__(
         self,
         chain: Chainstate,
         mempool: Mempool,
-        requests: Requests,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
         pushers: Container[PeerId],
         accept: Accept,
         brought: Brought,
         fetch_whole: Callable[[Sequence[PeerId], float], list[Effect]],
         punish: Punish,
-        terms: Terms,
+        terms: PeerServices,
         salt: Callable[[], bytes],
     ) -> None:
         """`pushers` are those that we asked to push. `fetch_whole(slow, now)` is called when a block is to
@@ -100,9 +100,9 @@ class CompactFetch:
         self._punish = punish
         self._terms = terms
         self._salt = salt
-        self.spare = Spare()
+        self.spare = ExtraTxs()
         self._works: list[_Work] = []
-        self._tried: Recent[tuple[PeerId, BlockHash]] = Recent(TRIED_MAX)
+        self._tried: BoundedDict[tuple[PeerId, BlockHash]] = BoundedDict(TRIED_MAX)
         self._first: OrderedDict[BlockHash, float] = OrderedDict()
         """Arrival time of the first compact form, by block."""
         self._jobs: dict[int, tuple[_Work, Materials]] = {}
@@ -114,7 +114,7 @@ class CompactFetch:
         """True if this block shall not be fetched whole now."""
         return any(work.entry.hash == block_hash and not work.is_late for work in self._works)
 
-    def on_pushed(self, peer: PeerId, entry: Entry, compact: CompactBlock, now: float) -> list[Effect]:
+    def on_pushed(self, peer: PeerId, entry: BlockNode, compact: CompactBlock, now: float) -> list[Effect]:
         """A peer has pushed a block whose header has found its place."""
         # Without a link there was no way to ask it to push, nor is there one to ask for the block.
         if peer not in self._pushers and self._link_of(peer):
@@ -122,7 +122,7 @@ class CompactFetch:
         work = self._begin(peer, entry, now)
         return [self._rebuild(work, compact)] if work else []
 
-    def on_announced(self, peer: PeerId, entry: Entry, now: float) -> list[Effect]:
+    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
         """A peer has told us of a header: ask it for the compact form, unless the block is on its way."""
         link = self._link_of(peer)
         if link is None or self.holds(entry.hash) or not self._terms.has_block(peer, entry):
@@ -132,10 +132,10 @@ class CompactFetch:
             return []
         return [self._send(link, GetCompact(entry.hash), now, partial(self._on_form, work))]
 
-    def _begin(self, peer: PeerId, entry: Entry, now: float) -> _Work | None:
+    def _begin(self, peer: PeerId, entry: BlockNode, now: float) -> _Work | None:
         """Start on a block that connects near the tip and has its work at least, if there is room."""
         tip, parent = self._chain.tip, entry.parent
-        if not self._terms.takes_bodies or entry.has_body or entry.invalid or parent is None or not parent.ready:
+        if not self._terms.takes_bodies or entry.has_body or entry.invalid or parent is None or not parent.has_chain:
             return None
         if entry.chainwork < tip.chainwork or entry.height > tip.height + AHEAD_MAX:
             return None
@@ -196,14 +196,14 @@ class CompactFetch:
             return []  # the block is here, or its peer gone
         if isinstance(outcome, Rebuilt):
             return self._take(work, outcome, now)
-        if isinstance(outcome, Partial) and len(outcome.missing) <= WHOLE_SHARE * len(outcome.txs):
+        if isinstance(outcome, PartialBlock) and len(outcome.missing) <= WHOLE_SHARE * len(outcome.txs):
             link = self._link_of(work.peer)
             if link is not None:
                 then = partial(self._on_txs, work, outcome, given)
                 return [self._send(link, GetBlockTxs(work.entry.hash, outcome.missing), now, then)]
         return self._give_up(work, now)
 
-    def _on_txs(self, work: _Work, partly: Partial, given: Materials, reply: Any, now: float) -> list[Effect]:
+    def _on_txs(self, work: _Work, partly: PartialBlock, given: Materials, reply: Any, now: float) -> list[Effect]:
         """The answer to a GetBlockTxs."""
         if work not in self._works:
             return []

@@ -4,19 +4,19 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.tx import Tx
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import Effect, Link, PeerId
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.block_download import Accept, Punish
 from node.p2p.block_sync.compact_block import Rebuilt
-from node.p2p.block_sync.compact_reconstruct import CompactFetch
+from node.p2p.block_sync.compact_reconstruct import CompactReconstruct
 from node.p2p.block_sync.compact_serve import CompactServe
-from node.p2p.block_sync.header_sync import Sync
-from node.p2p.block_sync.high_bandwidth_peers import Pushers
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.scoring.peer_services import Terms
+from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.block_sync.high_bandwidth_peers import HighBandwidthPeers
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.peer_services import PeerServices
 from node.p2p.wire.messages import CompactBlock, GetBlockTxs, GetCompact, Ok, Prefer
 
 
@@ -27,13 +27,13 @@ class CompactRelay:
         self,
         chain: Chainstate,
         mempool: Mempool,
-        requests: Requests,
-        sync: Sync,
+        requests: PendingRequests,
+        sync: HeaderSync,
         link_of: Callable[[PeerId], Link | None],
         is_outbound: Callable[[PeerId], bool],
         accept: Accept,
         punish: Punish,
-        terms: Terms,
+        terms: PeerServices,
         rng: random.Random,
     ) -> None:
         """`accept` takes bodies, `punish` drops a peer, `is_outbound` tells whether we chose it, `terms`
@@ -41,8 +41,8 @@ class CompactRelay:
         self._chain = chain
         self._sync = sync
         self._serve = CompactServe(chain, rng)
-        self._pushers = Pushers(requests, link_of, is_outbound)
-        self._fetch = CompactFetch(
+        self._pushers = HighBandwidthPeers(requests, link_of, is_outbound)
+        self._fetch = CompactReconstruct(
             chain,
             mempool,
             requests,
@@ -88,7 +88,7 @@ class CompactRelay:
         """Take the outcome of a job of the relay."""
         return self._fetch.on_computed(job, outcome, now)
 
-    def brought(self, peer: PeerId, entry: Entry) -> None:
+    def brought(self, peer: PeerId, entry: BlockNode) -> None:
         """A peer was the first to bring a whole block."""
         self._pushers.brought_by(peer, entry)
 
@@ -110,23 +110,23 @@ class CompactRelay:
         self._pushers.left(peer)
         self._serve.left(peer)
 
-    # --- what `Sync` asks ------------------------------------------------------------------
+    # --- what `HeaderSync` asks ------------------------------------------------------------------
 
-    def holds(self, entry: Entry) -> bool:
+    def holds(self, entry: BlockNode) -> bool:
         """True if this block shall not be fetched whole now."""
         return self._fetch.holds(entry.hash)
 
-    def on_announced(self, peer: PeerId, entry: Entry, now: float) -> list[Effect]:
+    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
         """A peer has told us of a header."""
         return self._fetch.on_announced(peer, entry, now)
 
-    def push(self, peer: PeerId, entry: Entry) -> CompactBlock | None:
+    def push(self, peer: PeerId, entry: BlockNode) -> CompactBlock | None:
         """The compact block that this peer gets in the place of an announcement, if any."""
         return self._serve.form_of(entry) if self._serve.is_pushed_to(peer) else None
 
     # --- what became of a block ------------------------------------------------------------
 
-    def _on_rebuilt(self, peer: PeerId, entry: Entry, rebuilt: Rebuilt, now: float) -> list[Effect]:
+    def _on_rebuilt(self, peer: PeerId, entry: BlockNode, rebuilt: Rebuilt, now: float) -> list[Effect]:
         """Pass it on before it is connected, if its parent is."""
         self._sync.download.rebuilt(peer, entry, rebuilt.body.block.size)
         self._serve.put(rebuilt.body.block, rebuilt.form)

@@ -4,7 +4,7 @@ import random
 from collections import OrderedDict
 
 from chain.block import Block
-from chain.blocktree import Entry, is_on
+from chain.blocktree import BlockNode, is_on
 from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import PeerId
@@ -57,7 +57,7 @@ class CompactServe:
         if len(self._forms) > FORMS_MAX:
             self._forms.popitem(last=False)
 
-    def form_of(self, entry: Entry) -> CompactBlock | None:
+    def form_of(self, entry: BlockNode) -> CompactBlock | None:
         """A recent block's form, or None if it has to be sent whole. One salt for all who get it."""
         if entry.hash not in self._forms:
             block = self._block(entry)
@@ -79,7 +79,7 @@ class CompactServe:
             return Ok()
         return BlockTxs(tuple(block.txs[position] for position in request.positions))
 
-    def _block(self, entry: Entry) -> Block | None:
+    def _block(self, entry: BlockNode) -> Block | None:
         """A block that is new, or among the last of our chain."""
         if held := self._forms.get(entry.hash):
             return held[0]

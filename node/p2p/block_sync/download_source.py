@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
 from node.p2p.block_sync.unpack import Bodies
-from node.p2p.wire.bounded import Recent
+from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import BLOCKS_BYTES, BLOCKS_MAX
 
 IN_FLIGHT_MAX = 16
@@ -30,13 +30,13 @@ EARLY_MAX = 16
 class Asked(NamedTuple):
     """A block that a peer owes us."""
 
-    entry: Entry
+    entry: BlockNode
     at: float
     """Time of the request."""
 
 
 @dataclass(slots=True)
-class Source:
+class DownloadSource:
     """One peer."""
 
     timeout_s: float
@@ -53,8 +53,8 @@ class Source:
     """Number of stalls since it last delivered."""
     asked: dict[BlockHash, Asked] = field(default_factory=dict)
     """Blocks requested from it and not answered."""
-    lacking: Recent[BlockHash] = field(default_factory=lambda: Recent(LACKING_MAX))
-    early: Recent[BlockHash] = field(default_factory=lambda: Recent(EARLY_MAX))
+    lacking: BoundedDict[BlockHash] = field(default_factory=lambda: BoundedDict(LACKING_MAX))
+    early: BoundedDict[BlockHash] = field(default_factory=lambda: BoundedDict(EARLY_MAX))
     """Blocks that it showed us before its own verdict."""
     answered: float = 0.0
     """Time of the request for the last block that it delivered."""
@@ -72,12 +72,12 @@ class Source:
         """Rank: those that have shown that they deliver come first, and get the blocks waited for most."""
         return self.stalls, self.share < IN_FLIGHT_MAX, not self.pace_s
 
-    def can_take(self, entry: Entry, now: float) -> bool:
+    def can_take(self, entry: BlockNode, now: float) -> bool:
         """True if it could be asked for this block of its branch now, or soon: it is busy delivering."""
         can_soon = now >= self.rest_until and not self.stalls
         return (can_soon or self.room(now) > 0) and self.may_have(entry)
 
-    def may_have(self, entry: Entry) -> bool:
+    def may_have(self, entry: BlockNode) -> bool:
         """True if nothing speaks against asking it for this block of its branch."""
         return entry.hash not in self.asked and entry.hash not in self.lacking
 
@@ -103,7 +103,7 @@ class Source:
             self.pace_s = max(LEAST_PACE_S, (self.pace_s + took_s) / 2 if self.pace_s else took_s)
 
 
-def ration(sources: Iterable[Source]) -> None:
+def ration(sources: Iterable[DownloadSource]) -> None:
     """Give slow peers less to do, as long as there is a fast one."""
     measured = [source for source in sources if source.pace_s]
     fastest_s = min((source.pace_s for source in measured), default=0.0)

@@ -8,7 +8,7 @@ SPARE_MAX, SPARE_BYTES_MAX = 500, 2_000_000
 """Transactions kept for this that are not in the mempool; beyond, the oldest goes."""
 
 
-class Spare:
+class ExtraTxs:
     """Transactions that are not in the mempool, and may be in a block all the same."""
 
     def __init__(self) -> None:

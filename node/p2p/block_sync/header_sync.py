@@ -1,6 +1,6 @@
 """Headers first: the peers' chains, asked of several at once, and announcements both ways.
 
-Headers are judged by the chainstate; bodies are `Download`'s part. A peer that is asked from a
+Headers are judged by the chainstate; bodies are `BlockDownload`'s part. A peer that is asked from a
 locator answers with what follows on its own best chain; while full batches come, more is asked.
 What has too little work to be kept is ignored, or proves itself in a walk first (presync.py).
 """
@@ -12,18 +12,18 @@ from itertools import islice
 from typing import Any, Protocol
 
 from chain.block import Header
-from chain.blocktree import Entry, between, fork_point, is_on, locator
+from chain.blocktree import BlockNode, between, fork_point, is_on, locator
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import Effect, Failed, Link, PeerId
-from node.p2p.block_sync.block_download import CHOKED_REST_S, Accept, Download, Punish
-from node.p2p.block_sync.headers_presync import Gate, GivenUp, LowWork
-from node.p2p.block_sync.initial_block_download import CatchUp
-from node.p2p.block_sync.known_blocks import KnownChains
-from node.p2p.block_sync.unclaimed_headers import Promises
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.scoring.peer_services import EVERYTHING, Terms
+from node.p2p.block_sync.block_download import CHOKED_REST_S, Accept, BlockDownload, Punish
+from node.p2p.block_sync.headers_presync import Gate, GivenUp, HeadersPresync
+from node.p2p.block_sync.initial_block_download import InitialBlockDownload
+from node.p2p.block_sync.known_blocks import KnownBlocks
+from node.p2p.block_sync.unclaimed_headers import UnclaimedHeaders
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.peer_services import EVERYTHING, PeerServices
 from node.p2p.wire.messages import (
     ANNOUNCED_MAX,
     BLOCKS_MAX,
@@ -61,14 +61,14 @@ BLAMELESS = frozenset({Reject.DUPLICATE_INVALID, Reject.BAD_PREV})
 
 
 @dataclass(slots=True)
-class _Peer:
+class _HeaderPeer:
     """What is known of a peer's chain, and what the peer knows of ours."""
 
-    best: Entry | None = None
+    best: BlockNode | None = None
     """The header with most work that it is known to have."""
     claimed: BlockHash | None = None
     """The tip that it told of, as long as we do not know this header."""
-    told: Entry | None = None
+    told: BlockNode | None = None
     """The tip that we last told it of."""
     asking: bool = False
     """A request for headers is under way."""
@@ -83,42 +83,42 @@ class _Peer:
     quiet_until: float = 0.0
     """Time before which nothing is announced."""
 
-    def has(self, entry: Entry) -> None:
+    def has(self, entry: BlockNode) -> None:
         """The peer has this header."""
         if self.best is None or self.best.invalid or entry.chainwork > self.best.chainwork:
             self.best = entry
 
 
-class Compact(Protocol):
+class CompactSync(Protocol):
     """Compact block relay, as far as headers and bodies have to know of it."""
 
-    def holds(self, entry: Entry) -> bool:
+    def holds(self, entry: BlockNode) -> bool:
         """True if this block shall not be fetched whole now."""
         ...
 
-    def on_announced(self, peer: PeerId, entry: Entry, now: float) -> list[Effect]:
+    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
         """A peer has told us of a header: its block may be asked for."""
         ...
 
-    def push(self, peer: PeerId, entry: Entry) -> CompactBlock | None:
+    def push(self, peer: PeerId, entry: BlockNode) -> CompactBlock | None:
         """The compact block that this peer gets in the place of an announcement, if any."""
         ...
 
 
-class Sync:
+class HeaderSync:
     """Headers and announcements of all peers, and through `download` the bodies."""
 
     def __init__(
         self,
         chain: Chainstate,
-        requests: Requests,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
         accept: Accept,
         punish: Punish,
         *,
         secret: bytes,
         minimum_work: int = 0,
-        terms: Terms = EVERYTHING,
+        terms: PeerServices = EVERYTHING,
         can_ask: Callable[[PeerId], bool] = lambda peer: True,
     ) -> None:
         """`link_of` is how to send to a peer, `accept` takes bodies, `punish` drops a peer. `secret`
@@ -129,20 +129,20 @@ class Sync:
         self._requests = requests
         self._link_of = link_of
         self._punish = punish
-        self._peers: dict[PeerId, _Peer] = {}
-        self._compact: Compact | None = None
+        self._peers: dict[PeerId, _HeaderPeer] = {}
+        self._compact: CompactSync | None = None
         self._terms = terms
         self._gate = Gate(chain, minimum_work, secret, lambda: self.top)
         self._walking: set[PeerId] = set()
-        self._promises = Promises(chain)
+        self._promises = UnclaimedHeaders(chain)
         self._ticked = 0.0
-        self.known = KnownChains(chain.tree, self.best_of)
+        self.known = KnownBlocks(chain.tree, self.best_of)
         """The chains that peers are known to have."""
-        self.catch_up = CatchUp()
+        self.catch_up = InitialBlockDownload()
         """The state of catching up: blocks of a longer chain come in."""
-        self.download = Download(chain, requests, link_of, self.best_of, accept, punish, terms)
+        self.download = BlockDownload(chain, requests, link_of, self.best_of, accept, punish, terms)
 
-    def use(self, compact: Compact) -> None:
+    def use(self, compact: CompactSync) -> None:
         """Fetch and announce new blocks in their compact form."""
         self._compact = compact
         self.download.is_held = compact.holds
@@ -153,17 +153,17 @@ class Sync:
         is_behind = self._chain.tree.best_header.height - self._chain.tip.height > BEHIND_BLOCKS
         return is_behind and self.catch_up.is_under_way(self._ticked, PROGRESS_BLOCKS, PROGRESS_S)
 
-    def delivered(self, entry: Entry, now: float) -> None:
+    def delivered(self, entry: BlockNode, now: float) -> None:
         """A peer has brought this block."""
         if is_on(entry, self._chain.tree.best_header):
             self.catch_up.delivered(now)
 
     @property
-    def top(self) -> Entry:
+    def top(self) -> BlockNode:
         """The end of the chain that we tell of: the tip, or where no bodies are taken the best header."""
         return self._chain.tip if self._terms.takes_bodies else self._chain.tree.best_header
 
-    def best_of(self, peer: PeerId) -> Entry | None:
+    def best_of(self, peer: PeerId) -> BlockNode | None:
         """The header with most work that a peer is known to have."""
         state = self._peers.get(peer)
         if state is None:
@@ -178,7 +178,7 @@ class Sync:
 
     def linked(self, peer: PeerId, tip: BlockHash, now: float) -> list[Effect]:
         """A peer can be asked; `tip` is what it said in the handshake."""
-        state = self._peers.setdefault(peer, _Peer())
+        state = self._peers.setdefault(peer, _HeaderPeer())
         state.claimed = tip
         self.download.linked(peer)
         return self._ask(peer, now) + self._announce(peer, now)
@@ -214,11 +214,11 @@ class Sync:
         asked = self._compact.on_announced(peer, last, now) if self._compact and not is_coming else []
         return asked + self.download.pump(now)
 
-    def meet(self, peer: PeerId, headers: Sequence[Header], now: float) -> tuple[Entry | None, list[Effect]]:
+    def meet(self, peer: PeerId, headers: Sequence[Header], now: float) -> tuple[BlockNode | None, list[Effect]]:
         """Take a peer's announcement of headers: the place of the last one, or what follows if there is none for it."""
-        state = self._peers.setdefault(peer, _Peer())
+        state = self._peers.setdefault(peer, _HeaderPeer())
         last, fault = self._enter(state, headers, now)
-        if isinstance(fault, LowWork):
+        if isinstance(fault, HeadersPresync):
             return None, []  # if it leads to a branch worth having, that comes when we ask
         if fault is None:
             state.heard = now
@@ -228,7 +228,7 @@ class Sync:
             return None, self._ask(peer, now)
         return None, self._judge(peer, fault, now)
 
-    def _ask(self, peer: PeerId, now: float, after: Entry | None = None) -> list[Effect]:
+    def _ask(self, peer: PeerId, now: float, after: BlockNode | None = None) -> list[Effect]:
         """Ask for the headers behind `after`, or behind the best that we know."""
         state, link = self._peers[peer], self._link_of(peer)
         if link is None or not self._terms.has_headers(peer):
@@ -268,11 +268,11 @@ class Sync:
         return effects + self._next_walk(now) + self.download.pump(now)
 
     def _enter_batch(
-        self, peer: PeerId, state: _Peer, headers: Sequence[Header], is_full: bool, now: float
+        self, peer: PeerId, state: _HeaderPeer, headers: Sequence[Header], is_full: bool, now: float
     ) -> list[Effect]:
         """Take a peer's answer with headers; asks for more if there are more."""
         last, fault = self._enter(state, headers, now)
-        if isinstance(fault, LowWork):
+        if isinstance(fault, HeadersPresync):
             if not is_full or self._gate.begin(peer, fault, now) is None:
                 return []  # if this is all that it has, nobody needs it
             return self._prove(peer, state, fault.headers, is_full, now)
@@ -280,7 +280,9 @@ class Sync:
             return self._judge(peer, fault, now)
         return self._walk(peer, last, now) if last is not None and is_full else []
 
-    def _prove(self, peer: PeerId, state: _Peer, headers: Sequence[Header], is_full: bool, now: float) -> list[Effect]:
+    def _prove(
+        self, peer: PeerId, state: _HeaderPeer, headers: Sequence[Header], is_full: bool, now: float
+    ) -> list[Effect]:
         """The next headers of a branch that has to show its work before it is kept."""
         walk = self._gate.walk(peer)
         assert walk is not None
@@ -303,8 +305,8 @@ class Sync:
         return self._walk(peer, last, now) if last is not None and is_full else []
 
     def _enter(
-        self, state: _Peer, headers: Sequence[Header], now: float
-    ) -> tuple[Entry | None, Rejected | LowWork | None]:
+        self, state: _HeaderPeer, headers: Sequence[Header], now: float
+    ) -> tuple[BlockNode | None, Rejected | HeadersPresync | None]:
         """Put headers into the tree, up to the first that is not accepted; none if they have too little work,
         or are too far above the tip."""
         self._sweep(now)
@@ -318,7 +320,9 @@ class Sync:
         last, refused = self._submit(state, headers[: len(headers) - len(low.headers)] if low else headers, now)
         return last, refused or low
 
-    def _submit(self, state: _Peer, headers: Iterable[Header], now: float) -> tuple[Entry | None, Rejected | None]:
+    def _submit(
+        self, state: _HeaderPeer, headers: Iterable[Header], now: float
+    ) -> tuple[BlockNode | None, Rejected | None]:
         last = None
         try:
             for header in headers:
@@ -344,7 +348,7 @@ class Sync:
             return []
         return self._punish(peer, f"sent an invalid header: {fault}", now)
 
-    def _walk(self, peer: PeerId, last: Entry, now: float) -> list[Effect]:
+    def _walk(self, peer: PeerId, last: BlockNode, now: float) -> list[Effect]:
         """A full batch came: ask for the next, if it is this peer's turn."""
         if len(self._walking) >= WALKS_MAX or self._is_far_ahead(last):
             self._peers[peer].waiting = True
@@ -352,7 +356,7 @@ class Sync:
         self._walking.add(peer)
         return self._ask(peer, now, last)
 
-    def _is_far_ahead(self, last: Entry | None) -> bool:
+    def _is_far_ahead(self, last: BlockNode | None) -> bool:
         """True if it is for the bodies to come first: else whoever makes headers fills our memory with them."""
         most = HEADERS_AHEAD_MAX if len(self._promises) < HEADERS_ALL_MAX else HEADERS_LEAST
         return last is not None and last.height - self.top.height >= most
@@ -375,11 +379,11 @@ class Sync:
         announced = [effect for peer in self._peers for effect in self._announce(peer, now)]
         return announced + self._next_walk(now) + self.download.pump(now)
 
-    def pass_on(self, entry: Entry, now: float) -> list[Effect]:
+    def pass_on(self, entry: BlockNode, now: float) -> list[Effect]:
         """Push a block that is not connected yet to those who want it so."""
         return [effect for peer in self._peers for effect in self._announce(peer, now, entry)]
 
-    def _announce(self, peer: PeerId, now: float, early: Entry | None = None) -> list[Effect]:
+    def _announce(self, peer: PeerId, now: float, early: BlockNode | None = None) -> list[Effect]:
         """Tell a peer of our tip, or push a block `early`, if it can be told now and does not know it."""
         state, link, tip = self._peers[peer], self._link_of(peer), early or self._next_stop(peer)
         if link is None or state.announcing or now < state.quiet_until or not (headers := self._unknown_to(peer, tip)):
@@ -393,7 +397,7 @@ class Sync:
         request, then = pushed or Announce(headers), partial(self._on_announced, peer)
         return [self._requests.send(link, request, now, ANNOUNCE_S, then)]
 
-    def _next_stop(self, peer: PeerId) -> Entry:
+    def _next_stop(self, peer: PeerId) -> BlockNode:
         """Our tip; for one that cannot ask for what is before it, the end of the next few headers."""
         top, branches = self.top, self._branches(peer)
         if self._can_ask(peer) or self.best_of(peer) is None or _is_on_any(top, branches):
@@ -401,12 +405,12 @@ class Sync:
         known = max(fork_point(top, branch).height for branch in branches)
         return top.ancestor(min(top.height, known + ANNOUNCED_MAX))
 
-    def _branches(self, peer: PeerId) -> list[Entry]:
+    def _branches(self, peer: PeerId) -> list[BlockNode]:
         """The branches a peer knows: each of these entries and all before it."""
         known = (self.best_of(peer), self._peers[peer].told, self._chain.tree.genesis)
         return [branch for branch in known if branch]
 
-    def _unknown_to(self, peer: PeerId, top: Entry | None = None) -> tuple[Header, ...]:
+    def _unknown_to(self, peer: PeerId, top: BlockNode | None = None) -> tuple[Header, ...]:
         """The headers up to our tip, or to `top`, that a peer lacks, or the last one if these are many."""
         tip, branches = top or self.top, self._branches(peer)
         if _is_on_any(tip, branches):
@@ -430,7 +434,7 @@ class Sync:
             self._note_told(peer, state.told)
         return self._announce(peer, now)
 
-    def _note_told(self, peer: PeerId, told: Entry) -> None:
+    def _note_told(self, peer: PeerId, told: BlockNode) -> None:
         """A peer has heard of our chain up to `told`, from the last few headers."""
         few = min(told.height, ANNOUNCED_MAX)
         for entry in between(told.ancestor(told.height - few), told):
@@ -441,7 +445,7 @@ class Sync:
     def polled(self, peer: PeerId, tip: BlockHash) -> None:
         """A peer asks for our news; `tip` is what it said in the handshake."""
         if peer not in self._peers:
-            self._peers[peer] = _Peer(claimed=tip)
+            self._peers[peer] = _HeaderPeer(claimed=tip)
 
     def has_news(self, peer: PeerId) -> bool:
         """True if there is something to tell it."""
@@ -453,14 +457,14 @@ class Sync:
         self._peers[peer].told = self.top
         return headers
 
-    def only_with(self, peer: PeerId) -> tuple[Entry, ...]:
+    def only_with(self, peer: PeerId) -> tuple[BlockNode, ...]:
         """The lowest blocks of a peer's branch that we lack and cannot ask anybody for."""
         best = self.best_of(peer)
         if best is None or best.has_body or not self._terms.takes_bodies or self._link_of(peer):
             return ()
         others = [(other, theirs) for other in self._peers if self._link_of(other) and (theirs := self.best_of(other))]
 
-        def is_askable(entry: Entry) -> bool:
+        def is_askable(entry: BlockNode) -> bool:
             return any(is_on(entry, theirs) and self._terms.has_block(other, entry) for other, theirs in others)
 
         return tuple(islice((entry for entry in self.download.missing(best) if not is_askable(entry)), BLOCKS_MAX))
@@ -488,5 +492,5 @@ class Sync:
         return effects + self.download.tick(now)
 
 
-def _is_on_any(entry: Entry, branches: Iterable[Entry]) -> bool:
+def _is_on_any(entry: BlockNode, branches: Iterable[BlockNode]) -> bool:
     return any(is_on(entry, branch) for branch in branches)

@@ -17,14 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chain.block import Header, decode_header
-from chain.blocktree import Entry, locator
+from chain.blocktree import BlockNode, locator
 from chain.hashes import BlockHash, sha256
 from chain.headertrail import HeaderTrail
 from chain.params import Params
 from chain.target import work_from_bits
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import PeerId
-from node.interface.mock_time import ChainTime
+from node.interface.mock_time import MockTime
 
 NEAR_TIP_BLOCKS = 144
 """A branch may have so many of the tip's blocks less work than the tip, and is still kept."""
@@ -51,7 +51,9 @@ class GivenUp(Exception):
 class Walk:
     """One peer's branch, in both passes."""
 
-    def __init__(self, base: Entry, least_work: int, salt: bytes, params: Params, now: float, time: ChainTime) -> None:
+    def __init__(
+        self, base: BlockNode, least_work: int, salt: bytes, params: Params, now: float, time: MockTime
+    ) -> None:
         """From `base`, which is in the tree, up to a header with `least_work`. `salt` is secret, `time` what
         headers are held against."""
         self._base = base
@@ -131,10 +133,10 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class LowWork:
+class HeadersPresync:
     """Headers that are not let in as they are."""
 
-    base: Entry
+    base: BlockNode
     """The block that the headers stand on."""
     headers: Sequence[Header]
     """The headers that are not in the tree."""
@@ -143,7 +145,7 @@ class LowWork:
 class Gate:
     """Admission of headers to the tree, and the peers at proving a branch with little work."""
 
-    def __init__(self, chain: Chainstate, minimum_work: int, secret: bytes, top: Callable[[], Entry]) -> None:
+    def __init__(self, chain: Chainstate, minimum_work: int, secret: bytes, top: Callable[[], BlockNode]) -> None:
         """`minimum_work` is what the operator knows the best chain to have at least, `secret` what no
         peer can guess, `top` the end of the chain that is followed."""
         self._chain = chain
@@ -162,7 +164,7 @@ class Gate:
             near = tip.chainwork + 1
         return max(near, self._minimum_work)
 
-    def judge(self, headers: Sequence[Header], now: float) -> LowWork | None:
+    def judge(self, headers: Sequence[Header], now: float) -> HeadersPresync | None:
         """None if the headers may be handed in: they are known, lead nowhere, or to enough work.
 
         Raises Rejected for one, among those with too little work, that breaks a rule.
@@ -177,7 +179,7 @@ class Gate:
             trail.follow(header, int(self._chain.time.at(now)))
             if trail.tip.chainwork >= least_work:
                 return None
-        return LowWork(base, headers[fresh:])
+        return HeadersPresync(base, headers[fresh:])
 
     # --- walks ---------------------------------------------------------------------------
 
@@ -185,7 +187,7 @@ class Gate:
         """The walk that a peer is at."""
         return self._walks.get(peer)
 
-    def begin(self, peer: PeerId, low: LowWork, now: float) -> Walk | None:
+    def begin(self, peer: PeerId, low: HeadersPresync, now: float) -> Walk | None:
         """Start a walk; None if there is no place for one."""
         if len(self._walks) >= WALKS_MAX:
             return None

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
 from node.interface.effects import Effect, Failed, Link, PeerId
-from node.p2p.connections.pending_requests import Requests
+from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.wire.messages import Prefer
 
 PUSHERS_MAX = 3
@@ -19,12 +19,12 @@ PREFER_S = 20.0
 """Deadline of telling them."""
 
 
-class Pushers:
+class HighBandwidthPeers:
     """Peers that we asked for pushes, and the use that each was of."""
 
     def __init__(
         self,
-        requests: Requests,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
         is_outbound: Callable[[PeerId], bool],
     ) -> None:
@@ -44,13 +44,13 @@ class Pushers:
         if peer in self._pushers:
             self._pushers.remove(peer)
 
-    def brought_by(self, peer: PeerId, entry: Entry) -> None:
+    def brought_by(self, peer: PeerId, entry: BlockNode) -> None:
         """This peer was the first to bring a block."""
         self._bringers.setdefault(entry.hash, peer)
         if len(self._bringers) > BROUGHT_MAX:
             self._bringers.popitem(last=False)
 
-    def on_tip(self, tip: Entry, now: float) -> list[Effect]:
+    def on_tip(self, tip: BlockNode, now: float) -> list[Effect]:
         """A block is the new tip, so it is valid: whoever brought it shall push the next ones."""
         peer = self._bringers.pop(tip.hash, None)
         link = self._link_of(peer) if peer else None

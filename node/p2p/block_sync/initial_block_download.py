@@ -18,7 +18,7 @@ SYNCED_BLOCKS = 144
 """So does only one that is at most so many blocks behind the best header."""
 
 
-class CatchUp:
+class InitialBlockDownload:
     """Time when peers last delivered blocks of the best header's branch. Reading it takes no lock."""
 
     def __init__(self) -> None:

@@ -7,32 +7,32 @@ that we lack.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from chain.blocktree import BlockTree, Entry, is_on
+from chain.blocktree import BlockNode, BlockTree, is_on
 from chain.hashes import BlockHash
 from node.interface.effects import PeerId
 
 
 @dataclass(slots=True)
 class _Known:
-    headers: Entry | None = None
-    blocks: Entry | None = None
+    headers: BlockNode | None = None
+    blocks: BlockNode | None = None
 
 
-class KnownChains:
+class KnownBlocks:
     """The best header, and the best block, that each peer is known to have."""
 
-    def __init__(self, tree: BlockTree, announced: Callable[[PeerId], Entry | None]) -> None:
+    def __init__(self, tree: BlockTree, announced: Callable[[PeerId], BlockNode | None]) -> None:
         """`announced` is the best header that a peer has told of."""
         self._tree = tree
         self._announced = announced
         self._peers: dict[PeerId, _Known] = {}
 
-    def headers_of(self, peer: PeerId) -> Entry | None:
+    def headers_of(self, peer: PeerId) -> BlockNode | None:
         """The best header that it has."""
         known = self._peers.get(peer)
         return _better(self._announced(peer), known.headers if known else None)
 
-    def blocks_of(self, peer: PeerId) -> Entry | None:
+    def blocks_of(self, peer: PeerId) -> BlockNode | None:
         """The best block that it has."""
         known = self._peers.get(peer)
         return _better(self._announced(peer), known.blocks if known else None)
@@ -54,7 +54,7 @@ class KnownChains:
             self._has_headers(peer, entry)
             self._has_block(peer, entry)
 
-    def told(self, peer: PeerId, entry: Entry) -> None:
+    def told(self, peer: PeerId, entry: BlockNode) -> None:
         """It was told of a block, and said so: if that follows on what it has, it has or fetches the block."""
         before = self.headers_of(peer)
         if before is not None and entry.parent is not None and is_on(entry.parent, before) and not is_on(entry, before):
@@ -65,16 +65,16 @@ class KnownChains:
         """It is gone."""
         self._peers.pop(peer, None)
 
-    def _has_headers(self, peer: PeerId, entry: Entry) -> None:
+    def _has_headers(self, peer: PeerId, entry: BlockNode) -> None:
         known = self._peers.setdefault(peer, _Known())
         known.headers = _better(known.headers, entry)
 
-    def _has_block(self, peer: PeerId, entry: Entry) -> None:
+    def _has_block(self, peer: PeerId, entry: BlockNode) -> None:
         known = self._peers.setdefault(peer, _Known())
         known.blocks = _better(known.blocks, entry)
 
 
-def _better(one: Entry | None, other: Entry | None) -> Entry | None:
+def _better(one: BlockNode | None, other: BlockNode | None) -> BlockNode | None:
     """That with more work, of those that are not ruled out."""
     if one is None or one.invalid:
         return other

@@ -7,7 +7,7 @@ branch now) nobody will deliver either. It is forgotten, and comes again with wh
 
 from collections.abc import Iterable
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
 
@@ -19,12 +19,12 @@ SWEEP_EVERY_S = 10.0
 """Seconds between two looks for them."""
 
 
-class Promises:
+class UnclaimedHeaders:
     """The headers that peers have shown and no block has followed. Call only under the lock."""
 
     def __init__(self, chain: Chainstate) -> None:
         self._chain = chain
-        self._headers: dict[BlockHash, Entry] = {}
+        self._headers: dict[BlockHash, BlockNode] = {}
         """Parents first."""
         self._unclaimed: dict[BlockHash, float] = {}
         """Headers that were on no peer's branch at the last look, and since when."""
@@ -34,7 +34,7 @@ class Promises:
     def __len__(self) -> int:
         return len(self._headers)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BlockNode) -> None:
         """A peer has shown a header that is new here."""
         self._headers[entry.hash] = entry
 
@@ -43,7 +43,7 @@ class Promises:
         is_full = len(self._headers) - self._claimed >= UNCLAIMED_MAX
         return is_full or not 0 <= now - self._swept < SWEEP_EVERY_S
 
-    def sweep(self, followed: Entry, branches: Iterable[Entry], now: float) -> None:
+    def sweep(self, followed: BlockNode, branches: Iterable[BlockNode], now: float) -> None:
         """Forget what is on none of these branches, and has not been for a while or is too much. What is on the
         branch that is `followed` is no promise any more: where no bodies are taken, that is the best header's."""
         tree, self._swept = self._chain.tree, now
@@ -53,7 +53,7 @@ class Promises:
             for name, entry in self._headers.items()
             if not entry.has_body and not entry.invalid and tree.get(name) is entry
         }
-        entry: Entry | None = followed
+        entry: BlockNode | None = followed
         while entry is not None and entry.hash in waiting:
             del waiting[entry.hash]
             entry = entry.parent

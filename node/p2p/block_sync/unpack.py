@@ -9,16 +9,16 @@ from chain.block import decode_block
 from chain.errors import Invalid
 from chain.hashes import Wtxid
 from chain.params import Params
-from node.chainstate.chainstate import Examined, examine
-from node.core.view import View
+from node.chainstate.chainstate import CheckedBlock, examine
+from node.core.view import NodeView
 from node.interface.effects import Failed
 from node.p2p.wire.messages import Blocks
 
-Bodies = tuple[Examined | None, ...]
+Bodies = tuple[CheckedBlock | None, ...]
 """The first of the blocks that were asked for, in order; None for one that the peer does not have."""
 
 
-def prepare(reply: Any, params: Params, view: View | None = None) -> Any:
+def prepare(reply: Any, params: Params, view: NodeView | None = None) -> Any:
     """Blocks as `Bodies`, or as the offence that one of them is; anything else as it is.
 
     Transactions that the view has are not decoded again, and those of its pool not checked either.

@@ -1,4 +1,4 @@
-"""Sessions of peers: their identities, arrival and departure, links to send by and tokens to be asked with.
+"""Connections with peers: their identities, arrival and departure, links to send by and tokens to be asked with.
 
 A link is our right to send to a peer (the token that its welcome gave us); a session is a
 peer's right to speak to us (a token that we gave). A peer has one or both.
@@ -12,17 +12,17 @@ from functools import partial
 from typing import Protocol
 
 from node.interface.effects import Close, Effect, Endpoint, Failed, Link, PeerId
-from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.dial_budget import dial_backs
 from node.p2p.addrman.net_address import is_dialable
-from node.p2p.connections.handshake import Greeter, Met, Outcome
-from node.p2p.connections.identity import Identity, peer_id
-from node.p2p.connections.outbound import BACKOFF_MAX_S, BACKOFF_S, Dialler, Kind, Place, Target
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.scoring.banman import Rolling
-from node.p2p.scoring.eviction import Candidate, choose_victim
+from node.p2p.connections.handshake import Handshake, Met, Outcome
+from node.p2p.connections.identity import NodeIdentity, peer_id
+from node.p2p.connections.outbound import BACKOFF_MAX_S, BACKOFF_S, ConnectionType, OutboundConnections, Place, Target
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.banman import RollingSet
+from node.p2p.scoring.eviction import EvictionCandidate, choose_victim
 from node.p2p.scoring.peer_score import Grade
-from node.p2p.scoring.peer_scoring import Standing
+from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.service_flags import Role, role_of
 from node.p2p.wire.messages import (
     BLOCKS_ONLY,
@@ -103,7 +103,7 @@ def _is_visit(facts: Facts) -> bool:
     return bool(facts.services & VISITOR)
 
 
-class Events(Protocol):
+class ConnectionEvents(Protocol):
     """Callbacks for links made and ended."""
 
     def linked(self, peer: PeerId, now: float) -> list[Effect]:
@@ -115,33 +115,33 @@ class Events(Protocol):
         ...
 
 
-class Sessions:
+class ConnectionManager:
     """All peers, and the handshakes under way."""
 
     def __init__(
         self,
-        identity: Identity,
+        identity: NodeIdentity,
         describe: Callable[[], Facts],
-        requests: Requests,
-        book: AddressBook,
-        events: Events,
+        requests: PendingRequests,
+        book: AddrMan,
+        events: ConnectionEvents,
         rng: random.Random,
         allow_local: bool,
-        standing: Standing | None = None,
+        standing: PeerScoring | None = None,
     ) -> None:
         """`describe` gives what we say of ourselves, as it is now."""
-        self._standing = standing or Standing(allow_local)
+        self._standing = standing or PeerScoring(allow_local)
         self._salt = rng.randbytes(16)
         self._describe = describe
-        self._evicted: Rolling[PeerId] = Rolling(EVICTED_MAX, EVICTED_S)
-        self._greeter = Greeter(identity, describe, requests, self._hang_up)
+        self._evicted: RollingSet[PeerId] = RollingSet(EVICTED_MAX, EVICTED_S)
+        self._greeter = Handshake(identity, describe, requests, self._hang_up)
         self._requests = requests
         self._book = book
         self._events = events
         self._rng = rng
         self._allow_local = allow_local
         self._dial_backs = dial_backs(allow_local)
-        self._dialler = Dialler(rng, book, allow_local, self._standing.is_poor)
+        self._dialler = OutboundConnections(rng, book, allow_local, self._standing.is_poor)
         self._peers: dict[PeerId, Peer] = {}
         self._by_token: dict[bytes, PeerId] = {}
         self._last_number = 0
@@ -175,7 +175,7 @@ class Sessions:
 
     def is_static(self, peer: Peer) -> bool:
         """True if the operator wants this peer kept."""
-        return any(t.kind is Kind.STATIC and t.peer == peer.id for t in self._dialler.targets())
+        return any(t.kind is ConnectionType.STATIC and t.peer == peer.id for t in self._dialler.targets())
 
     # --- being greeted -----------------------------------------------------------------
 
@@ -257,7 +257,7 @@ class Sessions:
             group = self._book.group(Endpoint(peer.host, listen.port if listen else 0))
             tally, score = self._standing.tally(peer.id), self._standing.reputation.score(peer.id, now)
             times = tally.last_block, tally.last_tx
-            candidates.append(Candidate(peer.id, group, peer.since, peer.least_round_trip_s, *times, score))
+            candidates.append(EvictionCandidate(peer.id, group, peer.since, peer.least_round_trip_s, *times, score))
         return choose_victim(candidates, self._salt)
 
     def _meet(self, facts: Facts, host: str, outbound: bool, now: float) -> tuple[Peer, list[Effect]]:
@@ -324,7 +324,9 @@ class Sessions:
         busy = [peer.endpoint for peer in self._peers.values() if peer.endpoint]
         effects: list[Effect] = []
         for target in self._dialler.due(now, busy):
-            if target.kind is not Kind.STATIC and self._standing.discouraged.has_host(target.endpoint.host, now):
+            if target.kind is not ConnectionType.STATIC and self._standing.discouraged.has_host(
+                target.endpoint.host, now
+            ):
                 effects += self._fail(target, Refusal(Reason.DISCOURAGED), now)
             else:
                 effects.append(self._dial(target, now))
@@ -332,9 +334,9 @@ class Sessions:
 
     def _dial(self, target: Target, now: float) -> Effect:
         target.dialling = True
-        if target.kind is Kind.FEELER:
+        if target.kind is ConnectionType.FEELER:
             return self._greeter.feel(target.endpoint, now, partial(self._on_felt, target))
-        expected = target.peer if target.kind is Kind.BACK else None
+        expected = target.peer if target.kind is ConnectionType.BACK else None
         extra = BLOCKS_ONLY if target.place is Place.BLOCKS_ONLY else 0
         then = partial(self._on_outcome, target)
         return self._greeter.greet(target.endpoint, expected, now, then, extra_services=extra)
@@ -353,14 +355,14 @@ class Sessions:
         if not isinstance(outcome, Met):
             return self._fail(target, outcome, now)
         facts, link = outcome.facts, outcome.link
-        if target.kind is not Kind.STATIC and self._is_unwelcome(link.peer, now):
+        if target.kind is not ConnectionType.STATIC and self._is_unwelcome(link.peer, now):
             return [*self._fail(target, Refusal(Reason.DISCOURAGED), now), *self._hang_up(link.peer)]
-        if target.kind is Kind.LEARNED and self._is_idle(facts):
+        if target.kind is ConnectionType.LEARNED and self._is_idle(facts):
             return [*self._fail(target, Refusal(Reason.NOT_SERVED), now), *self._hang_up(link.peer)]
-        if target.kind is not Kind.BACK and not self._dialler.holds(target):
+        if target.kind is not ConnectionType.BACK and not self._dialler.holds(target):
             return self._hang_up(link.peer)  # meanwhile the operator has released it
         known = link.peer in self._peers
-        peer, effects = self._meet(facts, target.endpoint.host, target.kind is not Kind.BACK, now)
+        peer, effects = self._meet(facts, target.endpoint.host, target.kind is not ConnectionType.BACK, now)
         peer.link, peer.failures = link, 0
         effects += self._drop_others(link, now)
         if not known:
@@ -399,7 +401,7 @@ class Sessions:
             self._dialler.is_self(target)
             return []
         trouble = reply.reason.name.lower() if isinstance(reply, Refusal) else reply.reason
-        is_operators = target.kind is Kind.STATIC or target.named
+        is_operators = target.kind is ConnectionType.STATIC or target.named
         if is_operators and trouble != self._troubles.get(target.endpoint):
             self._troubles[target.endpoint] = trouble
             log.info("no link with %s: %s", target.endpoint, trouble)

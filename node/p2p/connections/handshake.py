@@ -10,8 +10,8 @@ from typing import Any
 
 from node.interface.effects import Effect, Endpoint, Failed, Link, PeerId
 from node.p2p.addrman.net_address import normalise_host
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
-from node.p2p.connections.pending_requests import Requests
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.wire.messages import (
     PROTOCOL_VERSION_LEAST,
     TOKEN_SIZE,
@@ -62,14 +62,14 @@ GoesOn = Callable[[Met, bytes, Outcome, float], list[Effect]]
 """Callback for a good welcome; the bytes are what we have to sign to open the session."""
 
 
-class Greeter:
+class Handshake:
     """Handshakes under way."""
 
     def __init__(
         self,
-        identity: Identity,
+        identity: NodeIdentity,
         describe: Callable[[], Facts],
-        requests: Requests,
+        requests: PendingRequests,
         hang_up: Callable[[PeerId], list[Effect]] = lambda peer: [],
     ) -> None:
         """`describe` gives what we say of ourselves, as it is now; `hang_up` ends the connections with
@@ -98,7 +98,7 @@ class Greeter:
         facts, challenge = self._described(now), self._identity.unguessable("challenge", 32)
         token = self._identity.unguessable("token", TOKEN_SIZE)
         ids, challenges = (peer_id(hello.facts.public_key), self._identity.id), (hello.challenge, challenge)
-        theirs, ours = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
+        theirs, ours = (handshake_digest(facts.network_id, side, ids, challenges) for side in HandshakeSide)
         self._greetings[token] = Greeting(hello.facts, normalise_host(host), theirs, now + HANDSHAKE_S)
         if len(self._greetings) > GREETINGS_MAX:
             del self._greetings[next(iter(self._greetings))]
@@ -174,7 +174,7 @@ class Greeter:
         if expected not in (None, them):
             return outcome(Failed(ANOTHER), now)
         ids, challenges = (self._identity.id, them), (challenge, reply.challenge)
-        ours, theirs = (handshake_digest(facts.network_id, side, ids, challenges) for side in Side)
+        ours, theirs = (handshake_digest(facts.network_id, side, ids, challenges) for side in HandshakeSide)
         if not self._identity.is_proof(facts.public_key, reply.proof, theirs):
             return outcome(Refusal(Reason.BAD_PROOF), now)
         return goes_on(Met(facts, Link(them, endpoint, reply.token), now - sent), ours, outcome, now)

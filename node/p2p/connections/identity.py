@@ -17,7 +17,7 @@ from node.interface.effects import PeerId
 PROOF_TAG = "groat/handshake/1"
 
 
-class Side(Enum):
+class HandshakeSide(Enum):
     """The side of the handshake that a proof is of."""
 
     DIALLER = b"\x00"
@@ -30,13 +30,13 @@ def peer_id(public_key: bytes) -> PeerId:
 
 
 def handshake_digest(
-    network_id: bytes, side: Side, ids: tuple[PeerId, PeerId], challenges: tuple[bytes, bytes]
+    network_id: bytes, side: HandshakeSide, ids: tuple[PeerId, PeerId], challenges: tuple[bytes, bytes]
 ) -> bytes:
     """The hash that `side` has to sign, 32 bytes. Ids and challenges: the dialler's, the answerer's."""
     return tagged_hash(PROOF_TAG, network_id + side.value + b"".join(ids) + b"".join(challenges))
 
 
-class Identity:
+class NodeIdentity:
     """A node's own key. The secret never leaves this object."""
 
     def __init__(self, secret: bytes, engine: Engine, rng: random.Random) -> None:

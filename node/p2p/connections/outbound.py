@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from node.interface.effects import Endpoint, PeerId
-from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.addrman_file import ANCHORS_MAX
 from node.p2p.connections.handshake import ANOTHER
 
@@ -39,7 +39,7 @@ TARGETS_MAX = 256
 """Endpoints being greeted or kept; beyond, nobody is dialled back."""
 
 
-class Kind(Enum):
+class ConnectionType(Enum):
     """The reason for dialling an endpoint, and so when to give it up."""
 
     STATIC = "static"
@@ -68,7 +68,7 @@ class Target:
     """An endpoint on the list."""
 
     endpoint: Endpoint
-    kind: Kind
+    kind: ConnectionType
     peer: PeerId | None = None
     """The peer that answers there; for BACK, the one that has to."""
     failures: int = 0
@@ -88,13 +88,13 @@ class Target:
     """The operator named it, to begin with."""
 
 
-class Dialler:
+class OutboundConnections:
     """The list of endpoints to be linked with."""
 
     def __init__(
         self,
         rng: random.Random,
-        book: AddressBook,
+        book: AddrMan,
         allow_local: bool = False,
         is_poor: Callable[[PeerId, float], bool] = lambda peer, now: False,
     ) -> None:
@@ -118,18 +118,18 @@ class Dialler:
     def keep(self, endpoint: Endpoint) -> bool:
         """Stay linked with an endpoint for good. False if it is kept already."""
         target = self._targets.get(endpoint)
-        if target and target.kind is Kind.STATIC:
+        if target and target.kind is ConnectionType.STATIC:
             return False
-        if target and target.kind is not Kind.FEELER:
-            target.kind, target.place, target.replaces = Kind.STATIC, None, None
+        if target and target.kind is not ConnectionType.FEELER:
+            target.kind, target.place, target.replaces = ConnectionType.STATIC, None, None
         else:
-            self._targets[endpoint] = Target(endpoint, Kind.STATIC)
+            self._targets[endpoint] = Target(endpoint, ConnectionType.STATIC)
         return True
 
     def release(self, endpoint: Endpoint) -> bool:
         """Keep an endpoint no longer. False if it was not kept."""
         target = self._targets.get(endpoint)
-        if target is None or target.kind is not Kind.STATIC:
+        if target is None or target.kind is not ConnectionType.STATIC:
             return False
         del self._targets[endpoint]
         return True
@@ -139,16 +139,16 @@ class Dialler:
         If another is linked or waited for there, only a greeting can show who is right: then what
         is to be dialled at once, beside the list."""
         there = self._targets.get(endpoint)
-        if there is None or there.kind is Kind.FEELER:
+        if there is None or there.kind is ConnectionType.FEELER:
             if there or len(self._targets) < TARGETS_MAX:
-                self._targets[endpoint] = Target(endpoint, Kind.BACK, peer)
+                self._targets[endpoint] = Target(endpoint, ConnectionType.BACK, peer)
         elif there.linked:
-            return Target(endpoint, Kind.BACK, peer)
-        elif there.kind is Kind.STATIC:
+            return Target(endpoint, ConnectionType.BACK, peer)
+        elif there.kind is ConnectionType.STATIC:
             there.next_dial = now  # it is up: what is left of a wait is in vain
-        elif there.kind is Kind.BACK and there.peer != peer:
+        elif there.kind is ConnectionType.BACK and there.peer != peer:
             if not is_own:
-                return Target(endpoint, Kind.BACK, peer)
+                return Target(endpoint, ConnectionType.BACK, peer)
             there.peer, there.failures, there.next_dial = peer, 0, now
         return None
 
@@ -164,7 +164,7 @@ class Dialler:
     def once(self, endpoint: Endpoint) -> None:
         """Dial an endpoint as if the book had offered it, if no outbound peer is in its group."""
         if endpoint not in self._targets and self._book.group(endpoint) not in self._groups():
-            self._targets[endpoint] = Target(endpoint, Kind.LEARNED, place=Place.RANDOM, named=True)
+            self._targets[endpoint] = Target(endpoint, ConnectionType.LEARNED, place=Place.RANDOM, named=True)
 
     def is_about_to_greet(self, endpoint: Endpoint, peer: PeerId) -> bool:
         """True if an endpoint where this peer says it is will be greeted without a further word."""
@@ -172,10 +172,10 @@ class Dialler:
         if target is None or target.linked:
             return False
         return {
-            Kind.STATIC: target.dialling,
-            Kind.LEARNED: True,
-            Kind.BACK: target.peer == peer,
-            Kind.FEELER: False,
+            ConnectionType.STATIC: target.dialling,
+            ConnectionType.LEARNED: True,
+            ConnectionType.BACK: target.peer == peer,
+            ConnectionType.FEELER: False,
         }[target.kind]
 
     # --- choosing --------------------------------------------------------------------------------
@@ -226,7 +226,9 @@ class Dialler:
 
     def _free_places(self) -> list[Place]:
         taken = Counter(target.place for target in self._learned())
-        full = max(0, OUTBOUND_MAX - sum(1 for t in self._targets.values() if t.kind is Kind.STATIC and t.linked))
+        full = max(
+            0, OUTBOUND_MAX - sum(1 for t in self._targets.values() if t.kind is ConnectionType.STATIC and t.linked)
+        )
         near = min(NEAR_MAX, full // 2)
         only = BLOCKS_ONLY_MAX if self._relaying() >= OUTBOUND_MAX else 0
         wanted = {Place.RANDOM: full - near, Place.NEAR: near, Place.BLOCKS_ONLY: only}
@@ -259,19 +261,19 @@ class Dialler:
             return
         self._feel_at = self._after(self._feeler_s, now)
         if endpoint := self._book.feeler(exclude, now):
-            self._targets[endpoint] = Target(endpoint, Kind.FEELER)
+            self._targets[endpoint] = Target(endpoint, ConnectionType.FEELER)
 
     def _want(self, endpoint: Endpoint, place: Place, exclude: set[Endpoint]) -> Target:
         exclude.add(endpoint)
-        target = self._targets[endpoint] = Target(endpoint, Kind.LEARNED, place=place)
+        target = self._targets[endpoint] = Target(endpoint, ConnectionType.LEARNED, place=place)
         return target
 
     def _learned(self) -> Iterator[Target]:
-        return (target for target in self._targets.values() if target.kind is Kind.LEARNED)
+        return (target for target in self._targets.values() if target.kind is ConnectionType.LEARNED)
 
     def _relaying(self) -> int:
         """Linked peers that relay all."""
-        kinds = (Kind.LEARNED, Kind.STATIC)
+        kinds = (ConnectionType.LEARNED, ConnectionType.STATIC)
         return sum(
             1 for t in self._targets.values() if t.linked and t.kind in kinds and t.place is not Place.BLOCKS_ONLY
         )
@@ -281,7 +283,7 @@ class Dialler:
         return {
             self._book.group(target.endpoint)
             for target in self._targets.values()
-            if target.kind is Kind.LEARNED or (target.kind is Kind.STATIC and target.linked)
+            if target.kind is ConnectionType.LEARNED or (target.kind is ConnectionType.STATIC and target.linked)
         }
 
     def _after(self, seconds: float, now: float) -> float:
@@ -295,13 +297,13 @@ class Dialler:
     ) -> PeerId | None:
         """The greeting worked out; who is to make room, if anybody. If the peer was `known`, this
         is a second way to it, and the place is still free."""
-        if target.kind is Kind.BACK:
+        if target.kind is ConnectionType.BACK:
             target = self._targets.setdefault(target.endpoint, target)
         target.linked, target.peer, target.failures, target.trouble = True, peer, 0, ""
         target.round_trip_s = round_trip_s
-        self._book.proved(target.endpoint, now, round_trip_s, chosen=target.kind is not Kind.BACK)
-        if known and target.kind is Kind.LEARNED:
-            target.kind, target.place, target.replaces = Kind.BACK, None, None
+        self._book.proved(target.endpoint, now, round_trip_s, chosen=target.kind is not ConnectionType.BACK)
+        if known and target.kind is ConnectionType.LEARNED:
+            target.kind, target.place, target.replaces = ConnectionType.BACK, None, None
         if target.place is Place.BLOCKS_ONLY:
             ours = [t.endpoint for t in self._learned() if t.place is Place.BLOCKS_ONLY and t.linked]
             self._book.anchors = tuple(dict.fromkeys([*ours, *self._book.anchors]))[:ANCHORS_MAX]
@@ -322,8 +324,8 @@ class Dialler:
         target.next_dial = now + delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
         if trouble != ANOTHER:  # else whoever names an honest node's address as its own would spoil its record
             self._book.failed(target.endpoint, now, counts=any(other.linked for other in self._targets.values()))
-        given_up = target.kind in (Kind.LEARNED, Kind.FEELER) or (
-            target.kind is Kind.BACK and target.failures >= DIAL_BACK_TRIES
+        given_up = target.kind in (ConnectionType.LEARNED, ConnectionType.FEELER) or (
+            target.kind is ConnectionType.BACK and target.failures >= DIAL_BACK_TRIES
         )
         if given_up and self._targets.get(target.endpoint) is target:
             del self._targets[target.endpoint]
@@ -339,7 +341,7 @@ class Dialler:
     def lost(self, peer: PeerId, now: float, wait_s: float = BACKOFF_S) -> None:
         """A peer is gone: static endpoints are greeted again in `wait_s`, the others leave the list."""
         for target in [target for target in self._targets.values() if target.peer == peer]:
-            if target.kind is Kind.STATIC:
+            if target.kind is ConnectionType.STATIC:
                 target.linked = False
                 target.next_dial = now + wait_s * self._rng.uniform(1 - JITTER, 1 + JITTER)
             else:

@@ -26,7 +26,7 @@ class Pending:
     then: Then
 
 
-class Requests:
+class PendingRequests:
     """All requests under way. Bounded by what each of its users may have open at once."""
 
     def __init__(self) -> None:

@@ -41,7 +41,7 @@ class Discovery(Protocol):
         ...
 
 
-class Ground(Protocol):
+class DiscoveryContext(Protocol):
     """The rest of the node as a way of finding nodes sees it."""
 
     own: PeerId
@@ -103,7 +103,7 @@ class Ground(Protocol):
         ...
 
 
-class Nowhere:
+class NoDiscovery:
     """A way that finds nothing: what the others are built on."""
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
@@ -127,7 +127,7 @@ class Nowhere:
         return []
 
 
-class All:
+class CombinedDiscovery:
     """Several ways of finding nodes as one."""
 
     def __init__(self, ways: Collection[Discovery]) -> None:

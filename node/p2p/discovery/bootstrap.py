@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.interface.effects import Effect, Endpoint, PeerId
-from node.p2p.discovery.base import Ground, Nowhere
+from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 
 FIRST_S, MOST_S, MOST_LOCAL_S = 1.0, 600.0, 10.0
 """Wait after the first attempt, doubling up to the second, or to the third where `allow_local` holds."""
@@ -30,10 +30,10 @@ class _Door:
     """Ever."""
 
 
-class Bootstrap(Nowhere):
+class Bootstrap(NoDiscovery):
     """Dials what the operator named."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], ground: Ground) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], ground: DiscoveryContext) -> None:
         self._ground = ground
         self._doors = {endpoint: _Door() for endpoint in endpoints}
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from node.interface.effects import Endpoint, PeerId
-from node.p2p.discovery.base import All, Discovery, Ground, Nowhere
+from node.p2p.discovery.base import CombinedDiscovery, Discovery, DiscoveryContext, NoDiscovery
 from node.p2p.discovery.bootstrap import Bootstrap
 from node.p2p.discovery.gossip import Gossip
 from node.p2p.discovery.kademlia import Kademlia
@@ -12,7 +12,7 @@ from node.p2p.discovery.tracker import Tracker
 from node.p2p.wire.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok
 
 
-class Way(Enum):
+class DiscoveryMethod(Enum):
     """Ways of finding nodes that an operator can choose."""
 
     GOSSIP = "gossip"
@@ -21,10 +21,10 @@ class Way(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DiscoveryConfig:
     """The choice of ways to find nodes."""
 
-    ways: frozenset[Way] = frozenset({Way.GOSSIP, Way.KADEMLIA})
+    ways: frozenset[DiscoveryMethod] = frozenset({DiscoveryMethod.GOSSIP, DiscoveryMethod.KADEMLIA})
     """TRACKER stands alone: such a node introduces others, and does nothing else."""
     bootstrap: tuple[Endpoint, ...] = field(default=())
     """Nodes to begin with."""
@@ -32,10 +32,10 @@ class Finding:
     @property
     def only_introduces(self) -> bool:
         """The node is a tracker: it takes no part in the chain."""
-        return Way.TRACKER in self.ways
+        return DiscoveryMethod.TRACKER in self.ways
 
 
-class Silent(Nowhere):
+class Silent(NoDiscovery):
     """The answers of a node that does not take part: it knows nobody."""
 
     def serve(self, peer: PeerId, request: object, now: float) -> Addresses | Nodes | Ok | None:
@@ -50,10 +50,10 @@ class Silent(Nowhere):
         return None
 
 
-def make_discovery(finding: Finding, ground: Ground) -> Discovery:
+def make_discovery(finding: DiscoveryConfig, ground: DiscoveryContext) -> Discovery:
     """All that was chosen, as one."""
     if finding.only_introduces:
-        return All((Bootstrap(finding.bootstrap, ground), Tracker(ground)))
-    makers = {Way.GOSSIP: Gossip, Way.KADEMLIA: Kademlia}
+        return CombinedDiscovery((Bootstrap(finding.bootstrap, ground), Tracker(ground)))
+    makers = {DiscoveryMethod.GOSSIP: Gossip, DiscoveryMethod.KADEMLIA: Kademlia}
     chosen = [make(ground) for way, make in makers.items() if way in finding.ways]
-    return All((Bootstrap(finding.bootstrap, ground), *chosen, Silent()))
+    return CombinedDiscovery((Bootstrap(finding.bootstrap, ground), *chosen, Silent()))

@@ -5,28 +5,28 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from node.interface.effects import Effect, Endpoint, Link, PeerId
-from node.p2p.addrman.addrman import AddressBook
-from node.p2p.connections.connection_manager import Sessions
+from node.p2p.addrman.addrman import AddrMan
+from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.connections.handshake import Outcome
-from node.p2p.connections.pending_requests import Requests
+from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.discovery.base import Discovery, Then
-from node.p2p.discovery.config import Finding, make_discovery
+from node.p2p.discovery.config import DiscoveryConfig, make_discovery
 from node.p2p.wire.messages import Request
 
 FIRST_HEARD_MAX = 4_096
 """Endpoints of which it is remembered how they were found; beyond, those that were found first are not."""
 
 
-class Surroundings:
+class PeerDiscoveryContext:
     """Implements Ground."""
 
     def __init__(
         self,
-        finding: Finding,
+        finding: DiscoveryConfig,
         own: PeerId,
-        sessions: Sessions,
-        requests: Requests,
-        book: AddressBook,
+        sessions: ConnectionManager,
+        requests: PendingRequests,
+        book: AddrMan,
         rng: random.Random,
         allow_local: bool,
     ) -> None:

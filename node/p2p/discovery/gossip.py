@@ -9,8 +9,8 @@ from typing import Any
 from node.interface.effects import Effect, Endpoint, PeerId
 from node.p2p.addrman.dial_budget import Rate
 from node.p2p.addrman.net_address import is_dialable
-from node.p2p.discovery.base import Ground, Nowhere
-from node.p2p.wire.bounded import Recent
+from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
+from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok
 
 ADDRESSES_S = 20.0
@@ -30,10 +30,10 @@ TELLERS_MAX = 256
 """Peers whose telling is counted; beyond, who told nothing for longest is forgotten."""
 
 
-class Gossip(Nowhere):
+class Gossip(NoDiscovery):
     """Asks, answers, passes on."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: DiscoveryContext) -> None:
         local = ground.allow_local
         self._ground = ground
         self._ask_every_s = ASK_EVERY_LOCAL_S if local else ASK_EVERY_S
@@ -41,7 +41,7 @@ class Gossip(Nowhere):
         self._accepted = (ACCEPTED_LOCAL if local else ACCEPTED).allowances(TELLERS_MAX)
         self._ask_at = 0.0
         self._push_at = 0.0
-        self._told: Recent[Endpoint] = Recent(TOLD_MAX)
+        self._told: BoundedDict[Endpoint] = BoundedDict(TOLD_MAX)
         self._news: list[tuple[PeerId, Endpoint]] = []
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:

@@ -70,7 +70,7 @@ class Contact:
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _KadBucket:
     contacts: list[Contact] = field(default_factory=list)
     waiting: list[Contact] = field(default_factory=list)
     """Proved, but without a place. The newest last."""
@@ -87,7 +87,7 @@ class RoutingTable:
     def __init__(self, own: PeerId, allow_local: bool) -> None:
         self._own = own
         self._allow_local = allow_local
-        self._buckets = [_Bucket() for _ in range(ID_BITS)]
+        self._buckets = [_KadBucket() for _ in range(ID_BITS)]
 
     def __len__(self) -> int:
         return sum(len(bucket.contacts) for bucket in self._buckets)
@@ -176,10 +176,10 @@ class RoutingTable:
 
     # --- places --------------------------------------------------------------------------------
 
-    def _bucket(self, node: PeerId) -> _Bucket:
+    def _bucket(self, node: PeerId) -> _KadBucket:
         return self._buckets[distance(self._own, node).bit_length() - 1]
 
-    def _has_room_for(self, contact: Contact, bucket: _Bucket) -> bool:
+    def _has_room_for(self, contact: Contact, bucket: _KadBucket) -> bool:
         if contact.subnet is None:
             return True
         in_bucket = sum(other.subnet == contact.subnet for other in bucket.all())
@@ -195,7 +195,7 @@ class RoutingTable:
                 held[:] = [other for other in held if other.id != node and other.endpoint != endpoint]
             self._promote(bucket)
 
-    def _promote(self, bucket: _Bucket) -> None:
+    def _promote(self, bucket: _KadBucket) -> None:
         """Give free places to those that wait, the newest first."""
         while bucket.waiting and len(bucket.contacts) < K:
             contact = bucket.waiting.pop()

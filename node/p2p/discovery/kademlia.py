@@ -12,10 +12,10 @@ from typing import Any
 
 from node.interface.effects import Effect, Endpoint, PeerId
 from node.p2p.addrman.net_address import is_dialable
-from node.p2p.discovery.base import Ground, Nowhere
+from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 from node.p2p.discovery.kad_buckets import ID_BITS, K, RoutingTable
 from node.p2p.discovery.kad_lookup import Lookup
-from node.p2p.discovery.probes import VISIT_S, Visits
+from node.p2p.discovery.probes import VISIT_S, Probes
 from node.p2p.wire.messages import FindNode, Neighbour, Nodes
 
 QUERY_S = 10.0
@@ -23,7 +23,7 @@ QUERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class KademliaPace:
     """Seconds between a node's searches."""
 
     search: float
@@ -38,18 +38,18 @@ class Pace:
     """A node not seen for so long is tested."""
 
 
-ORDINARY = Pace(search=30.0, search_most=900.0, refresh=3600.0, test=10.0, at_rest=1800.0)
-LOCAL = Pace(search=1.0, search_most=30.0, refresh=120.0, test=0.5, at_rest=30.0)
+ORDINARY = KademliaPace(search=30.0, search_most=900.0, refresh=3600.0, test=10.0, at_rest=1800.0)
+LOCAL = KademliaPace(search=1.0, search_most=30.0, refresh=120.0, test=0.5, at_rest=30.0)
 
 
-class Kademlia(Nowhere):
+class Kademlia(NoDiscovery):
     """The table, the searches, the tests."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: DiscoveryContext) -> None:
         self._ground = ground
         self._pace = LOCAL if ground.allow_local else ORDINARY
         self._table = RoutingTable(ground.own, ground.allow_local)
-        self._visits = Visits(ground)
+        self._visits = Probes(ground)
         self._lookup: Lookup | None = None
         self._asked: dict[PeerId, float] = {}
         """Nodes that this search waits for, with the time after which no answer comes."""

@@ -12,11 +12,11 @@ from node.interface.effects import Close, Effect, Endpoint, Failed, Link, PeerId
 from node.p2p.addrman.dial_budget import DialBudget, Rate
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.connections.handshake import Met
-from node.p2p.discovery.base import Ground, Then
+from node.p2p.discovery.base import DiscoveryContext, Then
 from node.p2p.wire.messages import Bye, Neighbour, Reason, Refusal, Request
 
 VISITS_MAX = 4
-"""Visits under way at once: those of one search, and a test."""
+"""Probes under way at once: those of one search, and a test."""
 QUESTION_S, BYE_S = 10.0, 5.0
 """Deadlines of the question and of the farewell."""
 VISIT_S = 35.0
@@ -26,7 +26,7 @@ REST_S, REST_LOCAL_S = 600.0, 5.0
 RESTING_MAX = 1_000
 """Such endpoints remembered; beyond, the oldest is forgotten."""
 BY_TARGET, BY_TARGET_LOCAL = Rate(4, 1 / 120), Rate(40, 4.0)
-"""Visits to one address."""
+"""Probes to one address."""
 IN_TOTAL, IN_TOTAL_LOCAL = Rate(64, 0.5), Rate(200, 20.0)
 """All visits."""
 LINGER_S = 5.0
@@ -38,23 +38,23 @@ VISITOR_S = 30.0
 
 
 @dataclass(slots=True, eq=False)
-class _Visit:
+class _Probe:
     neighbour: Neighbour
     request: Request
     then: Then
     until: float
 
 
-class Visits:
-    """Visits to other nodes."""
+class Probes:
+    """Probes to other nodes."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: DiscoveryContext) -> None:
         local = ground.allow_local
         self._ground = ground
         self._rest_s = REST_LOCAL_S if local else REST_S
         by_target, in_total = (BY_TARGET_LOCAL, IN_TOTAL_LOCAL) if local else (BY_TARGET, IN_TOTAL)
         self._budget = DialBudget(by_target, by_target, in_total, local)
-        self._under_way: list[_Visit] = []
+        self._under_way: list[_Probe] = []
         self._resting: OrderedDict[Endpoint, float] = OrderedDict()
         self._leaving: dict[PeerId, float] = {}
         """Nodes visited, with the time from which the connections may be closed."""
@@ -70,7 +70,7 @@ class Visits:
         is_allowed = is_dialable(endpoint, self._ground.allow_local) and self._resting.get(endpoint, now) <= now
         if not (is_allowed and self.has_room and self._budget.spend(None, endpoint.host, now)):
             return None
-        visit = _Visit(neighbour, request, then, now + VISIT_S)
+        visit = _Probe(neighbour, request, then, now + VISIT_S)
         self._under_way.append(visit)
 
         def outcome(met: Met | Failed | Refusal, now: float) -> list[Effect]:
@@ -88,7 +88,7 @@ class Visits:
                 effects += [] if self._ground.is_peer(peer) else [Close(peer, "the visit is over")]
         return effects
 
-    def _on_outcome(self, visit: _Visit, met: Met | Failed | Refusal, now: float) -> list[Effect]:
+    def _on_outcome(self, visit: _Probe, met: Met | Failed | Refusal, now: float) -> list[Effect]:
         """Nobody is there, or who was to be there is: its endpoint is proved."""
         if not isinstance(met, Met):
             # Where we have met ourselves there will never be anybody else.
@@ -106,7 +106,7 @@ class Visits:
         effects = self._ground.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
         return [*effects, self._ground.ask(met.link, visit.request, now, QUESTION_S, then)]
 
-    def _end(self, visit: _Visit, reply: Any, now: float) -> list[Effect]:
+    def _end(self, visit: _Probe, reply: Any, now: float) -> list[Effect]:
         if visit not in self._under_way:
             return []  # it was given up before
         self._under_way.remove(visit)
@@ -120,8 +120,8 @@ class Visits:
         return [self._ground.ask(link, Bye(), now, BYE_S, lambda reply, now: [])]
 
 
-class Visitors:
-    """Visitors at this node."""
+class ProbedBy:
+    """Probes of this node by others."""
 
     def __init__(self) -> None:
         self._here: OrderedDict[PeerId, float] = OrderedDict()

@@ -10,7 +10,7 @@ from typing import Any
 
 from node.interface.effects import Effect, Endpoint, PeerId
 from node.p2p.addrman.net_address import is_dialable
-from node.p2p.discovery.base import Ground, Nowhere
+from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 from node.p2p.discovery.kad_buckets import K, distance
 from node.p2p.wire.messages import (
     ADDRESSES_MAX,
@@ -45,10 +45,10 @@ STAY_S, STAY_LOCAL_S = 60.0, 5.0
 """Seconds that a link is kept, on ordinary networks and where `allow_local` holds."""
 
 
-class Tracker(Nowhere):
+class Tracker(NoDiscovery):
     """Knows who came, and tells who asks."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: DiscoveryContext) -> None:
         self._ground = ground
         self._stay_s = STAY_LOCAL_S if ground.allow_local else STAY_S
         self._met: OrderedDict[PeerId, tuple[Endpoint, float]] = OrderedDict()

@@ -11,7 +11,7 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from node.interface.effects import Effect, Link, PeerId
-from node.p2p.connections.pending_requests import Requests
+from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll.server import HELD_S, NOTHING
 from node.p2p.scoring.block_serving import pack
 from node.p2p.wire.messages import Blocks, GetBlocks, News, Poll
@@ -47,12 +47,12 @@ class _Asked:
     """The blocks it wants pushed after that: its next wish may overtake the answer to our push."""
 
 
-class Poller:
+class LongpollClient:
     """All peers to be polled."""
 
     def __init__(
         self,
-        requests: Requests,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
         can_reach_us: Callable[[PeerId], bool],
         take: Take,

@@ -13,7 +13,7 @@ from chain.hashes import BlockHash
 from chain.params import Params
 from node.interface.effects import Compute, Effect, Failed, PeerId
 from node.p2p.block_sync.block_download import Accept, Punish
-from node.p2p.block_sync.header_sync import Sync
+from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.wire.messages import Blocks
 
@@ -23,10 +23,10 @@ JOBS_MAX = 2
 """Pushed messages being unpacked at once; more are ignored, and their blocks named again."""
 
 
-class Deliveries:
+class PushedBlocks:
     """Blocks that each peer is to push."""
 
-    def __init__(self, sync: Sync, accept: Accept, punish: Punish, params: Params) -> None:
+    def __init__(self, sync: HeaderSync, accept: Accept, punish: Punish, params: Params) -> None:
         """`accept` takes bodies, `punish` drops a peer."""
         self._sync = sync
         self._accept = accept

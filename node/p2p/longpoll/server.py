@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from chain.hashes import BlockHash, Wtxid
 from node.interface.effects import Effect, Link, Park, PeerId, Publish
-from node.p2p.block_sync.header_sync import Sync
-from node.p2p.longpoll.pushed_blocks import Deliveries
-from node.p2p.tx_relay.tx_announce import Relay
+from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.longpoll.pushed_blocks import PushedBlocks
+from node.p2p.tx_relay.tx_announce import TxAnnounce
 from node.p2p.wire.messages import News, Poll
 
 HELD_S = 25.0
@@ -40,14 +40,14 @@ class _Caller:
     """The transactions that the last answer brought."""
 
 
-class OpenPolls:
+class LongpollServer:
     """All peers that poll."""
 
     def __init__(
         self,
-        sync: Sync,
-        relay: Relay,
-        deliveries: Deliveries,
+        sync: HeaderSync,
+        relay: TxAnnounce,
+        deliveries: PushedBlocks,
         link_of: Callable[[PeerId], Link | None],
         tip_of: Callable[[PeerId], BlockHash],
     ) -> None:

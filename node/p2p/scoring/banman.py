@@ -21,7 +21,7 @@ SITE_BITS = 64
 K = TypeVar("K")
 
 
-class Rolling(Generic[K]):
+class RollingSet(Generic[K]):
     """A set that forgets: bounded in number and in time."""
 
     def __init__(self, most: int, lasts_s: float) -> None:
@@ -48,14 +48,14 @@ class Rolling(Generic[K]):
         return now < until <= now + self._lasts_s  # later: the clock was set back
 
 
-class Discouraged:
+class BanMan:
     """Ids and addresses of those that broke the rules."""
 
     def __init__(self, allow_local: bool) -> None:
         """With `allow_local` many nodes share an address: only ids count."""
         self._allow_local = allow_local
-        self._ids: Rolling[PeerId] = Rolling(IDS_MAX, DISCOURAGED_S)
-        self._sites: Rolling[str] = Rolling(HOSTS_MAX, DISCOURAGED_S)
+        self._ids: RollingSet[PeerId] = RollingSet(IDS_MAX, DISCOURAGED_S)
+        self._sites: RollingSet[str] = RollingSet(HOSTS_MAX, DISCOURAGED_S)
 
     def add(self, peer: PeerId, host: str, now: float) -> None:
         """A node, seen at `host`, broke the rules."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.hashes import BlockHash
 from node.interface.effects import PeerId
 from node.p2p.scoring.choking import Client
@@ -43,7 +43,7 @@ class Note(NamedTuple):
     is_refused: bool
 
 
-class Service:
+class BlockServing:
     """The one gate that blocks and headers go out through."""
 
     def __init__(self, role: Role = Role.FULL, peer_of: Callable[[bytes], PeerId | None] = lambda token: None) -> None:
@@ -60,7 +60,7 @@ class Service:
         client: Client,
         request: GetBlocks,
         tree: BlockTree,
-        tip: Entry,
+        tip: BlockNode,
         raw_block: Callable[[BlockHash], bytes | None],
     ) -> Blocks | Refusal:
         """The answer to a request for blocks. Refused if it is bulk and not this client's turn; a
@@ -78,7 +78,7 @@ class Service:
         self._notes.append(Note(client, size_of(answer), is_bulk, False))
         return answer
 
-    def block(self, entry: Entry, tip: Entry, size: int) -> Refusal | None:
+    def block(self, entry: BlockNode, tip: BlockNode, size: int) -> Refusal | None:
         """The reason not to give one block to an asker without a session."""
         depth = tip.height - entry.height
         if not self._is_in_role(depth):

@@ -28,7 +28,7 @@ PROTECTED_OLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class EvictionCandidate:
     """A peer that greeted us."""
 
     id: PeerId
@@ -45,7 +45,7 @@ class Candidate:
     score: float
 
 
-def choose_victim(candidates: Collection[Candidate], salt: bytes) -> PeerId | None:
+def choose_victim(candidates: Collection[EvictionCandidate], salt: bytes) -> PeerId | None:
     """The peer to evict; None if everybody is protected. `salt` is our secret.
 
     A bad record makes one the first to go among those that are not protected.
@@ -62,17 +62,17 @@ def choose_victim(candidates: Collection[Candidate], salt: bytes) -> PeerId | No
 
 
 def _without(
-    peers: list[Candidate],
+    peers: list[EvictionCandidate],
     count: int,
-    merit: Callable[[Candidate], Any],
-    deserves: Callable[[Candidate], bool] = lambda peer: True,
-) -> list[Candidate]:
+    merit: Callable[[EvictionCandidate], Any],
+    deserves: Callable[[EvictionCandidate], bool] = lambda peer: True,
+) -> list[EvictionCandidate]:
     """The candidates left when the `count` with most merit are safe."""
     best = {peer.id for peer in sorted(filter(deserves, peers), key=merit, reverse=True)[:count]}
     return [peer for peer in peers if peer.id not in best]
 
 
-def _nearness(peer: Candidate) -> float:
+def _nearness(peer: EvictionCandidate) -> float:
     assert peer.round_trip_s is not None
     return -peer.round_trip_s
 
@@ -81,9 +81,9 @@ def _keyed(group: Hashable, salt: bytes) -> bytes:
     return hashlib.blake2b(repr(group).encode(), key=salt, digest_size=8).digest()
 
 
-def _youngest_of_largest_group(peers: list[Candidate]) -> Candidate:
+def _youngest_of_largest_group(peers: list[EvictionCandidate]) -> EvictionCandidate:
     """The largest group's youngest peer; of groups of one size, that with the youngest member."""
-    groups: dict[Hashable, list[Candidate]] = {}
+    groups: dict[Hashable, list[EvictionCandidate]] = {}
     for peer in peers:
         groups.setdefault(peer.group, []).append(peer)
     largest = max(groups.values(), key=lambda members: (len(members), max(peer.since for peer in members)))

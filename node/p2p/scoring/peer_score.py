@@ -37,7 +37,7 @@ class Weight(NamedTuple):
     """Description for operators."""
 
 
-class Deed(Enum):
+class PeerEvent(Enum):
     """Something that a peer did, or failed to do."""
 
     BLOCK_FIRST = Weight(5.0, 60.0, "delivered valid blocks first")
@@ -73,12 +73,12 @@ class _Record:
 
     at: float
     """Time when the points were last brought up to date."""
-    points: dict[Deed, float] = field(default_factory=dict)
+    points: dict[PeerEvent, float] = field(default_factory=dict)
     useful: float = 0.0
     """Bytes that it contributed, fading."""
 
 
-class Reputation:
+class PeerScore:
     """The scores of all nodes that are remembered."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Reputation:
     def __len__(self) -> int:
         return len(self._records)
 
-    def note(self, peer: PeerId, deed: Deed, now: float, times: float = 1.0) -> None:
+    def note(self, peer: PeerId, deed: PeerEvent, now: float, times: float = 1.0) -> None:
         """A peer did this so many times."""
         record = self._touch(peer, now)
         weight = deed.value
@@ -97,7 +97,7 @@ class Reputation:
 
     def contributed(self, peer: PeerId, size: int, now: float) -> None:
         """A peer brought so many bytes that were new and valid."""
-        self.note(peer, Deed.SERVED, now, size / SERVED_UNIT)
+        self.note(peer, PeerEvent.SERVED, now, size / SERVED_UNIT)
         self._records[peer].useful += size
 
     def score(self, peer: PeerId, now: float) -> float:

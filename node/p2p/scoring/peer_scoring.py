@@ -11,10 +11,10 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from node.interface.effects import Failed, PeerId
-from node.p2p.scoring.banman import Discouraged
-from node.p2p.scoring.block_serving import Service
+from node.p2p.scoring.banman import BanMan
+from node.p2p.scoring.block_serving import BlockServing
 from node.p2p.scoring.choking import BULK_BYTES_S, Choker
-from node.p2p.scoring.peer_score import Deed, Grade, Reputation
+from node.p2p.scoring.peer_score import Grade, PeerEvent, PeerScore
 from node.p2p.scoring.service_flags import Role
 from node.p2p.wire.sizes import size_of
 
@@ -38,7 +38,7 @@ class Tally:
     last_tx: float = 0.0
 
 
-class Standing:
+class PeerScoring:
     """The standing of all peers. `service` alone may be used without the lock."""
 
     def __init__(
@@ -49,9 +49,9 @@ class Standing:
         budget_bytes_s: int = BULK_BYTES_S,
     ) -> None:
         """`budget_bytes_s` is what of bulk service is given to all before it is rationed."""
-        self.reputation = Reputation()
-        self.discouraged = Discouraged(allow_local)
-        self.service = Service(role, peer_of)
+        self.reputation = PeerScore()
+        self.discouraged = BanMan(allow_local)
+        self.service = BlockServing(role, peer_of)
         self._choker = Choker(self.reputation.contribution, self.reputation.grade, budget_bytes_s)
         self._tallies: dict[PeerId, Tally] = {}
         self._taken: OrderedDict[BlockHash, tuple[PeerId, int]] = OrderedDict()
@@ -84,7 +84,7 @@ class Standing:
 
     # --- what peers do -------------------------------------------------------------------
 
-    def note(self, peer: PeerId, deed: Deed, now: float, times: float = 1.0) -> None:
+    def note(self, peer: PeerId, deed: PeerEvent, now: float, times: float = 1.0) -> None:
         """A peer did this."""
         self.reputation.note(peer, deed, now, times)
         if deed.value.points < 0:
@@ -92,7 +92,7 @@ class Standing:
 
     def offended(self, peer: PeerId, host: str, now: float) -> None:
         """A peer, seen at `host`, broke the rules provably."""
-        self.reputation.note(peer, Deed.OFFENCE, now)
+        self.reputation.note(peer, PeerEvent.OFFENCE, now)
         self.discouraged.add(peer, host, now)
 
     def received(self, peer: PeerId, message: Any) -> None:
@@ -110,13 +110,13 @@ class Standing:
         self.sent(peer, request)
         self.received(peer, reply)
         if not isinstance(reply, Failed):
-            self.note(peer, Deed.ANSWERED, now)
+            self.note(peer, PeerEvent.ANSWERED, now)
         elif not (reply.offence or reply.retry_s):
-            self.note(peer, Deed.LATE, now)
+            self.note(peer, PeerEvent.LATE, now)
 
     def took_tx(self, peer: PeerId, size: int, now: float) -> None:
         """A peer was the first to deliver a transaction that is valid."""
-        self.reputation.note(peer, Deed.TX_FIRST, now)
+        self.reputation.note(peer, PeerEvent.TX_FIRST, now)
         self.reputation.contributed(peer, size, now)
         if tally := self._tallies.get(peer):
             tally.first_txs += 1
@@ -144,7 +144,7 @@ class Standing:
             elif note.is_bulk:
                 self._choker.served(note.client, note.size, now)
         for peer in self.service.take_spam():
-            self.note(peer, Deed.SPAM, now)
+            self.note(peer, PeerEvent.SPAM, now)
         self._choker.tick(now)
         self.service.granted = self._choker.granted
         if not 0 < self._review_at - now <= REVIEW_EVERY_S:  # the clock may have been set back
@@ -158,7 +158,7 @@ class Standing:
                 continue
             del self._taken[block_hash]
             if verdict:
-                self.reputation.note(peer, Deed.BLOCK_FIRST, now)
+                self.reputation.note(peer, PeerEvent.BLOCK_FIRST, now)
                 self.reputation.contributed(peer, size, now)
                 if tally := self._tallies.get(peer):
                     tally.first_blocks += 1

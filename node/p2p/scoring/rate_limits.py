@@ -43,7 +43,7 @@ IPV6_PREFIX = 8
 """Bytes of an IPv6 address that one customer is given at least: /64."""
 
 
-class Verdict(NamedTuple):
+class RateVerdict(NamedTuple):
     """On one request."""
 
     wait_s: int = 0
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
     """It came although its sender had been told to wait."""
 
 
-WELCOME = Verdict()
+WELCOME = RateVerdict()
 
 
 class Limit(NamedTuple):
@@ -115,7 +115,7 @@ def memory_bound() -> int:
     return sum(limit.held_by_all for limit in LIMITS.values()) + (PEERS_MAX + HOSTS_MAX) * SOURCE_BYTES
 
 
-class _Bucket:
+class _TokenBucket:
     """The rest of one limit."""
 
     __slots__ = ("at", "bytes", "messages")
@@ -140,7 +140,7 @@ class _Rate(NamedTuple):
         messages, size = limit.messages * times / 60, limit.bytes * times / 60
         return _Rate(messages, size, max(1.0, messages * BURST_S), max(float(longest), size * BURST_S))
 
-    def take(self, bucket: _Bucket, size: int, now: float) -> float:
+    def take(self, bucket: _TokenBucket, size: int, now: float) -> float:
         """Take one message of so many bytes: 0.0, or the seconds after which there is room for it."""
         passed = max(0.0, now - bucket.at)
         bucket.at = now
@@ -156,7 +156,7 @@ class _Rate(NamedTuple):
         return 0.0
 
 
-class Meter:
+class RateLimits:
     """Counts of messages and bytes by sender. For one thread."""
 
     def __init__(self, allow_local: bool, longest: Mapping[str, int]) -> None:
@@ -167,13 +167,13 @@ class Meter:
         self._rates[""] = _Rate.of(NAMELESS, times, max(longest.values(), default=0))
         self._greetings = _Rate.of(GREETINGS, times, longest.get("hello", 0))
         self._refusals = _Rate.of(Limit(REFUSED_A_MINUTE, 0, 1, 0), times, 0)
-        self._all_greetings = _Bucket(math.inf, math.inf, 0.0)
-        self._peers: OrderedDict[PeerId, dict[str, _Bucket]] = OrderedDict()
-        self._hosts: OrderedDict[bytes, dict[str, _Bucket]] = OrderedDict()
+        self._all_greetings = _TokenBucket(math.inf, math.inf, 0.0)
+        self._peers: OrderedDict[PeerId, dict[str, _TokenBucket]] = OrderedDict()
+        self._hosts: OrderedDict[bytes, dict[str, _TokenBucket]] = OrderedDict()
         self._told: OrderedDict[tuple[PeerId, str], tuple[float, int]] = OrderedDict()
         """Until when a peer was told to wait with a kind of message, and how many came since."""
 
-    def of_peer(self, peer: PeerId, route: str, size: int, now: float) -> Verdict:
+    def of_peer(self, peer: PeerId, route: str, size: int, now: float) -> RateVerdict:
         """A message that names a session."""
         wait_s = self._take(self._source(self._peers, peer, PEERS_MAX), route, size, now)
         if not wait_s:
@@ -185,9 +185,9 @@ class Meter:
         self._told[peer, route] = until, count + 1
         if len(self._told) > PEERS_MAX:
             self._told.popitem(last=False)
-        return Verdict(told, count >= IN_FLIGHT)
+        return RateVerdict(told, count >= IN_FLIGHT)
 
-    def of_host(self, host: str, route: str, size: int, now: float) -> Verdict:
+    def of_host(self, host: str, route: str, size: int, now: float) -> RateVerdict:
         """A request without a session. `route` is empty for what is not to be had without one."""
         key = self.owner(host)
         if key is None:
@@ -198,7 +198,7 @@ class Meter:
             wait_s = self._take(buckets, route, size, now)
         if not wait_s and route in GREETING:
             wait_s = self._greetings.take(self._all_greetings, size, now)
-        return Verdict(_retry_s(wait_s)) if wait_s else WELCOME
+        return RateVerdict(_retry_s(wait_s)) if wait_s else WELCOME
 
     def refused(self, host: str, now: float) -> None:
         """A request from there was refused for its rate."""
@@ -225,18 +225,18 @@ class Meter:
     def __len__(self) -> int:
         return len(self._peers) + len(self._hosts)
 
-    def _take(self, buckets: dict[str, _Bucket], route: str, size: int, now: float) -> float:
+    def _take(self, buckets: dict[str, _TokenBucket], route: str, size: int, now: float) -> float:
         return self._take_from(buckets, route, self._rates[route], size, now)
 
     @staticmethod
-    def _take_from(buckets: dict[str, _Bucket], name: str, rate: _Rate, size: int, now: float) -> float:
+    def _take_from(buckets: dict[str, _TokenBucket], name: str, rate: _Rate, size: int, now: float) -> float:
         bucket = buckets.get(name)
         if bucket is None:
-            bucket = buckets[name] = _Bucket(rate.messages_most, rate.bytes_most, now)
+            bucket = buckets[name] = _TokenBucket(rate.messages_most, rate.bytes_most, now)
         return rate.take(bucket, size, now)
 
     @staticmethod
-    def _source(sources: "OrderedDict[K, dict[str, _Bucket]]", key: K, most: int) -> dict[str, _Bucket]:
+    def _source(sources: "OrderedDict[K, dict[str, _TokenBucket]]", key: K, most: int) -> dict[str, _TokenBucket]:
         """The buckets of one source, the last to be forgotten from now on."""
         buckets = sources.get(key)
         if buckets is None:

@@ -10,7 +10,7 @@
 
 from enum import Enum
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from node.p2p.wire.messages import MINES, RELAYS, SERVES_BLOCKS, SERVES_HEADERS, SERVES_RECENT
 
 RECENT_BLOCKS = 288
@@ -62,7 +62,7 @@ def role_of(services: int) -> Role:
     return Role.RELAY if services & RELAYS else Role.LIGHT
 
 
-def should_have(services: int, best: Entry | None, entry: Entry) -> bool:
+def should_have(services: int, best: BlockNode | None, entry: BlockNode) -> bool:
     """True if a node with these services, whose best header is `best`, says that it has this block."""
     depth = role_of(services).depth
     if depth is None:

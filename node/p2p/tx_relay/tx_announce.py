@@ -6,7 +6,7 @@
       Txs                 ->
                           <-  Want(more of what it announced)
 
-What to want is `Fetch`'s part; here is what each peer is told and sent.
+What to want is `TxRequest`'s part; here is what each peer is told and sent.
 """
 
 import random
@@ -20,11 +20,11 @@ from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
 from node.interface.effects import Effect, Link, PeerId
 from node.mempool.mempool import Mempool
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.tx_relay.tx_request import Deliver, Fetch
-from node.p2p.wire.bounded import Recent
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.tx_relay.tx_request import Deliver, TxRequest
+from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs, Want
-from node.p2p.wire.short_txid import Name, Names, names_at
+from node.p2p.wire.short_txid import Name, ShortTxids, names_at
 
 QUEUE_MAX = 5_000
 """Transactions to be announced to one peer; beyond, the oldest is not announced to it."""
@@ -39,7 +39,7 @@ DELIVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class AnnouncePace:
     """Times by which transactions spread."""
 
     outbound_s: float
@@ -52,18 +52,18 @@ class Pace:
     """Seconds in which an unknown parent may still be announced before it is asked for."""
 
 
-ORDINARY = Pace(2.0, 5.0, 60.0, 2.0)
-LOCAL = Pace(0.05, 0.1, 5.0, 0.5)
+ORDINARY = AnnouncePace(2.0, 5.0, 60.0, 2.0)
+LOCAL = AnnouncePace(0.05, 0.1, 5.0, 0.5)
 """The pace where one person may run all nodes: waiting protects nobody."""
 
 
-def pace_for(allow_local: bool) -> Pace:
+def pace_for(allow_local: bool) -> AnnouncePace:
     """The pace of such a network."""
     return LOCAL if allow_local else ORDINARY
 
 
 @dataclass(slots=True)
-class _Peer:
+class _RelayPeer:
     """A peer: what it has, and what it is to be told."""
 
     mean_s: float
@@ -74,11 +74,11 @@ class _Peer:
     """The key of transactions' names there."""
     queue: dict[Name, Wtxid] = field(default_factory=dict)
     """To be announced, oldest first, by our own names."""
-    known: Recent[Name] = field(default_factory=lambda: Recent(KNOWN_MAX))
+    known: BoundedDict[Name] = field(default_factory=lambda: BoundedDict(KNOWN_MAX))
     """Known transactions that it announced or was told of, by our own names."""
     told: dict[Name, Wtxid] = field(default_factory=dict)
     """Transactions that it was told of, oldest first, by its names."""
-    owed: Recent[Name] = field(default_factory=lambda: Recent(TOLD_MAX))
+    owed: BoundedDict[Name] = field(default_factory=lambda: BoundedDict(TOLD_MAX))
     """Those of them that it has not been sent: it may want each once."""
     busy: bool = False
     """An Inv, or a delivery, is under way: the next Inv waits."""
@@ -100,18 +100,18 @@ class _Peer:
         return names
 
 
-class Relay:
+class TxAnnounce:
     """The transactions that each peer has, and those it is to be told of. A peer has to join before it is handled."""
 
     def __init__(
         self,
         mempool: Mempool,
-        requests: Requests,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
         is_paused: Callable[[], bool],
         deliver: Deliver,
         rng: random.Random,
-        pace: Pace,
+        pace: AnnouncePace,
         broke_promise: Callable[[PeerId, float], None] = lambda peer, now: None,
         *,
         salt: bytes,
@@ -125,11 +125,11 @@ class Relay:
         self._link_of = link_of
         self._rng = rng
         self._pace = pace
-        self._peers: dict[PeerId, _Peer] = {}
+        self._peers: dict[PeerId, _RelayPeer] = {}
         ttl_s, parent_s = pace.ttl_s, pace.parent_s
         self._salt_of = salt_of
-        self._names = Names(salt, mempool)
-        self._fetch = Fetch(
+        self._names = ShortTxids(salt, mempool)
+        self._fetch = TxRequest(
             mempool,
             self._names,
             requests,
@@ -148,7 +148,7 @@ class Relay:
         """A peer may speak to us."""
         if peer not in self._peers:
             mean_s = self._pace.outbound_s if outbound else self._pace.inbound_s
-            self._peers[peer] = _Peer(mean_s, now + self._rng.expovariate(1 / mean_s), self._salt_of(peer))
+            self._peers[peer] = _RelayPeer(mean_s, now + self._rng.expovariate(1 / mean_s), self._salt_of(peer))
             self._fetch.joined(peer)
 
     def linked(self, peer: PeerId, outbound: bool, now: float) -> None:
@@ -236,7 +236,7 @@ class Relay:
             effects += self._announce_due(peer, state, now)
         return effects + self._fetch.tick(now)
 
-    def _announce_due(self, peer: PeerId, state: _Peer, now: float) -> list[Effect]:
+    def _announce_due(self, peer: PeerId, state: _RelayPeer, now: float) -> list[Effect]:
         """Tell a peer of a batch from its queue, if the time has come and nothing else is under way."""
         link = self._link_of(peer)
         if link is None or state.busy or state.flush_at > now or not (batch := self._take_batch(state, now)):
@@ -245,7 +245,7 @@ class Relay:
         then = partial(self._on_want, peer, batch)
         return [self._requests.send(link, Inv(state.tell(batch)), now, INV_S, then)]
 
-    def _take_batch(self, state: _Peer, now: float) -> tuple[Wtxid, ...]:
+    def _take_batch(self, state: _RelayPeer, now: float) -> tuple[Wtxid, ...]:
         """The next of a peer's queue that are still in the mempool, and a time for those after."""
         state.flush_at = now + self._rng.expovariate(1 / state.mean_s)
         batch: list[Wtxid] = []
@@ -304,7 +304,7 @@ class Relay:
         effects = self._send(peer, state, [name for given in reply.names if (name := Name(given)) in state.owed], now)
         return effects or self._announce_due(peer, state, now)
 
-    def _send(self, peer: PeerId, state: _Peer, names: list[Name], now: float) -> list[Effect]:
+    def _send(self, peer: PeerId, state: _RelayPeer, names: list[Name], now: float) -> list[Effect]:
         """Deliver what a peer wants."""
         link = self._link_of(peer)
         wtxids = [state.told[name] for name in names if name in state.told]

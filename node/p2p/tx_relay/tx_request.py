@@ -14,10 +14,10 @@ from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
 from node.interface.effects import Effect, Failed, Link, PeerId
 from node.mempool.mempool import Mempool
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.wire.bounded import Recent
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import WANT_MAX, GetTxs, Txs
-from node.p2p.wire.short_txid import Name, Names
+from node.p2p.wire.short_txid import Name, ShortTxids
 
 IN_FLIGHT_MAX = 100
 """Transactions asked of one peer at once."""
@@ -27,7 +27,7 @@ OFFERS_ALL_MAX, OFFERS_LEAST = 50_000, 500
 """With more than the first of all peers together, a peer has no more than the second of its own remembered:
 names that mean nothing must not fill memory, nor leave honest peers unheard."""
 LATE_MAX = 500
-"""Names of one peer that it was asked for and may still deliver, although its time was over."""
+"""Short txids of one peer that it was asked for and may still deliver, although its time was over."""
 PARENTS_MAX = 100
 """Unknown parents to be asked of one peer; more are not asked for."""
 REJECTED_MAX = 50_000
@@ -48,15 +48,15 @@ Deliver = Callable[[PeerId, Sequence[Tx], float], Sequence[Effect]]
 
 
 @dataclass(slots=True)
-class _Source:
+class _TxSource:
     """A peer as a source of transactions."""
 
     offers: dict[Name, None] = field(default_factory=dict)
-    """Names that it announced and we lack, oldest first."""
+    """Short txids that it announced and we lack, oldest first."""
     in_flight: dict[Name, None] = field(default_factory=dict)
-    """Names that it has to deliver."""
-    late: Recent[Name] = field(default_factory=lambda: Recent(LATE_MAX))
-    """Names that it did not deliver in time, and that are taken if they come after all."""
+    """Short txids that it has to deliver."""
+    late: BoundedDict[Name] = field(default_factory=lambda: BoundedDict(LATE_MAX))
+    """Short txids that it did not deliver in time, and that are taken if they come after all."""
     parents: dict[Txid, float] = field(default_factory=dict)
     """Unknown parents of what it delivered, and when to ask for them; the oldest first."""
     asking: bool = False
@@ -65,14 +65,14 @@ class _Source:
     """Time before which no GetTxs is sent."""
 
 
-class Fetch:
+class TxRequest:
     """All transactions under way."""
 
     def __init__(
         self,
         mempool: Mempool,
-        names: Names,
-        requests: Requests,
+        names: ShortTxids,
+        requests: PendingRequests,
         link_of: Callable[[PeerId], Link | None],
         is_paused: Callable[[], bool],
         deliver: Deliver,
@@ -97,18 +97,18 @@ class Fetch:
         self._has = has
         self._offered = 0
         """Offers of all peers."""
-        self._sources: dict[PeerId, _Source] = {}
+        self._sources: dict[PeerId, _TxSource] = {}
         self._in_flight: dict[Name, tuple[PeerId, float]] = {}
         """The peer that is to deliver, and the deadline, by name; the oldest first."""
         self._handed: dict[Name, float] = {}
         """With the mempool, and until when it may take; the oldest first."""
-        self._rejected: Recent[Name] = Recent(REJECTED_MAX)
-        self._confirmed: Recent[Name] = Recent(CONFIRMED_MAX)
+        self._rejected: BoundedDict[Name] = BoundedDict(REJECTED_MAX)
+        self._confirmed: BoundedDict[Name] = BoundedDict(CONFIRMED_MAX)
         self._ask_at = 0.0
 
     def joined(self, peer: PeerId) -> None:
         """A peer may announce."""
-        self._sources.setdefault(peer, _Source())
+        self._sources.setdefault(peer, _TxSource())
 
     def left(self, peer: PeerId, now: float) -> list[Effect]:
         """A peer is gone: others that announced the same are asked."""
@@ -143,7 +143,7 @@ class Fetch:
         source = self._sources.get(peer)
         return source is not None and (name in source.offers or name in source.late)
 
-    def _withdraw(self, source: _Source, name: Name) -> bool:
+    def _withdraw(self, source: _TxSource, name: Name) -> bool:
         """Forget that a peer has announced it; False if it had not."""
         if name not in source.offers:
             return False
@@ -287,7 +287,7 @@ class Fetch:
         then = partial(self._on_answer, peer, frozenset(names), frozenset(txids))
         return [self._requests.send(link, GetTxs(names, txids), now, REQUEST_S, then)]
 
-    def _choose_parents(self, source: _Source, most: int, now: float) -> tuple[Txid, ...]:
+    def _choose_parents(self, source: _TxSource, most: int, now: float) -> tuple[Txid, ...]:
         chosen: list[Txid] = []
         for txid, ask_at in list(source.parents.items()):
             if ask_at > now or len(chosen) >= most:

@@ -150,7 +150,7 @@ LAYOUTS: dict[type[Message], Layout] = {
 }
 
 
-class Route(NamedTuple):
+class MessageRoute(NamedTuple):
     """One kind of request and what may answer it."""
 
     request: type[Request]
@@ -170,25 +170,25 @@ class Route(NamedTuple):
         return max(LAYOUTS[reply].most for reply in (*self.replies, Refusal))
 
 
-ROUTES: dict[str, Route] = {
-    "hello": Route(Hello, (Welcome,), session=False),
-    "confirm": Route(Confirm, (Ok,), session=False),
-    "headers": Route(GetHeaders, (Headers,)),
-    "blocks": Route(GetBlocks, (Blocks,), session=False),
-    "announce": Route(Announce, (Ok,)),
-    "inv": Route(Inv, (Want,)),
-    "txs": Route(Txs, (Want,)),
-    "gettxs": Route(GetTxs, (Txs,)),
-    "addresses": Route(GetAddresses, (Addresses,)),
-    "poll": Route(Poll, (News,)),
-    "push": Route(Blocks, (Ok,)),
-    "compact": Route(CompactBlock, (Ok,)),
-    "getcompact": Route(GetCompact, (CompactBlock, Ok)),
-    "blocktxs": Route(GetBlockTxs, (BlockTxs, Ok)),
-    "prefer": Route(Prefer, (Ok,)),
-    "findnode": Route(FindNode, (Nodes,)),
-    "newaddress": Route(AnnounceAddress, (Ok,)),
-    "bye": Route(Bye, (Ok,)),
+ROUTES: dict[str, MessageRoute] = {
+    "hello": MessageRoute(Hello, (Welcome,), session=False),
+    "confirm": MessageRoute(Confirm, (Ok,), session=False),
+    "headers": MessageRoute(GetHeaders, (Headers,)),
+    "blocks": MessageRoute(GetBlocks, (Blocks,), session=False),
+    "announce": MessageRoute(Announce, (Ok,)),
+    "inv": MessageRoute(Inv, (Want,)),
+    "txs": MessageRoute(Txs, (Want,)),
+    "gettxs": MessageRoute(GetTxs, (Txs,)),
+    "addresses": MessageRoute(GetAddresses, (Addresses,)),
+    "poll": MessageRoute(Poll, (News,)),
+    "push": MessageRoute(Blocks, (Ok,)),
+    "compact": MessageRoute(CompactBlock, (Ok,)),
+    "getcompact": MessageRoute(GetCompact, (CompactBlock, Ok)),
+    "blocktxs": MessageRoute(GetBlockTxs, (BlockTxs, Ok)),
+    "prefer": MessageRoute(Prefer, (Ok,)),
+    "findnode": MessageRoute(FindNode, (Nodes,)),
+    "newaddress": MessageRoute(AnnounceAddress, (Ok,)),
+    "bye": MessageRoute(Bye, (Ok,)),
 }
 """By the name in `POST /p2p/<name>`."""
 

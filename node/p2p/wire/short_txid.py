@@ -1,4 +1,4 @@
-"""Names of transactions in announcements: 8 bytes each, and other ones at every node.
+"""Short txids of transactions in announcements: 8 bytes each, and other ones at every node.
 
 A name is a hash of the witness txid, keyed with what the node to which it is told has drawn at its
 start (`Facts.instance`, which its handshake tells). So one transaction has one name at a node,
@@ -19,7 +19,7 @@ Name = NewType("Name", bytes)
 """The names of a transaction at one node."""
 
 SPARE_NAMES = 1_000
-"""Names of transactions that have left the pool are swept out when there are more than this, and
+"""Short txids of transactions that have left the pool are swept out when there are more than this, and
 than the pool's."""
 
 
@@ -29,7 +29,7 @@ def names_at(salt: bytes, wtxids: Iterable[Wtxid]) -> tuple[Name, ...]:
     return tuple([Name(hashed(wtxid).digest()) for wtxid in wtxids])
 
 
-class Names:
+class ShortTxids:
     """This node's names of transactions, and the ones that the pool has."""
 
     def __init__(self, salt: bytes, mempool: Mempool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from node.chainstate.chainstate import Examined
+from node.chainstate.chainstate import CheckedBlock
 from node.interface.effects import Failed
 from node.p2p.wire.codec import LAYOUTS, encode
 from node.p2p.wire.messages import Blocks, BlockTxs, Headers, Refusal, Txs
@@ -29,7 +29,7 @@ def size_of(message: Any) -> int:
         case Txs() | BlockTxs():
             return _list_size([tx.size for tx in message.txs])
         case tuple():  # blocks, unpacked
-            return _list_size([body.block.size for body in message if isinstance(body, Examined)])
+            return _list_size([body.block.size for body in message if isinstance(body, CheckedBlock)])
     return len(encode(message)) if type(message) in LAYOUTS else 0
 
 

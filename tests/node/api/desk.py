@@ -19,14 +19,14 @@ from chain.tx import Tx
 from node.api.app import ApiApp
 from node.api.http.listener import Listener, Site
 from node.api.p2p import P2pApp, p2p_body_cap
-from node.api.p2p_gate import P2pDoor
-from node.api.services.request_metrics import Tallies
+from node.api.p2p_gate import P2pGate
+from node.api.services.request_metrics import RequestMetrics
 from node.blockfilter.filter_index import FilterIndex
 from node.chainstate.chainstate import examine
 from node.config import Config
 from node.core.node import Node, Submission
 from node.interface.effects import Dial, Endpoint, Failed, PeerId, Send
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import Runtime, Solver
 from node.storage.filters import FilterRows
 from node.storage.memory import MemoryDisk, MemoryKv
@@ -92,20 +92,20 @@ class Desk:
         self.config.cookie.write_text(f"{USER}:{PASSWORD}\n")
         self.store = open_memory(MemoryDisk(), params.network_id, index=index)
         rng = random.Random(7)
-        identity = Identity(rng.randbytes(32), ENGINE, rng)
+        identity = NodeIdentity(rng.randbytes(32), ENGINE, rng)
         self.node = Node(params, self.store, identity, rng, coinbase_tag=self.config.coinbase_tag)
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), solver)
         self.runtime.open(self.node, NoCarrier())
         if admit:
             self.runtime.admit()
-        tallies = Tallies()
+        tallies = RequestMetrics()
         self.filters = FilterIndex(lambda: FilterRows(MemoryKv(), params.network_id)) if index else None
         if self.filters and admit:
             self.filters.open(self.runtime.view)
         app = self.app = ApiApp(self.runtime, self.config, tallies=tallies, filters=self.filters)
         p2p = P2pApp(self.runtime, tallies.refusals)
         self.api = Listener(Site("api", tallies.api.timed(app), app.body_cap, 8, app.quick), [ANYWHERE])
-        door = P2pDoor(self.runtime, params.allow_local, tallies.refusals)
+        door = P2pGate(self.runtime, params.allow_local, tallies.refusals)
         self.p2p = Listener(Site("p2p", tallies.p2p.timed(p2p), p2p_body_cap(), 8, door=door), [ANYWHERE])
         self._threads = [Thread(target=listener.run) for listener in (self.api, self.p2p)]
         for thread in self._threads:

@@ -3,7 +3,7 @@
 import random
 
 from chain.params import GENESIS
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.messages import PROTOCOL_VERSION, SERVES_BLOCKS, Confirm, Facts, Hello, Ok, Request, Welcome
 from tests.node.api.desk import ENGINE, Desk
@@ -16,7 +16,7 @@ class Caller:
 
     def __init__(self, desk: Desk, number: int = 7, services: int = SERVES_BLOCKS) -> None:
         self.desk = desk
-        self.identity = Identity(bytes(31) + bytes((number,)), ENGINE, random.Random(number))
+        self.identity = NodeIdentity(bytes(31) + bytes((number,)), ENGINE, random.Random(number))
         self.network_id = desk.config.params.network_id
         key = self.identity.public_key
         self.facts = Facts(PROTOCOL_VERSION, key, self.network_id, bytes(8), None, services, "test", 0, 0, GENESIS.hash)
@@ -40,7 +40,7 @@ class Caller:
         assert isinstance(welcome, Welcome)
         self.salt = welcome.facts.instance
         ids = (self.identity.id, peer_id(welcome.facts.public_key))
-        digest = handshake_digest(self.network_id, Side.DIALLER, ids, (CHALLENGE, welcome.challenge))
+        digest = handshake_digest(self.network_id, HandshakeSide.DIALLER, ids, (CHALLENGE, welcome.challenge))
         self.token = welcome.token
         assert self.ask(Confirm(welcome.token, self.identity.prove(digest))) == Ok()
         return self

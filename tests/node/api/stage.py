@@ -8,7 +8,7 @@ from threading import Event, Thread, current_thread
 from typing import Any
 
 from node.api.http.listener import Listener, Site
-from node.api.http.message import TEXT, Answer, Request
+from node.api.http.message import TEXT, Request, Response
 from node.interface.effects import Endpoint
 
 BODY_MAX = 1000
@@ -37,13 +37,13 @@ class Stage:
     def cap(self, method: str, path: str, headers: Any) -> int:
         return self.body_max if method == "POST" else 0
 
-    def app(self, request: Request) -> Answer:
+    def app(self, request: Request) -> Response:
         if request.path == "/wait":
             self.entered.set()
             assert self.gate.wait(WAIT_S)
         if request.path == "/large":
-            return Answer(200, bytes(LARGE), TEXT)
-        return Answer(200, b"%s %s %s" % (request.method.encode(), request.path.encode(), request.body()), TEXT)
+            return Response(200, bytes(LARGE), TEXT)
+        return Response(200, b"%s %s %s" % (request.method.encode(), request.path.encode(), request.body()), TEXT)
 
     def close(self) -> None:
         self.gate.set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import sha256, to_hex
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import Lab, funded, lock, made_by, pay
 from tests.node.api.desk import Desk
@@ -24,9 +24,9 @@ PAYMENTS = 60
 """More than two pages of 25, and more than the 50 unconfirmed ones that are listed."""
 
 ZOO: dict[str, tuple[bytes, str, str | None]] = {
-    "p2wpkh": (lock(LockKind.P2WPKH, 1), "v0_p2wpkh", encode_address(lock(LockKind.P2WPKH, 1))),
-    "p2pkh": (lock(LockKind.P2PKH, 1), "p2pkh", encode_address(lock(LockKind.P2PKH, 1))),
-    "p2tr": (lock(LockKind.P2TR, 1), "v1_p2tr", encode_address(lock(LockKind.P2TR, 1))),
+    "p2wpkh": (lock(ScriptType.P2WPKH, 1), "v0_p2wpkh", encode_address(lock(ScriptType.P2WPKH, 1))),
+    "p2pkh": (lock(ScriptType.P2PKH, 1), "p2pkh", encode_address(lock(ScriptType.P2PKH, 1))),
+    "p2tr": (lock(ScriptType.P2TR, 1), "v1_p2tr", encode_address(lock(ScriptType.P2TR, 1))),
     "p2pk": (b"\x21" + KEY + b"\xac", "p2pk", None),
     "p2pk, uncompressed": (b"\x41" + LONG_KEY + b"\xac", "p2pk", None),
     "p2sh": (b"\xa9\x14" + bytes(20) + b"\x87", "p2sh", "2MsFDzHRUAMpjHxKyoEHU3aMCMsVtMqs1PV"),
@@ -119,6 +119,6 @@ def stock(desk: Desk) -> Stocked:
     return Stocked(desk, lab, zoo, many, stale, confirmed, waiting, spender, waiting_spender)
 
 
-def _kinds(count: int) -> list[LockKind]:
+def _kinds(count: int) -> list[ScriptType]:
     """Of the coins to be spent: there are 60 of each kind."""
-    return [(LockKind.P2WPKH, LockKind.P2TR, LockKind.P2PKH)[n % 3] for n in range(count)]
+    return [(ScriptType.P2WPKH, ScriptType.P2TR, ScriptType.P2PKH)[n % 3] for n in range(count)]

@@ -11,7 +11,7 @@ from chain.hashes import sha256
 from node.api.chainless import CHAINLESS_METHODS, CHAINLESS_STATUS
 from node.api.rest.table import CHAIN_ROUTES
 from node.api.rpc.table import METHODS
-from node.p2p.discovery.config import Finding, Way
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.scoring.service_flags import Role
 from tests.chainlab import lock
 from tests.node.api.desk import Desk
@@ -19,7 +19,7 @@ from wallet.client import Esplora
 from wallet.errors import NodeError
 
 LIGHT = {"role": Role.LIGHT}
-TRACKER = {"finding": Finding(frozenset({Way.TRACKER}))}
+TRACKER = {"finding": DiscoveryConfig(frozenset({DiscoveryMethod.TRACKER}))}
 MakeDesk = Callable[..., Desk]
 
 

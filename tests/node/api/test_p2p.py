@@ -9,7 +9,7 @@ from chain.params import GENESIS, REGTEST
 from node.api.p2p import p2p_body_cap
 from node.chainstate.chainstate import examine
 from node.interface.effects import Step
-from node.p2p.connections.identity import Identity, Side, handshake_digest, peer_id
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.scoring.service_flags import RECENT_BLOCKS
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.messages import (
@@ -41,7 +41,7 @@ from tests.node.api.desk import ENGINE, Desk, Reply
 from tests.node.processes import eventually
 
 OCTETS = "application/octet-stream"
-US = Identity(bytes(31) + b"\x07", ENGINE, random.Random(1))
+US = NodeIdentity(bytes(31) + b"\x07", ENGINE, random.Random(1))
 
 
 def facts(network_id: bytes = REGTEST.network_id, public_key: bytes = US.public_key) -> Facts:
@@ -66,13 +66,13 @@ def token(desk: Desk) -> bytes:
     return greet(desk)
 
 
-def greet(desk: Desk, us: Identity = US) -> bytes:
+def greet(desk: Desk, us: NodeIdentity = US) -> bytes:
     """Open a session; its token."""
     status, welcome = ask(desk, Hello(facts(desk.config.params.network_id, us.public_key), b"\x01" * 32))
     assert status == 200
     assert isinstance(welcome, Welcome)
     ids, challenges = (us.id, peer_id(welcome.facts.public_key)), (b"\x01" * 32, welcome.challenge)
-    digest = handshake_digest(desk.config.params.network_id, Side.DIALLER, ids, challenges)
+    digest = handshake_digest(desk.config.params.network_id, HandshakeSide.DIALLER, ids, challenges)
     assert ask(desk, Confirm(welcome.token, us.prove(digest))) == (200, Ok())
     return welcome.token
 
@@ -146,7 +146,7 @@ def test_what_is_no_message_gets_one_line(shared: Desk, name: str) -> None:
     other = encode(Ok())
     for body in (b"", b"\x00", b"\x01", b"\xff\xff", other, b"\x02" + other[1:], b"\x01\x63"):
         # Whoever sends that is no peer any more.
-        token = greet(shared, Identity(sha256(name.encode() + body), ENGINE, random.Random(2)))
+        token = greet(shared, NodeIdentity(sha256(name.encode() + body), ENGINE, random.Random(2)))
         reply = shared.request("POST", f"/p2p/{name}", body, p2p=True, **{SESSION_HEADER: token.hex()})
         assert (reply.status, reply.type) == (400, "text/plain")
         assert "\n" not in reply.text

@@ -9,7 +9,7 @@ from chain.params import GENESIS
 from node.api.actions.peer_json import SERVICE_NAMES
 from node.api.rest.table import ROUTES
 from node.interface.effects import Step
-from node.p2p.scoring.peer_score import Deed
+from node.p2p.scoring.peer_score import PeerEvent
 from node.p2p.scoring.service_flags import Role
 from node.p2p.wire.messages import VISITOR, GetHeaders, Inv, Txs, Want
 from node.p2p.wire.short_txid import names_at
@@ -91,7 +91,7 @@ def test_who_only_visits_is_no_peer(desk: Desk) -> None:
 def test_bad_deeds_show_in_score_and_why(desk: Desk) -> None:
     caller = Caller(desk).greet()
     desk.runtime.call(
-        lambda node, now: Step(node._network.standing.note(caller.identity.id, Deed.BROKEN_PROMISE, now, 25))
+        lambda node, now: Step(node._network.standing.note(caller.identity.id, PeerEvent.BROKEN_PROMISE, now, 25))
     )
     [peer] = peers(desk)
     assert (peer["grade"], peer["why"][0]["reason"]) == ("choke", "announced and did not deliver")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.blockfilter.filter_builder import LOOK_S, REST, STALLED_S, FilterKeeper
+from node.blockfilter.filter_builder import LOOK_S, REST, STALLED_S, FilterBuilder
 from node.blockfilter.filter_index import FiltersBroken
 from node.interface.storage import StoreError
 
@@ -67,7 +67,7 @@ class Day:
         self.gave_up = why
 
     def run(self) -> "Day":
-        FilterKeeper(self, self, lambda: self.clock).run()  # type: ignore[arg-type]
+        FilterBuilder(self, self, lambda: self.clock).run()  # type: ignore[arg-type]
         return self
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from chain.block import Block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import sha256d
-from chain.script import LockKind
+from chain.script import ScriptType
 from node.blockfilter.filter_index import NEAR_BLOCKS, BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
 from node.blockfilter.gcs import NO_HEADER, basic_filter
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.storage import Damaged, StoreError
 from node.storage.filters import FILTER, FILTER_HEADER, FilterRows
 from node.storage.memory import MemoryKv
@@ -39,10 +39,10 @@ class Bench:
         return index
 
     @property
-    def view(self) -> View:
+    def view(self) -> NodeView:
         return self.desk.runtime.view
 
-    def entry(self, block: Block) -> Entry:
+    def entry(self, block: Block) -> BlockNode:
         entry = self.view.get(block.hash)
         assert entry
         return entry
@@ -82,7 +82,7 @@ def test_a_chain_of_headers_from_genesis_on(bench: Bench, lab: Lab) -> None:
 
 def test_a_filter_knows_what_a_block_pays_and_spends(bench: Bench, lab: Lab) -> None:
     bench.make_all()
-    [coin] = lab.take(LockKind.P2TR)
+    [coin] = lab.take(ScriptType.P2TR)
     paid = b"\x00\x14" + b"\x99" * 20
     tx = pay([coin], [type(lab.blocks[0].txs[0].outputs[0])(coin.coin.value - 1000, paid)])
     block = lab.mine([tx])
@@ -93,7 +93,7 @@ def test_a_filter_knows_what_a_block_pays_and_spends(bench: Bench, lab: Lab) -> 
     assert [matches(made.encoded, block.hash, script) for script in (paid, coin.coin.script, commitment)] == [
         True, True, False,
     ]  # fmt: skip
-    assert not matches(made.encoded, block.hash, lock(LockKind.P2PKH, 11))
+    assert not matches(made.encoded, block.hash, lock(ScriptType.P2PKH, 11))
     assert made.encoded == basic_filter(block, [coin.coin])
 
 
@@ -124,7 +124,7 @@ def test_a_reorganisation(bench: Bench, lab: Lab) -> None:
     left = [lab.mine() for _ in range(2)]
     bench.desk.give(left)
     kept = [bench.of(block) for block in left]
-    entered = [other.mine(script=lock(LockKind.P2PKH, 3), extra_nonce=7) for _ in range(3)]
+    entered = [other.mine(script=lock(ScriptType.P2PKH, 3), extra_nonce=7) for _ in range(3)]
     bench.desk.give(entered)
     assert bench.index.height(bench.view) == lab.height - 2
     # What was made stays, and the new branch has its own.

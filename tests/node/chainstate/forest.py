@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from chain.block import Block, make_block
 from chain.blocktemplate import build_block
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from chain.coins import Coin
 from chain.errors import Reject, Rejected
 from chain.hashes import Txid, Wtxid
@@ -52,7 +52,7 @@ class Planted:
     """A block in its place."""
 
     block: Block
-    entry: Entry
+    entry: BlockNode
     code: Reject | None
     """Why it is invalid, by itself or by one before it."""
     coins: dict[OutPoint, Coin]

@@ -4,8 +4,8 @@ import pytest
 
 from chain.block import Block
 from node.chainstate import block_cache
-from node.chainstate.block_cache import RecentBlocks
-from node.interface.storage import Change
+from node.chainstate.block_cache import BlockCache
+from node.interface.storage import LedgerChange
 from tests.chainlab import Lab, funded, pay
 
 
@@ -19,7 +19,7 @@ def block_with_payment(lab: Lab) -> Block:
 
 
 def test_a_block_is_taken_once(lab: Lab) -> None:
-    blocks, block = RecentBlocks(), block_with_payment(lab)
+    blocks, block = BlockCache(), block_with_payment(lab)
     blocks.add(block)
     assert [blocks.take(block.hash), blocks.take(block.hash)] == [block, None]
 
@@ -32,15 +32,15 @@ def test_the_oldest_makes_room(lab: Lab, limit: str, monkeypatch: pytest.MonkeyP
             monkeypatch.setattr(block_cache, f"{kind}_MAX", 2)
         else:
             monkeypatch.setattr(block_cache, f"{kind}_BYTES_MAX", two.size + three.size)
-    blocks = RecentBlocks()
+    blocks = BlockCache()
     for block in (one, two, three):
         blocks.add(block)
-        blocks.connected(Change(block, 1, ()))
+        blocks.connected(LedgerChange(block, 1, ()))
     assert [blocks.take(block.hash) for block in (one, two, three)] == [None, two, three]
     assert [blocks.change(block.hash) for block in (one, two, three)] == [
         None,
-        Change(two, 1, ()),
-        Change(three, 1, ()),
+        LedgerChange(two, 1, ()),
+        LedgerChange(three, 1, ()),
     ]
     spent = [block.txs[1].inputs[0].outpoint for block in (one, two, three)]
     assert [blocks.tx_spending(point) for point in spent] == [None, two.txs[1], three.txs[1]]
@@ -56,9 +56,9 @@ def test_a_block_left_is_forgotten_but_not_what_another_has_too(lab: Lab) -> Non
     coin, other = lab.take(), lab.take()
     ours, rival, shared = pay(coin), pay(coin, fee=5_000), pay(other)
     a, b = lab.candidate([ours, shared]), lab.candidate([rival], fees=0)
-    blocks = RecentBlocks()
-    blocks.connected(Change(a, 1, ()))
-    blocks.connected(Change(b, 1, ()))
+    blocks = BlockCache()
+    blocks.connected(LedgerChange(a, 1, ()))
+    blocks.connected(LedgerChange(b, 1, ()))
     blocks.disconnected(a.hash)
     blocks.disconnected(a.hash)  # nothing to forget
     assert blocks.change(a.hash) is None
@@ -68,8 +68,8 @@ def test_a_block_left_is_forgotten_but_not_what_another_has_too(lab: Lab) -> Non
 
 def test_the_newest_come_first(lab: Lab) -> None:
     one, two, three = (block_with_payment(lab) for _ in range(3))
-    blocks = RecentBlocks()
+    blocks = BlockCache()
     for block in (one, two, three):
-        blocks.connected(Change(block, 1, ()))
+        blocks.connected(LedgerChange(block, 1, ()))
     assert blocks.newest(2) == (three, two)
     assert blocks.newest(9) == (three, two, one)

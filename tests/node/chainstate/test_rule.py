@@ -19,7 +19,7 @@ from chain.params import REGTEST
 from chain.tx import NULL_OUTPOINT, Tx, TxOut
 from chain.validate import validate_header
 from node.chainstate.chainstate import AHEAD_MAX, Chainstate, examine
-from node.chainstate.reorg import Slice
+from node.chainstate.reorg import ConnectBatch
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from node.storage.schema import coins_digest
@@ -57,7 +57,7 @@ class Pipeline:
         self.store = open_memory(MemoryDisk(), REGTEST.network_id)
         self.token = 0
         self.chain = Chainstate(REGTEST, self.store, self._next_token, self.known)
-        self.out: list[Slice] = []
+        self.out: list[ConnectBatch] = []
         self.ahead = 0
         """The most slices that were out at once."""
         for block in lab.blocks:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from chain.block import Block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.errors import Invalid, Reject, Unready
 from chain.params import REGTEST
 from node.chainstate import stale_blocks
@@ -67,7 +67,7 @@ def known(desk: Desk, blocks: Iterable[Block]) -> list[bool]:
 def assert_joined(desk: Desk) -> None:
     """The tree's links say the same as its entries."""
     entries = set(desk.chain.tree.entries.values())
-    by_links: list[Entry] = desk.chain.tree.branch(desk.chain.tree.genesis)
+    by_links: list[BlockNode] = desk.chain.tree.branch(desk.chain.tree.genesis)
     assert set(by_links) == entries
     assert len(by_links) == len(entries)
 

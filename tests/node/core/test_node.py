@@ -17,7 +17,7 @@ from node.core.node import Node, Submission
 from node.interface.effects import Park, Publish, Step, Verified, Verify
 from node.interface.events import TxAdded, TxRemoved
 from node.mempool.policy import Policy
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import NOW, Lab, funded, lock, made_by, pay, reblock, with_coinbase, with_input, with_output
@@ -31,7 +31,7 @@ class Driver:
 
     def __init__(self) -> None:
         store = open_memory(MemoryDisk(), REGTEST.network_id)
-        identity = Identity(bytes(31) + b"\x01", ENGINE, random.Random(1))
+        identity = NodeIdentity(bytes(31) + b"\x01", ENGINE, random.Random(1))
         self.node = Node(REGTEST, store, identity, random.Random(1))
         self.published: list[Publish] = []
         self.verified = 0

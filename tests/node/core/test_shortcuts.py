@@ -21,10 +21,10 @@ from chain.script import Spend
 from chain.tx import OutPoint, outpoint
 from node.chainstate.chainstate import examine
 from node.core.node import Node, Submission
-from node.core.view import View
+from node.core.view import NodeView
 from node.interface.effects import Step, Verified, Verify
 from node.p2p.block_sync.unpack import prepare
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.p2p.wire.messages import Blocks
 from node.storage.ledger import recompute_digest
 from node.storage.memory import MemoryDisk
@@ -45,7 +45,7 @@ class Skipper:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.store = open_memory(MemoryDisk(), REGTEST.network_id)
-        identity = Identity(bytes(31) + b"\x01", ENGINE, random.Random(1))
+        identity = NodeIdentity(bytes(31) + b"\x01", ENGINE, random.Random(1))
         self.node = Node(REGTEST, self.store, identity, random.Random(1))
         self.out: list[Verify] = []
         self.verified = 0
@@ -53,7 +53,7 @@ class Skipper:
         """Where the ledger has ever stood."""
         self.counts: Counter[str] = Counter()
         self._carry_out(self.node.start(LATER))
-        self.views: list[View] = []
+        self.views: list[NodeView] = []
         for block in funded().blocks:
             self.give(block.raw)
             self.settle()

@@ -9,19 +9,19 @@ from typing import Any
 
 from chain.block import Block, make_block, make_header
 from chain.coins import Coin, CoinLookup, CoinsDelta
-from chain.connect import Context, block_delta
+from chain.connect import BlockContext, block_delta
 from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, sha256
 from chain.script import p2tr_script, p2wpkh_script
 from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint, outpoint_index, outpoint_txid
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 from node.mempool import script_index
-from node.mempool.entry import Entry, Totals, memory_usage
+from node.mempool.entry import MempoolEntry, MempoolTotals, memory_usage
 from node.mempool.inputs import check_ready
 from node.mempool.mempool import Added, Mempool
 from node.mempool.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
 from node.mempool.prechecks import Staged
-from node.mempool.tip_update import TipChange, coins_at_new_tip
+from node.mempool.tip_update import MempoolTipChange, coins_at_new_tip
 from node.mempool.view import MempoolView
 
 NOW = 1_700_000_000.0
@@ -72,9 +72,9 @@ class PoolLab:
         return START_HEIGHT + len(self.chain)
 
     @property
-    def context(self) -> Context:
+    def context(self) -> BlockContext:
         """Of the next block. Median times are as if blocks came every ten minutes."""
-        return Context(self.height + 1, self.median_time(self.height), self.median_time)
+        return BlockContext(self.height + 1, self.median_time(self.height), self.median_time)
 
     @staticmethod
     def median_time(height: int) -> int:
@@ -100,7 +100,7 @@ class PoolLab:
         header = make_header(4, BlockHash(bytes(32)), sha256(note), 0, 0, 0)
         return make_block(header, (coinbase, *txs))
 
-    def move(self, leave: int, *bodies: Sequence[Tx]) -> TipChange:
+    def move(self, leave: int, *bodies: Sequence[Tx]) -> MempoolTipChange:
         """Disconnect that many blocks, connect blocks with these transactions, tell the pool."""
         left = [self._disconnect() for _ in range(leave)]
         joined = [self._connect(txs) for txs in bodies]
@@ -113,11 +113,11 @@ class PoolLab:
         connected = [change.block for change in joined]
         return self.pool.on_tip_change(disconnected, connected, lookup, self.context, self.now)
 
-    def mine(self, *txs: Tx) -> TipChange:
+    def mine(self, *txs: Tx) -> MempoolTipChange:
         """One more block."""
         return self.move(0, txs)
 
-    def _connect(self, txs: Sequence[Tx]) -> Change:
+    def _connect(self, txs: Sequence[Tx]) -> LedgerChange:
         block = self.block(txs, self.height + 1)
         made_here = {point for tx in txs for point in outputs_of(tx)}
         spent = [self.coins.get(i.outpoint) for tx in txs for i in tx.inputs]
@@ -127,13 +127,13 @@ class PoolLab:
         self._apply(delta)
         self.chain.append((block, delta))
         self._undo[block.hash] = tuple(undo)
-        return Change(block, self.height, tuple(undo))
+        return LedgerChange(block, self.height, tuple(undo))
 
-    def _disconnect(self) -> Change:
+    def _disconnect(self) -> LedgerChange:
         height = self.height
         block, delta = self.chain.pop()
         self._apply(delta.inverse())
-        return Change(block, height, self._undo[block.hash])
+        return LedgerChange(block, height, self._undo[block.hash])
 
     def _apply(self, delta: CoinsDelta) -> None:
         for point in delta.spent:
@@ -246,7 +246,9 @@ class PoolLab:
         assert index._live == live
         assert places <= live + index._stale <= 2 * live + script_index.STALE_SLACK
 
-    def _check_entry(self, entry: Entry, entries: dict[Txid, Entry], ancestors: dict[Txid, set[Txid]]) -> None:
+    def _check_entry(
+        self, entry: MempoolEntry, entries: dict[Txid, MempoolEntry], ancestors: dict[Txid, set[Txid]]
+    ) -> None:
         tx = entry.tx
         parents = {outpoint_txid(i.outpoint) for i in tx.inputs if i.outpoint not in self.coins}
         assert set(entry.parents) == parents
@@ -262,18 +264,18 @@ class PoolLab:
         assert [(coin.value, coin.script) for coin in entry.spent] == [(coin.value, coin.script) for coin in coins]
         assert (entry.vsize, entry.weight, entry.usage) == (tx.vsize, tx.weight, memory_usage(tx))
 
-    def _coin_of(self, entries: dict[Txid, Entry], point: OutPoint) -> Coin:
+    def _coin_of(self, entries: dict[Txid, MempoolEntry], point: OutPoint) -> Coin:
         output = entries[outpoint_txid(point)].tx.outputs[outpoint_index(point)]
         return Coin.make(self.height + 1, False, output)
 
 
-def total_of(entries: Iterable[Entry]) -> Totals:
+def total_of(entries: Iterable[MempoolEntry]) -> MempoolTotals:
     """Sums, the slow way."""
     held = list(entries)
-    return Totals(len(held), sum(entry.vsize for entry in held), sum(entry.fee for entry in held))
+    return MempoolTotals(len(held), sum(entry.vsize for entry in held), sum(entry.fee for entry in held))
 
 
-def scripts_of(entries: Iterable[Entry]) -> dict[bytes, set[Txid]]:
+def scripts_of(entries: Iterable[MempoolEntry]) -> dict[bytes, set[Txid]]:
     """The index by script, the slow way."""
     found: dict[bytes, set[Txid]] = {}
     for entry in entries:

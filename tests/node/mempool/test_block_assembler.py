@@ -16,7 +16,7 @@ from chain.params import REGTEST
 from chain.script import p2pkh_script
 from chain.tx import Tx, TxOut
 from node.mempool.block_assembler import NEARLY_FULL_WEIGHT, RESERVED_SIGOPS, RESERVED_WEIGHT, select_for_block
-from node.mempool.entry import Entry
+from node.mempool.entry import MempoolEntry
 from tests.node.mempool.mempool_lab import PoolLab, made, outputs_of
 
 SIZE = 110
@@ -206,7 +206,7 @@ def plainly(lab: PoolLab, weight: int, sigops: int) -> list[Txid]:
     taken: list[Txid] = []
     tried: set[tuple[Txid, int]] = set()
     while True:
-        best: tuple[float, int, Txid, list[Entry]] | None = None
+        best: tuple[float, int, Txid, list[MempoolEntry]] | None = None
         for txid, entry in entries.items():
             package = [a for a in lab.pool.view().ancestors(entry) if a.txid not in taken] + [entry]
             if txid in taken or (txid, len(package)) in tried:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from chain.coins import Coin
 from chain.tx import TxOut
-from node.mempool.entry import Entry, Totals
+from node.mempool.entry import MempoolEntry, MempoolTotals
 from node.mempool.fee_estimator import (
     ENOUGH,
     FADING,
     NO_ESTIMATES,
     TARGET_MAX,
     TARGETS,
-    Estimate,
+    FeeEstimate,
     FeeEstimator,
     FeeView,
 )
@@ -24,10 +24,10 @@ from tests.node.mempool.mempool_lab import PoolLab, script
 LAB = PoolLab()
 
 
-def entry(rate: float, height: int, ancestors: int = 1, descendants: int = 1) -> Entry:
+def entry(rate: float, height: int, ancestors: int = 1, descendants: int = 1) -> MempoolEntry:
     """A transaction of 100 vB, as far as the estimator looks."""
     vsize = 100
-    return Entry(
+    return MempoolEntry(
         tx=LAB.pay(LAB.fund()),
         fee=round(rate * vsize),
         vsize=vsize,
@@ -40,8 +40,8 @@ def entry(rate: float, height: int, ancestors: int = 1, descendants: int = 1) ->
         spent=(Coin.make(1, False, TxOut(1, script(1))),),
         waits=False,
         parents=(),
-        ancestors=Totals(ancestors, vsize, 0),
-        descendants=Totals(descendants, vsize, 0),
+        ancestors=MempoolTotals(ancestors, vsize, 0),
+        descendants=MempoolTotals(descendants, vsize, 0),
     )
 
 
@@ -52,7 +52,7 @@ class Traffic:
         self.estimator = FeeEstimator()
         self.flows = flows
         self.height = 0
-        self.pending: dict[int, list[Entry]] = {}
+        self.pending: dict[int, list[MempoolEntry]] = {}
 
     def run(self, blocks: int) -> FeeEstimator:
         for _ in range(blocks):
@@ -103,9 +103,9 @@ def test_what_is_not_known_of_a_short_wait_costs_no_less_than_a_longer_one() -> 
     estimator.connected(102, paying[11:])
     view = estimator.view()
     assert [view.estimate(target) for target in (1, 2, 3)] == [None, pytest.approx(3), pytest.approx(3)]
-    assert view.nearest(1) == view.nearest(2) == Estimate(2, pytest.approx(3))
-    assert view.nearest(3) == Estimate(3, pytest.approx(3))
-    assert view.nearest(30) == Estimate(30, pytest.approx(3))
+    assert view.nearest(1) == view.nearest(2) == FeeEstimate(2, pytest.approx(3))
+    assert view.nearest(3) == FeeEstimate(3, pytest.approx(3))
+    assert view.nearest(30) == FeeEstimate(30, pytest.approx(3))
     assert NO_ESTIMATES.nearest(1) is None
 
 

@@ -7,10 +7,10 @@ import pytest
 from chain.coins import Coin
 from chain.errors import Invalid, Rejected, Unready
 from chain.hashes import Txid, sha256
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import OutPoint, TxOut, outpoint
 from node.interface.storage import ScriptStats
-from node.mempool.entry import MEMPOOL_HEIGHT, Entry, Removal, Totals
+from node.mempool.entry import MEMPOOL_HEIGHT, MempoolEntry, MempoolTotals, Removal
 from node.mempool.inputs import MissingInputs
 from node.mempool.mempool import Mempool
 from node.mempool.persist import DUMP_TXS_MAX, encode_dump, load_dump
@@ -20,7 +20,7 @@ from tests.chainlab import ENGINE, Owned, lock, made_by, pay
 from tests.node.mempool.mempool_lab import START_HEIGHT, PoolLab, contents, made, outputs_of, script, script_contents
 
 
-def txids_of(entries: list[Entry]) -> list[Txid]:
+def txids_of(entries: list[MempoolEntry]) -> list[Txid]:
     return [entry.txid for entry in entries]
 
 
@@ -33,7 +33,7 @@ def test_an_entry_says_all_about_its_transaction() -> None:
     child = lab.pay(made(parent), point, fee=700)
     added = lab.add(child)
     assert added.removed == ()
-    assert added.entry == Entry(
+    assert added.entry == MempoolEntry(
         tx=child,
         fee=700,
         vsize=child.vsize,
@@ -46,10 +46,10 @@ def test_an_entry_says_all_about_its_transaction() -> None:
         spent=(Coin.make(START_HEIGHT + 1, False, parent.outputs[0]), lab.coins[point]),
         waits=False,
         parents=(parent.txid,),
-        ancestors=Totals(2, parent.vsize + child.vsize, 1000),
-        descendants=Totals(1, child.vsize, 700),
+        ancestors=MempoolTotals(2, parent.vsize + child.vsize, 1000),
+        descendants=MempoolTotals(1, child.vsize, 700),
     )
-    assert lab.pool.get(parent.txid).descendants == Totals(2, parent.vsize + child.vsize, 1000)  # type: ignore[union-attr]
+    assert lab.pool.get(parent.txid).descendants == MempoolTotals(2, parent.vsize + child.vsize, 1000)  # type: ignore[union-attr]
     assert lab.pool.get(child.txid) is lab.pool.by_wtxid(child.wtxid) is added.entry
     assert lab.pool.by_wtxid(parent.txid) is None  # type: ignore[arg-type]
     assert len(lab.pool) == 2
@@ -185,8 +185,8 @@ def test_staging_again_sees_that_the_pool_has_filled_up() -> None:
     assert str(restaged(lab, staged)).startswith("mempool min fee not met")
 
 
-@pytest.mark.parametrize("kind", [LockKind.P2WPKH, LockKind.P2PKH, LockKind.P2TR])
-def test_the_checks_are_the_signatures_of_the_transaction(kind: LockKind) -> None:
+@pytest.mark.parametrize("kind", [ScriptType.P2WPKH, ScriptType.P2PKH, ScriptType.P2TR])
+def test_the_checks_are_the_signatures_of_the_transaction(kind: ScriptType) -> None:
     """Of coins of the chain and of the pool alike."""
     lab = PoolLab()
     point = lab.fund(lock=lock(kind))
@@ -256,7 +256,7 @@ def test_a_bad_amount_is_not_taken_for_policy() -> None:
 # --- readers ---------------------------------------------------------------------------------------
 
 
-def family(lab: PoolLab) -> list[Entry]:
+def family(lab: PoolLab) -> list[MempoolEntry]:
     r"""Four of the pool.
 
     ::
@@ -354,7 +354,7 @@ def test_a_view_is_live_until_the_tip_changes_and_then_still() -> None:
     lab.check()
 
 
-class WatchedEntries(dict[Txid, Entry]):
+class WatchedEntries(dict[Txid, MempoolEntry]):
     """Checks, at each single change, what a reader without a lock relies on."""
 
     lab: PoolLab
@@ -363,7 +363,7 @@ class WatchedEntries(dict[Txid, Entry]):
         assert all(parent in self for entry in self.values() for parent in entry.parents)
         assert self.keys() >= {tx.txid for tx in self.lab.pool._graph.spenders.values()}
 
-    def __setitem__(self, txid: Txid, entry: Entry) -> None:
+    def __setitem__(self, txid: Txid, entry: MempoolEntry) -> None:
         super().__setitem__(txid, entry)
         self.check()
 

@@ -8,9 +8,9 @@ import pytest
 import node.mempool.accept
 from chain.coins import Coin
 from chain.errors import Invalid, Rejected, Unready
-from chain.script import LockKind, classify, p2pkh_script, p2tr_script, p2wpkh_script
+from chain.script import ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import COIN, NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx
-from node.mempool.accept import Admission, Offer, VerifiedCache
+from node.mempool.accept import MempoolAccept, Offer, VerifiedCache
 from node.mempool.policy import (
     MAX_DATA_SCRIPT_SIZE,
     MAX_SCRIPT_SIG_SIZE,
@@ -145,7 +145,7 @@ def adds_unconfirmed(lab: PoolLab) -> object:
 
 
 def busy(lab: PoolLab) -> object:
-    admission = Admission(lab.pool, VerifiedCache(), lab.coins.get, lambda: lab.context, lambda: 1)
+    admission = MempoolAccept(lab.pool, VerifiedCache(), lab.coins.get, lambda: lab.context, lambda: 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(node.mempool.accept, "OUT_MAX", 0)
         verdicts, _ = admission.offer([Offer(lab.pay(lab.fund()))], lab.now)
@@ -337,13 +337,13 @@ def test_what_cannot_be_spent_here_stays_the_same_code() -> None:
 @pytest.mark.parametrize(
     ("lock", "kind", "least"),
     [
-        (ADDRESS, LockKind.P2WPKH, 294),
-        (P2PKH, LockKind.P2PKH, 546),
-        (P2TR, LockKind.P2TR, 330),
-        (b"\x6a\x01x", LockKind.OP_RETURN, 0),
+        (ADDRESS, ScriptType.P2WPKH, 294),
+        (P2PKH, ScriptType.P2PKH, 546),
+        (P2TR, ScriptType.P2TR, 330),
+        (b"\x6a\x01x", ScriptType.OP_RETURN, 0),
     ],
 )
-def test_dust_thresholds_are_cores(lock: bytes, kind: LockKind, least: int) -> None:
+def test_dust_thresholds_are_cores(lock: bytes, kind: ScriptType, least: int) -> None:
     assert classify(lock) is kind
     assert dust_threshold(lock) == least
 

@@ -8,7 +8,7 @@ from chain.hashes import Txid
 from chain.tx import Tx, TxOut
 from node.mempool.entry import Removal, Removed
 from node.mempool.policy import EXPIRY_S
-from node.mempool.tip_update import TipChange
+from node.mempool.tip_update import MempoolTipChange
 from tests.node.mempool.mempool_lab import PoolLab, made, script
 
 
@@ -16,7 +16,7 @@ def gone(removed: Sequence[Removed]) -> list[tuple[Txid, Removal]]:
     return [(one.entry.txid, one.reason) for one in removed]
 
 
-def mined(change: TipChange) -> list[tuple[int, list[Txid]]]:
+def mined(change: MempoolTipChange) -> list[tuple[int, list[Txid]]]:
     return [(block.height, [entry.txid for entry in block.entries]) for block in change.confirmed]
 
 

@@ -16,12 +16,12 @@ from chain.params import REGTEST, Params, devnet
 from node.config import Mine
 from node.core.node import Node
 from node.interface.effects import Failed
-from node.interface.mock_time import ChainTime
+from node.interface.mock_time import MockTime
 from node.mining import supervisor
 from node.mining.miner_pool import MinerPool, Solved, UsedUp
 from node.mining.supervisor import Supervisor, at_time
-from node.p2p.block_sync.initial_block_download import DELIVERY_S, CatchUp
-from node.p2p.connections.identity import Identity
+from node.p2p.block_sync.initial_block_download import DELIVERY_S, InitialBlockDownload
+from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import OVER, TIP, Runtime
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
@@ -53,7 +53,7 @@ class Miner:
 
     def __init__(self, params: Params, mine: Mine, threads: int = 1) -> None:
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic))
-        identity = Identity(bytes(31) + b"\x01", ENGINE, random.Random(1))
+        identity = NodeIdentity(bytes(31) + b"\x01", ENGINE, random.Random(1))
         store = open_memory(MemoryDisk(), params.network_id)
         self.runtime.open(Node(params, store, identity, random.Random(1)), Nobody())
         self.runtime.admit()
@@ -113,9 +113,9 @@ class Script:
     def __init__(self) -> None:
         self.tip = SimpleNamespace(hash=b"tip", height=10)
         self.best_height = 10
-        self.catch_up = CatchUp()
+        self.catch_up = InitialBlockDownload()
         self.totals = 0
-        self.time = ChainTime()
+        self.time = MockTime()
         self.clock = 0.0
         self.log: list[Any] = []
         self.outcomes: list[Any] = []

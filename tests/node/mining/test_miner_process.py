@@ -18,8 +18,8 @@ from chain.pow import check_pow
 from chain.target import target_from_bits
 from node.mining.hash_loop import LOOPS, NONCES, ROW, Loop
 from node.mining.miner_pool import MinerPool, Solved, UsedUp
-from node.mining.miner_process import REPORT_SIZE, Duty, Report, Search, Work, decode_report, measure
-from node.workers.child_process import ROOT, Child
+from node.mining.miner_process import REPORT_SIZE, Duty, NonceSearch, Report, Work, decode_report, measure
+from node.workers.child_process import ROOT, ChildProcess
 from tests.node.processes import eventually, is_alive, open_files, start_script
 
 EASY, HARD = 0x207FFFFF, 0x1C00FFFF
@@ -47,17 +47,17 @@ def solution() -> Header:
 
 
 @pytest.fixture
-def miner() -> Iterator[Child]:
-    child = Child("node.mining.miner_process")
+def miner() -> Iterator[ChildProcess]:
+    child = ChildProcess("node.mining.miner_process")
     yield child
     child.end()
 
 
-def give(miner: Child, work: Work) -> None:
+def give(miner: ChildProcess, work: Work) -> None:
     os.write(miner.stdin, work.encode())
 
 
-def report_of(miner: Child) -> Report:
+def report_of(miner: ChildProcess) -> Report:
     return decode_report(os.read(miner.stdout, REPORT_SIZE))
 
 
@@ -66,7 +66,7 @@ def report_of(miner: Child) -> Report:
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 def test_a_search_finds_the_first_nonce(loop: Loop) -> None:
-    search = Search(work_on(3, header(MEDIUM)), loop)
+    search = NonceSearch(work_on(3, header(MEDIUM)), loop)
     report = None
     while report is None:
         report = search.advance()
@@ -76,19 +76,19 @@ def test_a_search_finds_the_first_nonce(loop: Loop) -> None:
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 def test_a_search_stays_in_its_range_and_reports_its_end(loop: Loop) -> None:
     nonce = int.from_bytes(solution().raw[76:], "little")
-    before = Search(work_on(7, header(MEDIUM), nonce - 3 * ROW, 3 * ROW), loop)
+    before = NonceSearch(work_on(7, header(MEDIUM), nonce - 3 * ROW, 3 * ROW), loop)
     assert before.advance() == Report(7, False, header(MEDIUM).raw)
-    assert Search(work_on(8, header(MEDIUM), nonce, 1), loop).advance() == Report(8, True, solution().raw)
+    assert NonceSearch(work_on(8, header(MEDIUM), nonce, 1), loop).advance() == Report(8, True, solution().raw)
 
 
 def test_a_search_ends_with_the_nonces() -> None:
-    search = Search(work_on(7, header(HARD), NONCES - 5, NONCES), LOOPS[0])
+    search = NonceSearch(work_on(7, header(HARD), NONCES - 5, NONCES), LOOPS[0])
     assert search.advance() == Report(7, False, header(HARD).raw)
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 def test_a_search_never_keeps_newer_work_waiting(loop: Loop) -> None:
-    search = Search(work_on(1, header(HARD)), loop)
+    search = NonceSearch(work_on(1, header(HARD)), loop)
     turns = []
     for _ in range(20):
         start = time.thread_time()
@@ -113,7 +113,7 @@ def test_duty_shares_out_wall_time(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the process -------------------------------------------------------------------------------
 
 
-def test_solves_what_it_is_given(miner: Child) -> None:
+def test_solves_what_it_is_given(miner: ChildProcess) -> None:
     give(miner, work_on(1, header(MEDIUM)))
     report = report_of(miner)
     assert (report.work_id, report.solved) == (1, True)
@@ -123,7 +123,7 @@ def test_solves_what_it_is_given(miner: Child) -> None:
 
 def test_knows_all_loops() -> None:
     for loop in LOOPS:
-        miner = Child("node.mining.miner_process", "--loop", loop.name)
+        miner = ChildProcess("node.mining.miner_process", "--loop", loop.name)
         try:
             give(miner, work_on(1, header(MEDIUM)))
             assert report_of(miner) == Report(1, True, solution().raw)
@@ -131,12 +131,12 @@ def test_knows_all_loops() -> None:
             miner.end()
 
 
-def test_says_when_its_nonces_are_used_up(miner: Child) -> None:
+def test_says_when_its_nonces_are_used_up(miner: ChildProcess) -> None:
     give(miner, work_on(1, header(HARD), ROW, 4 * ROW))
     assert report_of(miner) == Report(1, False, header(HARD).raw)
 
 
-def test_newer_work_replaces_older_at_once(miner: Child) -> None:
+def test_newer_work_replaces_older_at_once(miner: ChildProcess) -> None:
     delays = []
     for round_number in range(10):
         give(miner, work_on(2 * round_number, header(HARD)))
@@ -148,12 +148,12 @@ def test_newer_work_replaces_older_at_once(miner: Child) -> None:
     assert min(delays) < 0.02
 
 
-def test_only_the_newest_of_what_waits_is_worked_on(miner: Child) -> None:
+def test_only_the_newest_of_what_waits_is_worked_on(miner: ChildProcess) -> None:
     os.write(miner.stdin, b"".join(work_on(number, header(EASY)).encode() for number in range(1, 21)))
     assert report_of(miner).work_id == 20
 
 
-def test_a_target_of_zero_stops_the_work(miner: Child) -> None:
+def test_a_target_of_zero_stops_the_work(miner: ChildProcess) -> None:
     give(miner, work_on(1, header(HARD)))
     os.write(miner.stdin, Work(2, bytes(80), 0, 0, 0).encode())
 
@@ -170,12 +170,12 @@ def test_a_target_of_zero_stops_the_work(miner: Child) -> None:
 
 
 def test_ends_when_its_input_closes() -> None:
-    miner = Child("node.mining.miner_process")
+    miner = ChildProcess("node.mining.miner_process")
     give(miner, work_on(1, header(HARD)))
     assert miner.end() == "exit code 0"
 
 
-def test_ctrl_c_is_the_nodes_business(miner: Child) -> None:
+def test_ctrl_c_is_the_nodes_business(miner: ChildProcess) -> None:
     give(miner, work_on(1, header(EASY)))
     report_of(miner)
     os.kill(miner.pid, signal.SIGINT)
@@ -188,7 +188,7 @@ def test_inherits_nothing_but_its_pipes(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("GROAT_RPC_PASSWORD", "secret")
     with open(os.devnull) as ours:
         os.set_inheritable(ours.fileno(), True)
-        child = Child("node.mining.miner_process")
+        child = ChildProcess("node.mining.miner_process")
         try:
             give(child, work_on(1, header(EASY)))
             report_of(child)
@@ -316,12 +316,12 @@ def test_a_dead_miner_is_replaced_and_given_the_same_work(
 def test_a_miner_that_keeps_dying_is_started_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
-    def spawn(*_: str) -> Child:
+    def spawn(*_: str) -> ChildProcess:
         started.append(clock[0])
         raise OSError("no more processes")
 
     clock = [0.0]
-    monkeypatch.setattr("node.mining.miner_pool.Child", spawn)
+    monkeypatch.setattr("node.mining.miner_pool.ChildProcess", spawn)
     pool = MinerPool(1, 100, lambda: clock[0])
     pool.assign(header(HARD))
     while clock[0] < 400:

@@ -10,7 +10,7 @@ from node.p2p.addrman.dial_budget import (
     dial_backs,
     site,
 )
-from node.p2p.connections.identity import Side, handshake_digest
+from node.p2p.connections.identity import HandshakeSide, handshake_digest
 from node.p2p.connections.outbound import DIAL_BACK_TRIES
 from node.p2p.wire.messages import Confirm, Hello, Ok, Welcome
 from tests.node.p2p.connections.session_lab import NETWORK_ID, End, Net
@@ -26,7 +26,7 @@ def greets(attacker: End, victim: End, claim: Endpoint | None) -> None:
     welcome = victim.sessions.on_hello(hello, attacker.endpoint.host, victim.net.now)
     assert isinstance(welcome, Welcome)
     ids, challenges = (attacker.id, victim.id), (hello.challenge, welcome.challenge)
-    proof = attacker.identity.prove(handshake_digest(NETWORK_ID, Side.DIALLER, ids, challenges))
+    proof = attacker.identity.prove(handshake_digest(NETWORK_ID, HandshakeSide.DIALLER, ids, challenges))
     reply, effects = victim.sessions.on_confirm(Confirm(welcome.token, proof), victim.net.now)
     assert reply == Ok()
     victim.perform(effects)

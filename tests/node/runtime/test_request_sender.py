@@ -10,8 +10,7 @@ import pytest
 from chain.hashes import BlockHash
 from node.api.http.channel import Channel
 from node.api.http.listener import Listener, Site
-from node.api.http.message import Answer as HttpAnswer
-from node.api.http.message import Request
+from node.api.http.message import Request, Response
 from node.interface.effects import Answer, Dial, Endpoint, Failed, Link, PeerId, Send
 from node.p2p.wire.codec import encode
 from node.p2p.wire.messages import (
@@ -37,7 +36,7 @@ from node.runtime.request_sender import (
     DIALS_MAX,
     POLLS_LANE_MAX,
     URGENT_MAX,
-    Courier,
+    HttpRequestSender,
 )
 from tests.node.processes import eventually
 
@@ -61,13 +60,13 @@ class FakePeer:
         self._thread = threading.Thread(target=self._listener.run, daemon=True)
         self._thread.start()
 
-    def _app(self, request: Request) -> HttpAnswer:
+    def _app(self, request: Request) -> Response:
         name = request.path.removeprefix("/p2p/")
         self.seen.append((name, request.header("GROAT_SESSION")))
         if name in self.gates:
             self.gates[name].wait(10)
         status, body = self.replies.get(name, (404, b"no"))
-        return HttpAnswer(status, body, "application/octet-stream", self.headers)
+        return Response(status, body, "application/octet-stream", self.headers)
 
     @property
     def connections(self) -> list[Channel]:
@@ -94,7 +93,7 @@ class World:
         self.busy: threading.Event | None = None
         """Holds up who prepares a reply."""
         self.noted: list[tuple[PeerId | None, str, int, int]] = []
-        self.courier = Courier(self.prepare, self.deliver, self.spawn, lambda: self.now, self.note)
+        self.courier = HttpRequestSender(self.prepare, self.deliver, self.spawn, lambda: self.now, self.note)
         self._number = 0
 
     def prepare(self, reply: Any) -> Any:

@@ -3,7 +3,7 @@
 import threading
 
 from node.interface.effects import PeerId
-from node.runtime.traffic_counters import NOTES_MAX, PEERS_MAX, Traffic, Volume
+from node.runtime.traffic_counters import NOTES_MAX, PEERS_MAX, TrafficCounters, Volume
 
 ALICE, BOB = PeerId(b"a" * 20), PeerId(b"b" * 20)
 TOKEN = b"t" * 16
@@ -14,7 +14,7 @@ def nobody(token: bytes) -> PeerId | None:
 
 
 def test_by_peer_and_by_route() -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     traffic.note(ALICE, "inv", 10, 1)
     traffic.note(TOKEN, "inv", 20, 2)
     traffic.note(BOB, "blocks", 40, 4)
@@ -33,7 +33,7 @@ def test_by_peer_and_by_route() -> None:
 
 
 def test_no_note_of_any_thread_is_lost() -> None:
-    traffic, each = Traffic(), 2_000
+    traffic, each = TrafficCounters(), 2_000
 
     def work() -> None:
         for _ in range(each):
@@ -49,7 +49,7 @@ def test_no_note_of_any_thread_is_lost() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    traffic = Traffic()
+    traffic = TrafficCounters()
     for _ in range(NOTES_MAX + 100):
         traffic.note(None, "inv", 1, 1)
     traffic.settle(nobody)

@@ -13,7 +13,7 @@ from chain.connect import block_delta, height_push
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS
 from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
-from node.interface.storage import Change, HistoryRow, ScriptStats, Spender, TxLocation
+from node.interface.storage import HistoryRow, LedgerChange, ScriptStats, Spender, TxLocation
 from node.storage.ledger import Ledger
 from node.storage.schema import coins_digest
 
@@ -34,7 +34,7 @@ class Model:
     """A best chain and its coins, kept the simple way."""
 
     def __init__(self) -> None:
-        self.changes: list[Change] = []
+        self.changes: list[LedgerChange] = []
         self.coins: dict[OutPoint, Coin] = {}
 
     @property
@@ -45,7 +45,7 @@ class Model:
     def height(self) -> int:
         return len(self.changes)
 
-    def mine(self, *txs: Tx, script: bytes = SCRIPTS[0], salt: int = 0) -> Change:
+    def mine(self, *txs: Tx, script: bytes = SCRIPTS[0], salt: int = 0) -> LedgerChange:
         """Put a block with these transactions on the tip. `salt` makes it differ from another."""
         height = self.height + 1
         coinbase_input = TxIn(NULL_OUTPOINT, height_push(height) + bytes((salt,)), 0, (bytes(32),))
@@ -64,12 +64,12 @@ class Model:
                     maker, index = made[spent.outpoint]
                     coin = Coin.make(height, maker is coinbase, maker.outputs[index])
                 undo.append(coin)
-        change = Change(block, height, tuple(undo))
+        change = LedgerChange(block, height, tuple(undo))
         self._apply(delta_of(change))
         self.changes.append(change)
         return change
 
-    def leave(self) -> Change:
+    def leave(self) -> LedgerChange:
         """Take the tip off."""
         change = self.changes.pop()
         self._apply(delta_of(change).inverse())
@@ -81,11 +81,11 @@ class Model:
         self.coins.update(delta.created)
 
 
-def delta_of(change: Change) -> CoinsDelta:
+def delta_of(change: LedgerChange) -> CoinsDelta:
     return block_delta(change.block, change.height, change.undo)
 
 
-def commit(store: Ledger, left: Sequence[Change], entered: Sequence[Change]) -> None:
+def commit(store: Ledger, left: Sequence[LedgerChange], entered: Sequence[LedgerChange]) -> None:
     """Store the bodies and move the tip, the way the chainstate does."""
     for change in entered:
         store.put_block(change.height, change.block.hash, change.block.raw, sync=False)
@@ -100,7 +100,7 @@ def commit(store: Ledger, left: Sequence[Change], entered: Sequence[Change]) -> 
 def wander(model: Model, store: Ledger, rng: random.Random, steps: int) -> None:
     """Extend and reorganise at random; left transactions are often mined again."""
     for step in range(steps):
-        left: list[Change] = []
+        left: list[LedgerChange] = []
         for _ in range(rng.choice((0, 0, 0, 1, 2, 4))):
             if model.changes:
                 left.append(model.leave())

@@ -8,7 +8,7 @@ import pytest
 from chain.coins import Coin, CoinsDelta
 from chain.tx import OutPoint
 from node.interface.storage import StoreError
-from node.storage.coins_cache import COIN_OVERHEAD, CoinCache
+from node.storage.coins_cache import COIN_OVERHEAD, CoinsCache
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.node.storage.branches import NETWORK, SCRIPTS, Model, assert_agrees, commit, pay, wander
@@ -25,7 +25,7 @@ def coin(number: int, size: int = 34) -> Coin:
 @pytest.mark.parametrize("limit", [0, 2_000, 20_000, 10**9])
 @pytest.mark.parametrize("seed", range(3))
 def test_it_never_knows_of_a_coin_that_is_not_there(seed: int, limit: int) -> None:
-    rng, cache = random.Random(seed), CoinCache(limit)
+    rng, cache = random.Random(seed), CoinsCache(limit)
     ledger: dict[OutPoint, Coin] = {}
     for step in range(300):
         spent = {p: ledger.pop(p) for p in rng.sample(sorted(ledger), min(len(ledger), rng.randrange(8)))}
@@ -48,7 +48,7 @@ def test_it_never_knows_of_a_coin_that_is_not_there(seed: int, limit: int) -> No
 @pytest.mark.parametrize("at_once", [1, 7, 1_000, 20_000])
 def test_it_stays_within_its_limit(size: int, at_once: int) -> None:
     limit = 1_000_000
-    cache = CoinCache(limit)
+    cache = CoinsCache(limit)
     for start in range(0, 40_000, at_once):
         created = {point(number): coin(number, size) for number in range(start, start + at_once)}
         spent = {point(start - 1): coin(start - 1, size)} if start else {}
@@ -80,7 +80,7 @@ def test_coins_that_were_asked_for_are_at_hand() -> None:
 
 
 def test_a_ledger_with_a_small_cache_answers_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.storage.ledger.CoinCache", lambda: CoinCache(3_000))
+    monkeypatch.setattr("node.storage.ledger.CoinsCache", lambda: CoinsCache(3_000))
     rng = random.Random(3)
     store, model = open_memory(MemoryDisk(), NETWORK), Model()
     for _ in range(10):

@@ -7,7 +7,7 @@ import pytest
 
 from node.interface.storage import StoreError
 from node.storage import script_summaries
-from node.storage.coins_cache import CoinCache
+from node.storage.coins_cache import CoinsCache
 from node.storage.ledger import Ledger, recompute_digest
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
@@ -20,7 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Summaries and turns of the cache are to be met within some blocks."""
     monkeypatch.setattr(script_summaries, "ENTRIES_PER_SUMMARY", 4)
     monkeypatch.setattr(script_summaries, "TXS_PER_LIST", 3)
-    monkeypatch.setattr("node.storage.ledger.CoinCache", lambda: CoinCache(5_000))
+    monkeypatch.setattr("node.storage.ledger.CoinsCache", lambda: CoinsCache(5_000))
 
 
 def fork(model: Model) -> Model:

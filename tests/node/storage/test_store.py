@@ -10,7 +10,7 @@ from chain.coins import Coin
 from chain.hashes import BlockHash, Txid, sha256, sha256d
 from chain.params import GENESIS
 from chain.tx import OutPoint, outpoint
-from node.interface.storage import Damaged, HistoryRow, ScriptStats, StoreError, Tip
+from node.interface.storage import Damaged, HistoryRow, ScriptStats, StoredTip, StoreError
 from node.storage.ledger import Ledger, recompute_digest
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory, open_store
@@ -60,7 +60,7 @@ def first_coin(model: Model) -> OutPoint:
 def test_a_fresh_store_stands_on_genesis(store: Ledger) -> None:
     coinbase = GENESIS.txs[0]
 
-    assert store.tip() == Tip(GENESIS.hash, 0, 0)
+    assert store.tip() == StoredTip(GENESIS.hash, 0, 0)
     assert list(store.coins()) == []
     assert list(store.headers()) == []
     assert store.marks() == {}
@@ -111,7 +111,7 @@ def test_going_back_to_genesis_leaves_nothing(store: Ledger) -> None:
     commit(store, [], went)
     commit(store, went[::-1], [])
 
-    assert store.tip() == Tip(GENESIS.hash, 0, 0)
+    assert store.tip() == StoredTip(GENESIS.hash, 0, 0)
     assert list(store.coins()) == []
     for change in went:
         for tx in change.block.txs:

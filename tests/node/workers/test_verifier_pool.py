@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from chain.keys import Check, Engine, default_engine, ecdsa_check, python_engine, schnorr_check
-from node.workers.child_process import Child
+from node.workers.child_process import ChildProcess
 from node.workers.verifier_pool import INLINE_MAX, SHARE_MAX, VerifierPool
 from node.workers.verifier_process import BATCH_HEAD, VERDICT, token_of
 from tests.node.processes import PATIENCE_S, eventually, is_alive, open_files, start_script
@@ -45,13 +45,13 @@ def with_failures(*indexes: int) -> list[Check]:
 
 
 @pytest.fixture
-def verifier() -> Iterator[Child]:
-    child = Child("node.workers.verifier_process")
+def verifier() -> Iterator[ChildProcess]:
+    child = ChildProcess("node.workers.verifier_process")
     yield child
     child.end()
 
 
-def ask(verifier: Child, checks: list[Check]) -> int:
+def ask(verifier: ChildProcess, checks: list[Check]) -> int:
     batch = memoryview(BATCH_HEAD.pack(len(checks)) + b"".join(checks))
     os.set_blocking(verifier.stdin, True)
     while batch:
@@ -61,7 +61,7 @@ def ask(verifier: Child, checks: list[Check]) -> int:
     return int(verdict)
 
 
-def test_answers_batch_after_batch(verifier: Child) -> None:
+def test_answers_batch_after_batch(verifier: ChildProcess) -> None:
     assert ask(verifier, GOOD) == -1
     assert ask(verifier, with_failures(100, 150)) == 100
     assert ask(verifier, [spoilt(GOOD[0])]) == 0
@@ -70,7 +70,7 @@ def test_answers_batch_after_batch(verifier: Child) -> None:
 
 
 def test_takes_the_portable_engine() -> None:
-    verifier = Child("node.workers.verifier_process", "--engine", "python")
+    verifier = ChildProcess("node.workers.verifier_process", "--engine", "python")
     try:
         assert ask(verifier, [GOOD[0], GOOD[1], spoilt(GOOD[2])]) == 2
     finally:
@@ -78,16 +78,16 @@ def test_takes_the_portable_engine() -> None:
 
 
 def test_ends_when_its_input_closes() -> None:
-    verifier = Child("node.workers.verifier_process")
+    verifier = ChildProcess("node.workers.verifier_process")
     assert ask(verifier, []) == -1  # it runs: how long a start takes is another matter
     assert verifier.end() == "exit code 0"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
-def test_inherits_nothing_but_its_pipes(verifier: Child) -> None:
+def test_inherits_nothing_but_its_pipes(verifier: ChildProcess) -> None:
     with open(os.devnull) as ours:
         os.set_inheritable(ours.fileno(), True)
-        child = Child("node.workers.verifier_process")
+        child = ChildProcess("node.workers.verifier_process")
         try:
             ask(child, GOOD[:1])
             assert os.devnull not in open_files(child.pid)
@@ -197,10 +197,10 @@ def test_verifiers_that_hang_are_given_up_at_the_deadline(caplog: pytest.LogCapt
 def test_checks_are_done_where_no_process_can_be_had(
     pool: VerifierPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*_: str) -> Child:
+    def refuse(*_: str) -> ChildProcess:
         raise OSError("no more processes")
 
-    monkeypatch.setattr("node.workers.verifier_pool.Child", refuse)
+    monkeypatch.setattr("node.workers.verifier_pool.ChildProcess", refuse)
     assert pool.first_failure(with_failures(130, 131)) == 130
     assert "no more processes" in caplog.text
 
@@ -223,7 +223,9 @@ def test_nonsense_is_no_verdict(
 ) -> None:
     """Somebody else writes into the pipe: a wrong check is not let through, a good one not condemned."""
     talk = f"import os, sys; os.write(1, {nonsense!r}); sys.stdin.read(); os._exit(0)"
-    monkeypatch.setattr("node.workers.verifier_pool.Child", lambda *_: Child("timeit", "-n1", "-r1", talk))
+    monkeypatch.setattr(
+        "node.workers.verifier_pool.ChildProcess", lambda *_: ChildProcess("timeit", "-n1", "-r1", talk)
+    )
     assert pool.first_failure(with_failures(200)) == 200
     assert pool.first_failure(GOOD) is None
     assert "verifier process lost" in caplog.text

@@ -1,6 +1,6 @@
 """The tree of blocks as a drawing: a row for each height, the newest on top, a lane for each branch."""
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.frozen import value
 from chain.hashes import to_hex
 
@@ -16,10 +16,10 @@ LANES_MAX = 8
 
 
 @value
-class Node:
+class TreeNode:
     """A block to be drawn."""
 
-    entry: Entry
+    entry: BlockNode
     standing: str
 
 
@@ -64,7 +64,7 @@ class Drawing:
     rows: list[Row]
 
 
-def draw_tree(nodes: list[Node], low: int, high: int) -> Drawing:
+def draw_tree(nodes: list[TreeNode], low: int, high: int) -> Drawing:
     """Place the blocks, which come parents before children within a branch, the best chain first."""
     lanes = _lanes(nodes)
     placed = [node for node in nodes if node.entry.hash in lanes]
@@ -81,7 +81,7 @@ def draw_tree(nodes: list[Node], low: int, high: int) -> Drawing:
     return Drawing(width, (high - low + 1) * ROW, boxes, edges, rows)
 
 
-def _lanes(nodes: list[Node]) -> dict[bytes, int]:
+def _lanes(nodes: list[TreeNode]) -> dict[bytes, int]:
     """The lane of each block: 0 for the best chain, for other branches the first that is free."""
     lanes: dict[bytes, int] = {}
     taken: list[set[int]] = [set() for _ in range(LANES_MAX)]
@@ -100,10 +100,10 @@ def _lanes(nodes: list[Node]) -> dict[bytes, int]:
     return lanes
 
 
-def _runs(nodes: list[Node]) -> list[list[Node]]:
+def _runs(nodes: list[TreeNode]) -> list[list[TreeNode]]:
     """The blocks in straight lines: each goes on with the first block that stands on its last one.
     The best chain first, the others as they begin, so that what a run stands on comes before it."""
-    runs: dict[bytes, list[Node]] = {}
+    runs: dict[bytes, list[TreeNode]] = {}
     """By the hash of their last block."""
     tip = max((node.entry.height for node in nodes if node.standing == "best"), default=-1)
     found = []
@@ -127,7 +127,7 @@ def _place(lane: int, height: int, high: int) -> tuple[float, float]:
     return LEFT + lane * LANE + BOX_WIDTH / 2, (high - height) * ROW + ROW / 2
 
 
-def _edge(entry: Entry, lanes: dict[bytes, int], high: int) -> str:
+def _edge(entry: BlockNode, lanes: dict[bytes, int], high: int) -> str:
     assert entry.parent is not None
     x, y = _place(lanes[entry.hash], entry.height, high)
     # Below the picture the line goes straight on.

@@ -24,10 +24,10 @@ from node.api.docs.parameters import PARAMETERS
 from node.api.docs.schemas import SCHEMAS
 from node.api.http.message import JSON, TEXT
 from node.api.rest.table import CHAIN_ROUTES, ROUTES
-from node.api.routing.route import NO_BODY_MAX, PREFIXES, Kind, Route
+from node.api.routing.route import NO_BODY_MAX, PREFIXES, ParamType, Route
 from node.api.rpc.table import METHODS
 from node.interface.storage import Damaged
-from node.p2p.discovery.config import Finding, Way
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.scoring.service_flags import Role
 from node.runtime.runtime import DAMAGED
 from tests.node.api.desk import PASSWORD, USER, Desk
@@ -107,7 +107,7 @@ def test_every_schema_is_used_and_every_kind_is_known() -> None:
     text = json.dumps(document())
     for name in SCHEMAS:
         assert f'"#/components/schemas/{name}"' in text, name
-    assert set(PARAMETERS) == set(Kind)
+    assert set(PARAMETERS) == set(ParamType)
     assert {word for method in METHODS for arg in method.args for word in arg.kind.split(" or ")} <= set(TYPES)
 
 
@@ -183,7 +183,9 @@ def test_errors_are_as_described(stocked: Stocked, route: Route) -> None:
                 assert any(map(reply.text.startswith, lines)), (path, reply.text)
 
 
-@pytest.mark.parametrize("settings", [{"role": Role.LIGHT}, {"finding": Finding(frozenset({Way.TRACKER}))}])
+@pytest.mark.parametrize(
+    "settings", [{"role": Role.LIGHT}, {"finding": DiscoveryConfig(frozenset({DiscoveryMethod.TRACKER}))}]
+)
 def test_what_nodes_without_a_chain_answer_is_described(
     make_desk: Callable[..., Desk], settings: dict[str, Any]
 ) -> None:

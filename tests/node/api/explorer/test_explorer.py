@@ -10,7 +10,7 @@ import pytest
 
 from chain.address import encode_address
 from chain.hashes import sha256, to_hex
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import TxOut
 from tests.chainlab import Lab, coinbase_input, lock, pay, reblock
 from tests.node.api.conftest import MakeDesk
@@ -159,7 +159,7 @@ def test_blocks_lead_to_their_neighbours(shared: Desk, lab: Lab) -> None:
 
 
 def test_a_block_of_many_is_paged(desk: Desk, lab: Lab) -> None:
-    txs = [pay([coin]) for coin in lab.take(LockKind.P2WPKH, 55)]
+    txs = [pay([coin]) for coin in lab.take(ScriptType.P2WPKH, 55)]
     desk.give([lab.mine(txs)])
     seen = []
     for start in (0, 25, 50):
@@ -190,15 +190,15 @@ def test_a_stale_block_says_so_and_keeps_its_transactions(desk: Desk, lab: Lab) 
 
 
 def test_a_transaction_shows_where_coins_come_from_and_go(desk: Desk, lab: Lab) -> None:
-    coins = lab.take(LockKind.P2WPKH, 2)
-    tx = pay(coins, [TxOut(1_000_000, lock(LockKind.P2TR, 4)), TxOut(2_345_678, lock(number=1))], fee=0)
+    coins = lab.take(ScriptType.P2WPKH, 2)
+    tx = pay(coins, [TxOut(1_000_000, lock(ScriptType.P2TR, 4)), TxOut(2_345_678, lock(number=1))], fee=0)
     desk.give([lab.mine([tx], fees=0)])
     html = page(desk, f"tx/{to_hex(tx.txid)}")
     text = words(html)
     fee = sum(coin.value for _, coin in coins) - 3_345_678
     assert f"{fee:,} sat" in text
     assert "1 confirmation" in text
-    assert encode_address(lock(LockKind.P2TR, 4)) in html
+    assert encode_address(lock(ScriptType.P2TR, 4)) in html
     assert "0.01" in text
     assert "0.02345678" in text
     assert html.count('<path class="in"') == 2
@@ -213,7 +213,7 @@ def test_a_transaction_shows_where_coins_come_from_and_go(desk: Desk, lab: Lab) 
 
 
 def test_an_address_has_its_balance_history_and_coins(desk: Desk, lab: Lab) -> None:
-    script = lock(LockKind.P2WPKH, 11)
+    script = lock(ScriptType.P2WPKH, 11)
     address = encode_address(script)
     before = page(desk, f"address/{address}")
     [coin] = lab.take()
@@ -226,9 +226,9 @@ def test_an_address_has_its_balance_history_and_coins(desk: Desk, lab: Lab) -> N
 
 
 def test_a_history_is_paged_without_gaps_while_blocks_come(desk: Desk, lab: Lab) -> None:
-    script = lock(LockKind.P2WPKH, 9)
+    script = lock(ScriptType.P2WPKH, 9)
     address = encode_address(script)
-    txs = [pay([coin], [TxOut(coin.coin.value - 1_000, script)]) for coin in lab.take(LockKind.P2WPKH, 58)]
+    txs = [pay([coin], [TxOut(coin.coin.value - 1_000, script)]) for coin in lab.take(ScriptType.P2WPKH, 58)]
     desk.give([lab.mine(txs[:30]), lab.mine(txs[30:])])
     whole = [row["txid"] for row in history(desk, address)]
     seen: list[str] = []
@@ -253,7 +253,9 @@ def history(desk: Desk, address: str) -> list[dict[str, str]]:
 
 
 def test_the_mempool_by_fee_rate(desk: Desk, lab: Lab) -> None:
-    cheap, dear = (pay([coin], fee=fee) for coin, fee in zip(lab.take(LockKind.P2WPKH, 2), (200, 20_000), strict=True))
+    cheap, dear = (
+        pay([coin], fee=fee) for coin, fee in zip(lab.take(ScriptType.P2WPKH, 2), (200, 20_000), strict=True)
+    )
     desk.pool(dear, cheap)
     newest, best = (
         re.findall(r'<tr data-key="([0-9a-f]{64})"', page(desk, f"mempool{query}"))
@@ -516,7 +518,7 @@ def amounts(html: str, txid: str) -> list[str]:
 def test_change_to_the_same_script_is_no_payment(desk: Desk, lab: Lab) -> None:
     [coin] = lab.take()
     rest = coin.coin.value - 600_000 - 1_000
-    tx = pay([coin], [TxOut(600_000, lock(LockKind.P2TR, 7)), TxOut(rest, coin.coin.script)])
+    tx = pay([coin], [TxOut(600_000, lock(ScriptType.P2TR, 7)), TxOut(rest, coin.coin.script)])
     desk.pool(tx)
     for path in ("", "mempool"):
         assert amounts(page(desk, path), to_hex(tx.txid)) == ["0.00600000"]
@@ -526,14 +528,14 @@ def test_what_may_be_change_is_shown_beside_the_payment(desk: Desk, lab: Lab) ->
     """Change to a fresh address cannot be told from a payment, so neither is hidden behind a sum."""
     [coin] = lab.take()
     rest = coin.coin.value - 600_000 - 1_000
-    tx = pay([coin], [TxOut(600_000, lock(LockKind.P2TR, 7)), TxOut(rest, lock(LockKind.P2TR, 8))])
+    tx = pay([coin], [TxOut(600_000, lock(ScriptType.P2TR, 7)), TxOut(rest, lock(ScriptType.P2TR, 8))])
     desk.pool(tx)
     assert amounts(page(desk, ""), to_hex(tx.txid)) == ["0.00600000", f"{rest / 10**8:.8f}"]
 
 
 def test_a_payment_to_many_is_their_sum_and_one_to_itself_says_so(desk: Desk, lab: Lab) -> None:
-    many, itself = lab.take(LockKind.P2WPKH, 2)
-    outputs = [TxOut(10_000 * n, lock(LockKind.P2TR, n)) for n in range(1, 5)]
+    many, itself = lab.take(ScriptType.P2WPKH, 2)
+    outputs = [TxOut(10_000 * n, lock(ScriptType.P2TR, n)) for n in range(1, 5)]
     first = pay([many], [*outputs, TxOut(many.coin.value - 101_000, many.coin.script)])
     second = pay([itself], [TxOut(itself.coin.value - 1_000, itself.coin.script)])
     desk.pool(first, second)
@@ -574,7 +576,7 @@ def test_every_page_says_which_node_it_is(make_desk: MakeDesk, shared: Desk) -> 
 
 def test_the_next_block_is_projected(desk: Desk, lab: Lab) -> None:
     assert "Next block no transactions yet" in words(page(desk, ""))
-    txs = [pay([coin], fee=fee) for coin, fee in zip(lab.take(LockKind.P2WPKH, 2), (200, 20_000), strict=True)]
+    txs = [pay([coin], fee=fee) for coin, fee in zip(lab.take(ScriptType.P2WPKH, 2), (200, 20_000), strict=True)]
     desk.pool(*txs)
     assert "Next block 2 tx &lt; 0.1 % full 20,200 sat fees 1–200 sat/vB" in words(page(desk, ""))
 

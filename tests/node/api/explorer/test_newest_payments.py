@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from chain.block import Block
 from chain.hashes import BlockHash, to_hex
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import Tx
 from node.api.explorer.payments import PaymentBlocks
-from node.core.view import View
+from node.core.view import NodeView
 from tests.chainlab import Lab, pay
 from tests.node.api.conftest import MakeDesk
 from tests.node.api.desk import Desk
@@ -28,13 +28,13 @@ def empty_blocks(lab: Lab, count: int) -> list[Block]:
 
 
 def payments(lab: Lab, count: int) -> list[Tx]:
-    return [pay([coin]) for coin in lab.take(LockKind.P2WPKH, count)]
+    return [pay([coin]) for coin in lab.take(ScriptType.P2WPKH, count)]
 
 
 class Counted:
     """A node's view whose looks at undo records are counted."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: NodeView) -> None:
         self.reader = self
         self.looks = 0
         self._view = view
@@ -51,7 +51,7 @@ class Counted:
 def look(desk: Desk, blocks: PaymentBlocks) -> tuple[list[int], bool, int]:
     """Heights of the blocks found, whether there is more to look at, and how many blocks were."""
     view = Counted(desk.runtime.view)
-    searched = blocks.newest(cast(View, view))
+    searched = blocks.newest(cast(NodeView, view))
     return [entry.height for entry in searched.found], searched.rest is not None, view.looks
 
 

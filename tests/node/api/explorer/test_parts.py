@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 from markupsafe import Markup
 
-from chain.blocktree import BlockTree, Entry
+from chain.blocktree import BlockNode, BlockTree
 from node.api.explorer import formatting
 from node.api.explorer.draw.flow import BROAD, ROW, THIN, draw_flow
-from node.api.explorer.draw.forktree import BOX_HEIGHT, LANE, LANES_MAX, LEFT, Drawing, Node, draw_tree
+from node.api.explorer.draw.forktree import BOX_HEIGHT, LANE, LANES_MAX, LEFT, Drawing, TreeNode, draw_tree
 from node.api.explorer.draw.plot import HEIGHT, WIDTH, draw_bars, draw_line
 from node.api.explorer.fees import BLOCK_VSIZE, NextBlock, fee_bands, next_block
 from node.api.explorer.forks import reorg_between
-from node.mempool.entry import Totals
+from node.mempool.entry import MempoolTotals
 from node.mempool.view import MempoolView
 from tests.chainlab import START_TIME, Lab
 
@@ -163,7 +163,7 @@ class Family:
     """A tree of headers by hand; `best` is the chain that the drawing takes for the best."""
 
     tree: BlockTree
-    entries: dict[str, Entry]
+    entries: dict[str, BlockNode]
     best: str
 
     def drawn(self) -> Drawing:
@@ -172,7 +172,7 @@ class Family:
             best.append(entry)
             entry = entry.parent
         others = [entry for entry in self.entries.values() if entry not in best]
-        nodes = [*(Node(one, "best") for one in best[::-1]), *(Node(one, "stale") for one in others)]
+        nodes = [*(TreeNode(one, "best") for one in best[::-1]), *(TreeNode(one, "stale") for one in others)]
         return draw_tree(nodes, 1, max(entry.height for entry in self.entries.values()))
 
     def lanes(self) -> dict[str, int]:
@@ -183,7 +183,7 @@ class Family:
 def family(text: str, best: str) -> Family:
     """Each word is a block on another, `child:parent`; without a parent on genesis."""
     lab = Lab()
-    entries: dict[str, Entry] = {}
+    entries: dict[str, BlockNode] = {}
     for number, word in enumerate(text.split()):
         name, _, parent = word.partition(":")
         lab.tip = entries.get(parent, lab.tree.genesis)
@@ -284,7 +284,7 @@ def pool_of(*txs: tuple[int, int]) -> MempoolView:
     """A mempool of transactions of these fees and sizes."""
     entries = {number: SimpleNamespace(fee=fee, vsize=vsize) for number, (fee, vsize) in enumerate(txs)}
     fees, sizes = (sum(tx[side] for tx in txs) for side in (0, 1))
-    return cast(MempoolView, SimpleNamespace(entries=entries, totals=Totals(len(txs), sizes, fees)))
+    return cast(MempoolView, SimpleNamespace(entries=entries, totals=MempoolTotals(len(txs), sizes, fees)))
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@
 import pytest
 from waitress.buffers import OverflowableBuffer
 
-from node.api.http.chunked_body import LINE_MAX, Chunks
+from node.api.http.chunked_body import LINE_MAX, ChunkedBody
 
 GOOD = b'3\r\nabc\r\n00a;x="y"\r\n0123456789\r\nB ;z\r\n\r\nhello\r\n\r\n\r\n0;last\r\nX: y\r\nZ:\r\n\r\n'
 BODY = b"abc0123456789\r\nhello\r\n\r\n"
 
 
-def chunks() -> Chunks:
-    return Chunks(OverflowableBuffer(1 << 20))
+def chunks() -> ChunkedBody:
+    return ChunkedBody(OverflowableBuffer(1 << 20))
 
 
 def test_however_it_is_cut() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from chain.params import REGTEST, Asert, Params
 from node.api import p2p_gate
-from node.p2p.connections.identity import Identity
+from node.p2p.connections.identity import NodeIdentity
 from node.p2p.scoring.rate_limits import BURST_S, LIMITS, REFUSED_A_MINUTE
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode
 from node.p2p.wire.messages import Confirm, GetAddresses, GetBlocks, Hello, Reason, Refusal
@@ -94,7 +94,7 @@ def test_who_sends_too_much_is_told_to_wait_and_in_the_end_dropped(sea: Desk) ->
     assert set(statuses) <= {200, 401, 429}
     assert ask(sea, GetAddresses(), token) == NO_SESSION
     assert ask(sea, Hello(facts(OPEN_SEA.network_id), bytes(32)))[1] == Refusal(Reason.DISCOURAGED)
-    other = Identity(bytes(31) + b"\x09", ENGINE, random.Random(1))
+    other = NodeIdentity(bytes(31) + b"\x09", ENGINE, random.Random(1))
     assert ask(sea, GetAddresses(), greet(sea, other))[0] == 200
 
 
@@ -117,7 +117,7 @@ def test_who_is_refused_for_ever_is_not_heard(sea: Desk) -> None:
 
 def test_an_address_has_so_many_connections(sea: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """For one more the longest idle of its own goes, and nobody else's."""
-    monkeypatch.setattr(p2p_gate.P2pDoor, "host_connections", 3)
+    monkeypatch.setattr(p2p_gate.P2pGate, "host_connections", 3)
     with ExitStack() as stack:
 
         def come(host: str) -> socket.socket:
@@ -137,7 +137,7 @@ def test_an_address_has_so_many_connections(sea: Desk, monkeypatch: pytest.Monke
 
 
 def test_on_a_devnet_ones_own_machine_may_have_them_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(p2p_gate.P2pDoor, "host_connections", 3)
+    monkeypatch.setattr(p2p_gate.P2pGate, "host_connections", 3)
     body = encode(GetBlocks((REGTEST.network_id,)))  # type: ignore[arg-type]
     with ExitStack() as stack:
         for stays in [stack.enter_context(closing(connect(desk))) for _ in range(10)]:

@@ -11,7 +11,7 @@ import pytest
 from node.api.http import listener
 from node.api.http.channel import PIPELINE_MAX, REQUEST_S, RESPONSE_S, Channel
 from node.api.http.listener import ACCEPTS_MAX, Listener, Site, connections_allowed
-from node.api.http.message import TEXT, Answer
+from node.api.http.message import TEXT, Response
 from node.api.http.request_parser import HEADER_BYTES_MAX
 from node.interface.effects import Endpoint
 from node.runtime.parking import API_SEATS, P2P_SEATS
@@ -319,7 +319,7 @@ def test_at_the_limit_the_longest_waiting_goes(make_stage: Callable[..., Stage])
 def test_a_crowd_at_the_door_is_let_in_within_a_few_turns(most: int) -> None:
     """Each turn looks at all connections, so that one at a turn costs the square of their number."""
     crowd, asked = 5 * ACCEPTS_MAX, b"GET /last HTTP/1.1\r\n" + HOST + b"\r\n"
-    site = Site("test", lambda request: Answer(200, b"here", TEXT), lambda method, path, headers: 0, 1)
+    site = Site("test", lambda request: Response(200, b"here", TEXT), lambda method, path, headers: 0, 1)
     listener = Listener(site, [Endpoint("127.0.0.1", 0)], connections_max=most)
     with ExitStack() as stack:
         for _ in range(crowd):

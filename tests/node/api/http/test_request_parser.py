@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from waitress.adjustments import Adjustments
 
-from node.api.http.gate import ApiDoor
+from node.api.http.gate import ApiGate
 from node.api.http.request_parser import HEADER_BYTES_MAX, RequestParser
 
 LONG = HEADER_BYTES_MAX - 100
@@ -17,7 +17,7 @@ SHORT_S = 1.0
 def parsed(sent: bytes, piece: int = HEADER_BYTES_MAX) -> Any:
     settings = Adjustments(ident="")
     settings.body_cap = lambda method, path, headers: 100_000
-    settings.door = ApiDoor()
+    settings.door = ApiGate()
     parser = RequestParser(settings)
     for at in range(0, len(sent), piece):
         parser.received(sent[at : at + piece])

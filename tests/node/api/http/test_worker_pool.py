@@ -7,7 +7,7 @@ from threading import Event, Thread, current_thread
 import pytest
 
 from node.api.http import worker_pool as module
-from node.api.http.worker_pool import Workers
+from node.api.http.worker_pool import WorkerPool
 from tests.node.processes import eventually
 
 WAIT_S = 10.0
@@ -30,19 +30,19 @@ class Job:
 
 
 @pytest.fixture
-def workers() -> Iterator[Workers]:
-    workers = Workers(4)
+def workers() -> Iterator[WorkerPool]:
+    workers = WorkerPool(4)
     assert workers.threads == 0
     yield workers
     workers.stop(WAIT_S)
 
 
-def keep_looking(workers: Workers, until: Callable[[], bool]) -> None:
+def keep_looking(workers: WorkerPool, until: Callable[[], bool]) -> None:
     """What the listener's thread does."""
     eventually(lambda: workers.look() is None and until(), "it is done")
 
 
-def test_everything_is_done_in_order(workers: Workers) -> None:
+def test_everything_is_done_in_order(workers: WorkerPool) -> None:
     seen: list[int] = []
     jobs = [Job(lambda number=number: seen.append(number)) for number in range(50)]  # type: ignore[misc]
     for job in jobs:
@@ -51,7 +51,7 @@ def test_everything_is_done_in_order(workers: Workers) -> None:
     assert sorted(seen) == list(range(50))
 
 
-def test_what_is_quickly_done_wakes_one_thread(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_quickly_done_wakes_one_thread(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 60.0)
     jobs = [Job() for _ in range(20)]
     for job in jobs:
@@ -64,7 +64,7 @@ def test_what_is_quickly_done_wakes_one_thread(workers: Workers, monkeypatch: py
     assert last.done.wait(WAIT_S)
 
 
-def test_what_waits_too_long_wakes_another(workers: Workers) -> None:
+def test_what_waits_too_long_wakes_another(workers: WorkerPool) -> None:
     gate = Event()
     blocked = Job(lambda: gate.wait(WAIT_S))
     workers.add_task(blocked)
@@ -79,7 +79,7 @@ def test_what_waits_too_long_wakes_another(workers: Workers) -> None:
     assert blocked.done.wait(WAIT_S)
 
 
-def test_what_is_looked_for_says_when_to_look_again(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_looked_for_says_when_to_look_again(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 60.0)
     assert workers.look() is None
     gate = Event()
@@ -101,7 +101,7 @@ def test_patience_grows_with_the_threads_that_are_awake(monkeypatch: pytest.Monk
     """But those that are parked do not count: with nobody else awake, one is woken at once."""
     monkeypatch.setattr(module, "PATIENCE_S", 20.0)
     parked: list[None] = [None] * 3
-    workers = Workers(8, lambda: len(parked))
+    workers = WorkerPool(8, lambda: len(parked))
     gate = Event()
     held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(3)]
     for job in held:
@@ -116,7 +116,7 @@ def test_patience_grows_with_the_threads_that_are_awake(monkeypatch: pytest.Monk
     workers.stop(WAIT_S)
 
 
-def test_with_all_threads_held_up_the_rest_waits(workers: Workers) -> None:
+def test_with_all_threads_held_up_the_rest_waits(workers: WorkerPool) -> None:
     gate = Event()
     held = [Job(lambda: gate.wait(WAIT_S)) for _ in range(4)]
     for job in held:
@@ -131,7 +131,7 @@ def test_with_all_threads_held_up_the_rest_waits(workers: Workers) -> None:
     assert last.done.wait(WAIT_S)
 
 
-def test_a_bug_is_logged_and_costs_no_thread(workers: Workers, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_costs_no_thread(workers: WorkerPool, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise RuntimeError("oh")
 
@@ -145,7 +145,7 @@ def test_a_bug_is_logged_and_costs_no_thread(workers: Workers, caplog: pytest.Lo
 
 
 def test_the_end() -> None:
-    workers = Workers(3)
+    workers = WorkerPool(3)
     jobs = [Job() for _ in range(5)]
     for job in jobs:
         workers.add_task(job)
@@ -160,7 +160,7 @@ def test_the_end() -> None:
     assert not workers._threads
 
 
-def test_threads_come_with_work_and_go_when_there_is_none(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_come_with_work_and_go_when_there_is_none(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.05)
     for _ in range(3):
         gate = Event()
@@ -181,7 +181,7 @@ def test_nothing_is_lost_while_threads_come_and_go(monkeypatch: pytest.MonkeyPat
     """Each task comes about when a thread is about to end."""
     monkeypatch.setattr(module, "IDLE_S", 0.001)
     monkeypatch.setattr(module, "LEAST", 0)
-    workers = Workers(3)
+    workers = WorkerPool(3)
     for _ in range(500):
         job = Job()
         workers.add_task(job)
@@ -190,7 +190,7 @@ def test_nothing_is_lost_while_threads_come_and_go(monkeypatch: pytest.MonkeyPat
     workers.stop(WAIT_S)
 
 
-def test_where_no_thread_can_be_had_the_task_waits(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_thread_can_be_had_the_task_waits(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -9,7 +9,7 @@ from chain.address import MAIN_ADDRESSES, TEST_ADDRESSES, encode_address
 from chain.block import Block, merkle_branch
 from chain.hashes import from_hex, sha256, sha256d, to_hex
 from chain.params import GENESIS, REGTEST
-from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY, LockKind
+from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY, ScriptType
 from chain.tx import Tx, TxOut
 from node.api.rest.table import ROUTES
 from node.api.routing.route import PREFIXES
@@ -163,8 +163,8 @@ def test_pages_of_a_block(desk: Desk, lab: Lab) -> None:
 
 
 def test_a_transaction_from_mempool_to_block(desk: Desk, lab: Lab) -> None:
-    coins = [*lab.take(LockKind.P2WPKH), *lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)]
-    tx = pay(coins, [TxOut(1234, lock(LockKind.P2TR, 3)), TxOut(0, b"\x6a\x02hi")], lock_time=101, fee=0)
+    coins = [*lab.take(ScriptType.P2WPKH), *lab.take(ScriptType.P2PKH), *lab.take(ScriptType.P2TR)]
+    tx = pay(coins, [TxOut(1234, lock(ScriptType.P2TR, 3)), TxOut(0, b"\x6a\x02hi")], lock_time=101, fee=0)
     txid = to_hex(tx.txid)
 
     def prevout(index: int) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def test_a_transaction_from_mempool_to_block(desk: Desk, lab: Lab) -> None:
         }
         return shape | ({"witness": [item.hex() for item in spent.witness]} if spent.witness else {})
 
-    taproot = lock(LockKind.P2TR, 3)
+    taproot = lock(ScriptType.P2TR, 3)
     expected = {
         "txid": txid,
         "version": 2,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.api.app import query_of
-from node.api.http.message import Answer, Problem, Request
+from node.api.http.message import Problem, Request, Response
 from node.api.query.queries import NoIndex
 from node.api.rest.table import ROUTES
 from node.api.routing.dispatcher import Dispatcher, Paths
@@ -19,8 +19,8 @@ def request(method: str = "GET", path: str = "/", query: str = "") -> Request:
     return Request(method, path, path + "?" + query if query else path, query, {}, "127.0.0.1", bytes)
 
 
-def view(name: str) -> Callable[[Request, Mapping[str, str]], Answer]:
-    return lambda asked, given: Answer(200, f"{name} {dict(given)}".encode())
+def view(name: str) -> Callable[[Request, Mapping[str, str]], Response]:
+    return lambda asked, given: Response(200, f"{name} {dict(given)}".encode())
 
 
 @pytest.fixture
@@ -87,11 +87,11 @@ class _Runtime:
         self.refusal = "the node stops"
 
 
-def dispatched(error: Exception) -> tuple[Answer, _Runtime]:
+def dispatched(error: Exception) -> tuple[Response, _Runtime]:
     runtime: Any = _Runtime()
     dispatcher = Dispatcher(runtime)
 
-    def fails(asked: Request, given: Mapping[str, str]) -> Answer:
+    def fails(asked: Request, given: Mapping[str, str]) -> Response:
         raise error
 
     dispatcher.add("GET", "/", fails)

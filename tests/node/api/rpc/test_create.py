@@ -6,14 +6,14 @@ import pytest
 
 from chain.address import MAIN_ADDRESSES, encode_address
 from chain.hashes import to_hex
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import TxIn, TxOut, decode_stripped_tx, decode_tx, make_tx, outpoint
 from tests.chainlab import Lab, lock, made_by, pay
 from tests.node.api.desk import Desk
 
 TXID = "00112233" * 8
 POINT = outpoint(bytes.fromhex(TXID)[::-1], 7)  # type: ignore[arg-type]
-ADDRESS, OTHER = encode_address(lock()), encode_address(lock(LockKind.P2TR))
+ADDRESS, OTHER = encode_address(lock()), encode_address(lock(ScriptType.P2TR))
 FOREIGN = encode_address(lock(), MAIN_ADDRESSES)
 INPUT = {"txid": TXID, "vout": 7}
 
@@ -40,7 +40,7 @@ DATA = TxOut(0, b"\x6a\x03\x01\x02\xff")
         (([{**INPUT, "sequence": "5"}], {}), made(0xFFFFFFFD)),  # as in Core
         (([], {ADDRESS: 0.12345678}), made(outputs=(PAID,))),
         (([], {ADDRESS: "0.12345678"}), made(outputs=(PAID,))),
-        (([], {ADDRESS: 1, OTHER: 0}), made(outputs=(TxOut(10**8, lock()), TxOut(0, lock(LockKind.P2TR))))),
+        (([], {ADDRESS: 1, OTHER: 0}), made(outputs=(TxOut(10**8, lock()), TxOut(0, lock(ScriptType.P2TR))))),
         (([], [{ADDRESS: "1e-1"}, {"data": "0102FF"}]), made(outputs=(TxOut(10**7, lock()), DATA))),
         (([], {"data": "0102ff", ADDRESS: 0.12345678}), made(outputs=(DATA, PAID))),
         (([], {"data": "00" * 76}), made(outputs=(TxOut(0, b"\x6a\x4c\x4c" + bytes(76)),))),

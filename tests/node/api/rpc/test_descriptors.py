@@ -12,7 +12,7 @@ from chain.bip32 import TEST_PRIVATE, encode_extended, master_key
 from chain.coins import Coin
 from chain.hashes import hash160, sha256, to_hex
 from chain.keys import default_engine
-from chain.script import LockKind, p2pkh_script, p2tr_script, p2wpkh_script
+from chain.script import ScriptType, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, TxOut, outpoint_index, outpoint_txid
 from node.api.encoding.disassembler import descriptor
 from node.api.rpc import core_json as rpc_shapes
@@ -157,7 +157,7 @@ def test_generateblock_takes_any_descriptor_of_one_script(desk: Desk) -> None:
     for output, script in (
         (f"wpkh({KEY.hex()})", p2wpkh_script(hashed)),
         (with_checksum(f"pkh({TPUB}/0/7)"), p2pkh_script(hash160(child(0, 7)))),
-        (f"tr({KEY.hex()})", lock(LockKind.P2TR)),
+        (f"tr({KEY.hex()})", lock(ScriptType.P2TR)),
         (f"combo({KEY.hex()})", p2wpkh_script(hashed)),
         (f"combo({LONG.hex()})", p2pkh_script(hash160(LONG))),
     ):
@@ -213,13 +213,13 @@ def test_scantxoutset(desk: Desk, lab: Lab) -> None:
         assert found["unspents"]
     hashed = hash160(KEY)[:4].hex()
     combo = {
-        lock(LockKind.P2PKH): with_checksum(f"pkh([{hashed}]{KEY.hex()})"),
+        lock(ScriptType.P2PKH): with_checksum(f"pkh([{hashed}]{KEY.hex()})"),
         lock(): with_checksum(f"wpkh([{hashed}]{KEY.hex()})"),
     }
     assert desk.rpc("scantxoutset", "start", [f"combo({KEY.hex()})"]) == expected(lab, combo)
     taproot = with_checksum(f"tr([{hashed}]{KEY[1:].hex()})")
     both = desk.rpc("scantxoutset", action="start", scanobjects=[f"tr({KEY.hex()})", f"combo({KEY.hex()})"])
-    assert both == expected(lab, {**combo, lock(LockKind.P2TR): taproot})
+    assert both == expected(lab, {**combo, lock(ScriptType.P2TR): taproot})
     nothing = desk.rpc("scantxoutset", "start", [])
     assert (nothing["success"], nothing["unspents"], nothing["total_amount"]) == (True, [], 0)
 
@@ -382,7 +382,7 @@ P2PK = b"\x21" + KEY + b"\xac"
 LONG_P2PK = b"\x41" + LONG + b"\xac"
 MULTISIG = b"\x51\x21" + KEY + b"\x21" + KEY + b"\x52\xae"
 LONG_MULTISIG = b"\x51\x41" + LONG + b"\x51\xae"
-OUTPUT = lock(LockKind.P2TR)
+OUTPUT = lock(ScriptType.P2TR)
 DECODED: dict[bytes, dict[str, Any]] = {
     b"": {
         "asm": "",

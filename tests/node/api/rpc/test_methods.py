@@ -10,7 +10,7 @@ from chain.address import MAIN_ADDRESSES, encode_address
 from chain.block import Block, decode_block
 from chain.hashes import to_hex
 from chain.params import COINBASE_MATURITY, GENESIS
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import COIN, Tx, TxOut, outpoint
 from node.api.encoding.disassembler import core_asm, descriptor
 from tests.chainlab import FEE, Lab, Owned, lock, made_by, pay, with_input
@@ -105,7 +105,7 @@ def test_getblockheader(shared: Desk, lab: Lab) -> None:
 
 
 def test_getblock(desk: Desk, lab: Lab) -> None:
-    paying = pay([*lab.take(), *lab.take(LockKind.P2PKH)])
+    paying = pay([*lab.take(), *lab.take(ScriptType.P2PKH)])
     block = mine(desk, lab, paying)
     block_hash = to_hex(block.hash)
     sizes = {"strippedsize": block.stripped_size, "size": block.size, "weight": block.weight}
@@ -163,7 +163,7 @@ def test_invalidateblock_and_back(desk: Desk, lab: Lab) -> None:
 
 def test_gettxout(desk: Desk, lab: Lab) -> None:
     [coin] = lab.take()
-    tx = pay([coin], [TxOut(5000, lock(LockKind.P2TR)), TxOut(coin.coin.value - 5000 - FEE, lock())])
+    tx = pay([coin], [TxOut(5000, lock(ScriptType.P2TR)), TxOut(coin.coin.value - 5000 - FEE, lock())])
     txid, index = to_hex(coin.point[:32]), coin.point[32]
     script = coin.coin.script
     assert exact(desk, "gettxout", txid, index) == {
@@ -194,7 +194,7 @@ def test_gettxout(desk: Desk, lab: Lab) -> None:
 
 
 def test_getrawtransaction(desk: Desk, lab: Lab) -> None:
-    tx = pay([*lab.take(), *lab.take(LockKind.P2PKH)])
+    tx = pay([*lab.take(), *lab.take(ScriptType.P2PKH)])
     txid = to_hex(tx.txid)
     missing = (-5, "No such mempool or blockchain transaction. Use gettransaction for wallet transactions.")
     assert desk.rpc_error("getrawtransaction", txid) == missing
@@ -382,9 +382,9 @@ def test_peers(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("script", "isscript", "witness"),
     [
-        (lock(LockKind.P2WPKH), False, (0, lock(LockKind.P2WPKH)[2:])),
-        (lock(LockKind.P2PKH), False, None),
-        (lock(LockKind.P2TR), True, (1, lock(LockKind.P2TR)[2:])),
+        (lock(ScriptType.P2WPKH), False, (0, lock(ScriptType.P2WPKH)[2:])),
+        (lock(ScriptType.P2PKH), False, None),
+        (lock(ScriptType.P2TR), True, (1, lock(ScriptType.P2TR)[2:])),
         (b"\xa9\x14" + bytes(20) + b"\x87", True, None),
         (b"\x00\x20" + bytes(32), True, (0, bytes(32))),
         (b"\x52\x02\x01\x02", False, (2, b"\x01\x02")),

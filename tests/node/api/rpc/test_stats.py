@@ -7,7 +7,7 @@ import pytest
 from chain.codec import varint
 from chain.hashes import to_hex
 from chain.params import GENESIS
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import COIN, TxOut
 from node.api.query import queries
 from node.api.rpc.block_stats import median, rate_percentiles
@@ -27,7 +27,7 @@ def coin_size(script: bytes) -> int:
 
 def test_getblockstats(desk: Desk, lab: Lab) -> None:
     """Two payments of one and of two inputs, one with data that is no coin."""
-    [one], two = lab.take(), [*lab.take(LockKind.P2PKH), *lab.take(LockKind.P2TR)]
+    [one], two = lab.take(), [*lab.take(ScriptType.P2PKH), *lab.take(ScriptType.P2TR)]
     cheap = pay([one], fee=500)
     total = sum(coin.value for _, coin in two)
     dear = pay(two, [TxOut(total - 9_000, lock()), data_output(20)], fee=9_000)

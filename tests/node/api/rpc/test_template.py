@@ -14,12 +14,12 @@ from chain.block import decode_block, make_block
 from chain.blocktemplate import commitment_script
 from chain.hashes import to_hex
 from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
-from chain.script import LockKind
+from chain.script import ScriptType
 from chain.tx import TxOut
 from node.api.rpc import template as rpc_template
 from node.api.rpc import waitfor as rpc_waiting
 from node.api.services import template_cache
-from node.api.services.template_cache import Templates
+from node.api.services.template_cache import TemplateCache
 from node.runtime import parking
 from tests.chainlab import FEE, Lab, lock, made_by, pay, unsolved
 from tests.functional.external_miner import Work, coinbase
@@ -75,9 +75,9 @@ def test_a_template_for_an_empty_mempool(desk: Desk, lab: Lab) -> None:
 
 def test_its_transactions(desk: Desk, lab: Lab) -> None:
     """Best-paid packages first, parents before children."""
-    [coin] = lab.take(LockKind.P2PKH)
-    legacy = pay([coin], [TxOut(coin.coin.value - 300, lock(LockKind.P2PKH))])
-    parents = [pay(lab.take(), fee=FEE), pay(lab.take(LockKind.P2TR), fee=FEE)]
+    [coin] = lab.take(ScriptType.P2PKH)
+    legacy = pay([coin], [TxOut(coin.coin.value - 300, lock(ScriptType.P2PKH))])
+    parents = [pay(lab.take(), fee=FEE), pay(lab.take(ScriptType.P2TR), fee=FEE)]
     child = pay([made_by(parents[0]), *lab.take(), made_by(parents[1])], fee=50 * FEE)
     desk.pool(legacy, *parents, child)
     template = desk.rpc("getblocktemplate", REQUEST)
@@ -180,7 +180,7 @@ def test_without_a_request_the_rules_are_missing_too(shared: Desk) -> None:
 
 def test_a_template_is_kept_as_long_as_it_is_the_best(desk: Desk, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    kept = Templates(lambda: now)
+    kept = TemplateCache(lambda: now)
     first = kept.current(desk.runtime.view, int(desk.runtime.now()))
     now += 1000
     assert kept.current(desk.runtime.view, int(desk.runtime.now())) is first

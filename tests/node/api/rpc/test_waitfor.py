@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import to_hex
 from node.api.rpc import waitfor as rpc_waiting
 from tests.chainlab import Lab, pay
@@ -21,7 +21,7 @@ SOON_S = 5.0
 NOWHERE = "ab" * 32
 
 
-def told(entry: Entry) -> dict[str, Any]:
+def told(entry: BlockNode) -> dict[str, Any]:
     return {"hash": to_hex(entry.hash), "height": entry.height}
 
 

@@ -19,7 +19,7 @@ from node.p2p.addrman.addrman import (
     SOURCES_MAX,
     TELL_BURST,
     TELL_RATE,
-    AddressBook,
+    AddrMan,
 )
 from node.p2p.addrman.addrman_buckets import (
     BUCKET_SIZE,
@@ -39,8 +39,8 @@ DAY_S = 86_400.0
 PORT = 18444
 
 
-def book(allow_local: bool = True, seed: int = 1) -> AddressBook:
-    return AddressBook(random.Random(seed), allow_local)
+def book(allow_local: bool = True, seed: int = 1) -> AddrMan:
+    return AddrMan(random.Random(seed), allow_local)
 
 
 def some(count: int, start: int = 0) -> list[Endpoint]:
@@ -53,12 +53,12 @@ def apart(count: int, start: int = 0) -> list[Endpoint]:
     return [Endpoint(f"{20 + number // 200}.{number % 200}.0.1", PORT) for number in range(start, start + count)]
 
 
-def proved(known: AddressBook, endpoints: list[Endpoint], now: float = NOW) -> None:
+def proved(known: AddrMan, endpoints: list[Endpoint], now: float = NOW) -> None:
     for endpoint in endpoints:
         known.proved(endpoint, now)
 
 
-def used(known: AddressBook) -> tuple[set[int], set[int]]:
+def used(known: AddrMan) -> tuple[set[int], set[int]]:
     """Buckets with anything in them: of the new, of the tried."""
     entries = known._entries.values()
     new, tried = ([e for e in entries if e.tried is flag] for flag in (False, True))
@@ -182,7 +182,7 @@ def test_the_out_of_date_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def contested(monkeypatch: pytest.MonkeyPatch) -> tuple[AddressBook, Endpoint, Endpoint]:
+def contested(monkeypatch: pytest.MonkeyPatch) -> tuple[AddrMan, Endpoint, Endpoint]:
     """A book where the second endpoint wants the first one's place among the tried."""
     monkeypatch.setattr("node.p2p.addrman.addrman_buckets.TRIED_BUCKETS", 1)
     known = book(False)
@@ -196,12 +196,12 @@ def contested(monkeypatch: pytest.MonkeyPatch) -> tuple[AddressBook, Endpoint, E
     raise AssertionError("no collision")
 
 
-def later(known: AddressBook, now: float) -> Endpoint | None:
+def later(known: AddrMan, now: float) -> Endpoint | None:
     """Whom a feeler tests; nobody else is ready."""
     return known._contested((), now)
 
 
-def test_a_tried_one_that_answers_keeps_its_place(contested: tuple[AddressBook, Endpoint, Endpoint]) -> None:
+def test_a_tried_one_that_answers_keeps_its_place(contested: tuple[AddrMan, Endpoint, Endpoint]) -> None:
     known, holder, other = contested
     now = NOW + ALIVE_S + 1
     known._collisions[other] = now
@@ -213,7 +213,7 @@ def test_a_tried_one_that_answers_keeps_its_place(contested: tuple[AddressBook, 
     assert other in known
 
 
-def test_one_that_does_not_answer_loses_it(contested: tuple[AddressBook, Endpoint, Endpoint]) -> None:
+def test_one_that_does_not_answer_loses_it(contested: tuple[AddrMan, Endpoint, Endpoint]) -> None:
     known, holder, other = contested
     now = NOW + ALIVE_S + 1
     known._collisions[other] = now
@@ -225,7 +225,7 @@ def test_one_that_does_not_answer_loses_it(contested: tuple[AddressBook, Endpoin
     assert not known.is_tried(holder)
 
 
-def test_our_own_trouble_evicts_nobody(contested: tuple[AddressBook, Endpoint, Endpoint]) -> None:
+def test_our_own_trouble_evicts_nobody(contested: tuple[AddrMan, Endpoint, Endpoint]) -> None:
     known, holder, other = contested
     now = NOW + ALIVE_S + 1
     known._collisions[other] = now

@@ -8,13 +8,13 @@ from chain.errors import Invalid, Reject
 from chain.hashes import sha256
 from node.interface.effects import Endpoint
 from node.p2p.addrman import addrman_file
-from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.addrman_buckets import ENTRIES_MAX, HORIZON_S
 from node.p2p.addrman.addrman_file import SECRET_SIZE, SUM_SIZE, VERSION
 from tests.node.p2p.addrman.test_addrman import NOW, apart, book, proved, some
 
 
-def filled(allow_local: bool = False) -> AddressBook:
+def filled(allow_local: bool = False) -> AddrMan:
     """With tried and new ones, failures, times and anchors."""
     known = book(allow_local)
     known.add(apart(300), Endpoint("9.9.9.9", 1), NOW)
@@ -28,8 +28,8 @@ def filled(allow_local: bool = False) -> AddressBook:
     return known
 
 
-def restored(saved: bytes, allow_local: bool = False) -> AddressBook:
-    known = AddressBook(random.Random(99), allow_local)
+def restored(saved: bytes, allow_local: bool = False) -> AddrMan:
+    known = AddrMan(random.Random(99), allow_local)
     known.load(saved)
     return known
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chain.block import Block
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.connect import context_after
 from chain.hashes import BlockHash
 from chain.tx import Tx
-from node.chainstate.chainstate import Examined
+from node.chainstate.chainstate import CheckedBlock
 from node.interface.effects import Compute, Effect, Failed, PeerId, Send
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.compact_block import shorten
@@ -147,13 +147,13 @@ class CompactLab(SyncLab):
 
     # --- what SyncLab does, with compact blocks --------------------------------------------------
 
-    def accept(self, peer: PeerId, body: Examined, now: float) -> list[Effect]:
+    def accept(self, peer: PeerId, body: CheckedBlock, now: float) -> list[Effect]:
         entry = self.chain.tree.get(body.block.hash)
         assert entry is not None
         self.compact.brought(peer, entry)
         return super().accept(peer, body, now)
 
-    def settle(self, before: Entry, now: float) -> list[Effect]:
+    def settle(self, before: BlockNode, now: float) -> list[Effect]:
         effects = super().settle(before, now)
         return effects + self.compact.on_tip(now) if self.chain.tip is not before else effects
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chain.block import Block, Header
-from chain.blocktree import Entry
+from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST
-from node.chainstate.chainstate import Chainstate, Examined, examine
+from node.chainstate.chainstate import Chainstate, CheckedBlock, examine
 from node.interface.effects import Effect, Endpoint, Failed, Link, PeerId, Send
-from node.p2p.block_sync.header_sync import Sync
+from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.block_sync.unpack import prepare
-from node.p2p.connections.pending_requests import Requests
+from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.wire.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
@@ -113,16 +113,16 @@ class Failing(FakePeer):
 
 
 class SyncLab:
-    """One `Sync` on a real chainstate, its peers, and the clock."""
+    """One `HeaderSync` on a real chainstate, its peers, and the clock."""
 
     def __init__(self, headers_max: int = 2_000, minimum_work: int = 0) -> None:
         self.now = START
         self.headers_max = headers_max
         self.chain = Chainstate(REGTEST, open_memory(MemoryDisk(), REGTEST.network_id), itertools.count(1).__next__)
-        self.requests = Requests()
+        self.requests = PendingRequests()
         self.peers: dict[PeerId, FakePeer] = {}
         self.punished: list[tuple[PeerId, str]] = []
-        self.sync = Sync(
+        self.sync = HeaderSync(
             self.chain,
             self.requests,
             self.link_of,
@@ -140,19 +140,19 @@ class SyncLab:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
 
-    # --- what Sync is given ------------------------------------------------------------------
+    # --- what HeaderSync is given ------------------------------------------------------------------
 
     def link_of(self, peer: PeerId) -> Link | None:
         found = self.peers.get(peer)
         return found.link if found else None
 
-    def accept(self, peer: PeerId, body: Examined, now: float) -> list[Effect]:
+    def accept(self, peer: PeerId, body: CheckedBlock, now: float) -> list[Effect]:
         before = self.chain.tip
         self.sync.delivered(self.chain.submit_block(body, int(now), sync=False), now)
         self.accepted.append(body.block.hash)
         return self.settle(before, now)
 
-    def settle(self, before: Entry, now: float) -> list[Effect]:
+    def settle(self, before: BlockNode, now: float) -> list[Effect]:
         while self.connecting and (staged := self.chain.advance()) is not None:
             self.chain.verified(staged.token, ENGINE.first_failure(b"".join(staged.checks)))
         return self.sync.on_tip(now) if self.chain.tip is not before else []

@@ -22,10 +22,10 @@ from node.p2p.block_sync.compact_reconstruct import (
     REQUEST_S,
 )
 from node.p2p.block_sync.compact_serve import DEPTH_MAX, FORMS_MAX
-from node.p2p.block_sync.extra_txs import SPARE_BYTES_MAX, SPARE_MAX, Spare
+from node.p2p.block_sync.extra_txs import SPARE_BYTES_MAX, SPARE_MAX, ExtraTxs
 from node.p2p.block_sync.high_bandwidth_peers import PUSHERS_MAX
-from node.p2p.scoring.peer_score import Deed
-from node.p2p.scoring.peer_services import Terms
+from node.p2p.scoring.peer_score import PeerEvent
+from node.p2p.scoring.peer_services import PeerServices
 from node.p2p.wire.messages import (
     COINBASE_BYTES_MAX,
     SALT_SIZE,
@@ -168,7 +168,7 @@ def test_if_most_is_missing_the_block_is_fetched_whole(lab: CompactLab) -> None:
 
 
 def test_spare_transactions_are_bounded(lab: CompactLab) -> None:
-    spare = Spare()
+    spare = ExtraTxs()
     base = lab.payments(1)[0]
     for number in range(SPARE_MAX + 20):
         spare.add(with_input(base, sequence=number))
@@ -295,8 +295,8 @@ def test_an_invalid_block_is_marked_and_not_blamed_on_who_passed_it_on(lab: Comp
 @pytest.mark.parametrize("known", [4, 0], ids=["rebuilt", "fetched whole"])
 def test_a_block_shown_early_that_turns_out_invalid_costs_points_and_no_more(lab: CompactLab, known: int) -> None:
     """Also where all of it had to be fetched from the one who pushed it: it may have had no verdict yet."""
-    deeds: list[tuple[bytes, Deed]] = []
-    lab.sync.download._terms = Terms(note=lambda who, deed, now: deeds.append((who, deed)))
+    deeds: list[tuple[bytes, PeerEvent]] = []
+    lab.sync.download._terms = PeerServices(note=lambda who, deed, now: deeds.append((who, deed)))
     block = lab.next_block(lab.payments(4, known=known))
     block = with_coinbase(block, lambda coinbase: with_output(coinbase, value=coinbase.outputs[0].value + 1))
     peer = pusher(lab, block)
@@ -306,7 +306,7 @@ def test_a_block_shown_early_that_turns_out_invalid_costs_points_and_no_more(lab
     assert entry
     assert entry.invalid
     assert lab.whole() == ([] if known else [peer])
-    assert deeds == [(peer.id, Deed.EARLY_INVALID)]
+    assert deeds == [(peer.id, PeerEvent.EARLY_INVALID)]
     assert not lab.punished
 
 

@@ -115,7 +115,7 @@ def test_long_branches_of_many_peers_are_bounded_together(
 
 
 def test_where_no_bodies_are_taken_the_chain_itself_is_no_promise(lab: SyncLab, ours: Lab) -> None:
-    promises = promises_module.Promises(lab.chain)
+    promises = promises_module.UnclaimedHeaders(lab.chain)
     headers = on(ours.blocks[-1].header, 20, 1)
     entries = [lab.chain.submit_header(header, int(lab.now)) for header in headers]
     for entry in entries:

@@ -11,10 +11,10 @@ from chain.connect import context_after
 from chain.hashes import BlockHash
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.chainstate.block_cache import RecentBlocks
-from node.core.view import View
+from node.chainstate.block_cache import BlockCache
+from node.core.view import NodeView
 from node.interface.effects import Failed
-from node.interface.storage import Change
+from node.interface.storage import LedgerChange
 from node.mempool.fee_estimator import FeeEstimator
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.unpack import prepare
@@ -78,16 +78,16 @@ def test_one_bad_body_is_an_offence(lab: Lab) -> None:
 # --- what the mempool has ------------------------------------------------------------------------
 
 
-def view_with(lab: Lab, txs: Sequence[Tx], connected: Sequence[Block] = ()) -> View:
+def view_with(lab: Lab, txs: Sequence[Tx], connected: Sequence[Block] = ()) -> NodeView:
     """A view with these in its mempool, and these blocks among the recent ones."""
     pool = Mempool()
     for tx in txs:
         pool.add(pool.stage(tx, lab.coins.get, context_after(lab.tip), NOW), NOW)
-    recent = RecentBlocks()
+    recent = BlockCache()
     for block in connected:
-        recent.connected(Change(block, 1, ()))
+        recent.connected(LedgerChange(block, 1, ()))
     reader = open_memory(MemoryDisk(), REGTEST.network_id).snapshot()
-    return View(lab.tip, lab.tree, reader, pool.view(), FeeEstimator().view(), REGTEST, recent)
+    return NodeView(lab.tip, lab.tree, reader, pool.view(), FeeEstimator().view(), REGTEST, recent)
 
 
 def test_transactions_of_the_pool_are_not_decoded_or_checked_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

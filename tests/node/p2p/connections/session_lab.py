@@ -7,13 +7,13 @@ from typing import Any
 
 from chain.hashes import BlockHash, sha256
 from node.interface.effects import Close, Dial, Effect, Endpoint, Failed, PeerId, Send
-from node.p2p.addrman.addrman import AddressBook
-from node.p2p.connections.connection_manager import Sessions
-from node.p2p.connections.identity import Identity
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.discovery.config import Finding, Way
-from node.p2p.discovery.context import Surroundings
-from node.p2p.scoring.peer_scoring import Standing
+from node.p2p.addrman.addrman import AddrMan
+from node.p2p.connections.connection_manager import ConnectionManager
+from node.p2p.connections.identity import NodeIdentity
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
+from node.p2p.discovery.context import PeerDiscoveryContext
+from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.wire.codec import may_answer
 from node.p2p.wire.messages import (
     NODE_SERVICES,
@@ -41,7 +41,7 @@ class End:
         self.net = net
         self.endpoint = Endpoint(host or f"10.0.{number // 250}.{number % 250 + 1}", 18444)
         rng = random.Random(number)
-        self.identity = Identity(sha256(b"end %d" % number), ENGINE, rng)
+        self.identity = NodeIdentity(sha256(b"end %d" % number), ENGINE, rng)
         self.facts = Facts(
             PROTOCOL_VERSION,
             self.identity.public_key,
@@ -54,14 +54,14 @@ class End:
             0,
             BlockHash(bytes(32)),
         )
-        self.book = AddressBook(rng, allow_local)
-        self.requests = Requests()
-        self.standing = Standing(allow_local)
-        self.sessions = Sessions(
+        self.book = AddrMan(rng, allow_local)
+        self.requests = PendingRequests()
+        self.standing = PeerScoring(allow_local)
+        self.sessions = ConnectionManager(
             self.identity, self.describe, self.requests, self.book, self, rng, allow_local, self.standing
         )
-        ways = Finding(frozenset({Way.GOSSIP}))
-        ground = Surroundings(ways, self.id, self.sessions, self.requests, self.book, rng, allow_local)
+        ways = DiscoveryConfig(frozenset({DiscoveryMethod.GOSSIP}))
+        ground = PeerDiscoveryContext(ways, self.id, self.sessions, self.requests, self.book, rng, allow_local)
         self.discovery = ground.discovery
         self.linked_with: list[PeerId] = []
         self.left_by: list[PeerId] = []

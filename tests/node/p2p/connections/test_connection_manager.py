@@ -11,7 +11,7 @@ from node.p2p.connections import connection_manager as sessions_module
 from node.p2p.connections import handshake
 from node.p2p.connections.connection_manager import IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
 from node.p2p.connections.handshake import HANDSHAKE_S
-from node.p2p.connections.identity import Side, handshake_digest
+from node.p2p.connections.identity import HandshakeSide, handshake_digest
 from node.p2p.connections.outbound import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX, Place
 from node.p2p.scoring.banman import DISCOURAGED_S
 from node.p2p.wire.messages import (
@@ -46,7 +46,9 @@ def welcomed(a: End, b: End) -> tuple[Hello, Welcome]:
     return hello, welcome
 
 
-def confirmation(a: End, b: End, hello: Hello, welcome: Welcome, side: Side = Side.DIALLER) -> Confirm:
+def confirmation(
+    a: End, b: End, hello: Hello, welcome: Welcome, side: HandshakeSide = HandshakeSide.DIALLER
+) -> Confirm:
     digest = handshake_digest(NETWORK_ID, side, (a.id, b.id), (hello.challenge, welcome.challenge))
     return Confirm(welcome.token, a.identity.prove(digest))
 
@@ -167,7 +169,7 @@ def test_nobody_can_pass_for_another(net: Net) -> None:
     """c greets in a's name, and has no key of a's to sign with."""
     a, b, c = End(net, 1), End(net, 2), End(net, 3)
     hello, welcome = welcomed(a, b)
-    digest = handshake_digest(NETWORK_ID, Side.DIALLER, (a.id, b.id), (hello.challenge, welcome.challenge))
+    digest = handshake_digest(NETWORK_ID, HandshakeSide.DIALLER, (a.id, b.id), (hello.challenge, welcome.challenge))
     stolen = Confirm(welcome.token, c.identity.prove(digest))
     assert b.sessions.on_confirm(stolen, net.now)[0] == Refusal(Reason.BAD_PROOF)
     assert b.sessions.get(a.id) is None
@@ -178,7 +180,7 @@ def test_the_welcomes_own_proof_is_of_no_use(net: Net) -> None:
     _, welcome = welcomed(a, b)
     assert b.sessions.on_confirm(Confirm(welcome.token, welcome.proof), net.now)[0] == Refusal(Reason.BAD_PROOF)
     hello, welcome = welcomed(a, b)
-    wrong_side = confirmation(a, b, hello, welcome, Side.ANSWERER)
+    wrong_side = confirmation(a, b, hello, welcome, HandshakeSide.ANSWERER)
     assert b.sessions.on_confirm(wrong_side, net.now)[0] == Refusal(Reason.BAD_PROOF)
 
 

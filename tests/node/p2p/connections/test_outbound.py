@@ -5,7 +5,7 @@ import random
 import pytest
 
 from node.interface.effects import Endpoint, PeerId
-from node.p2p.addrman.addrman import AddressBook
+from node.p2p.addrman.addrman import AddrMan
 from node.p2p.connections.outbound import (
     BLOCKS_ONLY_MAX,
     FEELER_LOCAL_S,
@@ -14,8 +14,8 @@ from node.p2p.connections.outbound import (
     OUTBOUND_MAX,
     REVIEW_S,
     TARGETS_MAX,
-    Dialler,
-    Kind,
+    ConnectionType,
+    OutboundConnections,
     Place,
     Target,
     is_clearly_nearer,
@@ -30,9 +30,9 @@ class Desk:
 
     def __init__(self, *, allow_local: bool = False, seed: int = 1) -> None:
         rng = random.Random(seed)
-        self.book = AddressBook(rng, allow_local)
+        self.book = AddrMan(rng, allow_local)
         self.poor: set[PeerId] = set()
-        self.dialler = Dialler(rng, self.book, allow_local, lambda peer, now: peer in self.poor)
+        self.dialler = OutboundConnections(rng, self.book, allow_local, lambda peer, now: peer in self.poor)
         self.now = NOW
         self.distance: dict[Endpoint, float] = {}
         self.down: set[Endpoint] = set()
@@ -44,7 +44,7 @@ class Desk:
         peer, round_trip_s = PeerId(str(target.endpoint).encode()), self.distance.get(target.endpoint, 0.1)
         if target.endpoint in self.down:
             self.dialler.failed(target, "nobody there", self.now)
-        elif target.kind is Kind.FEELER:
+        elif target.kind is ConnectionType.FEELER:
             self.felt.append(target.endpoint)
             self.dialler.felt(target, self.now, round_trip_s)
         elif replaced := self.dialler.linked(target, peer, self.now, round_trip_s):
@@ -248,9 +248,9 @@ def test_nobody_is_given_up_for_one_that_does_not_answer() -> None:
 def test_a_second_way_to_a_peer_takes_no_place() -> None:
     desk = Desk()
     desk.book.add(apart(30), None, desk.now)
-    [first, *_] = [t for t in desk.dialler.due(desk.now, NOBODY) if t.kind is Kind.LEARNED]
+    [first, *_] = [t for t in desk.dialler.due(desk.now, NOBODY) if t.kind is ConnectionType.LEARNED]
     desk.dialler.linked(first, PeerId(b"somebody"), desk.now, 0.1, known=True)
-    assert first.kind is Kind.BACK
+    assert first.kind is ConnectionType.BACK
     desk.run(10)
     assert len(desk.at(Place.NEAR, Place.RANDOM)) == OUTBOUND_MAX
     desk.dialler.lost(PeerId(b"somebody"), desk.now)
@@ -279,11 +279,11 @@ def test_who_is_dialled_back_is_no_tried_one() -> None:
 def test_who_greets_us_while_its_address_is_felt_is_dialled_back_all_the_same() -> None:
     desk = Desk()
     [endpoint] = some(1)
-    feeler = Target(endpoint, Kind.FEELER)
+    feeler = Target(endpoint, ConnectionType.FEELER)
     desk.dialler._targets[endpoint] = feeler
     desk.dialler.back(endpoint, PeerId(b"x"), desk.now)
     desk.dialler.felt(feeler, desk.now, 0.1)
-    assert [(target.kind, target.peer) for target in desk.dialler.targets()] == [(Kind.BACK, PeerId(b"x"))]
+    assert [(target.kind, target.peer) for target in desk.dialler.targets()] == [(ConnectionType.BACK, PeerId(b"x"))]
 
 
 def test_another_at_the_address_of_one_that_does_not_answer_is_dialled_in_its_place() -> None:
@@ -301,8 +301,8 @@ def test_another_at_the_address_of_one_that_does_not_answer_is_dialled_in_its_pl
 def test_what_the_operator_wants_kept_stays_when_its_feeler_is_back() -> None:
     desk = Desk()
     [endpoint] = some(1)
-    feeler = Target(endpoint, Kind.FEELER)
+    feeler = Target(endpoint, ConnectionType.FEELER)
     desk.dialler._targets[endpoint] = feeler
     assert desk.dialler.keep(endpoint)
     desk.dialler.felt(feeler, desk.now, 0.1)
-    assert [target.kind for target in desk.dialler.targets()] == [Kind.STATIC]
+    assert [target.kind for target in desk.dialler.targets()] == [ConnectionType.STATIC]

@@ -4,8 +4,8 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from node.interface.effects import Effect, Endpoint, Link, PeerId
-from node.p2p.connections.pending_requests import GRACE_S, Requests
-from node.p2p.wire.bounded import Recent
+from node.p2p.connections.pending_requests import GRACE_S, PendingRequests
+from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import Confirm, GetBlocks
 
 LINKS = [Link(PeerId(bytes((n,)) * 20), Endpoint("10.0.0.1", n), bytes(16)) for n in (1, 2)]
@@ -17,7 +17,7 @@ def then(reply: Any, now: float) -> list[Effect]:
 
 
 def test_each_request_is_answered_once() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     send = requests.send(LINKS[0], ASK, 100.0, 20.0, then)
     assert (send.link, send.message, send.deadline) == (LINKS[0], ASK, 120.0)
     pending = requests.take(send.request_id)
@@ -28,14 +28,14 @@ def test_each_request_is_answered_once() -> None:
 
 
 def test_what_is_lost_outside_becomes_overdue() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     send = requests.send(LINKS[0], ASK, 100.0, 20.0, then)
     assert requests.overdue(120.0 + GRACE_S) == []
     assert requests.overdue(120.1 + GRACE_S) == [send.request_id]
 
 
 def test_a_peers_requests_are_forgotten_but_not_its_handshake() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     asked = [requests.send(link, ASK, 0.0, 20.0, then).request_id for link in LINKS]
     confirm = requests.send(LINKS[0], Confirm(bytes(16), bytes(64)), 0.0, 20.0, then)
     requests.forget(LINKS[0].peer)
@@ -45,7 +45,7 @@ def test_a_peers_requests_are_forgotten_but_not_its_handshake() -> None:
 
 
 def test_recent_forgets_the_oldest() -> None:
-    recent: Recent[int] = Recent(3)
+    recent: BoundedDict[int] = BoundedDict(3)
     for number in (1, 2, 3, 1, 4):
         recent.add(number)
     assert list(recent) == [2, 3, 4]
@@ -61,7 +61,7 @@ def test_recent_forgets_the_oldest() -> None:
 
 def test_recent_is_as_fast_when_it_is_full() -> None:
     """What was forgotten is not walked over: with a dict this takes minutes."""
-    recent: Recent[int] = Recent(50_000)
+    recent: BoundedDict[int] = BoundedDict(50_000)
     recent.update(range(500_000))
     for number in range(500_000, 600_000):
         recent.add(number)

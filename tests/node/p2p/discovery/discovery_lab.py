@@ -8,7 +8,7 @@ from typing import Any
 from chain.hashes import BlockHash, sha256
 from node.interface.effects import Close, Dial, Effect, Endpoint, Link, PeerId, Send
 from node.p2p.connections.handshake import Met, Outcome
-from node.p2p.discovery.base import Discovery, Nowhere, Then
+from node.p2p.discovery.base import Discovery, NoDiscovery, Then
 from node.p2p.wire.messages import PROTOCOL_VERSION, Facts, Request
 
 
@@ -58,7 +58,7 @@ class Stage:
         self.tried: list[Endpoint] = []
         self.known: tuple[Endpoint, ...] = ()
         self.dropped: list[PeerId] = []
-        self.way: Discovery = Nowhere()
+        self.way: Discovery = NoDiscovery()
 
     def join(self, number: int, endpoint: Endpoint, now: float) -> PeerId:
         """A peer that we can send to."""

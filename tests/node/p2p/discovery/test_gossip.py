@@ -1,9 +1,9 @@
 """Addresses by hearsay, the first way in, and who only introduces others."""
 
 from node.interface.effects import Endpoint, Link
-from node.p2p.discovery.base import All
+from node.p2p.discovery.base import CombinedDiscovery
 from node.p2p.discovery.bootstrap import ALONE_S, FIRST_S, MEET_S, MOST_S, Bootstrap
-from node.p2p.discovery.config import Finding, Way, make_discovery
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod, make_discovery
 from node.p2p.discovery.gossip import ACCEPTED, ASK_EVERY_S, FANOUT, PUSH_EVERY_S, Gossip
 from node.p2p.discovery.tracker import STAY_S, TRACKED_MAX, TRACKED_S, Tracker
 from node.p2p.wire.messages import (
@@ -219,13 +219,13 @@ def test_a_tracker_remembers_a_bounded_number_and_nothing_forbidden() -> None:
 
 def test_a_way_that_is_off_has_empty_answers() -> None:
     for ways, request, empty in (
-        (frozenset({Way.GOSSIP}), FindNode(node_id(1)), Nodes(())),
-        (frozenset({Way.KADEMLIA}), GetAddresses(), Addresses(())),
-        (frozenset({Way.KADEMLIA}), AnnounceAddress((place(1),)), Ok()),
+        (frozenset({DiscoveryMethod.GOSSIP}), FindNode(node_id(1)), Nodes(())),
+        (frozenset({DiscoveryMethod.KADEMLIA}), GetAddresses(), Addresses(())),
+        (frozenset({DiscoveryMethod.KADEMLIA}), AnnounceAddress((place(1),)), Ok()),
     ):
         stage = Stage()
         stage.known = (place(5),)
-        stage.way = way = make_discovery(Finding(ways), stage)
+        stage.way = way = make_discovery(DiscoveryConfig(ways), stage)
         stage.join(1, place(1), NOW)
         stage.join(2, place(2), NOW)
         assert way.serve(node_id(1), request, NOW) == empty
@@ -235,7 +235,7 @@ def test_a_way_that_is_off_has_empty_answers() -> None:
 def test_all_ways_hear_of_everything() -> None:
     stages = [Stage(), Stage()]
     trackers = [Tracker(stage) for stage in stages]
-    way = All(trackers)
+    way = CombinedDiscovery(trackers)
     way.proved(node_id(1), place(1), NOW)
     way.linked(node_id(1), place(1), NOW)
     for stage in stages:

@@ -3,7 +3,7 @@
 import pytest
 
 from node.interface.effects import Close, Endpoint, Failed
-from node.p2p.discovery.base import Nowhere
+from node.p2p.discovery.base import NoDiscovery
 from node.p2p.discovery.kad_lookup import HEARSAY_PER_SUBNET
 from node.p2p.discovery.kademlia import ORDINARY, Kademlia
 from node.p2p.discovery.probes import (
@@ -15,8 +15,8 @@ from node.p2p.discovery.probes import (
     VISITOR_S,
     VISITORS_MAX,
     VISITS_MAX,
-    Visitors,
-    Visits,
+    ProbedBy,
+    Probes,
 )
 from node.p2p.wire.messages import NEIGHBOURS_MAX, Bye, FindNode, GetAddresses, Neighbour, Nodes, Ok, Reason, Refusal
 from tests.node.p2p.discovery.discovery_lab import Stage, node_id
@@ -169,7 +169,7 @@ def test_forbidden_places_are_neither_visited_nor_passed_on(host: str) -> None:
     assert not stage.knocks
     assert not stage.told
     assert all(contact.endpoint.host != host for contact in way.table)
-    assert Visits(stage).ask(Neighbour(node_id(2), Endpoint(host, 80)), Bye(), NOW, lambda reply, now: []) is None
+    assert Probes(stage).ask(Neighbour(node_id(2), Endpoint(host, 80)), Bye(), NOW, lambda reply, now: []) is None
 
 
 # --- places in the table ------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_the_dead_are_found_out() -> None:
 # --- visits -------------------------------------------------------------------------------------
 
 
-def knocks(visits: Visits, stage: Stage, neighbour: Neighbour, now: float, outcome: object) -> bool:
+def knocks(visits: Probes, stage: Stage, neighbour: Neighbour, now: float, outcome: object) -> bool:
     if visits.ask(neighbour, Bye(), now, lambda reply, now: []) is None:
         return False
     stage.open(outcome, now)
@@ -202,7 +202,7 @@ def knocks(visits: Visits, stage: Stage, neighbour: Neighbour, now: float, outco
 
 def test_where_nobody_is_we_do_not_knock_again_soon() -> None:
     stage = Stage()
-    visits = Visits(stage)
+    visits = Probes(stage)
     [node] = neighbours(2)
     nobody = Failed("refused the connection")
     assert knocks(visits, stage, node, NOW, nobody)
@@ -212,7 +212,7 @@ def test_where_nobody_is_we_do_not_knock_again_soon() -> None:
 
 def test_where_we_are_ourselves_we_do_not_knock_again() -> None:
     stage = Stage()
-    visits = Visits(stage)
+    visits = Probes(stage)
     [node] = neighbours(2)
     assert knocks(visits, stage, node, NOW, Refusal(Reason.SELF))
     assert not knocks(visits, stage, node, NOW + 1e6, None)
@@ -221,7 +221,7 @@ def test_where_we_are_ourselves_we_do_not_knock_again() -> None:
 def test_visits_to_one_address_and_in_total_have_a_budget() -> None:
     """However many ids and ports somebody names there."""
     stage = Stage()
-    visits = Visits(stage)
+    visits = Probes(stage)
     nobody = Failed("refused the connection")
     same = [Neighbour(node_id(n), Endpoint("20.1.2.3", 1000 + n)) for n in range(100)]
     assert sum(knocks(visits, stage, node, NOW, nobody) for node in same) == BY_TARGET.burst
@@ -256,7 +256,7 @@ def test_a_liar_leads_us_to_a_third_party_a_few_times_only() -> None:
 
 def test_few_visits_are_under_way_and_none_for_ever() -> None:
     stage = Stage()
-    visits = Visits(stage)
+    visits = Probes(stage)
     replies: list[object] = []
 
     def begin(number: int, now: float) -> bool:
@@ -274,7 +274,7 @@ def test_few_visits_are_under_way_and_none_for_ever() -> None:
 
 
 def test_visitors_are_few_and_do_not_stay() -> None:
-    visitors = Visitors()
+    visitors = ProbedBy()
     for number in range(VISITORS_MAX):
         assert visitors.came(node_id(number), NOW + number) == []
     assert visitors.came(node_id(99), NOW + 99) == [node_id(0)]
@@ -286,7 +286,7 @@ def test_visitors_are_few_and_do_not_stay() -> None:
 
 
 def test_nowhere_finds_nothing() -> None:
-    way = Nowhere()
+    way = NoDiscovery()
     peer = node_id(1)
     assert way.linked(peer, place(1), NOW) == way.left(peer, NOW) == way.proved(peer, place(1), NOW) == []
     assert way.serve(peer, GetAddresses(), NOW) is None

@@ -9,11 +9,11 @@ from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Wtxid, sha256
 from chain.params import REGTEST
 from node.interface.effects import Compute, Effect, Endpoint, Failed, Link, Park, PeerId, Publish, Send
-from node.p2p.connections.pending_requests import Requests
+from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll import server as news_module
-from node.p2p.longpoll.client import DIAL_BACK_S, LEAST_S, RETRY_S, SHORT_S, Poller
-from node.p2p.longpoll.pushed_blocks import JOBS_MAX, PUSH_S, Deliveries
-from node.p2p.longpoll.server import HELD_S, NOTHING, OpenPolls
+from node.p2p.longpoll.client import DIAL_BACK_S, LEAST_S, RETRY_S, SHORT_S, LongpollClient
+from node.p2p.longpoll.pushed_blocks import JOBS_MAX, PUSH_S, PushedBlocks
+from node.p2p.longpoll.server import HELD_S, NOTHING, LongpollServer
 from node.p2p.tx_relay.tx_announce import ORDINARY
 from node.p2p.wire.messages import Blocks, GetTxs, News, Ok, Poll, Txs
 from tests.chainlab import Lab, funded
@@ -32,7 +32,7 @@ RUNG = [Publish(f"poll:{ALICE.hex()}")]
 
 
 class Told:
-    """What there is to tell, in the place of `Sync`, `Relay` and `Deliveries`."""
+    """What there is to tell, in the place of `Sync`, `Relay` and `PushedBlocks`."""
 
     def __init__(self) -> None:
         self.headers: tuple[Any, ...] = ()
@@ -40,7 +40,7 @@ class Told:
         self.blocks: tuple[BlockHash, ...] = ()
         self.links: set[PeerId] = set()
         self.arrived: list[Wtxid] = []
-        self.polls = OpenPolls(_Sync(self), _Relay(self), _Pushes(self), self.link_of, lambda peer: TIP)  # type: ignore[arg-type]
+        self.polls = LongpollServer(_Sync(self), _Relay(self), _Pushes(self), self.link_of, lambda peer: TIP)  # type: ignore[arg-type]
 
     def link_of(self, peer: PeerId) -> Link | None:
         return Link(peer, Endpoint("10.0.0.1", 1), bytes(16)) if peer in self.links else None
@@ -201,12 +201,12 @@ class Asker:
 
     def __init__(self, *, is_listed: bool = False) -> None:
         self.now = NOW
-        self.requests = Requests()
+        self.requests = PendingRequests()
         self.reaches_us = False
         self.taken: list[News] = []
         self.blocks: dict[BlockHash, bytes] = {}
         link = Link(ALICE, Endpoint("10.0.0.1", 1), bytes(16))
-        self.poller = Poller(
+        self.poller = LongpollClient(
             self.requests, lambda peer: link, lambda peer: self.reaches_us, self.take, self.blocks.get, is_listed
         )
         self.poller.linked(ALICE, self.now)
@@ -404,7 +404,7 @@ class Pushed:
         self.accepted: list[BlockHash] = []
         self.punished: list[str] = []
         self.verdict: Callable[[], None] = lambda: None
-        self.deliveries = Deliveries(self, self.accept, self.punish, REGTEST)  # type: ignore[arg-type]
+        self.deliveries = PushedBlocks(self, self.accept, self.punish, REGTEST)  # type: ignore[arg-type]
 
     def only_with(self, peer: PeerId) -> list[Any]:
         return self.lacking

@@ -10,7 +10,7 @@ from chain.hashes import BlockHash
 from chain.params import REGTEST
 from node.chainstate.chainstate import Chainstate, examine
 from node.interface.effects import Failed, PeerId
-from node.p2p.scoring.block_serving import Note, Service
+from node.p2p.scoring.block_serving import BlockServing, Note
 from node.p2p.scoring.service_flags import RECENT_BLOCKS, RELAYED_BLOCKS, Role, offers, role_of, should_have
 from node.p2p.wire.codec import encode
 from node.p2p.wire.messages import (
@@ -53,7 +53,7 @@ class Server:
             self.tip = self.chain.submit_header(block.header, NOW)
         self.raws = {block.hash: block.raw for block in blocks}
         self.blocks = blocks
-        self.service = Service(role)
+        self.service = BlockServing(role)
 
     def ask(self, *depths: int, peer: PeerId | None = PEER) -> Blocks | Refusal:
         hashes = tuple(self.blocks[-1 - depth].hash for depth in depths)
@@ -87,7 +87,7 @@ def test_a_light_node_serves_no_block(blocks: list[Block]) -> None:
 
 def test_runs_of_headers_of_each_role() -> None:
     for role in Role:
-        service = Service(role)
+        service = BlockServing(role)
         assert service.headers(PEER, RECENT_BLOCKS, 1) is None
         long = service.headers(PEER, RECENT_BLOCKS + 1, 1)
         assert long == (Refusal(Reason.NOT_SERVED) if role is Role.RELAY else None)

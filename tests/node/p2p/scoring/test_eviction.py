@@ -13,7 +13,7 @@ from node.p2p.scoring.eviction import (
     PROTECTED_GROUPS,
     PROTECTED_NEAR,
     PROTECTED_TXS,
-    Candidate,
+    EvictionCandidate,
     choose_victim,
 )
 from node.p2p.scoring.peer_score import CHOKE, PREFER
@@ -21,16 +21,16 @@ from node.p2p.scoring.peer_score import CHOKE, PREFER
 SALT = b"salt"
 
 
-def crowd(count: int, **same: Any) -> list[Candidate]:
+def crowd(count: int, **same: Any) -> list[EvictionCandidate]:
     """The first is here longest; all alike otherwise, each in a group of its own."""
-    plain = Candidate(PeerId(bytes(20)), 0, 0.0, 0.1, 0.0, 0.0, 0.0)
+    plain = EvictionCandidate(PeerId(bytes(20)), 0, 0.0, 0.1, 0.0, 0.0, 0.0)
     return [
         replace(plain, id=PeerId(number.to_bytes(20, "big")), **({"group": number, "since": float(number)} | same))
         for number in range(count)
     ]
 
 
-def survivors(peers: list[Candidate]) -> set[PeerId]:
+def survivors(peers: list[EvictionCandidate]) -> set[PeerId]:
     """Those that are never evicted, however often somebody has to go."""
     left = list(peers)
     while (victim := choose_victim(left, SALT)) is not None:
@@ -124,7 +124,7 @@ def test_an_attacker_with_many_addresses_of_one_group_evicts_itself() -> None:
         assert victim is not None
         peers = [peer for peer in peers if peer.id != victim]
         attacker = PeerId(b"x" + number.to_bytes(19, "big"))
-        peers.append(Candidate(attacker, "x", 1_000.0 + number, 0.001, 0.0, 0.0, 0.0))
+        peers.append(EvictionCandidate(attacker, "x", 1_000.0 + number, 0.001, 0.0, 0.0, 0.0))
     left = sum(1 for peer in peers if peer.group != "x")
     assert left >= 60
 

@@ -5,7 +5,7 @@ import pytest
 from node.interface.effects import PeerId
 from node.p2p.scoring import banman as discouraged_module
 from node.p2p.scoring import peer_score as reputation_module
-from node.p2p.scoring.banman import DISCOURAGED_S, Discouraged, Rolling
+from node.p2p.scoring.banman import DISCOURAGED_S, BanMan, RollingSet
 from node.p2p.scoring.peer_score import (
     CHOKE,
     CONTRIBUTION_HALF_LIFE_S,
@@ -13,9 +13,9 @@ from node.p2p.scoring.peer_score import (
     HALF_LIFE_S,
     PREFER,
     SERVED_UNIT,
-    Deed,
     Grade,
-    Reputation,
+    PeerEvent,
+    PeerScore,
 )
 
 A, B = PeerId(b"a" * 20), PeerId(b"b" * 20)
@@ -23,19 +23,19 @@ NOW = 1_000_000.0
 
 
 @pytest.fixture
-def reputation() -> Reputation:
-    return Reputation()
+def reputation() -> PeerScore:
+    return PeerScore()
 
 
-def scored(score: float) -> Reputation:
+def scored(score: float) -> PeerScore:
     """A's score, by the one deed that no cap stops before."""
-    reputation = Reputation()
-    deed = Deed.SPAM if score < 0 else Deed.BLOCK_FIRST
+    reputation = PeerScore()
+    deed = PeerEvent.SPAM if score < 0 else PeerEvent.BLOCK_FIRST
     reputation.note(A, deed, NOW, score / deed.value.points)
     return reputation
 
 
-def test_nobody_has_a_score_for_nothing(reputation: Reputation) -> None:
+def test_nobody_has_a_score_for_nothing(reputation: PeerScore) -> None:
     assert (reputation.score(A, NOW), reputation.why(A, NOW), reputation.grade(A, NOW)) == (0, (), Grade.TOLERATE)
     assert reputation.contribution(A, NOW) == 0
 
@@ -55,8 +55,8 @@ def test_thresholds(score: float, grade: Grade) -> None:
     assert scored(score).grade(A, NOW) is grade
 
 
-@pytest.mark.parametrize("deed", Deed)
-def test_each_deed_counts_up_to_its_most(reputation: Reputation, deed: Deed) -> None:
+@pytest.mark.parametrize("deed", PeerEvent)
+def test_each_deed_counts_up_to_its_most(reputation: PeerScore, deed: PeerEvent) -> None:
     weight = deed.value
     reputation.note(A, deed, NOW)
     assert reputation.score(A, NOW) == weight.points
@@ -67,50 +67,50 @@ def test_each_deed_counts_up_to_its_most(reputation: Reputation, deed: Deed) -> 
     assert reputation.score(B, NOW) == 0
 
 
-def test_honest_faults_never_drop(reputation: Reputation) -> None:
-    for deed in (Deed.LATE, Deed.BROKEN_PROMISE):
+def test_honest_faults_never_drop(reputation: PeerScore) -> None:
+    for deed in (PeerEvent.LATE, PeerEvent.BROKEN_PROMISE):
         reputation.note(A, deed, NOW, 1_000_000)
     assert reputation.grade(A, NOW) is Grade.CHOKE
 
 
-def test_no_good_deeds_make_up_for_an_offence_and_spam(reputation: Reputation) -> None:
-    for deed in Deed:
+def test_no_good_deeds_make_up_for_an_offence_and_spam(reputation: PeerScore) -> None:
+    for deed in PeerEvent:
         if deed.value.points > 0:
             reputation.note(A, deed, NOW, 1_000_000)
     assert reputation.grade(A, NOW) is Grade.PREFER
-    reputation.note(A, Deed.OFFENCE, NOW, 2)
-    reputation.note(A, Deed.SPAM, NOW, 100)
+    reputation.note(A, PeerEvent.OFFENCE, NOW, 2)
+    reputation.note(A, PeerEvent.SPAM, NOW, 100)
     assert reputation.grade(A, NOW) is Grade.DROP
 
 
-def test_what_was_done_fades(reputation: Reputation) -> None:
-    reputation.note(A, Deed.SPAM, NOW, 80)
+def test_what_was_done_fades(reputation: PeerScore) -> None:
+    reputation.note(A, PeerEvent.SPAM, NOW, 80)
     assert reputation.score(A, NOW + HALF_LIFE_S) == pytest.approx(-40)
-    reputation.note(A, Deed.SPAM, NOW + HALF_LIFE_S, 10)
+    reputation.note(A, PeerEvent.SPAM, NOW + HALF_LIFE_S, 10)
     assert reputation.score(A, NOW + HALF_LIFE_S) == pytest.approx(-50)
     assert reputation.score(A, NOW + 2 * HALF_LIFE_S) == pytest.approx(-25)
     assert reputation.grade(A, NOW + 3 * HALF_LIFE_S) is Grade.TOLERATE
     assert reputation.why(A, NOW + 20 * HALF_LIFE_S) == ()
 
 
-def test_a_clock_set_back_lets_nothing_grow(reputation: Reputation) -> None:
-    reputation.note(A, Deed.SPAM, NOW, 80)
+def test_a_clock_set_back_lets_nothing_grow(reputation: PeerScore) -> None:
+    reputation.note(A, PeerEvent.SPAM, NOW, 80)
     assert reputation.score(A, NOW - 10 * HALF_LIFE_S) == -80
 
 
-def test_why_tells_the_weightiest_first(reputation: Reputation) -> None:
-    reputation.note(A, Deed.LATE, NOW, 3)
-    reputation.note(A, Deed.BLOCK_FIRST, NOW, 2)
-    reputation.note(A, Deed.TX_FIRST, NOW)
+def test_why_tells_the_weightiest_first(reputation: PeerScore) -> None:
+    reputation.note(A, PeerEvent.LATE, NOW, 3)
+    reputation.note(A, PeerEvent.BLOCK_FIRST, NOW, 2)
+    reputation.note(A, PeerEvent.TX_FIRST, NOW)
     assert reputation.why(A, NOW) == (
-        (Deed.BLOCK_FIRST.value.words, 10),
-        (Deed.LATE.value.words, -3),
-        (Deed.TX_FIRST.value.words, 0.05),
+        (PeerEvent.BLOCK_FIRST.value.words, 10),
+        (PeerEvent.LATE.value.words, -3),
+        (PeerEvent.TX_FIRST.value.words, 0.05),
     )
     assert sum(points for _, points in reputation.why(A, NOW)) == pytest.approx(reputation.score(A, NOW))
 
 
-def test_contributions_fade_faster(reputation: Reputation) -> None:
+def test_contributions_fade_faster(reputation: PeerScore) -> None:
     reputation.contributed(A, 3 * SERVED_UNIT, NOW)
     assert reputation.contribution(A, NOW) == 3 * SERVED_UNIT
     assert reputation.score(A, NOW) == 3
@@ -120,12 +120,12 @@ def test_contributions_fade_faster(reputation: Reputation) -> None:
     assert reputation.contribution(A, later) == pytest.approx(2.5 * SERVED_UNIT)
 
 
-def test_the_table_is_bounded(reputation: Reputation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_bounded(reputation: PeerScore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reputation_module, "KEPT_MAX", 10)
-    reputation.note(A, Deed.OFFENCE, NOW)
+    reputation.note(A, PeerEvent.OFFENCE, NOW)
     for number in range(20):
-        reputation.note(A, Deed.LATE, NOW)  # who does something is not forgotten
-        reputation.note(PeerId(bytes([number]) * 20), Deed.ANSWERED, NOW)
+        reputation.note(A, PeerEvent.LATE, NOW)  # who does something is not forgotten
+        reputation.note(PeerId(bytes([number]) * 20), PeerEvent.ANSWERED, NOW)
     assert len(reputation) == 10
     assert reputation.grade(A, NOW) is Grade.DROP
     assert reputation.score(PeerId(bytes(20)), NOW) == 0
@@ -135,7 +135,7 @@ def test_the_table_is_bounded(reputation: Reputation, monkeypatch: pytest.Monkey
 
 
 def test_the_discouraged_are_refused_for_their_time() -> None:
-    discouraged = Discouraged(allow_local=False)
+    discouraged = BanMan(allow_local=False)
     discouraged.add(A, "8.8.4.4", NOW)
     for late_s in (0, DISCOURAGED_S / 2, DISCOURAGED_S - 1):
         assert discouraged.has_id(A, NOW + late_s)
@@ -148,7 +148,7 @@ def test_the_discouraged_are_refused_for_their_time() -> None:
 
 
 def test_ipv6_addresses_of_one_network_are_one() -> None:
-    discouraged = Discouraged(allow_local=False)
+    discouraged = BanMan(allow_local=False)
     discouraged.add(A, "2001:4860:1:2::5", NOW)
     assert discouraged.has_host("2001:4860:1:2:ffff::1", NOW)
     assert not discouraged.has_host("2001:4860:1:3::5", NOW)
@@ -159,14 +159,14 @@ def test_ipv6_addresses_of_one_network_are_one() -> None:
     [("127.0.0.1", False), ("::1", False), ("::ffff:127.0.0.1", False), ("10.0.0.1", True), ("name", False)],
 )
 def test_addresses_that_tell_nothing_are_not_discouraged(host: str, allow_local: bool) -> None:
-    discouraged = Discouraged(allow_local)
+    discouraged = BanMan(allow_local)
     discouraged.add(A, host, NOW)
     assert discouraged.has_id(A, NOW)
     assert not discouraged.has_host(host, NOW)
 
 
 def test_the_filter_is_bounded_and_forgets_the_oldest() -> None:
-    rolling: Rolling[int] = Rolling(100, DISCOURAGED_S)
+    rolling: RollingSet[int] = RollingSet(100, DISCOURAGED_S)
     for number in range(100_000):
         rolling.add(number, NOW + number / 1000)
         assert len(rolling) <= 200
@@ -175,7 +175,7 @@ def test_the_filter_is_bounded_and_forgets_the_oldest() -> None:
 
 
 def test_members_stay_when_generations_change() -> None:
-    rolling: Rolling[str] = Rolling(100, 600)
+    rolling: RollingSet[str] = RollingSet(100, 600)
     rolling.add("old", NOW)
     rolling.add("middle", NOW + 599)
     rolling.add("new", NOW + 601)
@@ -190,7 +190,7 @@ def test_members_stay_when_generations_change() -> None:
 def test_ids_do_not_push_out_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discouraged_module, "IDS_MAX", 10)
     monkeypatch.setattr(discouraged_module, "HOSTS_MAX", 10)
-    discouraged = Discouraged(allow_local=False)
+    discouraged = BanMan(allow_local=False)
     discouraged.add(A, "8.8.8.8", NOW)
     for number in range(50):
         discouraged.add(PeerId(bytes([number]) * 20), "8.8.4.4", NOW)

@@ -13,8 +13,8 @@ from node.p2p.scoring import peer_scoring as standing_module
 from node.p2p.scoring.banman import DISCOURAGED_S
 from node.p2p.scoring.block_serving import Note
 from node.p2p.scoring.choking import ROUND_S
-from node.p2p.scoring.peer_score import CHOKE, DROP, HALF_LIFE_S, Deed, Grade
-from node.p2p.scoring.peer_scoring import Standing
+from node.p2p.scoring.peer_score import CHOKE, DROP, HALF_LIFE_S, Grade, PeerEvent
+from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.service_flags import Role
 from node.p2p.scoring.time_offsets import OFFSET_MAX_S, clock_warning
 from node.p2p.wire.codec import encode
@@ -33,8 +33,8 @@ def net() -> Net:
 
 
 @pytest.fixture
-def standing() -> Standing:
-    standing = Standing(allow_local=True)
+def standing() -> PeerScoring:
+    standing = PeerScoring(allow_local=True)
     standing.met(A)
     standing.met(B)
     return standing
@@ -43,7 +43,7 @@ def standing() -> Standing:
 # --- deeds -------------------------------------------------------------------------------
 
 
-def test_the_first_to_deliver_a_valid_block_is_credited(standing: Standing) -> None:
+def test_the_first_to_deliver_a_valid_block_is_credited(standing: PeerScoring) -> None:
     standing.took_block(A, BLOCK, MEGABYTE)
     standing.took_block(B, BLOCK, MEGABYTE)
     standing.tick(lambda block_hash: None, NOW)
@@ -51,19 +51,19 @@ def test_the_first_to_deliver_a_valid_block_is_credited(standing: Standing) -> N
     standing.tick(lambda block_hash: True, NOW + 1)
     standing.tick(lambda block_hash: True, NOW + 2)
     assert (standing.tally(A).first_blocks, standing.tally(A).last_block) == (1, NOW + 1)
-    assert standing.reputation.score(A, NOW + 1) == Deed.BLOCK_FIRST.value.points + Deed.SERVED.value.points
+    assert standing.reputation.score(A, NOW + 1) == PeerEvent.BLOCK_FIRST.value.points + PeerEvent.SERVED.value.points
     assert standing.reputation.contribution(A, NOW + 1) == MEGABYTE
     assert standing.tally(B).first_blocks == standing.reputation.score(B, NOW) == 0
 
 
-def test_nobody_is_credited_for_an_invalid_block(standing: Standing) -> None:
+def test_nobody_is_credited_for_an_invalid_block(standing: PeerScoring) -> None:
     standing.took_block(A, BLOCK, MEGABYTE)
     standing.tick(lambda block_hash: False, NOW)
     standing.tick(lambda block_hash: True, NOW + 1)
     assert standing.tally(A).first_blocks == standing.reputation.contribution(A, NOW) == 0
 
 
-def test_blocks_that_wait_are_bounded(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_that_wait_are_bounded(standing: PeerScoring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing_module, "TAKEN_MAX", 10)
     for number in range(100):
         standing.took_block(A, BlockHash(bytes([number]) * 32), 1)
@@ -71,28 +71,28 @@ def test_blocks_that_wait_are_bounded(standing: Standing, monkeypatch: pytest.Mo
     assert standing.tally(A).first_blocks == 10
 
 
-def test_transactions_are_credited(standing: Standing) -> None:
+def test_transactions_are_credited(standing: PeerScoring) -> None:
     standing.took_tx(A, 200, NOW)
     assert (standing.tally(A).first_txs, standing.tally(A).last_tx) == (1, NOW)
     assert standing.reputation.contribution(A, NOW) == 200
-    assert standing.reputation.score(A, NOW) > Deed.TX_FIRST.value.points
+    assert standing.reputation.score(A, NOW) > PeerEvent.TX_FIRST.value.points
 
 
 @pytest.mark.parametrize(
     ("reply", "points"),
     [
-        (Ok(), Deed.ANSWERED.value.points),
-        (Refusal(Reason.CHOKED), Deed.ANSWERED.value.points),
-        (Failed("timed out"), Deed.LATE.value.points),
+        (Ok(), PeerEvent.ANSWERED.value.points),
+        (Refusal(Reason.CHOKED), PeerEvent.ANSWERED.value.points),
+        (Failed("timed out"), PeerEvent.LATE.value.points),
         (Failed("no message", offence=True), 0),
     ],
 )
-def test_answers_count(standing: Standing, reply: Any, points: float) -> None:
+def test_answers_count(standing: PeerScoring, reply: Any, points: float) -> None:
     standing.answered(A, GetAddresses(), reply, NOW)
     assert standing.reputation.score(A, NOW) == points
 
 
-def test_bytes_are_counted_both_ways(standing: Standing) -> None:
+def test_bytes_are_counted_both_ways(standing: PeerScoring) -> None:
     request, reply = GetBlocks((BLOCK,)), Ok()
     standing.answered(A, request, reply, NOW)
     standing.received(A, request)
@@ -104,7 +104,7 @@ def test_bytes_are_counted_both_ways(standing: Standing) -> None:
     assert standing.tally(A).bytes_sent == both + 5_000
 
 
-def test_what_was_counted_goes_with_the_peer_but_its_score_stays(standing: Standing) -> None:
+def test_what_was_counted_goes_with_the_peer_but_its_score_stays(standing: PeerScoring) -> None:
     standing.took_tx(A, 200, NOW)
     standing.left(A)
     assert standing.tally(A).first_txs == 0
@@ -113,8 +113,8 @@ def test_what_was_counted_goes_with_the_peer_but_its_score_stays(standing: Stand
     assert standing.tally(A).bytes_sent == 0
 
 
-def test_peers_that_want_too_much_are_choked(standing: Standing) -> None:
-    small = Standing(allow_local=True, budget_bytes_s=1_000)
+def test_peers_that_want_too_much_are_choked(standing: PeerScoring) -> None:
+    small = PeerScoring(allow_local=True, budget_bytes_s=1_000)
     peers = [PeerId(bytes([number]) * 20) for number in range(10)]
     for moment in range(3):
         small.service._notes.extend(Note(peer, 10_000, True, False) for peer in peers)
@@ -140,7 +140,7 @@ def met(net: Net, **options: Any) -> tuple[End, End]:
 
 
 def spam(end: End, peer: End, score: float) -> None:
-    end.standing.note(peer.id, Deed.SPAM, end.net.now, score / Deed.SPAM.value.points)
+    end.standing.note(peer.id, PeerEvent.SPAM, end.net.now, score / PeerEvent.SPAM.value.points)
 
 
 def test_a_peer_with_too_low_a_score_is_dropped_until_that_has_faded(net: Net) -> None:
@@ -160,7 +160,7 @@ def test_a_peer_with_too_low_a_score_is_dropped_until_that_has_faded(net: Net) -
 
 def test_honest_faults_never_end_a_session(net: Net) -> None:
     a, b = met(net, listens=False)
-    for deed in (Deed.LATE, Deed.BROKEN_PROMISE):
+    for deed in (PeerEvent.LATE, PeerEvent.BROKEN_PROMISE):
         b.standing.note(a.id, deed, net.now, 1_000_000)
     net.run(5)
     assert not b.closed

@@ -4,7 +4,7 @@ import pytest
 
 from node.interface.effects import Failed, PeerId
 from node.p2p.scoring import rate_limits
-from node.p2p.scoring.peer_scoring import Standing
+from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.rate_limits import (
     BURST_S,
     GREETINGS,
@@ -17,7 +17,7 @@ from node.p2p.scoring.rate_limits import (
     REFUSED_A_MINUTE,
     RETRY_MAX_S,
     Limit,
-    Meter,
+    RateLimits,
     memory_bound,
 )
 from node.p2p.wire.codec import ROUTES
@@ -29,11 +29,11 @@ HOST, OTHER = "192.0.2.1", "192.0.2.2"
 
 
 @pytest.fixture
-def meter() -> Meter:
-    return Meter(False, LONGEST)
+def meter() -> RateLimits:
+    return RateLimits(False, LONGEST)
 
 
-def flood(meter: Meter, route: str, count: int, now: float = 0.0, size: int = 0, peer: PeerId = ALICE) -> int:
+def flood(meter: RateLimits, route: str, count: int, now: float = 0.0, size: int = 0, peer: PeerId = ALICE) -> int:
     """How many of so many messages at once are let in."""
     return sum(not meter.of_peer(peer, route, size, now).wait_s for _ in range(count))
 
@@ -63,7 +63,7 @@ def test_the_memory_bound_is_the_tables_sum() -> None:
 
 
 @pytest.mark.parametrize("route", LIMITS)
-def test_a_peer_may_send_a_burst_and_then_its_rate(meter: Meter, route: str) -> None:
+def test_a_peer_may_send_a_burst_and_then_its_rate(meter: RateLimits, route: str) -> None:
     limit = LIMITS[route]
     assert flood(meter, route, 2 * limit.messages) == max(1, burst(limit))
     wait_s = meter.of_peer(ALICE, route, 0, 0.0).wait_s
@@ -73,7 +73,7 @@ def test_a_peer_may_send_a_burst_and_then_its_rate(meter: Meter, route: str) -> 
 
 
 @pytest.mark.parametrize("route", ["txs", "inv", "compact", "headers"])
-def test_bytes_count_too(meter: Meter, route: str) -> None:
+def test_bytes_count_too(meter: RateLimits, route: str) -> None:
     size, rate = LONGEST[route], LIMITS[route].bytes / 60
     assert flood(meter, route, 2_000, size=size) == max(1, int(rate * BURST_S / size))
     assert not meter.of_peer(ALICE, route, 0, 0.0).wait_s
@@ -81,7 +81,7 @@ def test_bytes_count_too(meter: Meter, route: str) -> None:
     assert not meter.of_peer(ALICE, route, size, wait_s + 1e-6).wait_s
 
 
-def test_an_honest_peer_at_full_speed_never_waits(meter: Meter) -> None:
+def test_an_honest_peer_at_full_speed_never_waits(meter: RateLimits) -> None:
     """The fastest that was measured: 8,100 transactions of 220 bytes a second, blocks 8 at a time."""
     for tenth in range(1_200):
         now = tenth / 10
@@ -93,14 +93,14 @@ def test_an_honest_peer_at_full_speed_never_waits(meter: Meter) -> None:
 
 def test_on_a_devnet_there_is_more_of_everything() -> None:
     """A thousand blocks a second can be found there, announced, and fetched."""
-    meter = Meter(True, LONGEST)
+    meter = RateLimits(True, LONGEST)
     for route, limit in LIMITS.items():
         assert flood(meter, route, 20 * limit.messages) == max(
             1, burst(limit._replace(messages=limit.messages * LOCAL_TIMES))
         )
 
 
-def test_who_waits_as_told_is_no_spammer(meter: Meter) -> None:
+def test_who_waits_as_told_is_no_spammer(meter: RateLimits) -> None:
     now = 0.0
     for _ in range(500):
         verdict = meter.of_peer(ALICE, "addresses", 0, now)
@@ -108,41 +108,41 @@ def test_who_waits_as_told_is_no_spammer(meter: Meter) -> None:
         now += verdict.wait_s
 
 
-def test_who_does_not_wait_is(meter: Meter) -> None:
+def test_who_does_not_wait_is(meter: RateLimits) -> None:
     flood(meter, "addresses", burst(LIMITS["addresses"]))
     verdicts = [meter.of_peer(ALICE, "addresses", 0, 0.0) for _ in range(IN_FLIGHT + 5)]
     assert [verdict.is_spam for verdict in verdicts] == [False] * IN_FLIGHT + [True] * 5
     assert not meter.of_peer(BOB, "addresses", 0, 0.0).is_spam
 
 
-def test_addresses_are_counted_without_a_session(meter: Meter) -> None:
+def test_addresses_are_counted_without_a_session(meter: RateLimits) -> None:
     count = burst(LIMITS["hello"])
     assert [bool(meter.of_host(HOST, "hello", 400, 0.0).wait_s) for _ in range(count + 1)] == [False] * count + [True]
     assert not meter.of_host(OTHER, "hello", 400, 0.0).wait_s
     assert sum(not meter.of_host(OTHER, "", 0, 0.0).wait_s for _ in range(5_000)) == burst(NAMELESS) - 1
 
 
-def test_one_customer_has_one_ipv6_allowance(meter: Meter) -> None:
+def test_one_customer_has_one_ipv6_allowance(meter: RateLimits) -> None:
     for number in range(burst(LIMITS["hello"])):
         assert not meter.of_host(f"2001:db8::{number:x}", "hello", 400, 0.0).wait_s
     assert meter.of_host("2001:db8::ffff", "hello", 400, 0.0).wait_s
     assert not meter.of_host("2001:db8:0:1::1", "hello", 400, 0.0).wait_s
 
 
-def test_greetings_of_all_are_limited_together(meter: Meter) -> None:
+def test_greetings_of_all_are_limited_together(meter: RateLimits) -> None:
     let_in = sum(not meter.of_host(f"198.51.{n >> 8}.{n & 255}", "hello", 400, 0.0).wait_s for n in range(4_000))
     assert let_in == burst(GREETINGS)
     assert not meter.of_host(HOST, "blocks", 30, 0.0).wait_s
 
 
 def test_ones_own_machine_is_not_counted_where_local_is_allowed() -> None:
-    assert not any(Meter(True, LONGEST).of_host("127.0.0.1", "hello", 400, 0.0).wait_s for _ in range(1_000))
-    meter = Meter(False, LONGEST)
+    assert not any(RateLimits(True, LONGEST).of_host("127.0.0.1", "hello", 400, 0.0).wait_s for _ in range(1_000))
+    meter = RateLimits(False, LONGEST)
     assert any(meter.of_host("127.0.0.1", "hello", 400, 0.0).wait_s for _ in range(1_000))
     assert meter.owner("::ffff:192.0.2.1") == meter.owner(HOST)
 
 
-def test_who_is_refused_for_ever_is_not_heard_for_a_while(meter: Meter) -> None:
+def test_who_is_refused_for_ever_is_not_heard_for_a_while(meter: RateLimits) -> None:
     for _ in range(burst(Limit(REFUSED_A_MINUTE, 0, 1, 0))):
         assert not meter.is_shut(HOST, 0.0)
         meter.refused(HOST, 0.0)
@@ -151,7 +151,7 @@ def test_who_is_refused_for_ever_is_not_heard_for_a_while(meter: Meter) -> None:
     assert not meter.is_shut(HOST, 1.0)
 
 
-def test_what_is_counted_is_bounded(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_counted_is_bounded(meter: RateLimits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "PEERS_MAX", 10)
     monkeypatch.setattr(rate_limits, "HOSTS_MAX", 20)
     for number in range(100):
@@ -161,14 +161,14 @@ def test_what_is_counted_is_bounded(meter: Meter, monkeypatch: pytest.MonkeyPatc
     assert len(meter._told) <= 10
 
 
-def test_a_clock_set_back_gives_nothing(meter: Meter) -> None:
+def test_a_clock_set_back_gives_nothing(meter: RateLimits) -> None:
     flood(meter, "addresses", 100, now=1_000.0)
     assert meter.of_peer(ALICE, "addresses", 0, 0.0).wait_s
     assert meter.of_peer(ALICE, "addresses", 0, 0.5).wait_s
 
 
 def test_having_us_wait_is_no_fault_and_spam_is() -> None:
-    standing = Standing(False)
+    standing = PeerScoring(False)
     standing.met(ALICE)
     standing.answered(ALICE, GetAddresses(), Failed("told to wait", retry_s=2.0), 0.0)
     assert standing.reputation.score(ALICE, 0.0) == 0

@@ -1,4 +1,4 @@
-"""Transactions between one real `Relay` and scripted peers, in virtual time."""
+"""Transactions between one real `TxAnnounce` and scripted peers, in virtual time."""
 
 import heapq
 import itertools
@@ -10,8 +10,8 @@ from typing import Any
 from chain.hashes import Txid, Wtxid, sha256
 from chain.tx import Tx
 from node.interface.effects import Effect, Endpoint, Failed, Link, PeerId, Send
-from node.p2p.connections.pending_requests import Requests
-from node.p2p.tx_relay.tx_announce import LOCAL, Pace, Relay
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.tx_relay.tx_announce import LOCAL, AnnouncePace, TxAnnounce
 from node.p2p.wire.messages import GetTxs, Inv, Txs, Want
 from node.p2p.wire.short_txid import Name, names_at
 from tests.node.mempool.mempool_lab import PoolLab
@@ -71,9 +71,9 @@ class FakePeer:
 class RelayLab:
     """The relay of a node whose mempool takes everything, at once."""
 
-    def __init__(self, pace: Pace = LOCAL, seed: int = 1) -> None:
+    def __init__(self, pace: AnnouncePace = LOCAL, seed: int = 1) -> None:
         self.pool = PoolLab()
-        self.requests = Requests()
+        self.requests = PendingRequests()
         self.peers: dict[PeerId, FakePeer] = {}
         self.paused = False
         self.delivered: Counter[Wtxid] = Counter()
@@ -81,7 +81,7 @@ class RelayLab:
         self.sources: dict[Wtxid, PeerId] = {}
         self.judge: Callable[[PeerId, Tx], None] = self.accept
         """What the mempool makes of a delivery."""
-        self.relay = Relay(
+        self.relay = TxAnnounce(
             self.pool.pool,
             self.requests,
             self.link_of,
