@@ -7,6 +7,7 @@ Base58Check for hashes (2009), bech32 for segwit version 0 (BIP173), bech32m fro
 from dataclasses import dataclass
 
 from chain.base58 import decode_base58check, encode_base58check
+from chain.scripttype import ScriptType, classify, p2pkh_script, p2sh_script, payload, witness_program, witness_script
 
 BECH32_MAX = 90
 """Characters in the longest bech32 text."""
@@ -43,10 +44,11 @@ class AddressError(ValueError):
 
 def encode_address(script: bytes, fmt: AddressFormat = REGTEST_ADDRESSES) -> str | None:
     """The address of a scriptPubKey, or None if it is of no kind that has one."""
-    if len(script) == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
-        return encode_base58check(bytes((fmt.p2pkh,)) + script[3:23])
-    if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
-        return encode_base58check(bytes((fmt.p2sh,)) + script[2:22])
+    kind = classify(script)
+    if kind is ScriptType.P2PKH:
+        return encode_base58check(bytes((fmt.p2pkh,)) + payload(script))
+    if kind is ScriptType.P2SH:
+        return encode_base58check(bytes((fmt.p2sh,)) + payload(script))
     program = witness_program(script)
     if program is None:
         return None
@@ -70,26 +72,15 @@ def decode_address(text: str, fmt: AddressFormat = REGTEST_ADDRESSES) -> bytes:
     return _decode_base58(text, fmt)
 
 
-def witness_program(script: bytes) -> tuple[int, bytes] | None:
-    """Version and program of a witness output (BIP141), or None."""
-    if not 4 <= len(script) <= 42 or script[1] != len(script) - 2:
-        return None
-    if script[0] == 0:
-        return 0, script[2:]
-    if 0x51 <= script[0] <= 0x60:
-        return script[0] - 0x50, script[2:]
-    return None
-
-
 def _decode_base58(text: str, fmt: AddressFormat) -> bytes:
     payload = decode_base58check(text, BASE58_MAX)
     if payload is None or len(payload) != 21:
         raise AddressError("not an address")
     version, content = payload[0], payload[1:]
     if version == fmt.p2pkh:
-        return b"\x76\xa9\x14" + content + b"\x88\xac"
+        return p2pkh_script(content)
     if version == fmt.p2sh:
-        return b"\xa9\x14" + content + b"\x87"
+        return p2sh_script(content)
     known = {v for other in FORMATS for v in (other.p2pkh, other.p2sh)}
     raise AddressError(
         "address of another network" if version in known else "not an address", other_network=version in known
@@ -154,4 +145,4 @@ def _decode_bech32(text: str, hrp: str) -> bytes:
     program = _regroup(digits[1:-6], 5, 8, pad=False)
     if program is None or not 2 <= len(program) <= 40 or (version == 0 and len(program) not in (20, 32)):
         raise AddressError("not a bech32 address: wrong length")
-    return bytes((0x50 + version if version else 0, len(program), *program))
+    return witness_script(version, bytes(program))

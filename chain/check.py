@@ -6,6 +6,7 @@ from chain.block import Block, commitment_hash, merkle_root, witness_commitment
 from chain.errors import Invalid, Reject
 from chain.hashes import Wtxid
 from chain.script import legacy_sigops
+from chain.scripttype import is_p2wpkh
 from chain.tx import MAX_MONEY, NULL_OUTPOINT, WITNESS_SCALE, Tx
 
 MAX_WEIGHT = 4_000_000
@@ -115,6 +116,6 @@ def legacy_sigops_cost(txs: tuple[Tx, ...]) -> int:
                 count += legacy_sigops(spent.script_sig)
         for output in tx.outputs:
             script = output.script
-            if script[:2] != b"\x00\x14" or len(script) != 22:  # P2WPKH, the usual one, has none
+            if not is_p2wpkh(script):  # the usual type, and it has none
                 count += legacy_sigops(script)
     return count * WITNESS_SCALE

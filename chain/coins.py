@@ -7,12 +7,19 @@ reorganisation of any depth is one composed delta, so one atomic write.
 from collections.abc import Callable, Iterable
 
 from chain.frozen import value
-from chain.tx import OutPoint, TxOut
+from chain.scripttype import OP_RETURN
+from chain.tx import OutPoint, Tx, TxOut
 
 MAX_SCRIPT_SIZE = 10_000
 """Bytes; an output with a longer script can never be spent."""
-_HEAD = 12
-"""Bytes of a coin before its script."""
+COINBASE_BIT = 1
+"""In a coin's first byte: it was mined."""
+COIN_VALUE = slice(4, 12)
+"""Where a coin has its value, as signature hashes take it: 8 bytes, little endian."""
+COIN_SCRIPT = slice(12, None)
+"""Where a coin has its script. These three are for loops over many coins, where an attribute takes too long."""
+_CODE_SIZE = 4
+"""Bytes of height and coinbase bit, before the value."""
 
 
 class Coin(bytes):
@@ -26,37 +33,49 @@ class Coin(bytes):
     @staticmethod
     def make(height: int, is_coinbase: bool, output: TxOut) -> "Coin":
         """The coin that `output` of a block at `height` becomes."""
-        head = (height << 1 | is_coinbase).to_bytes(4, "little")
-        return Coin(head + output.value.to_bytes(8, "little") + output.script)
+        code = (height << 1 | is_coinbase).to_bytes(_CODE_SIZE, "little")
+        return Coin(code + output.value.to_bytes(8, "little") + output.script)
 
     @property
     def height(self) -> int:
         """Height of the block that made it."""
-        return int.from_bytes(self[:4], "little") >> 1
+        return int.from_bytes(self[:_CODE_SIZE], "little") >> 1
 
     @property
     def is_coinbase(self) -> bool:
         """True if it was mined: it has to mature first."""
-        return bool(self[0] & 1)
+        return bool(self[0] & COINBASE_BIT)
 
     @property
     def value(self) -> int:
         """Satoshis."""
-        return int.from_bytes(self[4:_HEAD], "little")
+        return int.from_bytes(self[COIN_VALUE], "little")
 
     @property
     def script(self) -> bytes:
         """The scriptPubKey."""
-        return self[_HEAD:]
-
-
-CoinLookup = Callable[[OutPoint], Coin | None]
-"""Finds an unspent coin. In tests `{...}.get`, in the node the store's, or the mempool's."""
+        return self[COIN_SCRIPT]
 
 
 def is_unspendable(script: bytes) -> bool:
     """True for outputs that never enter the coin set: OP_RETURN, or a script over 10,000 bytes."""
-    return script[:1] == b"\x6a" or len(script) > MAX_SCRIPT_SIZE
+    return script[:1] == OP_RETURN or len(script) > MAX_SCRIPT_SIZE
+
+
+def add_outputs(tx: Tx, height: int, is_coinbase: bool, created: dict[OutPoint, Coin]) -> None:
+    """Put the coins that a transaction of the block at `height` makes into `created` (Core's AddCoins)."""
+    code = (height << 1 | is_coinbase).to_bytes(_CODE_SIZE, "little")
+    txid = tx.txid
+    for index, output in enumerate(tx.outputs):
+        script = output.script
+        if not is_unspendable(script):
+            # As Coin.make and outpoint(), for all outputs at once: most of what a block does to the coins.
+            point = OutPoint(txid + index.to_bytes(4, "little"))
+            created[point] = Coin(code + output.value.to_bytes(8, "little") + script)
+
+
+CoinLookup = Callable[[OutPoint], Coin | None]
+"""Finds an unspent coin. In tests `{...}.get`, in the node the store's, or the mempool's."""
 
 
 @value

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Sequence
 from chain.block import Block, Header
 from chain.blocktree import BlockNode
 from chain.check import MAX_SIGOPS_COST, MAX_WEIGHT, legacy_sigops_cost
-from chain.coins import Coin, CoinLookup, CoinsDelta, is_unspendable
+from chain.coins import COIN_SCRIPT, COINBASE_BIT, Coin, CoinLookup, CoinsDelta, add_outputs
 from chain.errors import Invalid, Reject, Unready
 from chain.frozen import value
 from chain.hashes import Wtxid
@@ -14,6 +14,7 @@ from chain.keys import Check
 from chain.params import COINBASE_MATURITY, INITIAL_SUBSIDY, Params
 from chain.pow import next_bits
 from chain.script import Spend
+from chain.scripttype import is_p2wpkh
 from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, format_outpoint
 
 LEAST_VERSION = 4
@@ -117,7 +118,7 @@ def connect_inputs(tx: Tx, coins: Sequence[Coin], context: BlockContext) -> int:
     """
     fee = 0
     for coin in coins:
-        if coin[0] & 1 and context.height - coin.height < COINBASE_MATURITY:
+        if coin[0] & COINBASE_BIT and context.height - coin.height < COINBASE_MATURITY:
             raise Invalid(Reject.PREMATURE_COINBASE, f"tried to spend coinbase at depth {context.height - coin.height}")
         fee += coin.value
     for output in tx.outputs:
@@ -182,7 +183,7 @@ def connect_block(
             if tx.wtxid not in known:
                 spend = Spend(tx, coins)
                 checks += [spend.check(index) for index in range(len(coins))]
-        _add_outputs(tx, height, tx is coinbase, created)
+        add_outputs(tx, height, tx is coinbase, created)
     sigops_cost += legacy_sigops_cost(block.txs)
     if sigops_cost > MAX_SIGOPS_COST:
         raise Invalid(Reject.BLOCK_SIGOPS, f"cost {sigops_cost}")
@@ -207,27 +208,13 @@ def _spend_inputs(tx: Tx, created: dict[OutPoint, Coin], spent: dict[OutPoint, C
     return coins
 
 
-def _add_outputs(tx: Tx, height: int, is_coinbase: bool, created: dict[OutPoint, Coin]) -> None:
-    """The coins that a transaction makes."""
-    head = (height << 1 | is_coinbase).to_bytes(4, "little")
-    txid = tx.txid
-    for index, output in enumerate(tx.outputs):
-        script = output.script
-        if not is_unspendable(script):
-            point = OutPoint(txid + index.to_bytes(4, "little"))
-            created[point] = Coin(head + output.value.to_bytes(8, "little") + script)
-
-
 def witness_sigops_cost(coins: Sequence[Coin]) -> int:
     """One for each P2WPKH coin spent (BIP141)."""
     cost = 0
     for coin in coins:
-        if len(coin) == _P2WPKH_COIN_SIZE and coin[12:14] == b"\x00\x14":
+        if is_p2wpkh(coin[COIN_SCRIPT]):
             cost += 1
     return cost
-
-
-_P2WPKH_COIN_SIZE = 12 + 22
 
 
 def block_delta(block: Block, height: int, undo: Sequence[Coin]) -> CoinsDelta:
@@ -241,6 +228,6 @@ def block_delta(block: Block, height: int, undo: Sequence[Coin]) -> CoinsDelta:
                 coin = next(coins)
                 if created.pop(entry.outpoint, None) is None:
                     spent[entry.outpoint] = coin
-        _add_outputs(tx, height, position == 0, created)
+        add_outputs(tx, height, position == 0, created)
     assert next(coins, None) is None, "undo holds one coin for each input"
     return CoinsDelta(created, spent)

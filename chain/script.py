@@ -1,4 +1,4 @@
-"""Locks and what opens them: three kinds of spend, their digests, and signature operations.
+"""Spends of three types of output, their signature hashes, and signature operations.
 
 A spend is not executed: its kind says which signature over which digest opens the coin, and
 the signature becomes a `Check` for whoever has the curve library and the time.
@@ -8,14 +8,13 @@ strict subset, is SCRIPT_UNSUPPORTED.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 
-from chain.address import witness_program
 from chain.codec import varbytes, varint
-from chain.coins import Coin
+from chain.coins import COIN_VALUE, Coin
 from chain.errors import Invalid, Reject
 from chain.hashes import hash160, sha256, sha256d, tagged_hash
 from chain.keys import Check, decode_der, ecdsa_check, is_low_s, schnorr_check
+from chain.scripttype import ScriptType, classify, p2wpkh_key_hash, p2wpkh_script_code, payload
 from chain.tx import Tx, encode_output
 
 SIGHASH_DEFAULT = 0x00
@@ -26,59 +25,6 @@ SIGHASH_ANYONECANPAY = 0x80
 HASH_TYPES = frozenset({0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
 """The defined ones, taproot's default left out."""
 COMPRESSED_SIZE = 33
-
-
-class ScriptType(StrEnum):
-    """Type of a scriptPubKey, in Bitcoin Core's words. The first three can be spent here."""
-
-    P2WPKH = "witness_v0_keyhash"
-    P2PKH = "pubkeyhash"
-    P2TR = "witness_v1_taproot"
-    P2SH = "scripthash"
-    P2WSH = "witness_v0_scripthash"
-    P2PK = "pubkey"
-    OP_RETURN = "nulldata"
-    WITNESS_UNKNOWN = "witness_unknown"
-    NONSTANDARD = "nonstandard"
-
-
-SPENDABLE_KINDS = frozenset({ScriptType.P2WPKH, ScriptType.P2PKH, ScriptType.P2TR})
-
-
-def classify(script: bytes) -> ScriptType:
-    """The kind of a scriptPubKey."""
-    size = len(script)
-    if size == 22 and script[:2] == b"\x00\x14":
-        return ScriptType.P2WPKH
-    if size == 34 and script[:2] == b"\x51\x20":
-        return ScriptType.P2TR
-    if size == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
-        return ScriptType.P2PKH
-    if size == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
-        return ScriptType.P2SH
-    if size == 34 and script[:2] == b"\x00\x20":
-        return ScriptType.P2WSH
-    if script[:1] == b"\x6a":
-        return ScriptType.OP_RETURN
-    if size in (35, 67) and script[0] == size - 2 and script[-1] == _OP_CHECKSIG:
-        return ScriptType.P2PK
-    program = witness_program(script)
-    return ScriptType.WITNESS_UNKNOWN if program and program[0] else ScriptType.NONSTANDARD
-
-
-def p2wpkh_script(key_hash: bytes) -> bytes:
-    """Pays a 20-byte key hash by witness (BIP141)."""
-    return b"\x00\x14" + key_hash
-
-
-def p2pkh_script(key_hash: bytes) -> bytes:
-    """Pays a 20-byte key hash."""
-    return b"\x76\xa9\x14" + key_hash + b"\x88\xac"
-
-
-def p2tr_script(output_x: bytes) -> bytes:
-    """Pays a 32-byte taproot output key (BIP341)."""
-    return b"\x51\x20" + output_x
 
 
 class Spend:
@@ -99,20 +45,21 @@ class Spend:
         Raises Invalid(SCRIPT_VERIFY or SCRIPT_UNSUPPORTED) where no signature could.
         """
         script = self._coins[index].script
-        size, spent = len(script), self._tx.inputs[index]
-        if size == 22 and script[:2] == b"\x00\x14":
+        spent = self._tx.inputs[index]
+        if (key_hash := p2wpkh_key_hash(script)) is not None:  # the usual one first
             if spent.script_sig or len(spent.witness) != 2:
                 raise self._failed(index, "P2WPKH takes two witness items and an empty scriptSig")
             signature, key = spent.witness
-            return self._ecdsa(index, signature, key, script[2:], script)
-        if size == 34 and script[:2] == b"\x51\x20":
+            return self._ecdsa(index, signature, key, key_hash, script)
+        kind = classify(script)
+        if kind is ScriptType.P2TR:
             return self._schnorr(index, script)
-        if size == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
+        if kind is ScriptType.P2PKH:
             if spent.witness:
                 raise self._failed(index, "P2PKH takes no witness")
             signature, key = self._two_pushes(index, spent.script_sig)
-            return self._ecdsa(index, signature, key, script[3:23], script)
-        raise self._unsupported(index, f"spending {classify(script)}")
+            return self._ecdsa(index, signature, key, payload(script), script)
+        raise self._unsupported(index, f"spending {kind}")
 
     def signature_hash(self, index: int, hash_type: int) -> bytes:
         """The signature hash of input `index`, 32 bytes: BIP143, BIP341 or the original algorithm, by its coin.
@@ -126,7 +73,7 @@ class Spend:
             kind = classify(script)
             raise (self._failed if kind is ScriptType.P2TR else self._unsupported)(index, "SINGLE without an output")
         if script[:1] == b"\x00":
-            return self._segwit_digest(index, hash_type, script[2:])
+            return self._segwit_digest(index, hash_type, payload(script))
         if script[:1] == b"\x51":
             return self._taproot_digest(index, hash_type)
         return self._original_digest(index, hash_type, script)
@@ -166,7 +113,7 @@ class Spend:
                 raise self._failed(index, "undefined hash type")
         elif len(signature) != 64:
             raise self._failed(index, "a taproot signature has 64 or 65 bytes")
-        return schnorr_check(script[2:], signature[:64], self._digest(index, hash_type, script))
+        return schnorr_check(payload(script), signature[:64], self._digest(index, hash_type, script))
 
     def _segwit_digest(self, index: int, hash_type: int, key_hash: bytes) -> bytes:
         """BIP143."""
@@ -193,10 +140,8 @@ class Spend:
                     prevouts_hash,
                     sequences_hash,
                     spent.outpoint,
-                    b"\x19\x76\xa9\x14",
-                    key_hash,
-                    b"\x88\xac",
-                    coin[4:12],  # the value, as it stands
+                    p2wpkh_script_code(key_hash),
+                    coin[COIN_VALUE],
                     spent.sequence.to_bytes(4, "little"),
                     outputs_hash,
                     tx.raw[-4:],
@@ -210,7 +155,7 @@ class Spend:
         tx = self._tx
         if self._taproot_parts is None:
             prevouts, sequences, outputs = _joined(tx)
-            amounts = b"".join(coin[4:12] for coin in self._coins)
+            amounts = b"".join(coin[COIN_VALUE] for coin in self._coins)
             scripts = b"".join(varbytes(coin.script) for coin in self._coins)
             self._taproot_parts = (
                 sha256(prevouts),
@@ -228,7 +173,7 @@ class Spend:
         message += b"\x00"  # key path, no annex
         if hash_type & SIGHASH_ANYONECANPAY:
             spent, coin = tx.inputs[index], self._coins[index]
-            message += spent.outpoint + coin[4:12] + varbytes(coin.script) + spent.sequence.to_bytes(4, "little")
+            message += spent.outpoint + coin[COIN_VALUE] + varbytes(coin.script) + spent.sequence.to_bytes(4, "little")
         else:
             message += index.to_bytes(4, "little")
         if base == SIGHASH_SINGLE:

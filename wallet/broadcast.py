@@ -10,7 +10,8 @@ from chain.coins import Coin
 from chain.errors import Rejected
 from chain.hashes import Txid, to_hex
 from chain.keys import default_engine
-from chain.script import ScriptType, Spend, classify
+from chain.script import Spend
+from chain.scripttype import ScriptType, classify
 from chain.tx import OutPoint, Tx, TxOut, decode_tx, outpoint_index, outpoint_txid
 from wallet.client import Esplora
 from wallet.delivery import NodeAnswer, after_answer, is_buried, shown_answer

@@ -7,7 +7,8 @@ from random import Random
 from chain.address import REGTEST_ADDRESSES, AddressError, decode_address
 from chain.coins import Coin
 from chain.keys import Engine, encode_der
-from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, ScriptType, Spend, classify
+from chain.script import SIGHASH_ALL, Spend
+from chain.scripttype import SPENDABLE_KINDS, ScriptType, classify
 from chain.tx import OutPoint, Tx, TxIn, TxOut, make_tx
 from wallet.derivation import KeyPath
 from wallet.errors import InvalidValue, WalletError

@@ -12,7 +12,7 @@ from mnemonic import Mnemonic
 from chain.bip32 import HARDENED, TEST_PRIVATE, ExtendedKeyError, decode_extended, encode_extended, master_key
 from chain.hashes import hash160
 from chain.keys import default_engine
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from wallet.errors import WalletError
 
 RECEIVE, CHANGE = 0, 1

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from chain.address import witness_program
 from chain.codec import varint
-from chain.script import ScriptType, classify
+from chain.scripttype import ScriptType, classify, witness_program
 from chain.tx import WITNESS_SCALE, TxOut, encode_output
 
 P2WPKH_INPUT_WEIGHT = 272

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from chain.block import decode_block
-from chain.blocktree import BlockNode
+from chain.blocktree import BlockNode, fork_point
 from chain.frozen import value
 from chain.hashes import to_hex
 from node.blockfilter.gcs import NO_HEADER, basic_filter, filter_header
@@ -88,10 +88,7 @@ class FilterIndex:
 
     def _last(self, view: NodeView) -> BlockNode | None:
         """The last block of the best chain that has a filter."""
-        last = self._reached
-        while last is not None and not view.in_best_chain(last):
-            last = last.parent
-        return last
+        return fork_point(self._reached, view.tip) if self._reached else None
 
     # --- what there is -------------------------------------------------------------------------
 

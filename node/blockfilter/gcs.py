@@ -10,6 +10,7 @@ from chain.block import Block
 from chain.codec import varint
 from chain.coins import Coin
 from chain.hashes import BlockHash, sha256d
+from chain.scripttype import is_data_carrier
 from node.blockfilter.siphash import siphash_many
 
 FALSE_POSITIVES = 784_931
@@ -19,14 +20,13 @@ REMAINDER_BITS = 19
 NO_HEADER = bytes(32)
 """The filter header before genesis'."""
 _KEY_SIZE = 16
-_OP_RETURN = b"\x6a"
 
 
 def basic_filter(block: Block, spent: Iterable[Coin]) -> bytes:
     """The basic filter of a block and of the coins that it spends, encoded: their number, then the set."""
     scripts = {coin.script for coin in spent}
     scripts.update(
-        output.script for tx in block.txs for output in tx.outputs if not output.script.startswith(_OP_RETURN)
+        output.script for tx in block.txs for output in tx.outputs if not is_data_carrier(output.script)
     )
     scripts.discard(b"")
     return encode_set(block.hash, scripts)

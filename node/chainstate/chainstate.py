@@ -392,9 +392,8 @@ class Chainstate:
             root = step if step.invalid else root
             step = step.parent
         marks = self._store.marks()
-        line = {ancestor.hash for ancestor in path(root, entry)[1]} | {root.hash}
         for member in self.tree.branch(root):
-            if (is_on(entry, member) or member.hash in line) and member.hash in marks:
+            if member.hash in marks and (is_on(entry, member) or is_on(member, entry)):
                 self._store.set_mark(member.hash, None)
                 self._failures.pop(member.hash, None)
                 self._ruled_out.discard(member.hash)

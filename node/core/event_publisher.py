@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chain.block import HEADER_SIZE
-from chain.blocktree import BlockNode, BlockTree
+from chain.blocktree import BlockNode, BlockTree, fork_point
 from chain.codec import read_varint
 from chain.hashes import Txid
 from node.chainstate.chainstate import TipChange
@@ -55,8 +55,7 @@ class EventPublisher:
         """Blocks have left the best chain, tip first, and others joined it; the new tip is told of later."""
         effects: list[Effect] = []
         if change.disconnected:
-            depth = len(change.disconnected)
-            fork = change.old.ancestor(change.old.height - depth)
+            depth, fork = len(change.disconnected), fork_point(change.old, change.new)
             effects.append(Publish(REORG, (Reorganised(depth, fork, change.old, change.new),), change))
         entries = self._tree.entries
         for topic, moved in ((BLOCK_DISCONNECTED, change.disconnected), (BLOCK, change.connected)):

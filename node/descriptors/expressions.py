@@ -8,7 +8,7 @@ from chain.codec import varbytes
 from chain.connect import height_push as number_push
 from chain.hashes import hash160, sha256, tagged_hash
 from chain.keys import default_engine
-from chain.script import p2pkh_script, p2tr_script, p2wpkh_script
+from chain.scripttype import p2pkh_script, p2sh_script, p2tr_script, p2wpkh_script, p2wsh_script
 from node.descriptors.keys import FixedKey, Key
 from node.descriptors.networks import KeyNetwork
 from node.descriptors.points import COMPRESSED
@@ -163,8 +163,8 @@ class Wrapped(Expression):
     def script(self) -> bytes:
         """P2SH or P2WSH."""
         if self.function == "sh":
-            return b"\xa9\x14" + hash160(self.inner.script()) + b"\x87"
-        return b"\x00\x20" + sha256(self.inner.script())
+            return p2sh_script(hash160(self.inner.script()))
+        return p2wsh_script(sha256(self.inner.script()))
 
     def __str__(self) -> str:
         return f"{self.function}({self.inner})"

@@ -5,6 +5,7 @@ from enum import StrEnum
 from chain.coins import Coin
 from chain.frozen import value
 from chain.hashes import Txid
+from chain.scripttype import is_data_carrier
 from chain.tx import OutPoint, Tx
 
 MEMPOOL_HEIGHT = 0x7FFF_FFFF
@@ -113,7 +114,7 @@ def pool_coin(entry: MempoolEntry, point: OutPoint, height: int) -> Coin | None:
     index = int.from_bytes(point[32:], "little")
     outputs = entry.tx.outputs
     # The only unspendable outputs that policy lets in are OP_RETURNs.
-    if index >= len(outputs) or outputs[index].script[:1] == b"\x6a":
+    if index >= len(outputs) or is_data_carrier(outputs[index].script):
         return None
     return Coin.make(height, False, outputs[index])
 

@@ -90,7 +90,7 @@ def check_ready(tx: Tx, coins: Sequence[Coin], context: BlockContext) -> int:
 def may_wait(tx: Tx, coins: Sequence[Coin]) -> bool:
     """A reorg could make it wait again, absolute lock times apart."""
     for coin in coins:
-        if coin[0] & 1:
+        if coin.is_coinbase:
             return True
     if tx.version >= 2:
         for spent in tx.inputs:

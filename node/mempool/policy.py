@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from chain.errors import Rejected
 from chain.keys import is_x_only
-from chain.script import SPENDABLE_KINDS, ScriptType, classify
+from chain.scripttype import SPENDABLE_KINDS, ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script, payload
 from chain.tx import WITNESS_SCALE, Tx
 
 MIN_RELAY_FEE_SAT_KVB = 1000
@@ -154,7 +154,7 @@ def _check_outputs(tx: Tx) -> None:
             threshold = _DUST_THRESHOLDS[kind]
             if output.value < threshold:
                 raise Refused(Policy.DUST, f"output {index}: {output.value} < {threshold}")
-            if kind is ScriptType.P2TR and not is_x_only(output.script[2:]):
+            if kind is ScriptType.P2TR and not is_x_only(payload(output.script)):
                 raise Refused(Policy.SCRIPTPUBKEY, f"output {index}: its key is on no point of the curve")
         elif kind is ScriptType.OP_RETURN:
             carriers += 1
@@ -199,7 +199,7 @@ def dust_threshold(script: bytes) -> int:
 
 
 _DUST_THRESHOLDS = {
-    ScriptType.P2WPKH: dust_threshold(b"\x00\x14" + bytes(20)),
-    ScriptType.P2PKH: dust_threshold(b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"),
-    ScriptType.P2TR: dust_threshold(b"\x51\x20" + bytes(32)),
+    ScriptType.P2WPKH: dust_threshold(p2wpkh_script(bytes(20))),
+    ScriptType.P2PKH: dust_threshold(p2pkh_script(bytes(20))),
+    ScriptType.P2TR: dust_threshold(p2tr_script(bytes(32))),
 }

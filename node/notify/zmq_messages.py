@@ -5,6 +5,7 @@ Hashes are in the byte order that people read, which Core's document calls littl
 
 from collections.abc import Iterator
 
+from chain.blocktree import fork_point
 from chain.hashes import BlockHash, Txid
 from chain.tx import Tx
 from node.chainstate.chainstate import TipChange
@@ -64,7 +65,7 @@ def _connected(change: TipChange) -> Iterator[Notification]:
     goes up a branch block by block and tells of a tip once it is better off than before."""
     old = change.old
     if old.invalid:  # ruled out by the operator: Core then starts from the fork
-        old = old.ancestor(old.height - len(change.disconnected))
+        old = fork_point(old, change.new)
     for joined in change.connected:
         block, is_tip = joined.block, change.new.ancestor(joined.height).chainwork > old.chainwork
         for tx in block.txs:

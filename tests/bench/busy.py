@@ -13,7 +13,7 @@ from chain.connect import block_delta
 from chain.frozen import value
 from chain.hashes import sha256, to_hex
 from chain.params import REGTEST
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
 from node.interface.storage import LedgerChange
 from node.storage.recovery import open_store

@@ -20,7 +20,7 @@ from time import perf_counter, process_time
 
 from chain.coins import Coin, CoinsDelta
 from chain.params import REGTEST
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import OutPoint, TxOut
 from node.storage.recovery import open_store
 from tests.bench.busy import BusyChain, busy_chain

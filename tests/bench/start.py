@@ -19,7 +19,7 @@ from chain.blocktree import BlockTree
 from chain.coins import DeltaBuilder
 from chain.connect import connect_block, context_after
 from chain.params import REGTEST
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from node.chainstate.block_cache import CONNECTED_BYTES_MAX, WAITING_BYTES_MAX
 from node.interface.storage import LedgerChange
 from node.storage.coins_cache import COIN_CACHE_BYTES

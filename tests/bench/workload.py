@@ -17,7 +17,8 @@ from chain.frozen import value
 from chain.hashes import hash160, sha256
 from chain.keys import Engine, default_engine, encode_der
 from chain.params import COINBASE_MATURITY, REGTEST
-from chain.script import SIGHASH_ALL, Spend, p2wpkh_script
+from chain.script import SIGHASH_ALL, Spend
+from chain.scripttype import p2wpkh_script
 from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx, outpoint
 
 START_TIME = 1_600_000_000

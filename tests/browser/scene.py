@@ -11,7 +11,7 @@ from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import to_hex
 from chain.params import REGTEST, Params, devnet
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import KINDS, Lab, Owned, coinbase_input, lock, made_by, pay, reblock, with_output
 

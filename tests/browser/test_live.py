@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from chain.hashes import to_hex
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from node.api.services.event_feed import HOST_FOLLOWERS_MAX
 from tests.browser.conftest import WAIT_MS, Open, Site
 from tests.chainlab import lock

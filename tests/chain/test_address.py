@@ -15,8 +15,8 @@ from chain.address import (
     AddressFormat,
     decode_address,
     encode_address,
-    witness_program,
 )
+from chain.scripttype import witness_program
 
 FORMATS = {
     "main": MAIN_ADDRESSES,

@@ -7,7 +7,7 @@ from chain.blocktemplate import TAG_MAX, VERSION, build_block, solve, with_nonce
 from chain.connect import height_push
 from chain.params import REGTEST, Asert, Params, devnet
 from chain.pow import check_pow
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.target import target_from_bits
 from tests.chainlab import KINDS, NOW, Lab, funded, lock, pay
 

@@ -26,7 +26,8 @@ from chain.errors import Invalid, Reject, Rejected, Unready
 from chain.hashes import Wtxid
 from chain.keys import python_engine
 from chain.params import REGTEST, Asert, Params
-from chain.script import ScriptType, Spend
+from chain.script import Spend
+from chain.scripttype import ScriptType
 from chain.tx import COIN, SEQUENCE_FINAL, OutPoint, TxIn, TxOut, make_tx, outpoint
 from tests.chainlab import KINDS, Lab, funded, made_by, pay, with_header, with_input
 

@@ -21,16 +21,8 @@ from chain.keys import (
     taproot_output,
     taproot_secret,
 )
-from chain.script import (
-    HASH_TYPES,
-    ScriptType,
-    Spend,
-    classify,
-    legacy_sigops,
-    p2pkh_script,
-    p2tr_script,
-    p2wpkh_script,
-)
+from chain.script import HASH_TYPES, Spend, legacy_sigops
+from chain.scripttype import ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, Tx, TxIn, TxOut, decode_tx, make_tx
 from tests import sighash
 from tests.chain.test_tx import BIP143_SIGNED

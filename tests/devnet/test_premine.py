@@ -10,7 +10,7 @@ from chain.blocktree import BlockTree
 from chain.hashes import BlockHash
 from chain.params import REGTEST, Params
 from chain.params import devnet as devnet_params
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.validate import validate_block
 from devnet import premine
 from devnet.premine import FIRST_BLOCKS, mine_first_blocks

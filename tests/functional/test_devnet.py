@@ -19,7 +19,7 @@ import pytest
 
 from chain.hashes import sha256
 from chain.params import COINBASE_MATURITY
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import COIN
 from devnet.premine import FIRST_BLOCKS
 from devnet.processes import start_time

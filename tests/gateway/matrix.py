@@ -27,7 +27,7 @@ from pathlib import Path
 from chain.address import encode_address
 from chain.hashes import sha256, to_hex
 from chain.params import REGTEST
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import COIN, Tx, decode_tx, outpoint_index, outpoint_txid
 from tests.gateway import rules
 from tests.gateway.bank import Bank

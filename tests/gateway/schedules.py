@@ -30,7 +30,7 @@ from typing import Any
 
 from chain.address import encode_address
 from chain.hashes import sha256
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import COIN
 from tests.gateway import rules
 from tests.gateway.commands import Commands, Outcome

@@ -9,7 +9,7 @@ import pytest
 
 from chain.address import decode_address, encode_address
 from chain.hashes import sha256
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import COIN, decode_tx
 from tests.gateway import rules
 from tests.gateway.bank import Bank

@@ -10,7 +10,8 @@ from chain.connect import SEQUENCE_BY_TIME, block_delta
 from chain.errors import Invalid, Reject
 from chain.hashes import hash160, sha256
 from chain.params import COINBASE_MATURITY
-from chain.script import HASH_TYPES, ScriptType, classify
+from chain.script import HASH_TYPES
+from chain.scripttype import ScriptType, classify
 from chain.tx import SEQUENCE_FINAL, Tx, TxOut, outpoint_txid
 from tests.chainlab import (
     FEE,

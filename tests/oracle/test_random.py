@@ -14,7 +14,8 @@ from chain.coins import Coin
 from chain.connect import SEQUENCE_BY_TIME, height_push
 from chain.errors import Invalid, Reject, Rejected
 from chain.keys import ORDER, encode_der, taproot_secret
-from chain.script import HASH_TYPES, ScriptType, Spend, classify, p2pkh_script
+from chain.script import HASH_TYPES, Spend
+from chain.scripttype import ScriptType, classify, p2pkh_script
 from chain.tx import OutPoint, Tx, TxOut, decode_tx
 from tests import sighash
 from tests.chainlab import (

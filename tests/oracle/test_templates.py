@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chain.hashes import to_hex
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from tests.chainlab import KINDS, funded, lock, made_by, pay
 from tests.functional.external_miner import Work
 from tests.node.api.desk import Desk

@@ -6,7 +6,7 @@ from chain.block import COMMITMENT_PREFIX, Block, commitment_hash
 from chain.codec import varint
 from chain.connect import height_push
 from chain.errors import Reject
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import OutPoint, Tx, TxOut, make_tx
 from tests.chainlab import (
     FEE,

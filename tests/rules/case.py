@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from chain.block import Block
 from chain.errors import Reject
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx, outpoint
 from tests.chainlab import FEE, Lab, funded, pay, with_input
 

@@ -6,7 +6,7 @@ from chain.block import Block
 from chain.coins import Coin
 from chain.errors import Reject
 from chain.params import COINBASE_MATURITY, GENESIS
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import OutPoint, Tx, outpoint
 from tests.chainlab import (
     FEE,

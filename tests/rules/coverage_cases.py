@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from chain.block import Block
 from chain.errors import Reject
-from chain.script import ScriptType, p2pkh_script
+from chain.scripttype import ScriptType, p2pkh_script
 from chain.tx import SEQUENCE_FINAL, Tx, TxIn, TxOut, make_tx
 from tests import sighash
 from tests.chainlab import (

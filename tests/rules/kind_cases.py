@@ -1,7 +1,7 @@
 """Coins of other kinds: payable, and not spendable here."""
 
 from chain.hashes import hash160, sha256
-from chain.script import p2pkh_script, p2wpkh_script
+from chain.scripttype import p2pkh_script, p2wpkh_script
 from chain.tx import Tx, TxOut
 from tests import sighash
 from tests.chainlab import (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from chain.block import Block
 from chain.connect import SEQUENCE_BY_TIME, SEQUENCE_NO_LOCK
 from chain.errors import Reject
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import SEQUENCE_FINAL, Tx, outpoint
 from tests.chainlab import (
     Lab,

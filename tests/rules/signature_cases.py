@@ -2,7 +2,7 @@
 
 from chain.errors import Reject
 from chain.keys import ORDER, encode_der
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from tests.rules.case import Case, Stricter
 from tests.rules.signing import (
     ECDSA_TYPES,

@@ -6,7 +6,7 @@ from chain.block import Block
 from chain.errors import Reject
 from chain.hashes import hash160
 from chain.keys import encode_der
-from chain.script import ScriptType, p2pkh_script, p2wpkh_script
+from chain.scripttype import ScriptType, p2pkh_script, p2wpkh_script
 from chain.tx import Tx, TxOut
 from tests import sighash
 from tests.chainlab import (

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chain.block import Block
 from chain.codec import varint
 from chain.errors import Reject
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import (
     FEE,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chain.block import Block
 from chain.hashes import tagged_hash
 from chain.keys import ORDER, taproot_output, taproot_secret
-from chain.script import p2tr_script
+from chain.scripttype import p2tr_script
 from chain.tx import Tx, TxOut
 from tests import sighash
 from tests.chainlab import (

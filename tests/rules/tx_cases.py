@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from chain.block import Block
 from chain.errors import Reject
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import COIN, MAX_MONEY, Tx, TxOut, make_tx
 from tests.chainlab import (
     Lab,

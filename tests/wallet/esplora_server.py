@@ -19,7 +19,8 @@ from chain.errors import Rejected
 from chain.hashes import Txid, hash160, sha256, sha256d, to_hex
 from chain.keys import default_engine, encode_der
 from chain.params import COINBASE_MATURITY, GENESIS, Params
-from chain.script import SIGHASH_ALL, SPENDABLE_KINDS, ScriptType, Spend, classify, p2wpkh_script
+from chain.script import SIGHASH_ALL, Spend
+from chain.scripttype import SPENDABLE_KINDS, ScriptType, classify, p2wpkh_script
 from chain.tx import (
     COIN,
     NULL_OUTPOINT,

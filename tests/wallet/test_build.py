@@ -9,7 +9,8 @@ from chain.address import AddressFormat, encode_address
 from chain.coins import Coin
 from chain.hashes import Txid, hash160, sha256
 from chain.keys import default_engine, python_engine
-from chain.script import Spend, p2pkh_script, p2tr_script, p2wpkh_script
+from chain.script import Spend
+from chain.scripttype import p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, TxOut, outpoint
 from wallet.build import SEQUENCE, Spendable, check_payment, draft_tx, payable_script, sign_tx
 from wallet.derivation import KeyPath

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chain.address import encode_address
 from chain.keys import decode_der, is_x_only
-from chain.script import ScriptType, classify
+from chain.scripttype import ScriptType, classify, payload
 from node.descriptors.checksum import with_checksum
 
 PUSH_MAX = 520
@@ -137,10 +137,10 @@ def descriptor(script: bytes) -> str:
     """The descriptor that Core infers for a scriptPubKey without knowing any key, checksum included."""
     kind = classify(script)
     address = encode_address(script)
-    if kind is ScriptType.P2TR and is_x_only(script[2:]):
-        return with_checksum(f"rawtr({script[2:].hex()})")
-    if kind is ScriptType.P2PK and is_key_form(script[1:-1]):
-        return with_checksum(f"pk({script[1:-1].hex()})")
+    if kind is ScriptType.P2TR and is_x_only(payload(script)):
+        return with_checksum(f"rawtr({payload(script).hex()})")
+    if kind is ScriptType.P2PK and is_key_form(payload(script)):
+        return with_checksum(f"pk({payload(script).hex()})")
     if address is not None:
         return with_checksum(f"addr({address})")
     return with_checksum(multisig_descriptor(script) or f"raw({script.hex()})")

@@ -4,7 +4,7 @@ from chain.address import encode_address
 from chain.coins import Coin
 from chain.frozen import value
 from chain.hashes import to_hex
-from chain.script import ScriptType, classify
+from chain.scripttype import ScriptType, classify
 from chain.tx import Tx, TxOut, outpoint, outpoint_index, outpoint_txid
 from node.api.encoding.disassembler import esplora_asm
 from node.api.explorer.formatting import letters, message

@@ -14,7 +14,7 @@ from chain.block import Header
 from chain.blocktree import BlockNode
 from chain.coins import Coin
 from chain.hashes import to_hex
-from chain.script import ScriptType, classify
+from chain.scripttype import ScriptType, classify
 from chain.target import target_from_bits
 from chain.tx import NULL_OUTPOINT, OutPoint, TxIn, outpoint_index
 from node.api.encoding.disassembler import esplora_asm

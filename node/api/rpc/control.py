@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from chain.address import AddressError, decode_address, encode_address, witness_program
+from chain.address import AddressError, decode_address, encode_address
 from chain.params import REGTEST
+from chain.scripttype import ScriptType, classify, witness_program
 from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
@@ -61,7 +62,7 @@ def validateaddress(call: Call, address: str) -> Shape:
         "address": encode_address(script),
         "scriptPubKey": script.hex(),
         # Core counts what a script can be behind: P2SH, P2WSH and P2TR.
-        "isscript": script[:1] == b"\xa9" or (program is not None and program[0] <= 1 and len(program[1]) == 32),
+        "isscript": classify(script) in (ScriptType.P2SH, ScriptType.P2WSH, ScriptType.P2TR),
         "iswitness": program is not None,
     }
     if program is not None:

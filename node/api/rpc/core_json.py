@@ -10,7 +10,7 @@ from chain.blocktree import BlockNode
 from chain.coins import Coin, is_unspendable
 from chain.hashes import to_hex
 from chain.params import REGTEST, Params
-from chain.script import ScriptType, classify
+from chain.scripttype import ScriptType, classify, payload
 from chain.target import target_from_bits
 from chain.tx import Tx, TxIn, TxOut, outpoint_index
 from node.api.encoding.disassembler import core_asm, descriptor, is_key_form, multisig
@@ -134,7 +134,7 @@ def script_type(script: bytes) -> str:
     kind = classify(script)
     if script == PAY_TO_ANCHOR:
         return "anchor"
-    if kind is ScriptType.P2PK and not is_key_form(script[1:-1]):
+    if kind is ScriptType.P2PK and not is_key_form(payload(script)):
         return str(ScriptType.NONSTANDARD)
     if kind is ScriptType.NONSTANDARD and multisig(script):
         return "multisig"

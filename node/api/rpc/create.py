@@ -5,6 +5,7 @@ from typing import Any
 
 from chain.address import AddressError, decode_address
 from chain.hashes import Txid
+from chain.scripttype import OP_RETURN
 from chain.tx import SEQUENCE_FINAL, TxIn, TxOut, make_tx, outpoint
 from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError, shown
 from node.api.context import Call
@@ -60,7 +61,7 @@ def _outputs(given: Iterable[tuple[str, Any]]) -> Iterator[TxOut]:
             if has_data:
                 raise RpcError(BAD_VALUE, "Invalid parameter, duplicate key: data")
             has_data = True
-            yield TxOut(0, b"\x6a" + _push(hex_in("Data", content, empty=False)))
+            yield TxOut(0, OP_RETURN + _push(hex_in("Data", content, empty=False)))
             continue
         try:
             script = decode_address(name)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chain.address import encode_address
-from chain.script import ScriptType, classify
+from chain.scripttype import ScriptType, classify
 from node.api.actions.core_errors import BAD_VALUE, NOT_FOUND, RpcError
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from chain.codec import varbytes
-from chain.coins import Coin
+from chain.coins import COIN_SCRIPT, Coin
 from chain.hashes import sha256
 from chain.tx import OutPoint
 
@@ -60,4 +60,4 @@ def _fold(product: int) -> int:
 
 def coin_element(point: OutPoint, coin: Coin) -> bytes:
     """A coin as Core hashes it: outpoint, height * 2 + coinbase, value, script with its length."""
-    return point + coin[:12] + varbytes(coin.script)
+    return point + coin[: COIN_SCRIPT.start] + varbytes(coin.script)

@@ -3,7 +3,8 @@
 from chain.address import encode_address
 from chain.coins import is_unspendable
 from chain.hashes import hash160, sha256
-from chain.script import COMPRESSED_SIZE, ScriptType, classify, p2wpkh_script
+from chain.script import COMPRESSED_SIZE
+from chain.scripttype import ScriptType, classify, p2sh_script, p2wpkh_script, p2wsh_script, payload
 from node.api.context import Call
 from node.api.encoding.disassembler import has_valid_operators, instructions, multisig, multisig_descriptor
 from node.api.encoding.json_codec import Shape
@@ -34,11 +35,11 @@ def _segwit_shape(script: bytes) -> Shape:
     """The witness output that does the same."""
     kind = classify(script)
     if kind is ScriptType.P2PK:
-        output = p2wpkh_script(hash160(script[1:-1]))
+        output = p2wpkh_script(hash160(payload(script)))
     elif kind is ScriptType.P2PKH:
-        output = p2wpkh_script(script[3:23])
+        output = p2wpkh_script(payload(script))
     else:
-        output = b"\x00\x20" + sha256(script)
+        output = p2wsh_script(sha256(script))
     shape = script_shape(output)
     inner = multisig_descriptor(script)
     if inner is not None:
@@ -47,7 +48,7 @@ def _segwit_shape(script: bytes) -> Shape:
 
 
 def _p2sh(script: bytes) -> bytes:
-    return b"\xa9\x14" + hash160(script) + b"\x87"
+    return p2sh_script(hash160(script))
 
 
 def _can_be_wrapped(script: bytes) -> bool:
@@ -62,7 +63,7 @@ def _can_be_segwit(script: bytes) -> bool:
     kind = script_type(script)
     if kind in _NEVER_IN_P2WSH:
         return False
-    keys = [script[1:-1]] if kind == "pubkey" else (multisig(script) or (0, ()))[1]
+    keys = [payload(script)] if kind == "pubkey" else (multisig(script) or (0, ()))[1]
     return all(len(key) == COMPRESSED_SIZE for key in keys)
 
 

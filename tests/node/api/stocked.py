@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import sha256, to_hex
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import Lab, funded, lock, made_by, pay
 from tests.node.api.desk import Desk

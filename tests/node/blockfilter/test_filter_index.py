@@ -7,7 +7,7 @@ import pytest
 from chain.block import Block
 from chain.blocktree import BlockNode
 from chain.hashes import sha256d
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from node.blockfilter.filter_index import NEAR_BLOCKS, BlockFilter, FilterIndex, FiltersBehind, FiltersBroken, NoFilter
 from node.blockfilter.gcs import NO_HEADER, basic_filter
 from node.core.view import NodeView

@@ -12,7 +12,7 @@ from chain.coins import Coin, CoinLookup, CoinsDelta
 from chain.connect import BlockContext, block_delta
 from chain.errors import Rejected
 from chain.hashes import BlockHash, Txid, sha256
-from chain.script import p2tr_script, p2wpkh_script
+from chain.scripttype import p2tr_script, p2wpkh_script
 from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint, outpoint_index, outpoint_txid
 from node.interface.storage import LedgerChange
 from node.mempool import script_index

@@ -13,7 +13,7 @@ from chain.connect import witness_sigops_cost
 from chain.errors import Rejected
 from chain.hashes import Txid
 from chain.params import REGTEST
-from chain.script import p2pkh_script
+from chain.scripttype import p2pkh_script
 from chain.tx import Tx, TxOut
 from node.mempool.block_assembler import NEARLY_FULL_WEIGHT, RESERVED_SIGOPS, RESERVED_WEIGHT, select_for_block
 from node.mempool.entry import MempoolEntry

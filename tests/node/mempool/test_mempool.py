@@ -7,7 +7,7 @@ import pytest
 from chain.coins import Coin
 from chain.errors import Invalid, Rejected, Unready
 from chain.hashes import Txid, sha256
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import OutPoint, TxOut, outpoint
 from node.interface.storage import ScriptStats
 from node.mempool.entry import MEMPOOL_HEIGHT, MempoolEntry, MempoolTotals, Removal

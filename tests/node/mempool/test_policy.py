@@ -8,7 +8,7 @@ import pytest
 import node.mempool.accept
 from chain.coins import Coin
 from chain.errors import Invalid, Rejected, Unready
-from chain.script import ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script
+from chain.scripttype import ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import COIN, NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx
 from node.mempool.accept import MempoolAccept, Offer, VerifiedCache
 from node.mempool.policy import (

@@ -10,7 +10,7 @@ import pytest
 
 from chain.address import encode_address
 from chain.hashes import sha256, to_hex
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import TxOut
 from tests.chainlab import Lab, coinbase_input, lock, pay, reblock
 from tests.node.api.conftest import MakeDesk

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from chain.block import Block
 from chain.hashes import BlockHash, to_hex
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import Tx
 from node.api.explorer.payments import PaymentBlocks
 from node.core.view import NodeView

@@ -9,7 +9,8 @@ from chain.address import MAIN_ADDRESSES, TEST_ADDRESSES, encode_address
 from chain.block import Block, merkle_branch
 from chain.hashes import from_hex, sha256, sha256d, to_hex
 from chain.params import GENESIS, REGTEST
-from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY, ScriptType
+from chain.script import SIGHASH_ALL, SIGHASH_ANYONECANPAY
+from chain.scripttype import ScriptType
 from chain.tx import Tx, TxOut
 from node.api.rest.table import ROUTES
 from node.api.routing.route import PREFIXES

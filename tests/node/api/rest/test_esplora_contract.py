@@ -13,7 +13,7 @@ from chain.address import MAIN_ADDRESSES, TEST_ADDRESSES, encode_address
 from chain.block import merkle_branch
 from chain.hashes import sha256, to_hex
 from chain.params import GENESIS
-from chain.script import p2wpkh_script
+from chain.scripttype import p2wpkh_script
 from chain.tx import TxOut
 from node.api.routing.route import PREFIXES
 from tests.chainlab import pay, with_input

@@ -13,7 +13,7 @@ from chain.coins import Coin
 from chain.connect import height_push
 from chain.hashes import tagged_hash, to_hex
 from chain.keys import default_engine
-from chain.script import p2tr_script
+from chain.scripttype import p2tr_script
 from chain.tx import COIN, NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
 from node.api.rpc.coins import CoinSetHasher, by_transaction
 from tests.chainlab import Lab, lock, pay

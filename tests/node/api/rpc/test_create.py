@@ -6,7 +6,7 @@ import pytest
 
 from chain.address import MAIN_ADDRESSES, encode_address
 from chain.hashes import to_hex
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import TxIn, TxOut, decode_stripped_tx, decode_tx, make_tx, outpoint
 from tests.chainlab import Lab, lock, made_by, pay
 from tests.node.api.desk import Desk

@@ -12,7 +12,7 @@ from chain.bip32 import TEST_PRIVATE, encode_extended, master_key
 from chain.coins import Coin
 from chain.hashes import hash160, sha256, to_hex
 from chain.keys import default_engine
-from chain.script import ScriptType, p2pkh_script, p2tr_script, p2wpkh_script
+from chain.scripttype import ScriptType, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, TxOut, outpoint_index, outpoint_txid
 from node.api.encoding.disassembler import descriptor
 from node.api.rpc import core_json as rpc_shapes

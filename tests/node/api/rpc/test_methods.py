@@ -10,7 +10,7 @@ from chain.address import MAIN_ADDRESSES, encode_address
 from chain.block import Block, decode_block
 from chain.hashes import to_hex
 from chain.params import COINBASE_MATURITY, GENESIS
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import COIN, Tx, TxOut, outpoint
 from node.api.encoding.disassembler import core_asm, descriptor
 from tests.chainlab import FEE, Lab, Owned, lock, made_by, pay, with_input

@@ -7,7 +7,7 @@ import pytest
 from chain.codec import varint
 from chain.hashes import to_hex
 from chain.params import GENESIS
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import COIN, TxOut
 from node.api.query import queries
 from node.api.rpc.block_stats import median, rate_percentiles

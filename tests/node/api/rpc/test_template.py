@@ -14,7 +14,7 @@ from chain.block import decode_block, make_block
 from chain.blocktemplate import commitment_script
 from chain.hashes import to_hex
 from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
-from chain.script import ScriptType
+from chain.scripttype import ScriptType
 from chain.tx import TxOut
 from node.api.rpc import template as rpc_template
 from node.api.rpc import waitfor as rpc_waiting
