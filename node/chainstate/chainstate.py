@@ -4,6 +4,8 @@ A block's way: `examine` (outside the lock) -> `submit_block` (header, body stor
 (connected over the ledger, a slice at a time) -> signatures verified elsewhere -> `verified`
 (committed). A reorganisation is one move of any depth, so one atomic write. While blocks come in
 one after the other, the next is connected over the deltas of those still being verified.
+
+The steps named here are those of `chain/validate.py`, which has the whole rule in one piece.
 """
 
 import logging
@@ -52,7 +54,7 @@ class CheckedBlock:
 
 
 def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> CheckedBlock:
-    """Everything about a block that needs neither lock nor ledger. `checked` are witness txids
+    """Steps 1, 3 and 4: all that needs neither lock nor ledger. `checked` are witness txids of transactions
     that have passed `check_tx` before.
 
     Raises Invalid where the header is not worth keeping or the body is not the header's.
@@ -152,7 +154,10 @@ class Chainstate:
     # --- what comes in --------------------------------------------------------------------
 
     def submit_header(self, header: Header, now: int) -> BlockNode:
-        """Find the header's place in the tree, adding it if it is new. `now` is the clock's. Raises Rejected."""
+        """Find the header's place in the tree, adding it if it is new and passes steps 1 and 2.
+
+        `now` is the clock's. Raises Rejected.
+        """
         entry = self.tree.get(header.hash)
         if entry is not None:
             if entry.invalid:
@@ -208,8 +213,10 @@ class Chainstate:
         return entry
 
     def _judge_body(self, entry: BlockNode, examined: CheckedBlock) -> None:
-        """A new body's faults, but for those that only coins can show: wherever it stands it is refused at once.
-        Raises Invalid."""
+        """Refuse a new body for all that no coins are needed to see, step 4 and the beginning of 5, wherever it stands.
+
+        Raises Invalid.
+        """
         fault = examined.fault
         if fault is None and entry.parent is not None:
             try:
@@ -337,7 +344,7 @@ class Chainstate:
         return LedgerChange(decode_block(raw), entry.height, undo)
 
     def verified(self, token: int, failure: int | None) -> list[TipChange]:
-        """The verdict on a slice's signatures. Commits the moves that are now free to be committed.
+        """Take the verdict on a slice's signatures, step 6, and commit the moves that are now free to be committed.
 
         A token that is no longer out is ignored: its move was dropped.
         """

@@ -133,6 +133,7 @@ class ChainUpdate:
         return len(change.block.txs)
 
     def _go_up(self, entry: BlockNode, block: Block, params: Params, known: Container[Wtxid]) -> tuple[Check, ...]:
+        """Connect a block: step 5 of `chain/validate.py`; returns what step 6 has to verify. Raises Fault."""
         assert entry.parent is not None
         assert block.hash == entry.hash
         assert not self._leave, "down to the fork first, then up"
