@@ -67,9 +67,19 @@ class Params:
     """None: every block has the limit's bits, for ever."""
 
     @property
+    def has_difficulty(self) -> bool:
+        """Blocks take real work, and the difficulty follows their pace; without it every second hash makes one."""
+        return self.asert is not None
+
+    @property
+    def target_spacing_s(self) -> int | None:
+        """Seconds between blocks that the difficulty aims at; None where there is none."""
+        return self.asert.spacing_s if self.asert else None
+
+    @property
     def spacing_s(self) -> int:
         """Wanted seconds between blocks; 10 where nothing enforces it."""
-        return self.asert.spacing_s if self.asert else 10
+        return self.target_spacing_s or 10
 
     @property
     def network_id(self) -> bytes:

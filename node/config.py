@@ -174,7 +174,7 @@ def read_mine(address: str | None, threads: int, duty_percent: int, interval_s: 
         raise BadOption(f"--mine: {address!r} is not a valid address of this network: {_one_line(error)}") from None
     if not interval_s <= INTERVAL_MAX_S:  # not a number is not below either
         raise BadOption(f"--mine-interval: {interval_s} is not a number of seconds")
-    return Mine(script, threads, duty_percent, None if params.asert else interval_s)
+    return Mine(script, threads, duty_percent, None if params.has_difficulty else interval_s)
 
 
 def read_work(text: str | None) -> int:

@@ -55,6 +55,9 @@ PURE = {
 """The standard library that chain/ may use: nothing that does I/O, reads a clock or draws lots."""
 
 
+KNOW_THE_DIFFICULTY_RULE = ("chain/params.py", "chain/pow.py")
+
+
 def tree_of(module: str) -> ast.Module:
     return ast.parse((ROOT / module).read_text(), module)
 
@@ -126,6 +129,13 @@ def test_no_hidden_state_or_import(module: str) -> None:
         if isinstance(node, ast.Name | ast.Attribute):
             name = node.id if isinstance(node, ast.Name) else node.attr
             assert name != "TYPE_CHECKING", f"line {node.lineno}: TYPE_CHECKING"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in KNOW_THE_DIFFICULTY_RULE])
+def test_a_new_difficulty_rule_is_nobody_elses_business(module: str) -> None:
+    """What follows headers, or mines, hands the schedule on and asks the parameters what they aim at."""
+    attributes = {node.attr for node in ast.walk(tree_of(module)) if isinstance(node, ast.Attribute)}
+    assert not attributes & {"asert", "start_time", "idle_s", "gap_cap_s", "anchor_height"}
 
 
 def test_every_owner_exists() -> None:

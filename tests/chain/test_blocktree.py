@@ -169,12 +169,13 @@ def test_headers_come_back_as_they_went_in(version: int) -> None:
     assert tree.genesis.header == GENESIS.header
 
 
-def test_a_header_takes_little_memory() -> None:
-    """Of every block ever seen a node keeps an entry for as long as it runs."""
+@pytest.mark.parametrize("params", [REGTEST, devnet()], ids=["no schedule", "a schedule"])
+def test_a_header_takes_little_memory(params: Params) -> None:
+    """Of every block ever seen a node keeps an entry for as long as it runs; their schedule is shared."""
     count = 2_000
-    source = BlockTree(REGTEST)
+    source = BlockTree(params)
     raws = b"".join(entry.raw for entry in spaced(source, source.genesis, count))
-    tree = BlockTree(REGTEST)
+    tree = BlockTree(params)
     tracemalloc.start()
     try:
         for start in range(0, len(raws), 80):

@@ -57,7 +57,7 @@ def charts_page(call: Call, count: int) -> ChartsPage:
     view = call.view
     entries = _latest(view.tip, count)
     points = _points(entries)
-    spacing = view.params.asert.spacing_s if view.params.asert else None
+    spacing = view.params.target_spacing_s
     return ChartsPage(
         count,
         RANGES,

@@ -62,7 +62,7 @@ def home(call: Call, payments: PaymentBlocks) -> Home:
         difficulty(tip.header),
         work_from_bits(tip.header.bits),
         hash_rate(tip, counted) if first else None,
-        view.params.asert.spacing_s if view.params.asert else None,
+        view.params.target_spacing_s,
         (tip.max_time - first.max_time) / counted if first else None,
         latest_blocks(call, BLOCKS_SHOWN),
         pool.totals.count,

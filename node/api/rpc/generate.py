@@ -33,7 +33,7 @@ def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) 
     pace = CallPace(call.runtime, call.request.is_gone)
     left = TRIES_DEFAULT if tries is None else tries
     # Who counts tries wants them counted, so they are made here whatever the network.
-    here = tries is not None or call.config.params.asert is None
+    here = tries is not None or not call.config.params.has_difficulty
     races = 0
     while len(hashes) < count and pace.go_on():
         if here:
@@ -116,7 +116,7 @@ def _mine_exactly(call: Call, script: bytes, txs: list[Tx]) -> Block:
         check_on_tip(view, candidate, now)
     except Rejected as error:
         raise RpcError(VERIFY, f"TestBlockValidity failed: {reason(error)}") from None
-    if view.params.asert is None:
+    if not view.params.has_difficulty:
         header = solve(candidate.header, TRIES_DEFAULT)
     else:
         header = call.runtime.solve(candidate.header, call.runtime.now() + WORK_S)

@@ -120,7 +120,7 @@ def getnetworkhashps(call: Call, count: int, height: int) -> float:
 
 
 def _since_retarget(last: BlockNode, params: Params) -> int:
-    return last.height % RETARGET_BLOCKS + 1 if params.asert is None else 1
+    return 1 if params.has_difficulty else last.height % RETARGET_BLOCKS + 1
 
 
 METHODS = topic(

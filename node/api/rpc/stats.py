@@ -44,7 +44,7 @@ def getchaintxstats(call: Call, nblocks: int | None, final: BlockHash | None) ->
     if not view.in_best_chain(entry):
         raise RpcError(BAD_VALUE, "Block is not in main chain")
     if nblocks is None:
-        spacing_s = view.params.asert.spacing_s if view.params.asert else BITCOIN_SPACING_S
+        spacing_s = view.params.target_spacing_s or BITCOIN_SPACING_S
         nblocks = max(0, min(MONTH_S // spacing_s, entry.height - 1))
     elif nblocks < 0 or (nblocks > 0 and nblocks >= entry.height):
         raise RpcError(BAD_VALUE, "Invalid block count: should be between 0 and the block's height - 1")
