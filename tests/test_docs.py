@@ -19,6 +19,7 @@ from tests.functional.api_examples import missing
 from wallet.cli import cli as wallet
 
 ROOT = Path(__file__).parents[1]
+SOURCES = ("chain", "node", "wallet", "devnet", "scripts", "docs", "tests")
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
 README = (ROOT / "README.md").read_text()
@@ -197,3 +198,20 @@ def test_every_link_to_a_file_leads_to_one() -> None:
     for path in pages:
         for target in re.findall(r"\]\(([^):#]+)\)", (ROOT / path).read_text()):
             assert ((ROOT / path).parent / target).exists(), f"{path}: {target}"
+
+
+def test_what_architecture_names_exists() -> None:
+    """Every file, every package of node/, and in the table of Bitcoin Core's words every name in its file."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    files = [path.relative_to(ROOT).as_posix() for part in SOURCES for path in (ROOT / part).rglob("*.*")]
+    named = set(re.findall(r"[\w/.-]*\w\.(?:py|c|md|html|js)\b", text)) - {"README.md"}
+    assert len(named) > 100
+    assert not {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in files)}
+    packages = {path.parent.name for path in (ROOT / "node").glob("*/__init__.py")}
+    assert packages == set(re.findall(r"^node/(\w+)/ ", text, re.MULTILINE))
+    words = text.partition("\n## Bitcoin Core's word for it\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"`(\w+/[\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", words)
+    assert len(rows) > 10
+    for path, names in rows:
+        source = (ROOT / path).read_text()
+        assert not [name for name in re.findall(r"\w+", names) if name not in source], path

@@ -29,7 +29,7 @@ LOWEST_RATE_SAT_VB = 1.0
 HIGHEST_RATE_SAT_VB = 10_000.0
 """All that pay more are in one bucket."""
 FADING = 0.5 ** (1 / 144)
-"""Factor on an observation's weight for each block."""
+"""Decay of the estimates: factor on the weight of an observation for each block after it."""
 ENOUGH = 10.0
 """The least weight of observations to judge by: about ten recent transactions."""
 SUCCESS = 0.85

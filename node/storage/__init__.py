@@ -1,7 +1,14 @@
-"""Blocks, ledger and filters on disk, behind the ports of node/interface/effects.py.
+"""Blocks, ledger and block filters on disk, behind the `Store` port of `node/interface/storage.py`.
 
-`kv.py` is the small key-value port below everything, `leveldb.py` and `memory.py` are its two sides; `schema.py`
-says what lies where. `ledger.py` writes and `reader.py` reads, `opening.py` opens, checks and mends
-(`directory.py`, `headers.py`, `salvage.py`). `indexes.py`, `summaries.py`, `parts.py` and `coincache.py` are
-what they work with; `filters.py` is a database of its own.
+Owns the data directory: the databases `blocks/` (bodies, headers, undo, marks), `ledger/` (coins, indexes, tip) and
+`filters/`. The keys and values of the first two are the tables at the top of `schema.py`.
+
+A commit: undo is written to `blocks/`, synced; then one synced batch to `ledger/` changes coins (`ledger.py`),
+indexes (`indexes.py`, `script_summaries.py`), tip and digest. Reads (`reader.py`) are of the databases as they are or
+of one snapshot. A start (`recovery.py`) takes the directory (`data_dir.py`), reads the headers (`headers.py`), tells
+whether anything is lost, and then repairs `blocks/` (`salvage.py`, `table_salvage.py`) or has the ledger made anew.
+
+Reading order: kv, memory and leveldb (the two databases behind it), chunks, schema, script_summaries, indexes,
+coins_cache, reader, ledger, headers, table_salvage, salvage, data_dir, recovery; filters and scratch_copy by
+themselves.
 """

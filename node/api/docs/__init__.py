@@ -1,1 +1,1 @@
-"""The API's description of itself: OpenAPI for programs, a page for people."""
+"""The API's description of itself, made from the tables of routes and methods: OpenAPI (openapi), a page (page)."""

@@ -1,1 +1,1 @@
-"""Encodings of answers: JSON, script assembly, merkle proofs."""
+"""Encodings of answers: JSON (json_codec), script assembly (disassembler), merkle proofs (merkleblock). Pure."""

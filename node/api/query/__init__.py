@@ -1,1 +1,1 @@
-"""Reads of the chain and the mempool, and Esplora's JSON of what they find."""
+"""Reads of a `NodeView`: blocks, transactions, spenders (queries), and their JSON as Esplora's (esplora_json)."""

@@ -1,1 +1,5 @@
-"""Routes for `GET` and `POST`: Esplora's, events, metrics. Each module has its `ROUTES`."""
+"""Routes for `GET` and `POST`: Esplora's by topic, events, metrics.
+
+Each module has its `ROUTES`, and `table.py` has all of them. A route names its path, its handler and its schema
+(`node/api/routing/route.py`).
+"""

@@ -1,1 +1,1 @@
-"""The way of a request to its route: host and origin checks, credentials, dispatch."""
+"""The way of a request to its route: declaration (route), dispatch (dispatcher), access rules (auth)."""

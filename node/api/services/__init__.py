@@ -1,1 +1,5 @@
-"""State that lives longer than one request: the event feed, coin scans, template cache, request metrics."""
+"""State that lives longer than one request.
+
+event_feed: events as text, for `/v1/events`. coin_scan: one search of the coin set at a time. template_cache: block
+templates for `getblocktemplate`. active_calls: JSON-RPC calls under way. request_metrics: requests counted and timed.
+"""

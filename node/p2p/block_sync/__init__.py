@@ -1,1 +1,12 @@
-"""Headers and blocks between peers."""
+"""Headers and blocks between peers: headers first, then bodies from several peers at once; compact blocks (BIP152).
+
+Headers: `HeaderSync` (header_sync) asks peers from a locator and hands what comes to the chainstate; a branch
+with little work goes through headers_presync first, which keeps a bit for every so many headers and asks for them
+twice. Blocks: `BlockDownload` asks the peers that have them, a window ahead of the tip, and asks others where one
+stalls. A new block near the tip comes as a compact block (compact_relay, compact_reconstruct) and is passed on by
+compact_serve.
+
+Reading order: download_source, block_download, initial_block_download, known_blocks, unclaimed_headers,
+headers_presync, header_sync; compact_block, extra_txs, high_bandwidth_peers, compact_serve, compact_reconstruct,
+compact_relay; unpack (bodies decoded and checked without the lock).
+"""

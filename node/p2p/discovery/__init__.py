@@ -1,1 +1,8 @@
-"""Address management: endpoints of other nodes, the address book, the ways of finding more."""
+"""Ways of finding nodes, behind one port: gossip, Kademlia, a tracker, bootstrap nodes.
+
+An address: a way asks peers, or probes nodes that are not peers (probes), and gives what they tell to the address
+manager, which decides whether it is kept. Which ways a node uses is its `DiscoveryConfig`.
+
+Reading order: base (the port), context (what a way may do), probes, bootstrap, gossip, kad_buckets, kad_lookup,
+kademlia, tracker, config.
+"""
