@@ -441,6 +441,7 @@ class Chainstate:
     def _lose(self, entry: BlockNode) -> None:
         """A stored body is gone or damaged: it has to be fetched again."""
         log.warning("block %s at height %d is lost from storage: fetching it again", to_hex(entry.hash), entry.height)
+        assert not is_on(entry, self.tip), "what the ledger stands on is not fetched again, but repaired at a start"
         entry.has_body = False
         for member in self.tree.branch(entry):
             member.has_chain = False

@@ -457,3 +457,23 @@ def test_stored_bodies_above_a_lost_one_are_not_fetched_again(desk: Desk, lab: L
     again.give(x)
     assert again.tip == c.hash
     assert again.is_whole()
+
+
+def test_nothing_that_must_not_be_followed_is(desk: Desk, lab: Lab) -> None:
+    """Invariants of the single writer: were one broken, it would be our own fault, and the end of this node."""
+    chain, tip = desk.chain, desk.chain.tip
+    [block] = branch(lab, 1)
+    missing = chain.submit_header(block.header, NOW + 10_000)
+    with pytest.raises(AssertionError, match="missing"):
+        chain._follow(missing)
+    assert tip.parent is not None
+    with pytest.raises(AssertionError, match="most work"):
+        chain._follow(tip.parent)
+    with pytest.raises(AssertionError, match="ledger stands on"):
+        chain._lose(tip.parent)
+    with pytest.raises(AssertionError, match="each move starts"):
+        chain._begin([tip.parent], [missing])
+    chain.tree.set_invalid(tip, True)
+    with pytest.raises(AssertionError, match="breaks a rule"):
+        chain._follow(tip)
+    assert chain.best is chain.tip is tip
