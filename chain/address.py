@@ -35,7 +35,7 @@ FORMATS = (REGTEST_ADDRESSES, TEST_ADDRESSES, MAIN_ADDRESSES)
 
 
 class AddressError(ValueError):
-    """Not an address, or not one of this network. `other_network` tells which of the two."""
+    """Raised for a text that is not an address, or not one of this network: `other_network` tells which."""
 
     def __init__(self, reason: str, *, other_network: bool = False) -> None:
         super().__init__(reason)
@@ -87,8 +87,6 @@ def _decode_base58(text: str, fmt: AddressFormat) -> bytes:
     )
 
 
-# --- bech32 and bech32m ----------------------------------------------------------------------
-
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_DIGIT = {character: digit for digit, character in enumerate(_BECH32)}
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -111,7 +109,7 @@ def _expand(hrp: str) -> list[int]:
 
 
 def _regroup(numbers: list[int], width: int, new_width: int, *, pad: bool) -> list[int] | None:
-    """The same bits in groups of another width; None if the padding is not zero or too long."""
+    """Regroup bits into another width; None if the padding is not zero or too long."""
     held = bits = 0
     groups = []
     for number in numbers:

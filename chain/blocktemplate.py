@@ -84,7 +84,7 @@ def commitment_script(txs: Sequence[Tx], reserved: bytes) -> bytes:
 
 
 def with_nonce(header: Header, nonce: int) -> Header:
-    """The same header with another nonce."""
+    """A header with another nonce."""
     return make_header(header.version, header.prev_hash, header.merkle_root, header.time, header.bits, nonce)
 
 

@@ -13,11 +13,11 @@ from chain.tx import OutPoint, Tx, TxOut
 MAX_SCRIPT_SIZE = 10_000
 """Bytes; an output with a longer script can never be spent."""
 COINBASE_BIT = 1
-"""In a coin's first byte: it was mined."""
+"""Bit of a coin's first byte that says it was mined."""
 COIN_VALUE = slice(4, 12)
-"""Where a coin has its value, as signature hashes take it: 8 bytes, little endian."""
+"""A coin's value in its bytes, as signature hashes take it: 8 bytes, little endian."""
 COIN_SCRIPT = slice(12, None)
-"""Where a coin has its script. These three are for loops over many coins, where an attribute takes too long."""
+"""A coin's script in its bytes. These three are for loops over many coins, where an attribute takes too long."""
 _CODE_SIZE = 4
 """Bytes of height and coinbase bit, before the value."""
 
@@ -113,7 +113,7 @@ class CoinsDelta:
 
     @staticmethod
     def fold(deltas: Iterable["CoinsDelta"]) -> "CoinsDelta":
-        """All of them, one after the other, in time linear in their size."""
+        """Deltas applied one after the other, as one, in time linear in their size."""
         builder = DeltaBuilder(lambda _: None)
         for delta in deltas:
             builder.add(delta)

@@ -24,7 +24,7 @@ LOCK_TIME_THRESHOLD = 500_000_000
 SEQUENCE_NO_LOCK = 1 << 31
 """A sequence with this bit has no relative lock (BIP68)."""
 SEQUENCE_BY_TIME = 1 << 22
-"""With this bit the lock counts units of 512 seconds, without it blocks (BIP68)."""
+"""Bit of a sequence: the lock counts units of 512 seconds, without it blocks (BIP68)."""
 SEQUENCE_MASK = 0xFFFF
 """The bits of a sequence that say how long the lock is (BIP68)."""
 SEQUENCE_UNIT_BITS = 9

@@ -21,7 +21,7 @@ class Reject(StrEnum):
     HIGH_HASH = "high-hash"
     """The block hash is above the target."""
     TIME_TOO_OLD = "time-too-old"
-    """Not later than the median of the 11 blocks before."""
+    """The time is not later than the median of the 11 blocks before."""
     TIME_TOO_NEW = "time-too-new"
     """Further ahead of the clock than the network allows (not permanent)."""
     PREV_NOT_FOUND = "prev-blk-not-found"
@@ -29,7 +29,7 @@ class Reject(StrEnum):
     BAD_PREV = "bad-prevblk"
     """The parent, or one before it, is invalid."""
     DUPLICATE_INVALID = "duplicate-invalid"
-    """This very block was found invalid before."""
+    """The block was found invalid before."""
 
     # Block without context: this body only
     MERKLE_ROOT = "bad-txnmrklroot"
@@ -111,8 +111,8 @@ class Rejected(Exception):
 
 
 class Invalid(Rejected):
-    """It breaks a rule for ever: penalise whoever sent it, mark the branch."""
+    """Raised for what breaks a rule for ever: penalise whoever sent it, mark the branch."""
 
 
 class Unready(Rejected):
-    """It may become valid: keep it or ask for what is missing; no penalty."""
+    """Raised for what may become valid: keep it or ask for what is missing; no penalty."""

@@ -66,9 +66,6 @@ class Engine(Protocol):
         ...
 
 
-# --- formats, the same for both engines ---------------------------------------------------
-
-
 def ecdsa_check(public_key: bytes, signature: bytes, digest: bytes) -> Check:
     """The check of an ECDSA signature r||s under a compressed key."""
     return Check(public_key + signature + digest)
@@ -123,9 +120,6 @@ def encode_der(signature: bytes) -> bytes:
 def is_low_s(signature: bytes) -> bool:
     """True if s of r||s is in the lower half (BIP62's rule, BIP146)."""
     return signature[32:] <= HALF_ORDER_BYTES
-
-
-# --- libsecp256k1, through coincurve ---------------------------------------------------------
 
 
 class _Libsecp256k1:
@@ -218,8 +212,6 @@ def _check_sizes(*parts: bytes) -> None:
     if any(len(part) != 32 for part in parts):
         raise ValueError("secrets, digests, keys and tweaks have 32 bytes")
 
-
-# --- pure Python, on the ecdsa package -------------------------------------------------------
 
 _FIELD = SECP256k1.curve.p()
 _G = SECP256k1.generator
@@ -333,9 +325,6 @@ def _verify_schnorr(x: bytes, signature: bytes, digest: bytes) -> bool:
     if nonce_point == ellipticcurve.INFINITY:
         return False
     return bool(nonce_point.y() % 2 == 0 and nonce_point.x() == r)
-
-
-# --- choosing, and what both share -----------------------------------------------------------
 
 
 def libsecp256k1_engine() -> Engine:

@@ -226,8 +226,6 @@ def _joined(tx: Tx) -> tuple[bytes, bytes, bytes]:
     return prevouts, sequences, tx.outputs_raw
 
 
-# --- signature operations ----------------------------------------------------------------------
-
 _OP_PUSHDATA1, _OP_PUSHDATA2, _OP_PUSHDATA4 = 0x4C, 0x4D, 0x4E
 _OP_CHECKSIG, _OP_CHECKSIGVERIFY = 0xAC, 0xAD
 _OP_CHECKMULTISIG, _OP_CHECKMULTISIGVERIFY = 0xAE, 0xAF

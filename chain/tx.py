@@ -40,7 +40,7 @@ def outpoint_index(point: OutPoint) -> int:
 
 
 def format_outpoint(point: OutPoint) -> str:
-    """For people: display txid, colon, index."""
+    """An outpoint for people: display txid, colon, index."""
     return f"{to_hex(outpoint_txid(point))}:{outpoint_index(point)}"
 
 

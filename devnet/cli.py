@@ -34,7 +34,7 @@ DUTY_DEFAULT = 20
 """Percent of one core: enough for even spacing, too little to warm a laptop."""
 BLOCKS_MAX = 100_000
 MINE_TIMEOUT_S = 3_600.0
-"""For one block: real work takes its time."""
+"""Time for one block to be mined: real work takes long."""
 LINES_DEFAULT = 20
 LINES_MAX = 10_000
 LEFT_SHOWN_MAX = 5
@@ -243,7 +243,7 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
 
 
 def _running(devnet: Devnet, index: int | None) -> int:
-    """This node, or the first that runs. Raises DevnetError if it does not run."""
+    """Index of the node asked for, or of the first that runs. Raises DevnetError if it does not run."""
     if index is None:
         for index in range(devnet.nodes):
             if network.is_running(devnet, index):

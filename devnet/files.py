@@ -18,7 +18,7 @@ DATABASES = ("blocks", "ledger", "filters")
 DISCARDED = ".discarded"
 """Behind a database's name while the node throws it away."""
 SALVAGED = "lost"
-"""In a database's folder: what LevelDB's repair could not use."""
+"""Folder in a database's folder with what LevelDB's repair could not use."""
 LEVELDB_FILE = re.compile(r"CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:ldb|sst|log|dbtmp)")
 NODE_FILES = {".cookie", "mempool.dat", "node.key", "peers.dat", "pid", *(f"{name}.damaged" for name in DATABASES)}
 DRAFT = ".new"

@@ -136,7 +136,7 @@ def start(devnet: Devnet, index: int, options: tuple[str, ...] | None, say: netw
 
 
 def _with_more_nodes(devnet: Devnet, options: tuple[tuple[str, ...], ...]) -> Devnet:
-    """The same devnet with nodes of these options behind the others, none of them started."""
+    """A devnet with nodes of these options behind the others, none of them started."""
     nodes = devnet.nodes + len(options)
     if nodes > NODES_MAX:
         raise DevnetError(f"a devnet has at most {NODES_MAX} nodes")

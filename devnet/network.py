@@ -37,7 +37,7 @@ class NodeStatus:
     """A node's answers about itself; all but `running` are None for one that does not answer."""
 
     running: bool
-    """Its process is alive."""
+    """The node's process is alive."""
     height: int | None = None
     tip: str | None = None
     """Block hash, display order."""
@@ -49,7 +49,7 @@ class NodeStatus:
 
 
 def node_command(devnet: Devnet, index: int) -> list[str]:
-    """The same command line at each start of this node."""
+    """Command line of a node, the same at each start."""
     successors = ((index + step) % devnet.nodes for step in range(1, min(PEERS_PER_NODE, devnet.nodes - 1) + 1))
     options = [
         *("--network", "regtest" if devnet.network == "regtest" else str(devnet.network_file)),

@@ -15,7 +15,7 @@ from devnet.processes import environment, python
 from devnet.state import DevnetError
 
 FIRST_BLOCKS = COINBASE_MATURITY + 1
-"""With so many, the first coinbase can be spent in the next block."""
+"""Number of first blocks: the first coinbase can then be spent in the next one."""
 HELPERS_MAX = 8
 ANSWER_TIMEOUT_S = 30.0
 

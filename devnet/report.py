@@ -24,7 +24,7 @@ SHORT_HASH = 8
 ASKED_AT_ONCE_MAX = 16
 """Nodes."""
 LAG_BLOCKS = 2
-"""So far behind the highest, a node is shown as lagging: one block may be on its way."""
+"""Blocks behind the highest from which on a node is shown as lagging: one may be on its way."""
 COIN = 100_000_000
 
 

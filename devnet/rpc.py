@@ -11,7 +11,7 @@ from devnet.state import DevnetError
 
 REPLY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_S = 10.0
-"""For a connection, and for each wait on it."""
+"""Time for a connection, and for each wait on it."""
 WARMING_UP = -28
 """Bitcoin Core's code for a node that is still starting."""
 

@@ -67,16 +67,16 @@ class Devnet:
     ready: bool
     """False until the first `up` has come to its end."""
     processes: tuple[Process | None, ...]
-    """By index; None for a node that was stopped."""
+    """Processes by index; None for a node that was stopped."""
     options: tuple[tuple[str, ...], ...]
-    """By index: options of groatd that the node is started with beside the devnet's own."""
+    """Options of groatd by index, that the node is started with beside the devnet's own."""
 
     def api(self, index: int) -> str:
         """host:port of a node's HTTP API."""
         return f"{HOST}:{self.api_port + 2 * index}"
 
     def api_url(self, index: int) -> str:
-        """The same for people and programs."""
+        """URL of a node's API for people and programs."""
         return f"http://{self.api(index)}"
 
     def p2p(self, index: int) -> str:
@@ -115,12 +115,12 @@ class Devnet:
         return index
 
     def with_process(self, index: int, process: Process | None) -> "Devnet":
-        """The same devnet after a node was started or stopped."""
+        """The devnet after a node was started or stopped."""
         processes = (*self.processes[:index], process, *self.processes[index + 1 :])
         return replace(self, processes=processes)
 
     def with_options(self, index: int, options: tuple[str, ...]) -> "Devnet":
-        """The same devnet with other options of groatd for one node."""
+        """The devnet with other options of groatd for one node."""
         return replace(self, options=(*self.options[:index], options, *self.options[index + 1 :]))
 
 

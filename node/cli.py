@@ -26,7 +26,7 @@ from node.interface.settings import (
 COMMANDS = "node.commands"
 """Imported where a command is carried out: `--help` is to be there at once."""
 ENVIRONMENT = "GROAT"
-"""In front of an option's name in the environment: GROAT_MINE_THREADS."""
+"""Prefix of an option's name in the environment: GROAT_MINE_THREADS."""
 FAILED, MISUSED = 1, 2
 """Exit statuses."""
 EPILOG = """

@@ -207,7 +207,7 @@ def read_finding(ways: str, bootstrap: tuple[str, ...]) -> DiscoveryConfig:
 
 
 def read_rpc_login(user: str | None, password: str | None) -> tuple[str | None, str | None]:
-    """Both or neither. Raises BadOption."""
+    """Read a JSON-RPC login: user and password, or neither. Raises BadOption."""
     if (user is None) != (password is None):
         raise BadOption("--rpc-user and --rpc-password must be given together")
     if user is not None and (not user or ":" in user):

@@ -224,8 +224,6 @@ class Running:
         """Decode a peer's reply, as far as that can be done before the core has it."""
         return prepare(reply, self._config.params, self._runtime.peek())
 
-    # --- starting ------------------------------------------------------------------------------
-
     def _publish(self) -> None:
         """Have ZeroMQ subscribers told, where that is wanted; before anything is there to tell."""
         addresses = self._config.zmq
@@ -240,7 +238,7 @@ class Running:
         log.info("notifications at %s", ", ".join(addresses))
 
     def _listen(self) -> Endpoint:
-        """From here on there are answers, if only to come again later. Returns where peers come in."""
+        """Open both listeners, which answer from here on, if only to come again later. Returns the peers' endpoint."""
         runtime, config = self._runtime, self._config
         tallies = RequestMetrics()
         app = ApiApp(runtime, config, tallies=tallies, filters=self._filters)
@@ -297,8 +295,6 @@ class Running:
             if view := runtime.peek():
                 log.info("connecting stored blocks: height %d so far", view.tip.height)
 
-    # --- the address book's file -----------------------------------------------------------------
-
     def _load_book(self, core: Node) -> None:
         """Load the address book of the last run; without the file, or with a damaged one, it stays empty."""
         path = self._config.address_book
@@ -320,8 +316,6 @@ class Running:
             write_private(path, dump or b"")
         except OSError as error:
             log.error("cannot save the address book to %s: %s", path, error.strerror)
-
-    # --- the mempool's file ------------------------------------------------------------------------
 
     def _keep_mempool(self) -> None:
         """Take back what was saved, then save from time to time."""

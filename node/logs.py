@@ -102,7 +102,7 @@ def _when(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """On one line, whatever a peer put into it."""
+    """The record's message on one line, whatever a peer put into it."""
     message = record.getMessage()
     message = message if len(message) <= LINE_MAX else message[: LINE_MAX - 3] + "..."
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)

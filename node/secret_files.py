@@ -14,7 +14,7 @@ PRIVATE = 0o600
 
 
 class Cookie:
-    """This run's JSON-RPC credentials in a file, there from before the API answers to a clean stop.
+    """JSON-RPC credentials of this run in a file, there from before the API answers to a clean stop.
 
     The file is locked as long as the process lives, so that a second node on the same folder is
     refused before it takes the first one's credentials away.

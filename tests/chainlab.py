@@ -47,7 +47,7 @@ FEE = 1000
 """Satoshis that a payment leaves to the miner unless it says otherwise."""
 
 
-# --- keys ---------------------------------------------------------------------------------------
+# keys
 
 
 class Key(NamedTuple):
@@ -94,7 +94,7 @@ def owner(script: bytes) -> Key | None:
     return _owners().get(script)
 
 
-# --- transactions -----------------------------------------------------------------------------
+# transactions
 
 
 class Owned(NamedTuple):
@@ -186,7 +186,7 @@ def made_by(tx: Tx, index: int = 0, height: int = 0) -> Owned:
     return Owned(outpoint(tx.txid, index), Coin.make(height, False, tx.outputs[index]))
 
 
-# --- blocks -----------------------------------------------------------------------------------
+# blocks
 
 
 def solved(header: Header) -> Header:
@@ -245,7 +245,7 @@ def with_coinbase(block: Block, change: Callable[[Tx], Tx]) -> Block:
     return reblock(block, (change(block.txs[0]), *block.txs[1:]))
 
 
-# --- the chain --------------------------------------------------------------------------------
+# the chain
 
 
 def judge(

@@ -40,7 +40,7 @@ PAGE = ROOT / "docs" / "network.md"
 API = ROOT / "docs" / "api.md"
 
 
-# --- what the source says in words ------------------------------------------------------------------
+# what the source says in words
 
 
 def tree(module: ModuleType) -> ast.Module:
@@ -96,7 +96,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-# --- the parts ----------------------------------------------------------------------------------------
+# the parts
 
 
 def facts_table() -> str:

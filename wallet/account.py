@@ -53,9 +53,9 @@ from wallet.store import WalletFile
 from wallet.view import WalletView, advanced, changed, look, news
 
 RATE_TRIES = 4
-"""How often the rate of a payment that replaces another is raised until its fee is enough."""
+"""Attempts at raising the rate of a payment that replaces another until its fee is enough."""
 COINS_CHECKED_MAX = 20
-"""Of more coins than this not each is asked for: the whole wallet is looked at."""
+"""Coins asked for one by one; with more the whole wallet is looked at."""
 WAIT_BLOCKS_MAX = 100
 WAIT_S = 1_800.0
 """`wait` waits so long for one block, and for so many blocks."""
@@ -116,10 +116,8 @@ class Wallet:
         """The name of the wallet's network."""
         return self._file.identity.network
 
-    # --- reading ------------------------------------------------------------------------------
-
     def balance(self) -> Balance:
-        """What the wallet has, read off the chain now."""
+        """Balance of the wallet, read off the chain now."""
         return self.look().balance
 
     def history(self) -> tuple[list[HistoryEntry], NodeTip]:
@@ -190,8 +188,6 @@ class Wallet:
         self._check_network()
         return used_receiving(self._client, self._account, self._file.state.receive_next)
 
-    # --- paying -------------------------------------------------------------------------------
-
     def order(
         self,
         address: str,
@@ -248,7 +244,7 @@ class Wallet:
         raise chain_limit()
 
     def draft(self, order: Order, *, wait: bool = False, on_wait: Callable[[str], object] | None = None) -> Draft:
-        """What `pay` would do now, for somebody to look at. Sends and remembers nothing; waits as `pay` does."""
+        """The payment that `pay` would make now. Sends and remembers nothing; waits as `pay` does."""
 
         def attempt() -> Draft:
             self._file.refresh()
@@ -481,8 +477,6 @@ class Wallet:
             pass
         return sent
 
-    # --- looking at the chain -----------------------------------------------------------------
-
     def _check_network(self) -> None:
         """Raises WalletError unless the node's chain is one that this wallet can be on."""
         if self._known_network:
@@ -533,7 +527,7 @@ def _with_proven(snapshot: Snapshot | None, proven: Sequence[OwnCoin]) -> Snapsh
 
 
 def _sent(payment: Payment) -> Sent:
-    """What to report of a payment that was signed before."""
+    """The report of a payment that was signed before."""
     own = [Change(index, path, payment.tx.outputs[index].value) for index, path in payment.outputs]
     change = next((output for output in own if output.path.chain == CHANGE), None)
     paid = tuple(output for index, output in enumerate(payment.tx.outputs) if not change or index != change.index)

@@ -24,7 +24,7 @@ from wallet.state import format_outpoint
 
 BUSY_TRIES = 25
 BUSY_PAUSE_S = 0.2
-"""How often, and after what pause, a transaction is offered to a node that is busy."""
+"""Attempts to offer a transaction to a node that is busy, and the pause between them in seconds."""
 CONFLICT_LOOKUPS_MAX = 1_000
 """Coins of one payment that are looked up for what spends them."""
 
@@ -35,9 +35,9 @@ class Conflict:
 
     txid: Txid
     height: int | None
-    """Of its block; None while unconfirmed."""
+    """Height of the transaction's block; None while unconfirmed."""
     is_signed: bool
-    """Its signature opens that coin: nobody but the key's owner made it."""
+    """True if its signature opens that coin: nobody but the key's owner made it."""
 
     def is_final(self, tip_height: int) -> bool:
         """True if the payment can never be mined beside it."""
@@ -77,7 +77,7 @@ def follow_up(
     *,
     is_superseded: bool = False,
 ) -> Payment:
-    """What became of a payment: found among the transactions `shown`, asked for, or given to the nodes
+    """Find what became of a payment: found among the transactions `shown`, asked for, or given to the nodes
     again, unless it is superseded. One that is refused may be in conflict with another transaction."""
     tx = shown.get(payment.txid) or client.tx(payment.txid)
     if tx is not None:

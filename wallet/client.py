@@ -49,11 +49,11 @@ from wallet.networks import DEFAULT_NODE
 from wallet.refusals import Receipt, one_line, read_receipt
 
 DEADLINE_S = 30.0
-"""For one call, from connecting to the last byte."""
+"""Deadline of one call, from connecting to the last byte."""
 LIST_BYTES_MAX = 32 * 1024 * 1024
 TX_BYTES_MAX = 4 * 1024 * 1024
 SMALL_BYTES_MAX = 64 * 1024
-"""Of a list, one transaction or one of the lists asked for side by side, anything else. An answer
+"""Bytes of a list, one transaction or one of the lists asked for side by side, anything else. An answer
 beyond this is cut off and counts as none."""
 NODES_MAX = 16
 PARALLEL = 4
@@ -63,7 +63,7 @@ NOT_READY_PAUSE_S = 0.5
 NOT_READY = (502, 503, 504)
 """HTTP statuses of a node that is starting or full, or of a gateway before one."""
 NOT_THE_API = (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, Rejected)
-"""What reading an answer raises that is not the Esplora API's."""
+"""Errors that reading an answer raises where it is not the Esplora API's."""
 _BLANK = re.compile(r"[\s\x00-\x1f]")
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Esplora:
         return NodeTip(best, self._get(f"/block/{to_hex(best)}", read_block_height))
 
     def block_hash(self, height: int) -> BlockHash:
-        """Of the best chain's block at a height."""
+        """Hash of the best chain's block at a height."""
         return self._get(f"/block-height/{height}", read_hash)
 
     def wait_for_new_tip(self, known: BlockHash, most_s: float) -> bool:
@@ -227,7 +227,7 @@ class Esplora:
         return self._find(path, read_outspend)
 
     def fee_estimates(self) -> dict[int, Decimal]:
-        """For each target in blocks the fee rate, in satoshis per virtual byte, to be mined within it."""
+        """Fee rates in satoshis per virtual byte, by the target in blocks within which they are mined."""
         return self._get("/fee-estimates", read_estimates)
 
     def minimum_fee_rate(self) -> Decimal | None:
@@ -252,7 +252,7 @@ class Esplora:
             ) from error
 
     def _get_if_known(self, path: str, parse: Callable[[bytes], T]) -> T | None:
-        """What a route tells that Esplora's own servers do not have; None from those."""
+        """Get a route that Esplora's own servers do not have; None from those."""
         try:
             return self._get(path, parse)
         except NodeUnreachable:
@@ -261,7 +261,7 @@ class Esplora:
             return None
 
     def _find(self, path: str, parse: Callable[[bytes], T]) -> T | None:
-        """As `_get`; None for what is not found."""
+        """Get a route as `_get` does; None for what is not found."""
         try:
             return self._get(path, parse, TX_BYTES_MAX)
         except NodeRefused as refused:

@@ -27,9 +27,6 @@ from wallet.uri import PaymentRequest
 WORDS_CHARS_MAX = 4_096
 
 
-# --- making a wallet -------------------------------------------------------------------------------
-
-
 def create(settings: Settings, network: str) -> None:
     """Make a wallet file of new words, and show them."""
     params = load_network(network)
@@ -61,7 +58,7 @@ def restore(settings: Settings, network: str) -> None:
 
 
 def _search(settings: Settings) -> dict[str, int] | None:
-    """What a restored wallet finds on the chain, or None without a node: the wallet is made all the same."""
+    """Look for a restored wallet's coins on the chain; None without a node: the wallet is made all the same."""
     try:
         with _opened(settings) as wallet, busy("looking for coins"):
             view = wallet.look()
@@ -95,9 +92,6 @@ def _refuse_existing(path: Path) -> None:
     # Before any question is asked; making the file checks it again.
     if os.path.lexists(path):
         raise WalletError(f"{path} already exists: choose another file with --wallet FILE")
-
-
-# --- looking ---------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -176,9 +170,6 @@ def coins(settings: Settings) -> None:
         write_coins(facts)
     else:
         note("No coins yet.")
-
-
-# --- paying ----------------------------------------------------------------------------------------
 
 
 def send(

@@ -39,9 +39,9 @@ class Settings:
     json: bool = False
     wallet: Path = field(default_factory=lambda: user_data_path("groat") / "wallet.json")
     nodes: list[str] = field(default_factory=list)
-    """From the command line."""
+    """Nodes named on the command line."""
     nodes_around: list[str] = field(default_factory=list)
-    """From the environment: used where the command line names none."""
+    """Nodes named in the environment: used where the command line names none."""
     password_file: Path | None = None
 
     @property
@@ -50,7 +50,7 @@ class Settings:
         return self.nodes or self.nodes_around or [DEFAULT_NODE]
 
     def password(self, *, confirm: bool = False) -> str:
-        """From the file, the environment, or a person. Raises WalletError where none of them has it."""
+        """The password from the file, the environment, or a person. Raises WalletError where none of them has it."""
         if self.password_file is not None:
             return _password_from(self.password_file)
         if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
@@ -73,9 +73,6 @@ def _password_from(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise WalletError(f"the password file {path} is not UTF-8 text") from error
     return password.removesuffix("\r\n" if password.endswith("\r\n") else "\n")
-
-
-# --- click, made to do what the commands promise ---------------------------------------------------
 
 
 def _keep(context: click.Context, param: click.Parameter, given: Any) -> None:
@@ -196,9 +193,6 @@ class Group(_Usage, click.Group):
 def _fail(message: str, code: int) -> NoReturn:
     note(f"Error: {message}")
     sys.exit(code)
-
-
-# --- what people and programs get ------------------------------------------------------------------
 
 
 def is_terminal() -> bool:

@@ -30,7 +30,7 @@ from chain.tx import OutPoint, TxOut
 from wallet.payment import BURIED_DEPTH, Payment, Stage
 
 KEEP_BLOCKS = 100
-"""How long a buried payment is kept after it was first found buried: one look at a node that lags
+"""Blocks for which a buried payment is kept after it was first found so: one look at a node that lags
 or lies is not enough to forget it."""
 DEAD_MAX = 1_000
 """Dead payments kept for the history, the newest."""
@@ -39,16 +39,16 @@ PARENTS_KEPT = 20
 
 
 class NodeAnswer(Enum):
-    """What a node said, or did not say, of a payment."""
+    """A node's answer about a payment, or the lack of one."""
 
     TAKEN = auto()
-    """To POST /tx: 200 with the payment's id."""
+    """POST /tx answered 200 with the payment's id."""
     KNOWN = auto()
-    """To POST /tx: 400, and that it has the payment or its outputs already (-27)."""
+    """POST /tx answered 400: the node has the payment or its outputs already (-27)."""
     REFUSED = auto()
-    """To POST /tx: 400 with a reject reason."""
+    """POST /tx answered 400 with a reject reason."""
     UNCLEAR = auto()
-    """To POST /tx: anything else, or nothing."""
+    """POST /tx answered anything else, or nothing."""
     WAITING = auto()
     """Shown as unconfirmed."""
     IN_BLOCK = auto()
@@ -56,7 +56,7 @@ class NodeAnswer(Enum):
     DEEP = auto()
     """Shown in a block under BURIED_DEPTH - 1 others or more."""
     NOT_SHOWN = auto()
-    """Not known there."""
+    """The node does not know the payment."""
     CONFLICT = auto()
     """Another transaction spends a coin that it needs, and is not buried."""
     DEEP_CONFLICT = auto()
@@ -65,13 +65,13 @@ class NodeAnswer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one answer proves."""
+    """The proof that one answer is."""
 
     proves: str
     leaves_open: str
-    """What it does not prove."""
+    """The open question that the answer leaves."""
     stage: Stage
-    """Of a live payment afterwards."""
+    """Stage of a live payment afterwards."""
 
 
 EVIDENCE: dict[NodeAnswer, Evidence] = {
@@ -131,7 +131,7 @@ def doubted(payment: Payment) -> Payment:
 
 
 def shown_answer(height: int | None, tip_height: int) -> NodeAnswer:
-    """What it says that a node shows a payment: `height` of its block, None while it waits."""
+    """The answer that a node shows a payment: `height` of its block, None while it waits."""
     if height is None:
         return NodeAnswer.WAITING
     return NodeAnswer.DEEP if is_buried(height, tip_height) else NodeAnswer.IN_BLOCK

@@ -23,7 +23,7 @@ INDEX_MAX = 2**31 - 1
 ACCOUNT_PATH = (84 | HARDENED, 1 | HARDENED, 0 | HARDENED)
 """m/84'/1'/0': the first P2WPKH account of a test network (BIP84)."""
 ENTROPY_BYTES = 16
-"""Of new words: 128 bits, 12 words."""
+"""Bytes of entropy of new words: 128 bits, 12 words."""
 WORD_COUNTS = (12, 15, 18, 21, 24)
 
 
@@ -101,7 +101,7 @@ class Account:
         self._derived[chain] = max(self._derived[chain], count)
 
     def path_of(self, script: bytes) -> KeyPath | None:
-        """Where the script's key is, if `script` was derived before; None for everybody else's."""
+        """Path of the script's key, if `script` was derived before; None for everybody else's."""
         return self._paths.get(script)
 
 

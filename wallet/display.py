@@ -14,7 +14,7 @@ from wallet.facts import AddressOf, sent_facts
 INPUTS_SHOWN = 5
 """Spent coins listed in a summary: a payment of everything may have hundreds."""
 REASON_COLUMNS_MAX = 78
-"""Of a node's refusal in a table; --json has all of it."""
+"""Columns of a node's refusal in a table; --json has all of it."""
 
 
 def write_history(entries: Sequence[dict[str, Any]]) -> None:

@@ -45,11 +45,11 @@ class Order:
     rate: FeeRate | None = None
     """None: the node's estimate for the target."""
     target: int = TARGET_BLOCKS
-    """In blocks."""
+    """Blocks within which the payment is to be mined."""
     subtract_fee: bool = False
     """Subtract the fee from the amount; for a single payment."""
     only: tuple[OutPoint, ...] = ()
-    """If any: spend all of these coins, and no other."""
+    """Coins to spend, all of them and no others, if there are any here."""
     everything: bool = False
     """A single payment of all that can be spent, less the fee: its value does not count."""
     max_fee: int | None = None
@@ -63,7 +63,7 @@ class Holdings:
     coins: Mapping[OutPoint, OwnCoin]
     tip_height: int
     ancestors: Mapping[Txid, frozenset[Txid]]
-    """For each unconfirmed payment of ours, its unconfirmed ancestors, itself included."""
+    """Unconfirmed ancestors of each unconfirmed payment of ours, itself included."""
     change_next: int
     """Index of the next change address."""
 
@@ -84,7 +84,7 @@ class Draft:
 
     order: Order
     tx: Tx
-    """Without witnesses; its txid is final."""
+    """The transaction without witnesses; its txid is final."""
     coins: tuple[OwnCoin, ...]
     """The coins spent, in the order of inputs."""
     fee: int
@@ -93,13 +93,13 @@ class Draft:
     """Virtual bytes at most, once signed."""
     change: Change | None
     rate: FeeRate
-    """What the fee was computed from."""
+    """Fee rate that the fee was computed from."""
     minimum: FeeRate | None = None
     """The lowest rate that the node takes, if it says so."""
 
     @property
     def payments(self) -> tuple[TxOut, ...]:
-        """What each recipient gets."""
+        """Outputs of the recipients."""
         change = self.change.index if self.change else None
         return tuple(output for index, output in enumerate(self.tx.outputs) if index != change)
 
@@ -122,12 +122,12 @@ class Draft:
         )
 
     def agreed(self) -> "Draft":
-        """The same payment once a person said yes to it: its rate is named, and a fee above the ceiling."""
+        """The payment once a person said yes to it: its rate is named, and a fee above the ceiling."""
         max_fee = self.fee if self.fee_excess else self.order.max_fee
         return replace(self, order=replace(self.order, rate=self.rate, max_fee=max_fee))
 
     def sent(self, vsize: int | None = None) -> "Sent":
-        """What to report of it, with the virtual bytes of the signed transaction if there is one."""
+        """The report of the payment, with the virtual bytes of the signed transaction if there is one."""
         return Sent(self.tx.txid, self.payments, self.fee, vsize or self.vsize, self.coins, self.change)
 
 
@@ -137,7 +137,7 @@ class Sent:
 
     txid: Txid
     payments: tuple[TxOut, ...]
-    """What each recipient gets."""
+    """Outputs of the recipients."""
     fee: int
     """Satoshis."""
     vsize: int

@@ -1,4 +1,4 @@
-"""What the Esplora API's answers hold, as values. Pure.
+"""Answers of the Esplora API as values. Pure.
 
 The `read_` functions take an answer's body and raise ValueError, KeyError, IndexError, TypeError or
 AttributeError for one that is not the API's.
@@ -18,7 +18,7 @@ PAGE_UNCONFIRMED = 50
 """Unconfirmed transactions that the API shows of one script."""
 NETWORK_ID_BYTES = 32
 NAME_CHARS_MAX = 32
-"""Of a network."""
+"""Characters of a network's name."""
 VALUES_MAX = 1_000_000
 """JSON values in one answer: what they take in memory is bounded before they are read."""
 RATE_MAX_SAT_VB = 10**9
@@ -65,9 +65,9 @@ class ChainTx:
     fee: int
     """Satoshis; 0 for a coinbase."""
     height: int | None
-    """Of its block; None while unconfirmed."""
+    """Height of the transaction's block; None while unconfirmed."""
     time: int | None
-    """Its block's header time, Unix seconds."""
+    """Header time of the transaction's block, Unix seconds."""
 
     @property
     def is_coinbase(self) -> bool:
@@ -90,7 +90,7 @@ class Spending:
 
     txid: Txid
     height: int | None
-    """Of its block; None while unconfirmed."""
+    """Height of the transaction's block; None while unconfirmed."""
 
 
 def read_hash(body: bytes) -> BlockHash:

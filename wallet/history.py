@@ -14,20 +14,20 @@ from wallet.payment import Payment, Stage
 
 
 class HistoryKind(StrEnum):
-    """What a transaction was, seen from here."""
+    """Kinds of transactions, seen from the wallet."""
 
     RECEIVED = "received"
     SENT = "sent"
     SELF = "self"
-    """From our own coins to our own addresses alone."""
+    """A transaction from our own coins to our own addresses alone."""
     MINED = "mined"
 
 
 class Status(StrEnum):
-    """How far a transaction has come."""
+    """The state of a transaction on its way."""
 
     CONFIRMED = "confirmed"
-    """In a block."""
+    """The transaction is in a block."""
     UNCONFIRMED = "unconfirmed"
     """Waiting at the node."""
     WAITING = "waiting"
@@ -47,9 +47,9 @@ class HistoryEntry:
     fee: int | None
     """Satoshis, where we paid it; None where others did."""
     height: int | None
-    """Of its block; None while unconfirmed."""
+    """Height of the transaction's block; None while unconfirmed."""
     time: int | None
-    """Its block's header time, Unix seconds; None while unconfirmed."""
+    """Header time of the transaction's block, Unix seconds; None while unconfirmed."""
     counterparties: tuple[str, ...]
     """Addresses paid (of what we sent) or paid from (of what we received)."""
     status: Status
@@ -83,7 +83,7 @@ def _status(payment: Payment) -> Status:
 
 
 def entry_of(tx: ChainTx, path_of: PathOf) -> HistoryEntry:
-    """What a transaction did to the wallet."""
+    """The history's entry for a transaction."""
     spent = [i.prevout for i in tx.inputs if i.prevout is not None]
     ours_in = [output for output in spent if path_of(output.script)]
     ours_out = [output for output in tx.outputs if path_of(output.script)]
@@ -107,5 +107,5 @@ def entry_of(tx: ChainTx, path_of: PathOf) -> HistoryEntry:
 
 
 def _addresses(outputs: Iterable[TxOut]) -> tuple[str, ...]:
-    """Each address once, in order; a script without one as its hex."""
+    """Addresses of the outputs, each once, in order; a script without one as its hex."""
     return tuple(dict.fromkeys(encode_address(output.script) or output.script.hex() for output in outputs))

@@ -131,7 +131,7 @@ class HttpSession:
 
 
 def _no_answer(base: str, error: Exception) -> NodeUnreachable:
-    """What to say of a connection that failed."""
+    """The error for a connection that failed."""
     if isinstance(error, requests.exceptions.SSLError):
         if "CERTIFICATE" in str(error):
             return NodeUnreachable(f"the certificate of {base} is not one to trust: check --node")

@@ -30,7 +30,7 @@ from wallet.fields import Fields, parse_json
 from wallet.state import VERSION
 
 SEAL_VERSION = 1
-"""Of the sealed part, which is bound to it."""
+"""Version of the sealed part, which is bound to it."""
 KEY_BYTES, SALT_BYTES, NONCE_BYTES = 32, 16, 12
 WORDS_BYTES_MAX = 1_024
 XPUB_CHARS_MAX = 128
@@ -40,7 +40,7 @@ TAG_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one guess of the password costs (scrypt, RFC 7914): 128 * n * r bytes, p times."""
+    """Cost of one guess of the password (scrypt, RFC 7914): 128 * n * r bytes, p times."""
 
     n: int = 2**15
     r: int = 8
@@ -48,7 +48,7 @@ class Cost:
 
 
 NEW_COST = Cost()
-"""For new wallets."""
+"""Cost of new wallets' passwords."""
 COST_N_MAX, COST_R_MAX, COST_P_MAX = 2**20, 16, 8
 """A file that asks for more than these is refused: opening it could take all memory, or years."""
 COST_BYTES_MAX = 2**30
@@ -83,9 +83,9 @@ class Keystore:
     identity: WalletIdentity
     seal: Seal
     state: Fields
-    """For wallet.state to read."""
+    """The wallet's state as JSON, for wallet.state to read."""
     version: int
-    """Of the format of `state`."""
+    """Version of the format of `state`."""
 
 
 def seal_words(words: str, password: str, identity: WalletIdentity, cost: Cost | None = None) -> Seal:
@@ -117,7 +117,7 @@ def _stretch(password: str, salt: bytes, cost: Cost) -> bytes:
 
 
 def _bound(identity: WalletIdentity, cost: Cost) -> bytes:
-    """What the ciphertext is bound to besides the password."""
+    """Additional data that the ciphertext is bound to besides the password."""
     facts = [SEAL_VERSION, identity.network, identity.network_id.hex(), identity.xpub, cost.n, cost.r, cost.p]
     return json.dumps(facts).encode()
 

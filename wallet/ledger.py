@@ -1,4 +1,4 @@
-"""What follows from transactions for the wallet: its coins, with our own pending payments on top. Pure."""
+"""The wallet's coins as its transactions make them, with our own pending payments on top. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ ScriptAt = Callable[[KeyPath], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What the wallet has, in satoshis. The first three add up to everything."""
+    """Balance of the wallet, in satoshis. The first three add up to everything."""
 
     confirmed: int
-    """In blocks, and free to spend."""
+    """Coins in blocks, and free to spend."""
     unconfirmed: int
-    """In no block yet: change, and payments to us under way."""
+    """Coins in no block yet: change, and payments to us under way."""
     immature: int
     """Mined by us less than 100 blocks ago."""
     spendable: int
-    """What `send` could spend now: confirmed, and unconfirmed that a node is known to have."""
+    """Coins that `send` could spend now: confirmed, and unconfirmed that a node is known to have."""
 
 
 def balance_of(coins: Mapping[OutPoint, OwnCoin], payments: Iterable[Payment], tip_height: int) -> Balance:
@@ -117,7 +117,7 @@ def offered(coins: Mapping[OutPoint, OwnCoin], payments: Iterable[Payment]) -> d
 
 
 def unconfirmed_ancestors(payments: Iterable[Payment]) -> dict[Txid, frozenset[Txid]]:
-    """For each unconfirmed payment of ours, the unconfirmed payments it stands on, itself included.
+    """Unconfirmed payments that each unconfirmed payment of ours stands on, itself included.
 
     Of other people's we know nothing: the node has the last word.
     """

@@ -11,7 +11,7 @@ from wallet.errors import WalletError
 DEFAULT_NODE = "http://127.0.0.1:18443"
 FILE_BYTES_MAX = 65_536
 NETWORK_FILE = "network.toml"
-"""What `devnet up` calls it."""
+"""Name that `devnet up` gives the network file."""
 
 
 def load_network(network: str) -> Params:

@@ -16,7 +16,7 @@ BURIED_DEPTH = 6
 
 
 class Stage(StrEnum):
-    """How far a payment has come. `wallet.delivery` draws the transitions."""
+    """Stages of a payment. `wallet.delivery` draws the transitions."""
 
     SIGNED = "signed"
     """Written to the wallet file; no node's answer is recorded yet."""
@@ -25,7 +25,7 @@ class Stage(StrEnum):
     SEEN = "seen"
     """A node has it, waiting for a block or in one of the newest."""
     BURIED = "buried"
-    """In a block, under enough others."""
+    """The payment is in a block, under enough others."""
     DEAD = "dead"
     """Never to be mined: a buried transaction spends a coin that it needs."""
 
@@ -45,12 +45,12 @@ class Payment:
     sent_height: int
     """The tip's height when it was signed."""
     paid: tuple[TxOut, ...] = ()
-    """What was ordered: amounts and scripts. An order with the same is a repetition until `told`."""
+    """Amounts and scripts that were ordered. An order with the same is a repetition until `told`."""
     stage: Stage = Stage.SIGNED
     counted: bool = False
     """The last look at the chain showed it: the coins found then are those it left."""
     height: int | None = None
-    """Of its block when last seen in one."""
+    """Height of the payment's block when last seen in one."""
     buried_at: int | None = None
     """The tip's height when it was first found buried, and has been ever since."""
     reason: str = ""
@@ -69,7 +69,7 @@ class Payment:
 
     @property
     def txid(self) -> Txid:
-        """Its id."""
+        """The payment's transaction id."""
         return self.tx.txid
 
     @property
@@ -85,5 +85,5 @@ class Payment:
 
     @property
     def family(self) -> frozenset[Txid]:
-        """Its id and its parents': these spending a coin that it needs is no conflict."""
+        """Ids of the payment and of its parents: these spending a coin that it needs is no conflict."""
         return frozenset({self.txid, *(decode_tx(raw).txid for raw in self.parents)})

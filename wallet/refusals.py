@@ -1,4 +1,4 @@
-"""What a node's answer to a transaction means. Pure."""
+"""The meaning of a node's answer to a transaction. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from wallet.errors import ChainLimit, PaymentRefused, PaymentUnclear, WalletErro
 from wallet.payment import Payment
 
 REASON_CHARS_MAX = 300
-"""Of a refusal, kept and shown to people."""
+"""Characters of a refusal that are kept and shown to people."""
 _REJECT = re.compile(r"(?:sendrawtransaction RPC error:? *)?(.*(?<![\w.])-\d{1,3}\b.*)")
 """A refusal has Core's code in it, as Esplora servers hand it on; a gateway's error has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What came of handing a transaction to a node."""
+    """The outcome of handing a transaction to a node."""
 
     answer: NodeAnswer
     """TAKEN, KNOWN, REFUSED or UNCLEAR."""
@@ -26,7 +26,7 @@ class Receipt:
 
 
 def read_receipt(status: int, body: bytes, txid: Txid) -> Receipt:
-    """What an answer to POST /tx says of the transaction `txid`.
+    """Read an answer to POST /tx of the transaction `txid`.
 
     Only 200 with its id is a yes, only 400 with a reject reason a no. All else may come from
     something on the way, before or after the node took the transaction.
@@ -55,11 +55,11 @@ class NodeRefusal(Enum):
     COINS_GONE = auto()
     """A coin does not exist there, or something else spends it."""
     KNOWN = auto()
-    """It is in a block already, or waits there."""
+    """The node has the transaction in a block or in its mempool."""
     FEE_TOO_LOW = auto()
-    """Below what the node takes now."""
+    """The fee is below what the node takes now."""
     BUSY = auto()
-    """Not now: in a moment."""
+    """The node is busy: try again in a moment."""
     OTHER = auto()
 
 
@@ -121,7 +121,7 @@ def unclear_error(payment: Payment, why: str) -> PaymentUnclear:
 
 
 def chain_limit() -> ChainLimit:
-    """What `send` says when only a block helps, and nothing was signed."""
+    """The error of `send` when only a block helps, and nothing was signed."""
     return ChainLimit(
         "the wallet's coins are at the node's limit of unconfirmed transactions in a row: "
         "wait for a block, or let --wait do it"

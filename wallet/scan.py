@@ -28,7 +28,7 @@ RECOGNISED_AHEAD = 200
 
 @dataclass(slots=True)
 class Scan:
-    """What one walk through the account found."""
+    """Findings of one walk through the account."""
 
     tip: NodeTip
     """The best block when the walk began."""
@@ -40,7 +40,7 @@ class Scan:
     settled: set[KeyPath] = field(default_factory=set)
     """Addresses used and emptied, all of it buried."""
     looked_at: dict[int, int] = field(default_factory=lambda: {RECEIVE: 0, CHANGE: 0})
-    """How many addresses of each chain were looked at."""
+    """Number of addresses of each chain that were looked at."""
 
     def next_index(self, chain: int) -> int:
         """The first index after the last used address of a chain."""

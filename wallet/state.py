@@ -1,4 +1,4 @@
-"""What the wallet remembers between commands, as values and as JSON. Pure.
+"""The wallet's memory between commands, as values and as JSON. Pure.
 
 All of it can be found again from the words and the chain, but for one thing: payments that no
 node shows. So those are kept whole until they are long buried (`wallet.delivery.kept`).
@@ -19,12 +19,12 @@ from wallet.payment import Payment, Stage
 from wallet.sizes import WEIGHT_MAX
 
 VERSION = 2
-"""Of the wallet file. Version 1 knew no stages: it took a payment for lost on one node's word."""
+"""Version of the wallet file. Version 1 knew no stages: it took a payment for lost on one node's word."""
 PAYMENTS_MAX = 20_000
 ADDRESSES_MAX = 10_000_000
 """More of either is no file of ours; `send` stops before."""
 SNAPSHOT_COINS_MAX = 20_000
-"""With more coins than this the snapshot is not written down, and every payment looks anew."""
+"""Coins of a snapshot at most; with more it is not written down, and every payment looks anew."""
 HEIGHT_MAX = 2**31 - 1
 INDEX_DIGITS_MAX = 9
 RAW_MAX = WEIGHT_MAX
@@ -32,9 +32,9 @@ RAW_MAX = WEIGHT_MAX
 PARENTS_MAX = 25
 """Unconfirmed transactions of others kept with a payment."""
 PARENTS_BYTES_MAX = 404_000
-"""Of all those together: policy allows a chain of unconfirmed transactions 101,000 virtual bytes."""
+"""Bytes of all those together: policy allows a chain of unconfirmed transactions 101,000 virtual bytes."""
 REASON_CHARS_MAX = 300
-"""Of a node's refusal."""
+"""Characters of a node's refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class OwnCoin:
     path: KeyPath
     """The key that spends it."""
     height: int | None
-    """Of its block; None while unconfirmed."""
+    """Height of the transaction's block; None while unconfirmed."""
     is_coinbase: bool = False
     own: bool = False
     """Unconfirmed, and made by a payment of ours: nobody else can take it back."""
@@ -65,7 +65,7 @@ class OwnCoin:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the chain said about the wallet when the tip was this block."""
+    """The wallet as the chain had it when the tip was this block."""
 
     tip: BlockHash
     height: int
@@ -98,9 +98,6 @@ def next_change_index(state: State) -> int:
     taken = {path.index for payment in state.payments for _, path in payment.outputs if path.chain == CHANGE}
     window = range(state.change_seen, state.change_seen + GAP_LIMIT)
     return next((index for index in window if index not in taken), state.change_seen)
-
-
-# --- JSON ------------------------------------------------------------------------------------
 
 
 def encode_state(state: State) -> dict[str, Any]:
@@ -272,9 +269,6 @@ def _amount(number: Any) -> int:
     if type(number) is not int or not 0 <= number <= MAX_MONEY:
         raise DamagedFile("an amount is wrong")
     return number
-
-
-# --- outpoints as people write them ----------------------------------------------------------
 
 
 def format_outpoint(point: OutPoint) -> str:

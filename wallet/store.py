@@ -71,7 +71,7 @@ class WalletFile:
 
     @contextmanager
     def locked_at_once(self) -> Iterator[bool]:
-        """As `locked`, but without waiting: False where another process has the lock, or none can be had."""
+        """Take the lock without waiting: False where another process has the lock, or none can be had."""
         with tried_lock(self.path) as locked:
             if locked:
                 self.refresh()

@@ -10,7 +10,7 @@ from wallet.errors import InvalidValue
 SCHEME = "bitcoin:"
 URI_CHARS_MAX = 2_000
 TEXT_CHARS_MAX = 200
-"""Of a label or message, shown to people."""
+"""Characters of a label or message that are shown to people."""
 
 _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 

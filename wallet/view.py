@@ -1,4 +1,4 @@
-"""What the chain and the wallet's own payments make of the wallet, at one tip."""
+"""The wallet at one tip, from the chain and its own payments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from wallet.scan import Scan, scan
 from wallet.state import OwnCoin, Snapshot, State
 
 LOOKS_MAX = 4
-"""How often a look begins anew because another node has to be asked."""
+"""Times that a look begins anew because another node has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class WalletView:
 
     found: Scan
     payments: tuple[Payment, ...]
-    """As the look left them."""
+    """Payments as the look left them."""
 
     @property
     def tip(self) -> NodeTip:
@@ -78,7 +78,7 @@ def _looked(
 def _followed_up(
     client: Esplora, account: Account, payments: Sequence[Payment], found: Scan, *, thorough: bool
 ) -> tuple[Payment, ...]:
-    """What became of the payments, each after those whose outputs it spends: with one that is lost,
+    """Find what became of the payments, each after those whose outputs it spends: with one that is lost,
     those are lost that stand on it."""
     height, replaced = found.tip.height, superseded(payments)
     after: list[Payment] = []

@@ -35,17 +35,17 @@ class P2pGate:
         self._meter = RateLimits(allow_local, _LONGEST)
 
     def owner(self, host: str) -> bytes | None:
-        """As `Door`."""
+        """Implements `Gate`."""
         return self._meter.owner(host)
 
     def lets_in(self, host: str) -> bool:
-        """As `Door`."""
+        """Implements `Gate`."""
         return not self._meter.is_shut(host, self._runtime.now())
 
     def turns_away(
         self, host: str, method: str, path: str, headers: Mapping[str, str], length: int | None
     ) -> Response | None:
-        """As `Door`."""
+        """Implements `Gate`."""
         if method == "POST" and ("ORIGIN" in headers or "SEC_FETCH_SITE" in headers):
             return _NO_PAGES  # a browser's, perhaps under a name that was made to point here
         name, now = _route(method, path), self._runtime.now()

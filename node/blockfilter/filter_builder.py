@@ -20,14 +20,14 @@ LOOK_S = 1.0
 BEHIND_MAX = 2
 """Blocks by which the best known header may be ahead; more means that the chain is being caught up with."""
 STALLED_S = 10.0
-"""Without a new block for so long, the node is not catching up, whatever headers it knows. And with
-new blocks all the time, so long without work is enough."""
+"""Seconds without a new block after which the node is not catching up, whatever headers it knows. With new
+blocks all the time, so long without work is enough."""
 SLICE_S = 0.02
 """Seconds that it works before it rests; one block is always made."""
 REST = 4
 """Seconds that it rests for each second that it works."""
 TOLD_BLOCKS = 1_000
-"""So many filters made at a stretch are worth a line in the log."""
+"""Filters made at a stretch that are worth a line in the log."""
 
 
 class FilterBuilder:

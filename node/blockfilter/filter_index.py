@@ -75,8 +75,6 @@ class FilterIndex:
         """Make no more filters, and give everybody the reason."""
         self._fault = why
 
-    # --- how far -------------------------------------------------------------------------------
-
     def height(self, view: NodeView) -> int:
         """The height up to which the best chain has filters; -1 before genesis has its."""
         last = self._last(view)
@@ -89,8 +87,6 @@ class FilterIndex:
     def _last(self, view: NodeView) -> BlockNode | None:
         """The last block of the best chain that has a filter."""
         return fork_point(self._reached, view.tip) if self._reached else None
-
-    # --- what there is -------------------------------------------------------------------------
 
     def of(self, view: NodeView, entry: BlockNode) -> BlockFilter:
         """The filter of a block of any branch. Raises FiltersBehind, FiltersBroken, NoFilter, and Damaged
@@ -132,8 +128,6 @@ class FilterIndex:
         while self.height(view) < height:  # the keeper may set it back by one while it writes the same
             self.make_next(view)
         return self._rows
-
-    # --- making them ---------------------------------------------------------------------------
 
     def make_next(self, view: NodeView) -> None:
         """Make the filter of the best chain's next block that has none. Raises FiltersBroken for good, and

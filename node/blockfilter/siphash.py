@@ -54,7 +54,7 @@ def _in_lanes(key: bytes, messages: list[bytes], words: int) -> tuple[int, ...]:
 
 
 def _rounds(v0: int, v1: int, v2: int, v3: int, mask: int, count: int) -> tuple[int, int, int, int]:
-    """So many SipRounds in every lane."""
+    """Run `count` SipRounds in every lane."""
     for _ in range(count):
         v0 = v0 + v1 & mask
         v2 = v2 + v3 & mask

@@ -120,8 +120,6 @@ class Chainstate:
             if not self._is_needed(entry):
                 self._siblings.add(entry)
 
-    # --- start -------------------------------------------------------------------------
-
     def _load(self) -> BlockNode:
         """The tree as the stored bodies make it; returns the ledger's tip in it."""
         tree, marks = self.tree, self._store.marks()
@@ -150,8 +148,6 @@ class Chainstate:
     def head(self) -> BlockNode:
         """The chain's tip once every move under way is over."""
         return self._moves[-1].target if self._moves else self.tip
-
-    # --- what comes in --------------------------------------------------------------------
 
     def submit_header(self, header: Header, now: int) -> BlockNode:
         """Find the header's place in the tree, adding it if it is new and passes steps 1 and 2.
@@ -238,7 +234,7 @@ class Chainstate:
             self._store.drop_block(entry.height, entry.hash)
 
     def _is_needed(self, entry: BlockNode) -> bool:
-        """It must stay: it may be followed, or something stands on it."""
+        """True if the block must stay: it may be followed, or another stands on it."""
         return (
             entry.last_child is not None
             or entry.parent is None
@@ -269,8 +265,6 @@ class Chainstate:
             if ready.chainwork > self.best.chainwork and not ready.invalid:
                 self._follow(ready)
             waiting += [child for child in ready.children if child.has_body]
-
-    # --- towards the best chain -------------------------------------------------------------
 
     def advance(self) -> ConnectBatch | None:
         """Connect the next slice of the way towards `best`, or None if there is nothing to do now.
@@ -382,8 +376,6 @@ class Chainstate:
         self._precious -= 1
         entry.sequence = self._precious
         self._follow(entry)
-
-    # --- ruling blocks out, and in again ------------------------------------------------------
 
     def invalidate(self, entry: BlockNode) -> None:
         """The operator's word that neither this block nor any on top of it is to be followed."""

@@ -79,7 +79,7 @@ class ChainUpdate:
         self._undone: dict[OutPoint, Tx] = {}
         """Transactions of the blocks left behind, by the coin that its first input spends."""
         self._verified: set[Wtxid] = set()
-        """The same by their witness ids: their signatures were right, and so they still are."""
+        """Witness txids of those transactions: their signatures were right, and so they still are."""
 
     @property
     def delta(self) -> CoinsDelta:
@@ -93,7 +93,7 @@ class ChainUpdate:
 
     @property
     def is_over(self) -> bool:
-        """It can be committed."""
+        """True if the update can be committed."""
         return self.is_cut and not self.out
 
     def cut(
@@ -148,7 +148,7 @@ class ChainUpdate:
 
 
 class _Either:
-    """In one or the other."""
+    """Union of two containers, for `in` alone."""
 
     __slots__ = ("_one", "_other")
 

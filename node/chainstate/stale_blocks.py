@@ -17,7 +17,7 @@ that came first is forgotten: its header, its body, its mark."""
 
 
 class StaleBlocks:
-    """These blocks, the oldest first. Call only under the lock."""
+    """Stale blocks without children, the oldest first. Call only under the lock."""
 
     def __init__(self, is_needed: Callable[[BlockNode], bool]) -> None:
         """`is_needed` tells what is not to be forgotten: it, or what stands on it, may yet be followed."""

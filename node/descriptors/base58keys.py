@@ -20,7 +20,7 @@ class Extended:
         self._key = key
         self._engine = default_engine()
         self.xpub = encode_extended(key.public(self._engine))
-        """Its public half."""
+        """The public half of the key, as text."""
         self.fingerprint = key.fingerprint(self._engine)
         """4 bytes."""
         self.is_private = key.is_private

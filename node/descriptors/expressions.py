@@ -29,7 +29,7 @@ class Expression:
 
     @property
     def is_solvable(self) -> bool:
-        """It says how to spend what it stands for."""
+        """True if the expression says how to spend what it stands for."""
         return True
 
     def at(self, index: int) -> "tuple[Expression, ...]":
@@ -120,18 +120,18 @@ class Multi(Expression):
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """In the order given."""
+        """Keys in the order given."""
         return self.members
 
     def at(self, index: int) -> tuple[Expression, ...]:
-        """In the order that the script has them in."""
+        """Keys at an index, in the order that the script has them in."""
         members = [key.at(index) for key in self.members]
         if self.function.startswith("sorted"):
             members.sort(key=lambda key: key.content)
         return (Multi(self.function.removeprefix("sorted"), self.threshold, tuple(members)),)
 
     def script(self) -> bytes:
-        """So many signatures of these."""
+        """The multisig script of definite keys."""
         contents = [varbytes(content) for content in _contents(self.members)]
         if self.function.endswith("_a"):
             first, *others = contents
@@ -157,7 +157,7 @@ class Wrapped(Expression):
         return self.inner.keys
 
     def at(self, index: int) -> tuple[Expression, ...]:
-        """The same of the definite script."""
+        """The expression at an index, around the definite script."""
         return tuple(Wrapped(self.function, inner) for inner in self.inner.at(index))
 
     def script(self) -> bytes:
@@ -187,7 +187,7 @@ class Taproot(Expression):
         return (self.internal, *(key for leaf in leaves(self.tree) for key in leaf.keys))
 
     def at(self, index: int) -> tuple[Expression, ...]:
-        """With definite keys everywhere."""
+        """The expression at an index, with definite keys everywhere."""
         tree = None if self.tree is None else _tree_at(self.tree, index)
         return (replace(self, internal=self.internal.at(index), tree=tree),)
 
@@ -202,7 +202,7 @@ class Taproot(Expression):
 
 
 def leaves(tree: Tree | None) -> Iterator[Expression]:
-    """From left to right."""
+    """Leaves of a script tree, from left to right."""
     if isinstance(tree, tuple):
         for branch in tree:
             yield from leaves(branch)

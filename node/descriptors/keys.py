@@ -33,10 +33,10 @@ class Origin:
     fingerprint: bytes
     """4 bytes: the start of the hash160 of the first key's public half."""
     path: tuple[int, ...]
-    """From there to this key."""
+    """Derivation steps from the fingerprint's key to this one."""
 
     def text(self, mark: str) -> str:
-        """In brackets, hardened steps with this mark."""
+        """The origin in brackets, hardened steps with this mark."""
         return f"[{self.fingerprint.hex()}{path_text(self.path, mark)}]"
 
 
@@ -55,11 +55,11 @@ class FixedKey:
     mark: str
     """The mark of hardened steps: h or '."""
     taproot: bool
-    """In tr()."""
+    """The key stands in tr()."""
     x_only: bool
     """Written without its first byte."""
     is_private: bool = False
-    """It was given as a private key."""
+    """True if the key was given as a private key."""
 
     is_range = False
 
@@ -102,7 +102,7 @@ class DerivedKey:
 
     @property
     def is_private(self) -> bool:
-        """It was given as a private key."""
+        """True if the key was given as a private key."""
         return self.extended.is_private
 
     @property

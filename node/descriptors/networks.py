@@ -11,9 +11,9 @@ class KeyNetwork:
 
     addresses: AddressFormat
     xpub: bytes
-    """4 bytes before an extended public key (BIP32)."""
+    """Version bytes (4) of an extended public key (BIP32)."""
     xprv: bytes
-    """The same of a private one."""
+    """Version bytes of an extended private key."""
     wif: bytes
     """The byte before a private key."""
 

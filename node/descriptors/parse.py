@@ -31,7 +31,7 @@ class Output:
     script: bytes
     """The scriptPubKey."""
     expression: Expression
-    """With definite keys."""
+    """The expression with definite keys."""
 
     @property
     def descriptor(self) -> str | None:
@@ -46,22 +46,22 @@ class Descriptor:
     expression: Expression
 
     def __str__(self) -> str:
-        """In canonical form: without private keys, with its checksum."""
+        """The descriptor in canonical form: without private keys, with its checksum."""
         return with_checksum(str(self.expression))
 
     @property
     def is_range(self) -> bool:
-        """It stands for other scripts at every index."""
+        """True if the descriptor stands for other scripts at every index."""
         return any(key.is_range for key in self.expression.keys)
 
     @property
     def is_solvable(self) -> bool:
-        """It says how to spend what it stands for."""
+        """True if the descriptor says how to spend what it stands for."""
         return self.expression.is_solvable
 
     @property
     def has_private_keys(self) -> bool:
-        """It was given with some."""
+        """True if the descriptor was given with private keys."""
         return any(key.is_private for key in self.expression.keys)
 
     @property

@@ -1,7 +1,7 @@
 """Counters of what has happened since the start.
 
 Written only under the lock, by whoever does what is counted, and read by any thread without one:
-a number is replaced whole, and a table copied in one step. Messages and bytes are in traffic.py.
+a number is replaced whole, and a table copied in one step. Messages and bytes are in traffic_counters.py.
 """
 
 from chain.blocktree import BlockNode
@@ -41,8 +41,6 @@ class Counters:
         """The newest first."""
         self._rejects: dict[tuple[str, str], int] = {}
 
-    # --- the core's ------------------------------------------------------------------------------
-
     def moved(self, old: BlockNode, new: BlockNode, disconnected: int, connected: int, now: float) -> None:
         """The tip is `new` after `old`: so many blocks have left the best chain, and so many have come."""
         self.blocks_connected += connected
@@ -55,8 +53,6 @@ class Counters:
     def rejected(self, what: str, code: str) -> None:
         """A TX or a BLOCK broke a rule. Codes come from the code's own lists, so the table is bounded."""
         self._rejects[what, code] = self._rejects.get((what, code), 0) + 1
-
-    # --- readers' ---------------------------------------------------------------------------------
 
     @property
     def rejects(self) -> dict[tuple[str, str], int]:

@@ -8,7 +8,7 @@ THREADS_MAX = 1024
 BULK_KB_MAX = 10_000_000
 """Kilobytes a second."""
 BULK_KB = 4_000
-"""The same where the operator does not say."""
+"""Upload for bulk where the operator does not say, in kB/s."""
 ENGINES = ("auto", "libsecp256k1", "python")
 ROLES = ("full", "pruned", "relay", "light")
 """Roles of a node; the first where the operator does not say."""

@@ -70,9 +70,9 @@ class AcceptResult:
 
     offer: Offer
     staged: Staged | None = None
-    """Its staging in the pool."""
+    """The transaction as the pool has staged it."""
     added: Added | None = None
-    """Its addition to the pool."""
+    """The transaction's addition to the pool."""
     error: Rejected | None = None
 
 
@@ -82,7 +82,7 @@ class _Out:
 
     offer: Offer
     staged: Staged
-    """As it was when they went out."""
+    """The staging that the signatures are of."""
     checks: tuple[Check, ...]
 
 
@@ -131,7 +131,7 @@ class MempoolAccept:
         return self._guilty.get(wtxid)
 
     def verified(self, wtxid: Wtxid) -> None:
-        """Its signatures were found right."""
+        """Note that a transaction's signatures are right."""
         self._verified.add(wtxid)
 
     def owns(self, token: int) -> bool:
@@ -201,7 +201,7 @@ class MempoolAccept:
         return Verify(token, [check for one in out for check in one.checks])
 
     def condemn(self, wtxid: Wtxid, error: Rejected) -> None:
-        """Its signatures were found wrong."""
+        """Note that a transaction's signatures are wrong."""
         self._guilty[wtxid] = error
         if len(self._guilty) > GUILTY_MAX:
             self._guilty.popitem(last=False)

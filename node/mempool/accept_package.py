@@ -92,8 +92,6 @@ class PackageAccept:
         self._next_token = next_token
         self._out: dict[int, list[tuple[Tx, tuple[Check, ...]]]] = {}
 
-    # --- signatures --------------------------------------------------------------------------------
-
     def verify(self, txs: Sequence[Tx]) -> Verify | None:
         """The signatures of a package that are not judged yet; None if all are. Raises Refused(BUSY)."""
         every = self._mempool.package_checks(txs, self._lookup, self._context())
@@ -126,8 +124,6 @@ class PackageAccept:
                 self._admission.condemn(tx.wtxid, wrong_signature(failure - start))
                 return
             self._admission.verified(tx.wtxid)
-
-    # --- the whole -----------------------------------------------------------------------------------
 
     def take(self, txs: Sequence[Tx], now: float, max_rate_sat_kvb: float | None) -> Outcome:
         """Let in what may enter of a package whose signatures are judged: a child, the last, with parents."""

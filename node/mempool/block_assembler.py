@@ -110,7 +110,7 @@ class _Packages:
         return None
 
     def _package(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        """It and its ancestors, without those taken."""
+        """An entry and its ancestors, without those taken."""
         entries, taken = self._entries, self._taken
         found = {entry.tx.txid: entry}
         queue = [entry]
@@ -124,7 +124,7 @@ class _Packages:
         return package
 
     def taken(self, package: list[MempoolEntry]) -> None:
-        """These are in the block.
+        """Note that a package is in the block.
 
         What was paid for by the last of them is free for the other children of its parents, whose
         packages so become better. Those that need all of these become worse: what is taken from

@@ -28,11 +28,11 @@ class MempoolTotals:
     """Satoshis."""
 
     def plus(self, other: "MempoolTotals") -> "MempoolTotals":
-        """Both sets together, which share nothing."""
+        """Totals of two sets that share nothing."""
         return MempoolTotals(self.count + other.count, self.vsize + other.vsize, self.fee + other.fee)
 
     def minus(self, other: "MempoolTotals") -> "MempoolTotals":
-        """This set without `other`, which is part of it."""
+        """Totals of this set without `other`, which is part of it."""
         return MempoolTotals(self.count - other.count, self.vsize - other.vsize, self.fee - other.fee)
 
 
@@ -64,7 +64,7 @@ class MempoolEntry:
     """The coins of its inputs, in order. Those made in the pool stand at the height of the block
     that could have come next when this entered."""
     waits: bool
-    """It spends a coinbase or has a relative lock: a reorg can make it wait again."""
+    """The transaction spends a coinbase or has a relative lock: a reorg can make it wait again."""
     parents: tuple[Txid, ...]
     """The transactions of the pool whose outputs it spends."""
     ancestors: MempoolTotals
@@ -79,7 +79,7 @@ class MempoolEntry:
 
     @property
     def fee_rate(self) -> float:
-        """Its own, in satoshis per virtual byte."""
+        """The transaction's own fee rate, in satoshis per virtual byte."""
         return self.fee / self.vsize
 
     @property
@@ -90,7 +90,7 @@ class MempoolEntry:
     def related(
         self, parents: tuple[Txid, ...], ancestors: MempoolTotals, descendants: MempoolTotals
     ) -> "MempoolEntry":
-        """The same transaction among other relatives."""
+        """The entry of the same transaction among other relatives."""
         return MempoolEntry(
             self.tx,
             self.fee,
@@ -132,7 +132,7 @@ class Removal(StrEnum):
     """The reason that a transaction has left the pool."""
 
     CONFIRMED = "block"
-    """It is in a block of the best chain."""
+    """The transaction is in a block of the best chain."""
     CONFLICT = "conflict"
     """A block spent a coin of it or of an ancestor."""
     REPLACED = "replaced"
@@ -142,7 +142,7 @@ class Removal(StrEnum):
     EXPIRED = "expiry"
     """It, or an ancestor, has waited too long."""
     REORG = "reorg"
-    """Its inputs, or its lock time, do not hold on the new best chain."""
+    """The transaction's inputs or its lock time do not hold on the new best chain."""
 
 
 @value

@@ -53,7 +53,7 @@ class FeeEstimate:
     """An estimate."""
 
     blocks: int
-    """To be mined within so many."""
+    """Blocks within which the transaction is to be mined."""
     rate: float
     """Satoshis per virtual byte."""
 
@@ -70,8 +70,8 @@ class FeeView:
         return self.rates[_index(target_blocks)]
 
     def nearest(self, target_blocks: int) -> "FeeEstimate | None":
-        """The same, or where too little is known of so short a wait that of the next longer one: a shorter one
-        cannot cost less. None where nothing is known of any."""
+        """The estimate for a target, or, where too little is known of so short a wait, for the next
+        longer one: a shorter one cannot cost less. None where nothing is known of any."""
         first = _index(target_blocks)
         for index in range(first, len(TARGETS)):
             rate = self.rates[index]
@@ -90,7 +90,7 @@ class _FeeBucket:
 
     def __init__(self) -> None:
         self.mined = [0.0] * (len(TARGETS) + 1)
-        """By the first of TARGETS that was met; the last for none."""
+        """Weight of those mined, by the first of TARGETS that was met; the last for none."""
         self.left = [0.0] * (len(TARGETS) + 1)
         """Transactions that left unmined, by how many of TARGETS they had missed."""
         self.rates = 0.0
@@ -105,7 +105,7 @@ class _FeeBucket:
         self.rates *= factor
 
     def missed(self, height: int, weight: float) -> list[float]:
-        """For each of TARGETS, the weight of those that left or wait without having met it."""
+        """Weight, for each of TARGETS, of those that left or wait without having met it."""
         late = self.left.copy()
         for entered, count in self.waiting.items():
             late[_missed(height - entered)] += count * weight

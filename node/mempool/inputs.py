@@ -28,7 +28,7 @@ class Inputs:
     """The inputs of a transaction."""
 
     coins: tuple[Coin, ...]
-    """In the order of its inputs; those made in the pool stand at the next block's height."""
+    """Coins in the order of the inputs; those made in the pool stand at the next block's height."""
     parents: tuple[Txid, ...]
     """Transactions of the pool that made some of them."""
     conflicts: frozenset[Txid]

@@ -54,8 +54,6 @@ class Mempool:
         self._oldest = inf
         """No entry has entered before, Unix time: most of the time that is all there is to know."""
 
-    # --- reading ---------------------------------------------------------------------------------
-
     def view(self) -> MempoolView:
         """The pool for readers: kept up to date until the tip changes, then left as it was."""
         return self._graph.view
@@ -99,8 +97,6 @@ class Mempool:
         """The rate that a transaction has to pay to enter now."""
         return self._floor.rate_sat_kvb(now, self._graph.view.usage / self.usage_max_bytes)
 
-    # --- entering --------------------------------------------------------------------------------
-
     def stage(self, tx: Tx, lookup: CoinLookup, context: BlockContext, now: float, *, was_here: bool = False) -> Staged:
         """Check whether `tx`, which has passed `check_tx`, may enter. Changes nothing.
 
@@ -115,7 +111,7 @@ class Mempool:
     def restage(
         self, staged: Staged, lookup: CoinLookup, context: BlockContext, now: float, *, was_here: bool = False
     ) -> Staged:
-        """The same again, after the signatures were verified: pool and tip may have changed.
+        """Stage a transaction again once its signatures are verified: pool and tip may have changed.
 
         The checks need no second look: a coin's script and value never change.
         """
@@ -165,8 +161,6 @@ class Mempool:
         graph.view.changes += len(removed) + 1
         self._publish_floor(now)
         return Added(entry, tuple(removed))
-
-    # --- leaving ---------------------------------------------------------------------------------
 
     def trim(self, now: float) -> tuple[Removed, ...]:
         """Make the room that additions of a package have taken without asking."""

@@ -19,7 +19,7 @@ class GraphOverlay:
         self.spenders: ChainMap[OutPoint, Tx] = ChainMap({}, graph.spenders)
         self.tips = graph.tips
         self._children: dict[Txid, set[Txid]] = {}
-        """Only those added here."""
+        """Children of each transaction among those added here."""
 
     def ancestors_of(self, parents: Iterable[Txid]) -> set[Txid]:
         """`parents`, which are here, and all that have to be mined before them."""

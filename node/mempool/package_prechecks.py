@@ -1,4 +1,4 @@
-"""Staging of several transactions together: as `staging.py`, for packages.
+"""Staging of several transactions together: as `prechecks.py`, for packages.
 
 Bitcoin Core's rules, but for one: in a package only the fee of all together has to be enough, also
 for the least that is relayed at all, as in Core from cluster mempool on. So a child can pay for a
@@ -54,7 +54,7 @@ class PackageRule(StrEnum):
     CONFLICT = "conflict-in-package"
     """Two of them spend the same coin."""
     LIMITS = "package-mempool-limits"
-    """With them an unconfirmed chain would be too long."""
+    """Together with the package an unconfirmed chain would be too long."""
     PARENTS_LEFT_OUT = "package-not-child-with-unconfirmed-parents"
     """The child has an unconfirmed parent that is neither among them nor confirmed."""
     REPLACEMENT = "package RBF failed"
@@ -65,7 +65,7 @@ class PackageRule(StrEnum):
 
 
 class PackageRefused(Refused):
-    """Not wanted together."""
+    """The package as a whole is not wanted."""
 
     def __init__(self, rule: PackageRule, detail: str = "") -> None:
         super().__init__(rule, detail)
@@ -136,7 +136,7 @@ def missing_checks(
 def stage_members(
     graph: TxGraph, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext, floor_sat_kvb: float | None
 ) -> list[Staged] | MemberRefused:
-    """They may enter one after the other, if there is room; or the first that may not.
+    """Stage transactions that enter one after the other, if there is room; or return the first that may not.
 
     `floor_sat_kvb` is what each has to pay by itself; None: that is for the caller to judge, and so
     is whom they replace. Raises PackageRefused(LIMITS).
@@ -160,7 +160,7 @@ def stage_members(
 def stage_group(
     graph: TxGraph, txs: Sequence[Tx], lookup: CoinLookup, context: BlockContext, floor_sat_kvb: float
 ) -> list[Staged] | MemberRefused:
-    """They may enter together, what all of them pay being enough for all; or whoever may not.
+    """Stage transactions that enter together, what all pay being enough for all; or return one that may not.
 
     Where that is not enough it is the last that is refused. Raises PackageRefused(LIMITS, REPLACEMENT).
     """
@@ -224,7 +224,7 @@ def _check_group_replacement(
 
 
 def _replacing(staged: Staged, replaced: frozenset[Txid]) -> Staged:
-    """The same, pushing these out."""
+    """The staged transaction, with these pushed out by it."""
     return Staged(
         staged.tx,
         staged.fee,

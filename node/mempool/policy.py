@@ -32,7 +32,7 @@ STANDARD_VERSIONS = (1, 2)
 MAX_ANCESTORS = 25
 """Transactions of an unconfirmed chain, counted from its newest, that one included."""
 MAX_DESCENDANTS = 25
-"""The same, counted from its oldest."""
+"""Transactions of an unconfirmed chain, counted from its oldest, that one included."""
 MAX_CHAIN_VSIZE = 101_000
 """Virtual bytes that either of the two chains may have."""
 MAX_REPLACED = 100
@@ -70,31 +70,31 @@ class Policy(StrEnum):
 
     # The transaction and its coins
     NON_FINAL = "non-final"
-    """Its lock time is not over in the next block (not permanent)."""
+    """The transaction's lock time is not over in the next block (not permanent)."""
     NON_BIP68_FINAL = "non-BIP68-final"
     """A relative lock of an input is not over in the next block (not permanent)."""
     ALREADY_KNOWN = "txn-already-known"
-    """It is confirmed: outputs of it are in the coin set."""
+    """The transaction is confirmed: outputs of it are in the coin set."""
     SCRIPT_VERIFY = "mempool-script-verify-flag-failed"
     """A signature, key or witness that is wrong for the coin it spends (permanent)."""
     MIN_RELAY_FEE = "min relay fee not met"
-    """Below the rate at which this node relays at all."""
+    """The fee is below the rate at which this node relays at all."""
     MAX_FEE_EXCEEDED = "max-fee-exceeded"
-    """Above the rate that whoever submitted it was ready to pay."""
+    """The fee is above the rate that whoever submitted the transaction was ready to pay."""
 
     # The transaction and the rest of the pool
     ALREADY_IN_MEMPOOL = "txn-already-in-mempool"
-    """This very transaction is here."""
+    """The transaction is in the mempool."""
     SAME_NONWITNESS = "txn-same-nonwitness-data-in-mempool"
-    """It is here with other witnesses."""
+    """The transaction is in the mempool with other witnesses."""
     MEMPOOL_MIN_FEE = "mempool min fee not met"
-    """Below the floor that a full pool has raised."""
+    """The fee is below the floor that a full pool has raised."""
     MEMPOOL_FULL = "mempool full"
     """There is no room, and nobody in the pool pays less."""
     TOO_LONG_CHAIN = "too-long-mempool-chain"
-    """With it an unconfirmed chain would have more than 25 transactions or 101,000 vB."""
+    """The unconfirmed chain would have more than 25 transactions or 101,000 vB."""
     SPENDS_CONFLICTING = "bad-txns-spends-conflicting-tx"
-    """It spends an output of a transaction that it would replace."""
+    """The transaction spends an output of one that it would replace."""
     INSUFFICIENT_FEE = "insufficient fee"
     """A replacement that does not pay more, or not enough more (BIP125, rules 3, 4 and 6)."""
     TOO_MANY_REPLACEMENTS = "too many potential replacements"

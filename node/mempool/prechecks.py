@@ -51,9 +51,9 @@ class Staged:
     """About how many bytes of memory it would take."""
     inputs: Inputs
     ancestors: frozenset[Txid]
-    """All of the pool that has to be mined before it."""
+    """Entries of the pool that have to be mined before it."""
     replaced: frozenset[Txid]
-    """All of the pool that spends what it spends, or depends on such."""
+    """Entries of the pool that spend what it spends, or depend on such."""
     evicted: tuple[Eviction, ...]
     """Others that leave because the pool is full."""
     height: int
@@ -161,7 +161,7 @@ def make_entry(staged: Staged, entries: Mapping[Txid, MempoolEntry], time: float
 def _find_relatives(
     graph: GraphProtocol, tx: Tx, fee: int, vsize: int, inputs: Inputs
 ) -> tuple[frozenset[Txid], frozenset[Txid]]:
-    """Its ancestors, and the transactions it replaces: the limits of both are kept."""
+    """Ancestors of a transaction, and the entries it replaces: the limits of both are kept."""
     ancestors = find_ancestors(graph, vsize, inputs.parents)
     if not ancestors.isdisjoint(inputs.conflicts):
         raise Refused(Policy.SPENDS_CONFLICTING)
@@ -173,7 +173,7 @@ def _find_relatives(
 
 
 def find_ancestors(graph: GraphProtocol, vsize: int, parents: tuple[Txid, ...]) -> frozenset[Txid]:
-    """All of the pool that has to be mined before. Raises Refused(TOO_LONG_CHAIN)."""
+    """Entries of the pool that have to be mined before a transaction. Raises Refused(TOO_LONG_CHAIN)."""
     if not parents:
         return NOBODY
     # Before the walk: each parent is an ancestor, and each has a bounded number of its own.

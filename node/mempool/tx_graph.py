@@ -24,13 +24,13 @@ class TxGraph:
 
     def __init__(self) -> None:
         self.entries: dict[Txid, MempoolEntry] = {}
-        """In the order of their sequence."""
+        """Entries by txid, in the order of their sequence."""
         self.spenders: dict[OutPoint, Tx] = {}
         """The transaction that spends a coin, by outpoint."""
         self.view = MempoolView(self.entries, self.spenders, ScriptIndex(), {})
         """All this, read by anyone, written here alone."""
         self._last_view: Callable[[], MempoolView | None] = lambda: None
-        """That of the tip before, if anybody holds it."""
+        """The view of the tip before, if anybody holds it."""
         self.worst = WorstFirst()
         """Entries in the order of eviction when the pool is full."""
         self.first_sequence = 0
@@ -40,7 +40,7 @@ class TxGraph:
         self.tips = 0
         """Changes of the tip so far."""
         self._children: dict[Txid, set[Txid]] = {}
-        """Only of those that have any."""
+        """Children by parent; no entry for those without."""
 
     def renew(self) -> None:
         """The tip changes: the view handed out stays as it is, for ever."""
@@ -52,8 +52,6 @@ class TxGraph:
         """The notes of entries before they are changed; None if nobody looks at the past."""
         last = self._last_view()
         return None if last is None else last.past
-
-    # --- relatives -------------------------------------------------------------------------------
 
     def ancestors_of(self, parents: Iterable[Txid]) -> set[Txid]:
         """`parents`, which are here, and all that have to be mined before them."""
@@ -69,8 +67,6 @@ class TxGraph:
                     found.add(child)
                     queue.append(child)
         return found
-
-    # --- in --------------------------------------------------------------------------------------
 
     def insert(self, entry: MempoolEntry, ancestors: Iterable[Txid]) -> None:
         """Add an entry whose own sums are right, has no children here, and these ancestors."""
@@ -134,8 +130,6 @@ class TxGraph:
     def sort(self) -> None:
         """Put the entries back into the order of their sequence. Only between `renew` and readers."""
         self.entries = self.view.sort()
-
-    # --- out -------------------------------------------------------------------------------------
 
     def remove(self, txids: Collection[Txid]) -> list[MempoolEntry]:
         """Take these out, which are here, and correct the sums of their relatives that stay.
@@ -203,8 +197,6 @@ class TxGraph:
                 siblings.discard(entry.tx.txid)
                 if not siblings:
                     del self._children[parent]
-
-    # --- both ------------------------------------------------------------------------------------
 
     def _put(self, entry: MempoolEntry) -> None:
         entries, txid = self.entries, entry.tx.txid

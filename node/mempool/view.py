@@ -45,7 +45,7 @@ class Past:
         """The view of the next tip, with notes of its own once that is over."""
 
     def note(self, entry: MempoolEntry) -> None:
-        """This one is about to leave."""
+        """Keep an entry that is about to leave."""
         tx = entry.tx
         self.entries.setdefault(tx.txid, entry)
         for spent in tx.inputs:
@@ -83,7 +83,7 @@ class MempoolView:
         self.wtxids = wtxids
         """Witness txid -> txid, of the pool as it is by now: one dictionary for the views of all tips."""
         self.past: Past | None = None
-        """None as long as this is the view of the tip."""
+        """The pool as it was, for a view of an earlier tip; None as long as this is the tip's."""
         self.totals = NOTHING
         """Over all entries."""
         self.usage = 0
@@ -107,8 +107,6 @@ class MempoolView:
         sequence. Only by the writer, before there are readers."""
         self._entries = {entry.tx.txid: entry for entry in sorted(self._entries.values(), key=_sequence)}
         return self._entries
-
-    # --- one transaction or coin -----------------------------------------------------------------
 
     def __len__(self) -> int:
         return self.totals.count
@@ -136,7 +134,7 @@ class MempoolView:
         return found
 
     def spender(self, point: OutPoint) -> Txid | None:
-        """The same, by its name."""
+        """Txid of the transaction of the pool that spends a coin."""
         tx = self.tx_spending(point)
         return None if tx is None else tx.txid
 
@@ -163,11 +161,9 @@ class MempoolView:
         """All that can be mined only after it, parents before children, itself left out."""
         return _closure(entry, self.children)
 
-    # --- the whole -------------------------------------------------------------------------------
-
     @property
     def entries(self) -> dict[Txid, MempoolEntry]:
-        """All of them, in the order of `MempoolEntry.sequence`: parents before children, the oldest first.
+        """All entries in the order of `MempoolEntry.sequence`: parents before children, the oldest first.
 
         A copy. Whoever wants to know of one asks for that `entry`.
         """
@@ -203,8 +199,6 @@ class MempoolView:
             rate = entry.fee_rate
             vsize += entry.vsize
         return [*bins, (round(rate, 2), vsize)] if vsize else bins
-
-    # --- one script ------------------------------------------------------------------------------
 
     def script_entries(self, script_hash: bytes, limit: int | None = None) -> list[MempoolEntry]:
         """Transactions that pay or spend the script, the newest first."""

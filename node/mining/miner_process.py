@@ -41,7 +41,7 @@ class Work(NamedTuple):
     """Number of nonces to try."""
 
     def encode(self) -> bytes:
-        """For the miner's standard input."""
+        """The work as bytes for the miner's standard input."""
         return _WORK.pack(self.work_id, self.header, self.target.to_bytes(32, "little"), self.first, self.nonces)
 
 
@@ -52,7 +52,7 @@ class Report(NamedTuple):
     solved: bool
     """False when no nonce of the range fits."""
     header: bytes
-    """With the nonce that fits."""
+    """The header with the nonce that fits."""
 
 
 def decode_report(raw: bytes) -> Report:

@@ -116,6 +116,6 @@ class Supervisor:
 
 
 def at_time(header: Header, time: int) -> Header:
-    """The same header at a later time, which nothing else in the block depends on."""
+    """A header with a later time, which nothing else in the block depends on."""
     later = max(header.time, time)
     return make_header(header.version, header.prev_hash, header.merkle_root, later, header.bits, 0)

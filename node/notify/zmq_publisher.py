@@ -20,7 +20,7 @@ QUEUE_BYTES_MAX = 64 * 1024 * 1024
 PACE_S = 0.002
 """Seconds between two looks: what comes meanwhile is sent together, without waking a thread each time."""
 LINGER_MS = 500
-"""For what subscribers have not taken when the node stops."""
+"""Milliseconds in which subscribers may still take their messages when the node stops."""
 
 
 class Unusable(Exception):

@@ -22,7 +22,7 @@ from urllib3.poolmanager import PoolManager
 from node.interface.effects import Endpoint
 
 CONNECT_S = 5.0
-"""At most so much of a request's time goes into connecting."""
+"""Limit of a request's time that goes into connecting, in seconds."""
 LEAST_S = 0.001
 """A timeout of zero would mean none."""
 CHUNK_BYTES = 1 << 20
@@ -214,7 +214,7 @@ class Client:
         return Received(status, bytes(body[:most]), _retry_s(response) if status == TOO_MANY else 0)
 
     def _why(self, error: Exception) -> str:
-        """In a few words."""
+        """The reason of a failed request, in a few words."""
         if isinstance(error, _Refused):
             return str(error)
         if time.monotonic() >= self._deadline.at:

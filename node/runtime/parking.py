@@ -15,7 +15,7 @@ from node.interface.events import Event
 API_SEATS = 16
 """Threads of the API that may be held by waiting requests; one more gets `Busy`."""
 P2P_SEATS = 48
-"""The same for peers."""
+"""Waiting requests of peers at once; one more is Busy."""
 BUSY_RETRY_S = 1
 """Seconds until a caller comes again after `Busy`."""
 EVENTS_MAX = 8_192
@@ -23,7 +23,7 @@ EVENTS_MAX = 8_192
 
 
 class Busy(Exception):
-    """As many requests wait already as may."""
+    """Raised where as many requests wait already as may."""
 
     retry_after_s = BUSY_RETRY_S
 

@@ -45,7 +45,7 @@ class RequestQueue:
         self._threads = self._idle = 0
         self._is_closed = False
         self._clients: list[Client] = []
-        """With their connections, for the next threads."""
+        """Idle clients with their connections, for the next threads."""
         self._parcels: queue.Queue[QueuedRequest | None] = queue.Queue(most)
 
     def put(self, parcel: QueuedRequest) -> bool:

@@ -111,8 +111,6 @@ class Runtime:
         self._failing = threading.Lock()
         self._threads: list[threading.Thread] = []
 
-    # --- life --------------------------------------------------------------------------------
-
     def open(self, core: Core, carrier: RequestSender) -> None:
         """Start the core and its threads. Calls and readers are let in by `admit`."""
         self._carrier = carrier
@@ -213,8 +211,6 @@ class Runtime:
             self._threads.append(thread)
         thread.start()
 
-    # --- calls ---------------------------------------------------------------------------------
-
     @property
     def view(self) -> NodeView:
         """The node as of the last change, immutable. Take it once per request. Raises NotReady."""
@@ -284,8 +280,6 @@ class Runtime:
             with self._lock:
                 self._parking.leave(topic, bell)
 
-    # --- events --------------------------------------------------------------------------------
-
     def subscribe(self, topic: str, listener: Callable[[], None]) -> None:
         """Call `listener` at each Publish on a topic: under the lock, so it must only ring a bell."""
         self._listeners.setdefault(topic, []).append(listener)
@@ -314,8 +308,6 @@ class Runtime:
         With None only what comes from now on. A gap in the numbers means missed events.
         """
         return self._events.after(self._events.last if after is None else after, 0 if self.over else timeout_s)
-
-    # --- the core, one step at a time ------------------------------------------------------------
 
     def _step(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, Bell | None]:
         """One call under the lock, then what has to be done without it."""
@@ -383,7 +375,7 @@ class Runtime:
             self._events.publish(happened.topic, happened.events)
 
     def _settle(self, errands: deque[_Errand]) -> None:
-        """Without the lock: verify, feed the verdicts back, and so on until nothing is left."""
+        """Carry out errands without the lock: verify, feed the verdicts back, until nothing is left."""
         while errands:
             errand = errands.popleft()
             if isinstance(errand, Verify):
@@ -407,8 +399,6 @@ class Runtime:
 
     def _verify(self, errand: Verify) -> Verified:
         return Verified(errand.token, self._verifiers.first_failure(errand.checks))
-
-    # --- threads -----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         while not self._over.wait(TICK_S):

@@ -69,7 +69,7 @@ class TrafficCounters:
         return self._peers.get(peer, NONE)
 
     def exchanges(self) -> dict[tuple[str, bool], Volume]:
-        """The same of everybody since the start, by route and whether we were the ones to ask."""
+        """Traffic with all peers since the start, by route and by whether we were the ones to ask."""
         return self._routes.copy()
 
     def routes(self) -> dict[str, Volume]:

@@ -6,7 +6,7 @@ from chain.coins import Coin, CoinsDelta
 from chain.tx import OutPoint
 
 COIN_CACHE_BYTES = 32 * 1024 * 1024
-"""What the cached coins take at most. Beyond, those that were not added to lately go, all at once."""
+"""Limit of the cached coins' memory. Beyond, those that were not added to lately go, all at once."""
 COIN_OVERHEAD = 220
 """Bytes that an entry takes beside the encoded coin: outpoint, objects' heads, its share of the table."""
 
@@ -25,7 +25,7 @@ class CoinsCache:
         self._young: dict[OutPoint, Coin] = {}
         self._old: dict[OutPoint, Coin] = {}
         self._counted = 0
-        """At least what the young ones take: what was spent since is still counted."""
+        """Bytes of the young coins; what was spent since is still counted."""
 
     def get(self, point: OutPoint) -> Coin | None:
         """The coin, or None if it is not here."""

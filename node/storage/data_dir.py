@@ -28,7 +28,7 @@ class DataDir:
         pid, and StoreError."""
         self.path = path
         self.blocks = path / BLOCKS
-        """Where the database is, or the copy to look into."""
+        """Folder of the database, or of the copy to look into."""
         self.ledger = path / LEDGER
         self._told: set[str] = set()
         self._lock: int | None = None
@@ -66,7 +66,7 @@ class DataDir:
             self._lock = None
 
     def reporter(self, part: str) -> Callable[[str], None]:
-        """What to call when `part` is found broken: says so once, and leaves a note for the next start."""
+        """A callback for when `part` is found broken: logs it once, and leaves a note for the next start."""
 
         def report(reason: str) -> None:
             if part in self._told:

@@ -119,7 +119,7 @@ def _open(path: Path, network_id: bytes, report: OnDamage) -> FilterRows:
 
 
 def _reporter(path: Path, note: Path) -> OnDamage:
-    """What to call when they are found broken: leaves a note for the next start."""
+    """A callback for when the filters are found broken: leaves a note for the next start."""
 
     def report(reason: str) -> None:
         if note.exists():

@@ -15,7 +15,7 @@ log = logging.getLogger("groat.store")
 _PLACE_SIZE = 36
 """Height and hash in front of each header, as in its key."""
 _FLAG = _PLACE_SIZE + HEADER_SIZE
-"""Where a record tells whether the block has undo."""
+"""Offset in a record of the mark that the block has undo."""
 _RECORD_SIZE = _FLAG + 1
 
 
@@ -23,7 +23,7 @@ class StoredHeaders:
     """The header of every stored body, read once and in one piece, as a start asks for it twice."""
 
     def __init__(self, blocks: Reads, *, tell_undo: bool = True) -> None:
-        """Those that do not fit their hash are left out. Without `tell_undo` no header tells of
+        """Read the stored headers, without those that do not fit their hash. Without `tell_undo` no header tells of
         undo, as before schema 3. Raises Damaged where one cannot be read."""
         self._records = bytearray()
         connected: Collection[bytes] = () if tell_undo else _undo_places(blocks)
@@ -61,7 +61,7 @@ class StoredHeaders:
                 yield bytes(records[start:middle]), bytes(records[middle : start + _FLAG])
 
     def flaw(self, tip: StoredTip, chain: Iterable[bytes]) -> str | None:
-        """What is missing under a ledger with this tip, if anything is: a body, undo, or one of its commits,
+        """Description of what is missing under a ledger with this tip, or None: a body, undo, or one of its commits,
         of which `chain` names the block at each height from 1 on."""
         records, wanted = self._records, tip.height.to_bytes(4, "big") + tip.hash
         way: list[bytes] = []

@@ -1,7 +1,7 @@
 """The index rows that blocks bring and, when they leave the best chain, take with them.
 
 But for the summaries they are functions of a block, its height and the coins it spent: see
-schema.py for the rows, and summaries.py.
+schema.py for the rows, and script_summaries.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ class Index:
     def _reorganise(
         self, batch: Batch, disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChange]
     ) -> None:
-        """Both branches often hold the same payments: what has not changed is not written."""
+        """Write the index rows of a move. Both branches often hold the same payments: these are not written."""
         old: dict[bytes, bytes] = {}
         for change in disconnected:
             _put_block(old.__setitem__, change)
@@ -72,7 +72,7 @@ class Index:
 
 
 def _put_block(put: Put, change: LedgerChange) -> list[bytes]:
-    """Where the block's transactions are, what they spend, and whose history they are. Returns
+    """Write a block's index rows: its transactions' places, their spends, script histories. Returns
     the scripts that are due for a summary."""
     _put_locations(put, change)
     _put_spenders(put, change)
@@ -113,7 +113,7 @@ def _put_histories(put: Put, change: LedgerChange) -> list[bytes]:
 
 
 def _touched_scripts(change: LedgerChange) -> dict[bytes, list[Any]]:
-    """For each script its sums, followed by its entries in block order. Long-hand: this is the
+    """Sums of each script, followed by its entries in block order. Long-hand: this is the
     largest part of a commit."""
     scripts: dict[bytes, list[Any]] = {}
     get = scripts.get

@@ -68,7 +68,7 @@ class Ledger(LedgerReader):
         read_only: bool = False,
         rebuilding: str | None = None,
     ) -> None:
-        """Made by opening.py. `release` gives up the data directory once both are closed.
+        """Made by recovery.py. `release` gives up the data directory once both are closed.
         `headers` are those that were read on the way, `commits` is the last one's number; `vouched`
         tells whether it is on record that the coins match the digest."""
         super().__init__(blocks, ledger, tip, has_index, on_damaged_blocks, on_damaged_ledger)
@@ -87,15 +87,13 @@ class Ledger(LedgerReader):
         """Why `ledger/` was thrown away when this was opened, or None: the stored blocks are
         then to be connected again, as at any start."""
 
-    # --- blocks ------------------------------------------------------------------------
-
     def headers(self) -> Iterator[tuple[int, bytes]]:
         """(height, 80 bytes) of every stored body, genesis left out, heights ascending."""
         headers, self._headers = self._headers, None
         return iter(StoredHeaders(self._blocks) if headers is None else headers)
 
     def lost(self) -> LostBlocks | None:
-        """What repairs could not keep, until the best chain is as high again."""
+        """Blocks that repairs could not keep, until the best chain is as high again."""
         return self._lost
 
     def marks(self) -> dict[BlockHash, str]:
@@ -125,8 +123,6 @@ class Ledger(LedgerReader):
         for key, _ in read_parts(self._blocks_kv, block_key(BODY, height, block_hash)):
             batch.delete(key)
         batch.write()
-
-    # --- the ledger --------------------------------------------------------------------
 
     def coin(self, point: OutPoint) -> Coin | None:
         """The coin, if it is unspent."""
@@ -234,7 +230,7 @@ def _end_of(disconnected: Sequence[LedgerChange], connected: Sequence[LedgerChan
 
 
 def _without_unchanged(delta: CoinsDelta) -> CoinsDelta:
-    """Without the coins that two branches make alike: there they are spent and created again."""
+    """The delta without the coins that two branches make alike: these are spent and created again."""
     unchanged = {point for point, coin in delta.created.items() if delta.spent.get(point) == coin}
     if not unchanged:
         return delta

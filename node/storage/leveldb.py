@@ -23,7 +23,7 @@ WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 """Held in memory, and twice that in log files, before a table is written: larger is slower here,
 because inserting into the sorted buffer then misses the processor's caches."""
 CACHE_BYTES = 32 * 1024 * 1024
-"""Of uncompressed table blocks."""
+"""Bytes of LevelDB's cache of uncompressed table blocks."""
 FILES_MAX = 256
 """Tables kept open, for each database."""
 
@@ -54,7 +54,7 @@ def explain(path: Path, reason: str) -> StoreError:
 
 
 class _LevelReads:
-    """What a database and its snapshots have in common.
+    """Reads common to a database and its snapshots.
 
     Single keys are looked up by an iterator too. LevelDB's own `get` counts how often a table was
     asked in vain and compacts it after so many times (`allowed_seeks`, made for disks that turn):
@@ -135,7 +135,7 @@ def _backwards(rows: "plyvel.RawIterator", start: bytes, stop: bytes) -> Iterato
 
 
 def _text(error: Exception) -> str:
-    """What LevelDB said; plyvel hands it on as bytes."""
+    """LevelDB's message; plyvel hands it on as bytes."""
     said = error.args[0] if error.args else ""
     return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
@@ -209,7 +209,7 @@ class LevelDb(_LevelReads):
     def batch(self, *, sync: bool) -> Batch:
         """An empty batch. Of what was written unsynced before, LevelDB does not sync the end of a
         log that it has just filled, but for some milliseconds waits for its table: if the power
-        fails then, there are bodies missing under the tip, which opening.py finds out."""
+        fails then, there are bodies missing under the tip, which recovery.py finds out."""
         return _LevelBatch(self._db.write_batch(sync=sync), self._failure)
 
     def write(self, edits: Iterable[Edit], *, sync: bool) -> None:

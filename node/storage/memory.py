@@ -61,7 +61,7 @@ class MemoryKv:
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
         self.writes_until_failure: int | None = None
-        """How many more writes work; the one after fails and changes nothing. None: all work."""
+        """Number of writes that still work; the one after fails and changes nothing. None: all work."""
         self._order: list[bytes] | None = []
         """The keys in order; None after a key has come or gone, until somebody asks."""
         self._snapshots: WeakSet[_SavedState] = WeakSet()
@@ -149,7 +149,7 @@ def _those_found(get: Callable[[bytes], bytes | None], keys: Iterable[bytes]) ->
 
 
 class MemoryDisk:
-    """What one node's store is on: both databases, and the switch for both."""
+    """The disk of one node's store: both databases, and the switch for both."""
 
     def __init__(self) -> None:
         self.blocks = MemoryKv()

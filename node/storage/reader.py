@@ -63,10 +63,8 @@ class LedgerReader:
         self._ledger.close()
 
     def tip(self) -> StoredTip:
-        """Where the ledger stands."""
+        """The ledger's tip."""
         return self._tip
-
-    # --- coins -------------------------------------------------------------------------
 
     def coin(self, point: OutPoint) -> Coin | None:
         """The coin, if it is unspent."""
@@ -76,8 +74,6 @@ class LedgerReader:
     def coins(self) -> Iterator[tuple[OutPoint, Coin]]:
         """Every coin, in the order of their outpoints' bytes."""
         return coins_of(self._ledger)
-
-    # --- blocks ------------------------------------------------------------------------
 
     def block(self, height: int, block_hash: BlockHash) -> bytes | None:
         """The body, or None if it was never stored. Raises Damaged, also where it is not what its hash says."""
@@ -156,14 +152,12 @@ class LedgerReader:
         self._on_damaged_ledger(reason)
         return Damaged(f"the ledger is damaged ({reason}): start again to have it built anew")
 
-    # --- indexes -----------------------------------------------------------------------
-
     def _need_index(self) -> None:
         if not self.has_index:
             raise LookupError("this node runs without its indexes (--no-index)")
 
     def tx_location(self, txid: Txid) -> TxLocation | None:
-        """Where a transaction of the best chain is. Genesis' coinbase is none, as in Core."""
+        """The place of a transaction in the best chain. Genesis' coinbase has none, as in Core."""
         self._need_index()
         record = self._ledger.get(LOCATION + txid)
         return None if record is None else TxLocation(*LOCATION_VALUE.unpack(record))
@@ -187,7 +181,7 @@ class LedgerReader:
         return tx, coins
 
     def spender(self, point: OutPoint) -> Spender | None:
-        """Who spent an output in the best chain."""
+        """The input that spent an output in the best chain."""
         self._need_index()
         record = self._ledger.get(SPENDER + point)
         return None if record is None else Spender(*SPENDER_VALUE.unpack(record))
@@ -210,7 +204,7 @@ class LedgerReader:
         return found
 
     def utxos(self, script_hash: bytes, limit: int) -> list[tuple[OutPoint, Coin]]:
-        """At most `limit` coins of the script, the newest transaction's first."""
+        """Coins of the script, at most `limit`, the newest transaction's first."""
         self._need_index()
         height = self._tip.height
         totals = read_totals(self._ledger, script_hash, height)

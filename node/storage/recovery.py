@@ -10,7 +10,7 @@ closed and when the digest was found right, and goes with the next commit, in it
 long as it is there, nothing was written since. What decays on the disk meanwhile, LevelDB's
 checksums find when it is read; what it drops without a word (see schema.py), each start finds out.
 
-An inspection works on a scratch copy of what LevelDB writes to (see scratch.py): it leaves everything
+An inspection works on a scratch copy of what LevelDB writes to (see scratch_copy.py): it leaves everything
 as it is, may read what it may not write, and reads every row.
 """
 
@@ -57,22 +57,22 @@ log = logging.getLogger("groat.store")
 EMPTY_TIP = StoredTip(GENESIS.hash, 0, 0)
 """A fresh ledger's: genesis, without a coin."""
 OLDEST_BLOCKS_SCHEMA = 1
-"""That is still read."""
+"""The oldest schema of `blocks/` that is still read."""
 UNDO_TOLD_SCHEMA = 3
-"""From this one on of `blocks/`, headers tell of undo."""
+"""The schema of `blocks/` from which on headers tell of undo."""
 COINS_PER_LINE = 1_000_000
 """Between two lines of progress in the log; some seconds."""
 
 
 class _FoundState(NamedTuple):
-    """What a whole ledger says of itself."""
+    """A whole ledger's record of itself."""
 
     tip: StoredTip
     has_index: bool
     commits: int
     """Number of the last one."""
     vouched: bool
-    """It is on record that its coins match the digest."""
+    """True if it is on record that the coins match the digest."""
 
 
 def open_store(
@@ -132,9 +132,6 @@ def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> L
         commits=found.commits,
         vouched=found.vouched,
     )
-
-
-# --- blocks/ -------------------------------------------------------------------------------
 
 
 def _open_blocks(directory: DataDir, network_id: bytes, inspect: bool) -> tuple[LevelDb, StoredHeaders, str | None]:
@@ -249,9 +246,6 @@ def _is_empty(rows: Reads) -> bool:
     return next(rows.scan(b"", b"\xff"), None) is None
 
 
-# --- ledger/ -------------------------------------------------------------------------------
-
-
 def _open_ledger(
     directory: DataDir,
     blocks: Kv,
@@ -309,7 +303,7 @@ def _start_ledger(ledger: Kv, headers: StoredHeaders, network_id: bytes, index: 
 def _check_ledger(
     ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool, where: str
 ) -> _FoundState | None:
-    """What it says of itself; None if it is empty. Raises Damaged unless tip, digest and blocks
+    """Read the ledger's record of itself; None if it is empty. Raises Damaged unless tip, digest and blocks
     agree, and StoreError if it is whole but not what was asked for."""
     meta, record = ledger.get(META), ledger.get(TIP)
     if meta is None and record is None and _is_empty(ledger):

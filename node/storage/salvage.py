@@ -1,4 +1,4 @@
-"""What a repaired `blocks/` still holds. LevelDB's repair keeps log records unchecked, so each
+"""The rest of a repaired `blocks/` that is still whole. LevelDB's repair keeps log records unchecked, so each
 block is held against its own hash, merkle root and witness commitment."""
 
 import logging
@@ -30,7 +30,7 @@ from node.storage.table_salvage import rows_of
 log = logging.getLogger("groat.store")
 
 EDITS_MAX = 1_000
-"""In one write."""
+"""Changes in one write."""
 NAMED_MAX = 20
 """Lost blocks that the log names one by one."""
 MARK_KEY_SIZE = 33
@@ -54,7 +54,7 @@ def recover_tables(blocks: Kv, tables: Iterable[Path]) -> int:
 def salvage(blocks: Kv) -> tuple[int, int]:
     """Drop what is broken, and headers without a body; the numbers of blocks kept and dropped."""
     spent_counts: dict[bytes, int] = {}
-    """How many coins each whole block spends."""
+    """Number of coins that each whole block spends."""
     lost = 0
     edits: list[Edit] = []
     for key, keys, raw in _values(blocks, BODY):
@@ -109,7 +109,7 @@ def _is_ours(key: bytes, row: bytes) -> bool:
 
 
 def _values(blocks: Kv, prefix: bytes) -> Iterator[tuple[bytes, list[bytes], bytes]]:
-    """For each value its key, the keys of its parts, and the parts in one."""
+    """Each value's key, the keys of its parts, and the parts in one."""
     for key, rows in groupby(scan_prefix(blocks, prefix), lambda row: row[0][:BLOCK_KEY_SIZE]):
         keys, parts = zip(*rows, strict=True)
         yield key, list(keys), b"".join(parts)

@@ -1,4 +1,4 @@
-"""What lies where: the keys and values of the two databases.
+"""The layout of the two databases: every key and value of `blocks/` and `ledger/`.
 
 All integers are big endian here, so that keys sort by them; hashes are in wire order.
 
@@ -18,7 +18,7 @@ All integers are big endian here, so that keys sort by them; hashes are in wire 
 |                                  | the lowest and the highest (4 each); goes when the best  |
 |                                  | chain is as high again                                   |
 
-Of a value in parts (see parts.py) further rows follow the first, their number (2) in the key.
+Of a value in parts (see chunks.py) further rows follow the first, their number (2) in the key.
 
 A body comes in one batch with its header, undo with the mark behind the header. LevelDB writes a batch
 wholly or not at all, but it takes a damaged length at the end of a log for an unfinished write, and then
@@ -65,7 +65,7 @@ their satoshis (12), coins spent (4), their satoshis (12). So adding two numbers
 Five rows then stand for a transaction of one input and two outputs, and leaving a block is
 deleting its rows. That which would have to be changed with each transaction is not kept: a
 script's statistics are the sum over its rows, and its coins are found among those that the rows
-name. What bounds that search are the last three kinds of rows, which summaries.py writes for one
+name. What bounds that search are the last three kinds of rows, which script_summaries.py writes for one
 in so many transactions of a script.
 """
 
@@ -79,7 +79,7 @@ from chain.tx import OutPoint
 from node.interface.storage import ScriptStats, StoredTip
 
 BLOCKS_SCHEMA = 3
-"""Of what is written. 1, which had no parts, and 2, where no header told of undo, are read as well; a
+"""Schema of `blocks/` that is written. 1, which had no parts, and 2, where no header told of undo, are read as well; a
 higher one is refused."""
 LEDGER_SCHEMA = 4
 """A lower number in the data directory has `ledger/` built anew; a higher one is refused."""
@@ -105,7 +105,7 @@ COINS_LIST = b"l"
 SUMMARIZED = b"n"
 
 BLOCK_KEY_SIZE = 37
-"""Of a body's, header's or undo's first row."""
+"""Bytes of the key of a body's, header's or undo's first row."""
 DIGEST_SIZE = 64
 DIGEST_MODULUS = 1 << 8 * DIGEST_SIZE
 _META = struct.Struct(">I32s")
@@ -113,16 +113,16 @@ LOST_VALUE = struct.Struct(">III")
 _TIP = struct.Struct(f">32sI{DIGEST_SIZE}s")
 _CHECKSUM_SIZE = 8
 COIN_HEAD_SIZE = 4
-"""Of a coin in the undo: its size."""
+"""Bytes of a coin's size before the coin in the undo."""
 
 LOCATION_VALUE = struct.Struct(">IIIIII")
 SPENDER_VALUE = struct.Struct(">32sII")
 
 HISTORY_KEY_SIZE = 37
-"""Of the row of a block; that of a summary is longer."""
+"""Bytes of the key of a script's row for a block; a summary's is longer."""
 HISTORY_ENTRY_SIZE = 40
 NO_OUTPUT = b"\xff\xff\xff\xff"
-"""In an entry, instead of an output's index: of no transaction, as that could not be so large."""
+"""Stands in an entry for an output's index: no transaction is large enough to have it."""
 SUMMARY_SUFFIX = b"+"
 SUMS_SIZE = 36
 SUMMARY_VALUE = struct.Struct(f">{SUMS_SIZE}sII")
@@ -131,7 +131,7 @@ COUNT_BITS = 32
 SATOSHIS_BITS = 96
 SPENT_ONE = 1 << SATOSHIS_BITS
 FUNDED_SHIFT = SATOSHIS_BITS + COUNT_BITS
-"""Where the sums' satoshis paid start; satoshis spent start at 0."""
+"""Bit at which the satoshis paid start in the sums; satoshis spent start at 0."""
 FUNDED_ONE = SPENT_ONE << FUNDED_SHIFT
 TX_ONE = 1 << 2 * FUNDED_SHIFT
 _COUNT_MASK = (1 << COUNT_BITS) - 1
@@ -170,7 +170,7 @@ def split_block_key(key: bytes) -> tuple[int, BlockHash]:
 
 
 def encode_meta(schema: int, network_id: bytes, extra: bytes = b"") -> bytes:
-    """What a database says of itself."""
+    """Encode a database's record of itself."""
     return _META.pack(schema, network_id) + extra
 
 

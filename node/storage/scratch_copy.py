@@ -15,7 +15,7 @@ _LEFT_OUT = ("LOCK", "LOG", "LOG.old")
 
 
 class ScratchCopy:
-    """Such a copy, in the system's folder for temporary files."""
+    """A copy of a data directory in the system's folder for temporary files."""
 
     def __init__(self, source: Path) -> None:
         """Raises StoreError."""

@@ -1,4 +1,4 @@
-"""What bounds a search in a script's history: now and then its totals, and a list of its coins.
+"""Bounds of a search in a script's history: now and then its totals, and a list of its coins.
 
 Both are made once in about `ENTRIES_PER_SUMMARY` entries of a script's history: scripts that are
 used a few times mostly have none and cost nothing. What is asked of a script is then a walk from
@@ -33,7 +33,8 @@ from node.storage.schema import (
 )
 
 ENTRIES_PER_SUMMARY = 512
-"""On average. At most 2^16, a power of two: of a script's history, a third of a millisecond to walk."""
+"""Entries of a script's history for each summary, on average: a third of a millisecond to walk.
+At most 2^16, a power of two."""
 TXS_PER_LIST = 512
 """A list is not made before so many transactions since the last one: each of them costs a look
 at what became of its coins."""
@@ -45,14 +46,14 @@ POINTS_AT_ONCE = 256
 
 
 class ScriptTotals(NamedTuple):
-    """What all blocks up to some height did to a script."""
+    """Totals of what all blocks up to some height did to a script."""
 
     sums: int
     """See schema.py."""
     height: int = 0
-    """Of the newest of these blocks; 0: there is none."""
+    """Height of the newest of these blocks; 0: there is none."""
     list_height: int = 0
-    """Where its latest list is; 0: nowhere."""
+    """Height of the script's latest list; 0: there is none."""
     list_tx_count: int = 0
     """Transactions up to there."""
 
@@ -61,9 +62,6 @@ class ScriptTotals(NamedTuple):
         """Coins that the script has."""
         stats = decode_sums(self.sums)
         return stats.funded_count - stats.spent_count
-
-
-# --- writing -----------------------------------------------------------------------------------
 
 
 def due_sizes(block_hash: BlockHash) -> list[int]:
@@ -101,9 +99,6 @@ def delete_summaries(delete: Callable[[bytes], object], ledger: Reads, above: in
         delete(key)
         delete(HISTORY + place + SUMMARY_SUFFIX)
         delete(COINS_LIST + place)
-
-
-# --- reading -----------------------------------------------------------------------------------
 
 
 def read_totals(ledger: Reads, script_hash: bytes, height: int) -> ScriptTotals:

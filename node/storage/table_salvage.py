@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 _RESTART_INTERVAL = 16
 _TRAILER_SIZE = 5
-"""Of a block: type and checksum."""
+"""Bytes behind each block of a table: its type and checksum."""
 _TAG_SIZE = 8
 """Behind each key: whether it was put or deleted (1), and when (7)."""
 _PUT = 1

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 END_S = 1.0
 """Seconds that a child may take to end by itself once its input is closed."""
 LAST_WORDS_BYTES = 16_384
-"""At most so much of a dead child's error output is read."""
+"""Bytes of a dead child's error output that are read at most."""
 
 
 class ChildProcess:
@@ -67,5 +67,5 @@ class ChildProcess:
         return last_words.rpartition("\n")[2] or f"exit code {self._process.returncode}"
 
     def read_all(self) -> bytes:
-        """Its whole output, once it has ended."""
+        """The child's whole output, once it has ended."""
         return self._pipes[1].read()

@@ -155,7 +155,7 @@ class _WorkShare:
     def __init__(self, batch: _Batch, start: int, checks: bytes) -> None:
         self.batch = batch
         self.start = start
-        """Its first check's index in the batch."""
+        """Index of the share's first check in the batch."""
         self.checks = checks
 
     def settle(self, index: int | None) -> None:

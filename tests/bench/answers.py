@@ -152,7 +152,7 @@ class Client:
         return 1_000 * taken
 
 
-# --- what is asked ---------------------------------------------------------------------------------
+# what is asked
 
 
 def rest(draw: Draw) -> dict[str, Ask]:

@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     yield from _address_rows(bench)
 
 
-# --- many coins ------------------------------------------------------------------------------------
+# many coins
 
 
 def _coins_rows(bench: Bench) -> Iterator[Row]:
@@ -115,7 +115,7 @@ def _settle() -> None:
         share = (process_time() - used) / (perf_counter() - start)
 
 
-# --- a busy address --------------------------------------------------------------------------------
+# a busy address
 
 
 def _address_rows(bench: Bench) -> Iterator[Row]:

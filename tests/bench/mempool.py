@@ -58,7 +58,7 @@ LOOK_S = 0.01
 """Between two looks at how full a mempool is."""
 
 
-# --- one thread ------------------------------------------------------------------------------------
+# one thread
 
 
 class BareNode:
@@ -110,7 +110,7 @@ def accept_rates(chain: Chain) -> tuple[float, float]:
         return len(raws) / taken, len(raws) / raw_verify_s(b"".join(node.checks))
 
 
-# --- a peer's batches ------------------------------------------------------------------------------
+# a peer's batches
 
 
 class ScriptedPeer:
@@ -210,7 +210,7 @@ def pool_size(cluster: Cluster, node: RealNode) -> int:
     return int(cluster.rpc(node.index, "getmempoolinfo")["size"])
 
 
-# --- mined -----------------------------------------------------------------------------------------
+# mined
 
 
 def connect_known_rate(chain: Chain) -> float:

@@ -48,7 +48,7 @@ CACHES_BYTES = 2 * (CACHE_BYTES + 2 * WRITE_BUFFER_BYTES) + COIN_CACHE_BYTES + D
 """What the node may hold for its own speed: two databases, coins, blocks before and after they are connected."""
 
 
-# --- what is started -------------------------------------------------------------------------------
+# what is started
 
 
 def long_chain(cache: Path, blocks: int) -> Path:
@@ -84,7 +84,7 @@ def _store_blocks(path: Path, blocks: int) -> None:
     store.close()
 
 
-# --- one node --------------------------------------------------------------------------------------
+# one node
 
 
 def first_answer_s(cluster: Cluster, index: int = 0) -> float:
@@ -146,7 +146,7 @@ def _kib(status: str, field: str) -> int:
     return int(found[1])
 
 
-# --- the floor -------------------------------------------------------------------------------------
+# the floor
 
 
 def floor_s() -> float:
@@ -163,7 +163,7 @@ def floor_mb() -> float:
     return _kib(shown.stdout, "VmRSS") * 1024 / MB
 
 
-# --- while blocks come in --------------------------------------------------------------------------
+# while blocks come in
 
 
 def growth_mb(folder: Path, chain: Chain) -> float:
@@ -189,7 +189,7 @@ def growth_mb(folder: Path, chain: Chain) -> float:
         shutil.rmtree(folder)
 
 
-# --- all of it -------------------------------------------------------------------------------------
+# all of it
 
 
 def measure(bench: Bench) -> Iterator[Row]:

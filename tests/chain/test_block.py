@@ -183,7 +183,7 @@ def test_header_versions_are_signed(version: int) -> None:
     assert len(header.raw) == HEADER_SIZE
 
 
-# --- merkle trees -------------------------------------------------------------------------
+# merkle trees
 
 LEAVES = [sha256d(bytes([n])) for n in range(12)]
 
@@ -228,7 +228,7 @@ def test_the_root_of_nothing_is_zero() -> None:
     assert merkle_root([]) == (bytes(32), False)
 
 
-# --- the witness commitment ---------------------------------------------------------------
+# the witness commitment
 
 HEAD = bytes.fromhex("6a24aa21a9ed")
 

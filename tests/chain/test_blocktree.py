@@ -205,7 +205,7 @@ def test_unknown_hashes_are_not_found() -> None:
     assert tree.get(GENESIS.hash) is tree.genesis
 
 
-# --- idle time --------------------------------------------------------------------------------
+# idle time
 
 CAP = 100
 SLEEPY = Params("sleepy", EASY, 150, 60, True, Asert(10, 150, 2, 0x2000FFFF, CAP))

@@ -31,7 +31,7 @@ from chain.scripttype import ScriptType
 from chain.tx import COIN, SEQUENCE_FINAL, OutPoint, TxIn, TxOut, make_tx, outpoint
 from tests.chainlab import KINDS, Lab, funded, made_by, pay, with_header, with_input
 
-# --- headers ------------------------------------------------------------------------------------
+# headers
 
 
 def next_header(parent: BlockNode, **changes: int) -> Header:
@@ -95,7 +95,7 @@ def test_a_permanent_fault_comes_before_a_temporary_one() -> None:
         connect_header(both, lab.tip, lab.now, REGTEST)
 
 
-# --- numbers --------------------------------------------------------------------------------------
+# numbers
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_height_push_is_a_minimal_script_number(height: int) -> None:
     assert content[-1] or content[-2] & 0x80
 
 
-# --- lock times ------------------------------------------------------------------------------------
+# lock times
 
 POINT = OutPoint(bytes(36))
 
@@ -254,7 +254,7 @@ def test_fees_and_maturity() -> None:
         assert refused.value.code is code
 
 
-# --- blocks ----------------------------------------------------------------------------------------
+# blocks
 
 
 def test_what_connecting_gives_back() -> None:

@@ -45,7 +45,7 @@ def test_the_default_is_bitcoin_cores_library() -> None:
     assert default_engine().name == NATIVE.name == "libsecp256k1"
 
 
-# --- ECDSA ------------------------------------------------------------------------------------
+# ECDSA
 
 
 @ENGINES
@@ -170,7 +170,7 @@ def test_half_of_the_order_is_low_and_one_more_is_not(engine: Engine) -> None:
     assert is_low_s(signature)
 
 
-# --- both engines say the same ---------------------------------------------------------------
+# both engines say the same
 
 
 def both(check: Check) -> bool:
@@ -271,7 +271,7 @@ def test_impossible_secrets(engine: Engine, secret: bytes) -> None:
             use(secret)
 
 
-# --- BIP340 -----------------------------------------------------------------------------------
+# BIP340
 
 
 @ENGINES
@@ -295,7 +295,7 @@ def test_bip340(vectors: Path, engine: Engine) -> None:
     assert (asked, signed, len(rows)) == (15, 4, 19)
 
 
-# --- taproot ----------------------------------------------------------------------------------
+# taproot
 
 
 @settings(max_examples=40)

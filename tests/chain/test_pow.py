@@ -102,7 +102,7 @@ def test_a_hash_may_equal_the_target() -> None:
         check_pow(replace(header, hash=BlockHash((target + 1).to_bytes(32, "little"))), REGTEST)
 
 
-# --- aserti3-2d -----------------------------------------------------------------------------
+# aserti3-2d
 
 BCH_LIMIT_BITS = 0x1D00FFFF
 

@@ -30,7 +30,7 @@ from tests.chainlab import ENGINE, KINDS, key, lock, owner, sign
 
 COIN_SATOSHIS = 100_000_000
 
-# --- kinds -----------------------------------------------------------------------------------
+# kinds
 
 HASH20, HASH32 = bytes(range(20)), bytes(range(32))
 
@@ -69,7 +69,7 @@ def test_any_script_has_a_kind(script: bytes) -> None:
     assert classify(script) in ScriptType
 
 
-# --- digests ---------------------------------------------------------------------------------
+# digests
 
 
 @st.composite
@@ -167,7 +167,7 @@ def test_bip143s_native_p2wpkh_example() -> None:
     assert encode_der(ENGINE.sign_ecdsa(secret, digest)) == tx.inputs[1].witness[0][:-1]
 
 
-# --- BIP341's wallet vectors ---------------------------------------------------------------------
+# BIP341's wallet vectors
 
 
 def test_bip341_outputs(vectors: Path) -> None:
@@ -223,7 +223,7 @@ def tweaked(secret: bytes, root: bytes) -> bytes:
     return ((even + tweak) % ORDER).to_bytes(32, "big")
 
 
-# --- signature operations -------------------------------------------------------------------------
+# signature operations
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _answered(shell: Shell, name: str, example: str, place: Path) -> Answered:
     return Answered(name, example, f": {status}, `{content}`", output)
 
 
-# --- shortening ----------------------------------------------------------------------------------------
+# shortening
 
 
 def shorten(output: str) -> str:
@@ -157,7 +157,7 @@ def unbroken(text: str) -> Any:
     return json.loads(re.sub(r"\n *", " ", text))
 
 
-# --- comparing -------------------------------------------------------------------------------------------
+# comparing
 
 
 def fits(shown: str, given: str) -> bool:
@@ -197,7 +197,7 @@ def _line_shape(line: str) -> str:
     return " ".join(re.sub(r"\d+", "0", line).split())
 
 
-# --- the page ----------------------------------------------------------------------------------------------
+# the page
 
 
 def written(text: str, answers: list[Answered]) -> str:

@@ -50,7 +50,7 @@ class Ground:
     """Valid, and never submitted."""
 
 
-# --- requests ------------------------------------------------------------------------------
+# requests
 
 
 def request(method: str, path: str, body: bytes = b"", host: str = "localhost", **headers: str) -> bytes:
@@ -72,7 +72,7 @@ def no_endpoint(path: str) -> str:
     return f'endpoint does not exist "{path.partition("?")[0]}"'
 
 
-# --- Esplora -------------------------------------------------------------------------------
+# Esplora
 
 GOOD = {
     ParamType.BLOCK_HASH: HEX,
@@ -270,7 +270,7 @@ def bad_http() -> Iterator[Case]:
     yield case("an endless header", b"GET /blocks HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, 431)
 
 
-# --- peers -----------------------------------------------------------------------------------
+# peers
 
 
 def bad_messages(ground: Ground) -> Iterator[Case]:

@@ -84,7 +84,7 @@ class ScriptedPeer:
         """Requests for blocks so far."""
         return [request for request in self.asked if isinstance(request, GetBlocks)]
 
-    # --- what it says ----------------------------------------------------------------------
+    # what it says
 
     def answer(self, request: Any) -> Any:
         """A reply, or None to cut the connection."""
@@ -134,7 +134,7 @@ class ScriptedPeer:
         ours = handshake_digest(REGTEST.network_id, HandshakeSide.ANSWERER, ids, (hello.challenge, challenge))
         return Welcome(facts, challenge, self.identity.unguessable("token", 16), self.identity.prove(ours))
 
-    # --- HTTP --------------------------------------------------------------------------------
+    # HTTP
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         peer = self

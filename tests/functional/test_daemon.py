@@ -99,7 +99,7 @@ def test_mining_is_paused_and_goes_on(start_cluster: StartCluster) -> None:
     assert cluster.rpc(1, "getgenerate") is False
 
 
-# --- starting and stopping ---------------------------------------------------------------------
+# starting and stopping
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -175,7 +175,7 @@ def test_real_work_on_demand_where_blocks_have_difficulty(start_cluster: StartCl
     assert children_of(pid_of(cluster.nodes[0]))
 
 
-# --- what cannot be ----------------------------------------------------------------------------
+# what cannot be
 
 
 def test_a_folder_in_use_names_its_owner_and_keeps_its_cookie(start_cluster: StartCluster) -> None:
@@ -218,7 +218,7 @@ def test_another_networks_folder_is_refused(start_cluster: StartCluster, tmp_pat
     assert re.search(r"groatd: .*belongs to network .* and this is ", ran.stderr)
 
 
-# --- what is kept ------------------------------------------------------------------------------
+# what is kept
 
 
 def test_the_mempool_survives_a_clean_stop(start_cluster: StartCluster) -> None:
@@ -345,7 +345,7 @@ def test_a_fixed_login_beside_the_cookie(start_cluster: StartCluster) -> None:
     assert reply.json()["result"] == 0
 
 
-# --- before it is ready ------------------------------------------------------------------------
+# before it is ready
 
 
 def test_until_recovery_is_done_everybody_is_told_to_come_again(

@@ -131,7 +131,7 @@ class Commands:
         return Outcome(tuple(arguments), **json.loads(line))
 
 
-# --- the process that forks ------------------------------------------------------------------------
+# the process that forks
 
 
 def serve(folder: Path) -> None:

@@ -267,7 +267,7 @@ def payments_apart(payments: Sequence[Payment]) -> int:
     return len(apart) if len(apart) > 1 else 0
 
 
-# --- a disk that is really full --------------------------------------------------------------------
+# a disk that is really full
 
 
 @contextmanager
@@ -314,7 +314,7 @@ def wrong_when_full(bench: Bench, folder: Path) -> list[str]:
     return faults
 
 
-# --- many of them ----------------------------------------------------------------------------------
+# many of them
 
 
 def campaign(folder: Path, runs: int, seed: int, *, show: bool = False) -> list[str]:

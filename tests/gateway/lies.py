@@ -77,7 +77,7 @@ def _at(name: str, pattern: str, rule: Rule, reads: Expect = ANYTHING, pays: Exp
     return Lie(name, lambda: rules.on(pattern, rule), reads, pays, **more)
 
 
-# --- hardly HTTP -----------------------------------------------------------------------------------
+# hardly HTTP
 
 NO_ANSWER = failure("no node answers|takes too long|not ready")
 NO_ESPLORA = failure()
@@ -141,7 +141,7 @@ HTTP_LIES = (
 )  # fmt: skip
 
 
-# --- the tip and the network -----------------------------------------------------------------------
+# the tip and the network
 
 BLOCK = "/block/[0-9a-f]{64}$"
 
@@ -173,7 +173,7 @@ TIP_LIES = (
 )
 
 
-# --- transactions, altered -------------------------------------------------------------------------
+# transactions, altered
 
 Row = dict[str, Any]
 
@@ -254,7 +254,7 @@ STATUS_LIES = (
 )  # fmt: skip
 
 
-# --- histories -------------------------------------------------------------------------------------
+# histories
 
 
 def script_of(exchange: Exchange) -> str:
@@ -382,7 +382,7 @@ HISTORY_LIES = (
 )  # fmt: skip
 
 
-# --- fees ------------------------------------------------------------------------------------------
+# fees
 
 
 def _fees(name: str, document: object, expect: Expect = ANYTHING) -> Lie:
@@ -413,7 +413,7 @@ FEE_LIES = (
 )  # fmt: skip
 
 
-# --- payments --------------------------------------------------------------------------------------
+# payments
 
 
 def _payment(name: str, rule: Rule, pays: Expect = MAYBE_SENT, **more: bool) -> Lie:

@@ -110,7 +110,7 @@ class Scene:
     nets: dict[str, int] = field(default_factory=dict)
     coins: dict[str, int] = field(default_factory=dict)
 
-    # --- wallets -----------------------------------------------------------------------------
+    # wallets
 
     def make(self) -> Purse:
         """A new wallet; its password costs next to nothing."""
@@ -147,7 +147,7 @@ class Scene:
         self.nets = {row["txid"]: row["net_sat"] for row in self.reader.get("history")}
         self.coins = {row["outpoint"]: row["value_sat"] for row in self.reader.get("coins")}
 
-    # --- cells -------------------------------------------------------------------------------
+    # cells
 
     def cell(self, lie: Lie, command: str) -> list[str]:
         """What is wrong with a command that is lied to."""
@@ -265,7 +265,7 @@ class Scene:
                 return ("send", recipient, AMOUNT, "--yes", "--wait")
         return ("send", recipient, AMOUNT, "--yes")
 
-    # --- the end -----------------------------------------------------------------------------
+    # the end
 
     def settle(self) -> list[str]:
         """Give everything that was ever signed to an honest node, mine, and count."""

@@ -22,7 +22,7 @@ Change = Callable[[Any, Exchange], Any]
 """Makes another JSON document of the node's."""
 
 
-# --- which requests --------------------------------------------------------------------------------
+# which requests
 
 
 def on(pattern: str, rule: Rule) -> Rule:
@@ -67,7 +67,7 @@ def after(times: int, rule: Rule) -> Rule:
     return late
 
 
-# --- payments --------------------------------------------------------------------------------------
+# payments
 
 
 def lose_request(exchange: Exchange) -> Raw:
@@ -104,7 +104,7 @@ def say_other_txid(exchange: Exchange) -> Answer:
     return Answer(200, b"5a" * 32)
 
 
-# --- the node's answers, altered -------------------------------------------------------------------
+# the node's answers, altered
 
 
 def altered(change: Change) -> Rule:
@@ -140,7 +140,7 @@ def listed(keep: Callable[[dict[str, Any]], bool]) -> Change:
     return lambda document, _: [row for row in document if keep(row)] if isinstance(document, list) else document
 
 
-# --- an earlier time -------------------------------------------------------------------------------
+# an earlier time
 
 
 class Memory:
@@ -167,7 +167,7 @@ class Memory:
         return None if BLOCK_PATH.match(exchange.path) else self._unknown(exchange)
 
 
-# --- hardly HTTP -----------------------------------------------------------------------------------
+# hardly HTTP
 
 
 def raw(*pieces: bytes) -> Rule:

@@ -121,7 +121,7 @@ class Run:
     diary: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    # --- the world ---------------------------------------------------------------------------
+    # the world
 
     def step(self) -> None:
         """One thing happens."""
@@ -167,7 +167,7 @@ class Run:
         node = self.some()
         node.memory.forget()
 
-    # --- the person --------------------------------------------------------------------------
+    # the person
 
     def pay(self) -> None:
         """A new order."""
@@ -234,7 +234,7 @@ class Run:
             self.faults.append(f"ended strangely: {outcome}")
         return outcome
 
-    # --- the weather -------------------------------------------------------------------------
+    # the weather
 
     @contextmanager
     def weather(self, *, kill: bool = False) -> Iterator[None]:
@@ -313,7 +313,7 @@ class Run:
     def note(self, line: str) -> None:
         self.diary.append(line)
 
-    # --- the end -----------------------------------------------------------------------------
+    # the end
 
     def heal(self) -> None:
         """Everything passes, everybody hears of everything, and the wallet looks."""
@@ -375,7 +375,7 @@ FEE_LUCKS: list[tuple[str, Rule]] = [
 ]
 
 
-# --- many of them ----------------------------------------------------------------------------------
+# many of them
 
 
 def play(run: Run) -> None:

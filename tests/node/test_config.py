@@ -224,7 +224,7 @@ def test_what_does_not_run_the_node_does_not_import_it(option: str) -> None:
     assert ran.stdout.endswith("\n[]\n")
 
 
-# --- what cannot be used -----------------------------------------------------------------------
+# what cannot be used
 
 
 def fails(*arguments: str, exit_code: int = 1) -> str:
@@ -390,7 +390,7 @@ def test_endpoints() -> None:
     assert read_endpoint("my_host-1.local:65535", "--p2p") == Endpoint("my_host-1.local", 65535)
 
 
-# --- files -------------------------------------------------------------------------------------
+# files
 
 
 def mode(path: Path) -> int:

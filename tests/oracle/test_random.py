@@ -80,7 +80,7 @@ def judges() -> Iterator[Judges]:
     pair.kernel.close()
 
 
-# --- bytes --------------------------------------------------------------------------------------
+# bytes
 
 
 def mutate_bytes(raw: bytes, rng: random.Random, start: int) -> bytes:
@@ -152,7 +152,7 @@ def test_mutated_bytes(judges: Judges) -> None:
     assert len(judges.outcomes) >= 12, judges.outcomes
 
 
-# --- signed blocks ----------------------------------------------------------------------------------
+# signed blocks
 
 
 class Writer:
@@ -279,7 +279,7 @@ def test_signed_blocks_with_every_number_near_an_edge(judges: Judges) -> None:
     assert len(judges.outcomes) >= 12, judges.outcomes
 
 
-# --- spends ---------------------------------------------------------------------------------------
+# spends
 
 
 def core_accepts(tx: Tx, coin: Coin) -> bool:

@@ -23,7 +23,7 @@ from tests.chainlab import (
 )
 from tests.rules.case import Case, Stricter, block_of, one_payment
 
-# --- bytes ----------------------------------------------------------------------------------
+# bytes
 
 
 def bytes_of(change: Callable[[bytes], bytes]) -> Callable[[Lab], bytes]:
@@ -63,7 +63,7 @@ def long_script_length(lab: Lab) -> bytes:
     return block.raw[: -len(tx.raw)] + encoded
 
 
-# --- merkle tree ----------------------------------------------------------------------------
+# merkle tree
 
 
 def wrong_root(lab: Lab) -> Block:
@@ -111,7 +111,7 @@ def pair_in_the_middle(lab: Lab) -> Block:
     return lab.candidate([others[0], tx, tx, *others[1:]], fees=0)
 
 
-# --- coinbase -------------------------------------------------------------------------------
+# coinbase
 
 
 def no_coinbase(lab: Lab) -> Block:
@@ -139,7 +139,7 @@ def coinbase_spends(point: bytes) -> Callable[[Lab], Block]:
     return mutate
 
 
-# --- 64 bytes -------------------------------------------------------------------------------
+# 64 bytes
 
 
 def stripped(size: int) -> Callable[[Lab], Tx]:
@@ -166,7 +166,7 @@ def coinbase_of(size: int) -> Callable[[Lab], Block]:
     return mutate
 
 
-# --- witness commitment ---------------------------------------------------------------------
+# witness commitment
 
 
 def commitments(

@@ -87,7 +87,7 @@ def error(result: Result, code: int = 1) -> str:
     return result.stderr.removeprefix("Error: ").strip()
 
 
-# --- create and restore ----------------------------------------------------------------------------
+# create and restore
 
 
 def test_create(run: Run, file: Path, server: Server) -> None:
@@ -186,7 +186,7 @@ def test_networks_that_are_none(run: Run, file: Path, tmp_path: Path, content: s
     assert not file.exists()
 
 
-# --- looking ---------------------------------------------------------------------------------------
+# looking
 
 
 def test_balance(funded: Run, chain: Chain) -> None:
@@ -312,7 +312,7 @@ def test_the_default_file_is_in_the_users_data_folder(run: Run, tmp_path: Path) 
     assert (tmp_path / "data" / "groat").stat().st_mode & 0o777 == 0o700
 
 
-# --- send ------------------------------------------------------------------------------------------
+# send
 
 
 def test_send(funded: Run, chain: Chain) -> None:
@@ -537,7 +537,7 @@ def test_a_damaged_file(run: Run, file: Path) -> None:
     assert says.endswith("restore it from a copy or its words")
 
 
-# --- options everywhere, usage, help ---------------------------------------------------------------
+# options everywhere, usage, help
 
 
 def test_global_options_before_and_after(funded: Run, file: Path, server: Server) -> None:
@@ -699,7 +699,7 @@ def test_the_version(run: Run) -> None:
     assert run("--version").stdout.startswith("wallet, groat ")
 
 
-# --- the process -----------------------------------------------------------------------------------
+# the process
 
 
 @pytest.fixture

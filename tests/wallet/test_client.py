@@ -241,7 +241,7 @@ def test_an_answer_of_too_many_values_is_not_read(server: Server, client: Esplor
         client.script_txs(bytes(32))
 
 
-# --- several nodes ---------------------------------------------------------------------------------
+# several nodes
 
 
 def test_nobody_there(closed_url: str) -> None:

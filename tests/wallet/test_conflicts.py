@@ -40,7 +40,7 @@ def refused_then_replaced(wallet: Wallet, chain: Chain, amount: int, refusals: i
     return payments
 
 
-# --- an order with several payments -----------------------------------------------------------------
+# an order with several payments
 
 
 def test_an_order_whose_replacement_was_sent_is_settled(wallet: Wallet, chain: Chain) -> None:
@@ -122,7 +122,7 @@ def test_a_draft_beside_a_payment_of_the_same_order(wallet: Wallet, chain: Chain
     assert len(wallet._file.state.payments) == 1
 
 
-# --- payments on payments ----------------------------------------------------------------------------
+# payments on payments
 
 
 def test_a_payment_on_a_lost_one_is_lost_too_and_frees_its_other_coins(wallet: Wallet, chain: Chain) -> None:
@@ -182,7 +182,7 @@ def test_a_conflict_that_is_buried_counts_beside_one_that_is_not(
     assert coins[2] in wallet.look().spendable
 
 
-# --- settled, and settled no more ---------------------------------------------------------------------
+# settled, and settled no more
 
 
 def test_a_node_s_lie_of_a_deep_block_is_found_out(wallet: Wallet, chain: Chain, server: Server) -> None:

@@ -124,7 +124,7 @@ def test_how_deep_a_block_is(height: int | None, answer: NodeAnswer) -> None:
     assert shown_answer(height, 100) is answer
 
 
-# --- one order, one payment -------------------------------------------------------------------
+# one order, one payment
 
 
 def test_repetitions_of_an_order() -> None:
@@ -177,7 +177,7 @@ def test_shared_coins_conflict_with_every_payment(earlier: list[frozenset[OutPoi
         assert conflicts_with_all(chosen, payments)
 
 
-# --- what is kept -----------------------------------------------------------------------------
+# what is kept
 
 
 def test_payments_are_kept_until_long_buried() -> None:

@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-# --- the seal ----------------------------------------------------------------------------------
+# the seal
 
 
 @pytest.mark.parametrize("password", ["x", "correct horse", "pässwörd ✓", " spaces ", "a" * 500])
@@ -84,7 +84,7 @@ def test_the_words_do_not_stand_in_the_file(path: Path) -> None:
     assert WORDS.encode().hex().encode() not in content
 
 
-# --- decoding ------------------------------------------------------------------------------------
+# decoding
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def test_any_damage_is_one_clean_error(path: Path, tmp_path: Path, data: st.Data
     assert secret.xpub == IDENTITY.xpub
 
 
-# --- the file on disk ------------------------------------------------------------------------------
+# the file on disk
 
 
 def test_the_file_is_its_owners_alone(path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         read_file(tmp_path / "huge.json")
 
 
-# --- the lock --------------------------------------------------------------------------------------
+# the lock
 
 
 def test_the_lock_waits_for_whoever_holds_it(path: Path) -> None:

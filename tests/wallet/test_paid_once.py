@@ -49,7 +49,7 @@ def payments_to_stranger(chain: Chain, amount: int) -> list[Txid]:
     return [tx.txid for tx in txs if TxOut(amount, STRANGER_SCRIPT) in tx.outputs]
 
 
-# --- one order -------------------------------------------------------------------------------------
+# one order
 
 
 @pytest.mark.parametrize("behind_first", [False, True])
@@ -228,7 +228,7 @@ def test_a_payment_that_a_command_cut_short_left_is_told_of(
     assert rich.warnings == [f"payment {to_hex(txid)} was signed by a command that was cut short, and is sent now"]
 
 
-# --- payments on others' unconfirmed coins ---------------------------------------------------------
+# payments on others' unconfirmed coins
 
 
 def test_a_payment_whose_coin_was_replaced_by_its_payer(wallet: Wallet, chain: Chain) -> None:
@@ -291,7 +291,7 @@ def test_payments_on_coinbases_that_were_undone_are_not_spendable(wallet: Wallet
     assert (balance.confirmed, balance.spendable) == (0, 0)
 
 
-# --- amounts ---------------------------------------------------------------------------------------
+# amounts
 
 
 def test_amounts_that_are_not_those_of_the_parents(wallet: Wallet, chain: Chain, server: Server) -> None:
@@ -324,7 +324,7 @@ def test_more_coins_than_the_blocks_can_have_made(wallet: Wallet, chain: Chain, 
             call()
 
 
-# --- histories -------------------------------------------------------------------------------------
+# histories
 
 
 def every_history(change: Callable[[list[Any]], list[Any]]) -> Callable[[str, tuple[int, str]], tuple[int, str]]:
@@ -358,7 +358,7 @@ def test_a_page_that_comes_again_and_again(wallet: Wallet, chain: Chain, server:
         wallet.history()
 
 
-# --- change ----------------------------------------------------------------------------------------
+# change
 
 
 def test_change_stays_within_what_a_restored_wallet_looks_at(
@@ -407,7 +407,7 @@ def test_change_beyond_the_gap_is_found_in_the_transactions_read(
     assert restored.look().found.looked_at == {RECEIVE: 21, CHANGE: 171}
 
 
-# --- the file --------------------------------------------------------------------------------------
+# the file
 
 
 def test_a_payment_from_hundreds_of_coins(wallet: Wallet, chain: Chain, tmp_path: Path) -> None:
@@ -450,7 +450,7 @@ def test_raw_of_every_payment_decodes(rich: Wallet, chain: Chain, tmp_path: Path
     assert (payment.stage, payment.told, payment.paid) == (Stage.SEEN, True, (TxOut(60_000, STRANGER_SCRIPT),))
 
 
-# --- what nobody was told --------------------------------------------------------------------------
+# what nobody was told
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -52,7 +52,7 @@ def rich(wallet: Wallet, chain: Chain) -> Wallet:
     return wallet
 
 
-# --- one payment -----------------------------------------------------------------------------------
+# one payment
 
 
 def test_a_payment(rich: Wallet, chain: Chain) -> None:
@@ -152,7 +152,7 @@ def test_confirmed_coins_come_first_then_our_own_then_other_peoples(wallet: Wall
     assert KeyPath(RECEIVE, 1) in [coin.path for coin in third.coins]
 
 
-# --- what is refused -------------------------------------------------------------------------------
+# what is refused
 
 
 def test_too_little_money(rich: Wallet, chain: Chain) -> None:
@@ -350,7 +350,7 @@ def test_a_busy_node_is_asked_again(rich: Wallet, chain: Chain, monkeypatch: pyt
     assert rich.send(STRANGER_ADDRESS, 5_000).txid in chain.pool
 
 
-# --- many payments ---------------------------------------------------------------------------------
+# many payments
 
 
 def test_payments_in_quick_succession(rich: Wallet, chain: Chain, server: Server) -> None:
@@ -494,7 +494,7 @@ def test_settled_addresses_are_not_asked_about_again(
     assert rich.send(STRANGER_ADDRESS, spendable + COIN).txid in chain.pool
 
 
-# --- when things go wrong --------------------------------------------------------------------------
+# when things go wrong
 
 
 def test_a_coin_that_a_copy_of_the_wallet_spent(rich: Wallet, make_wallet: MakeWallet, chain: Chain) -> None:
@@ -645,7 +645,7 @@ def test_a_payment_confirmed_while_nobody_looked(rich: Wallet, chain: Chain, tmp
     assert [p.stage for p in payments] == [Stage.BURIED, Stage.SEEN]
 
 
-# --- drafts ----------------------------------------------------------------------------------------
+# drafts
 
 
 def test_a_draft_is_sent_as_shown(rich: Wallet, chain: Chain) -> None:
@@ -700,7 +700,7 @@ def test_a_draft_leaves_no_trace(rich: Wallet, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name != "wallet0.json.lock"] == ["wallet0.json"]
 
 
-# --- history and addresses -------------------------------------------------------------------------
+# history and addresses
 
 
 def test_history(wallet: Wallet, chain: Chain) -> None:

@@ -17,7 +17,7 @@ SERVICE_NAMES = (
 
 
 def all_peers(call: Call) -> tuple[PeerInfo, ...]:
-    """In order of arrival."""
+    """All peers, in order of arrival."""
     return call.change(lambda core, now: core.peers(now))
 
 

@@ -46,7 +46,7 @@ def decode_hex_tx(given: str) -> Tx:
 
 
 def read_hex_tx(given: str, is_witness: bool | None) -> Tx:
-    """The same for one that is only looked at, and may have no inputs. `is_witness` says whether it is
+    """Read a transaction that is only looked at, and may have no inputs. `is_witness` says whether it is
     in BIP144's encoding; None: whichever fits. Raises SubmissionError(-22)."""
     decoders = {None: (decode_tx, decode_stripped_tx), True: (decode_tx,), False: (decode_stripped_tx,)}
     for decode in decoders[is_witness]:

@@ -40,7 +40,7 @@ EVERYWHERE: dict[int, tuple[str, str, str]] = {
     501: ("NotImplemented", "A Transfer-Encoding other than chunked.", ""),
     503: ("Unavailable", "The node starts or has too much to do: come again.", "the node is starting: come again"),
 }
-"""By status, what any request may be answered with: name, meaning, an example's line."""
+"""Answers that any request may get, by status: name, meaning, an example's line."""
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 

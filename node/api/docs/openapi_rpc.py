@@ -20,7 +20,7 @@ TYPES: dict[str, Schema] = {
     "object": {"type": "object"},
     "any": {},
 }
-"""By the words of `Arg.kind`."""
+"""Schemas of parameters, by the words of `Arg.kind`."""
 _ERROR = closed(
     "What went wrong, in Bitcoin Core's codes.", {"code": {"type": "integer"}, "message": {"type": "string"}}
 )
@@ -69,7 +69,7 @@ def call_schema(method: Method) -> Schema:
 
 
 def _params(method: Method) -> Schema:
-    """In order, or by name."""
+    """Schema of a method's parameters, in order or by name."""
     required = [arg.name for arg in method.args if arg.required]
     in_order: Schema = {
         "type": "array",

@@ -67,7 +67,7 @@ def page(network: str, name: str) -> tuple[bytes, str]:
 
 
 def policy(style: str, script: str) -> str:
-    """These two, and this node."""
+    """Content-Security-Policy of the page: its style, its script, and this node alone."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -83,7 +83,7 @@ def policy(style: str, script: str) -> str:
 
 
 def digest(content: str) -> str:
-    """As Content-Security-Policy names an inline element."""
+    """The hash by which Content-Security-Policy names an inline element."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
@@ -147,4 +147,4 @@ def rpc_body(method: Method) -> str:
 _BODIES = {TEXT: '--data "$hex"', JSON: "--data '[\"'$hex'\"]'"}
 """The body of a POST, by its type: a transaction, or an array of such."""
 _SAMPLES: dict[str, Any] = {"numeric": 1, "boolean": True, "array": ["…"], "object": {}}
-"""By the first word of `Arg.kind`."""
+"""Sample values, by the first word of `Arg.kind`."""

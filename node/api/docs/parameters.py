@@ -66,4 +66,5 @@ PARAMETERS: Mapping[ParamType, tuple[Schema, str, str | int]] = {
     ),
     ParamType.TX_HEX: (_anything("transaction-hex"), "A transaction in hex.", GENESIS.txs[0].raw.hex()),
 }
-"""By kind; the formats are names for people and for test tools, and add no rule but the address's checksum."""
+"""Schemas of parameters by kind; the formats are names for people and for test tools, and add no rule
+but the address's checksum."""

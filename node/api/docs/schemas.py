@@ -1,4 +1,4 @@
-"""JSON schemas (2020-12) of what the REST routes answer: the shapes of shapes.py and of the routes beside it.
+"""JSON schemas (2020-12) of what the REST routes answer: the shapes of `query/esplora_json.py` and of the routes.
 
 `Route.schema` names them. Objects are closed: a key that is not here is never sent. Imported with the first
 request for a description, never before.
@@ -29,7 +29,7 @@ def ref(name: str) -> Schema:
 
 
 def described(schema: Schema, words: str) -> Schema:
-    """The same, and what it means."""
+    """A schema with its meaning in words."""
     return {**schema, "description": words}
 
 
@@ -356,4 +356,4 @@ SCHEMAS: Mapping[str, Schema] = {
         "description": "A transaction in hex; space around it is ignored.",
     },
 }
-"""By name, as `Route.schema` and `Route.takes` have them."""
+"""Schemas by name, as `Route.schema` and `Route.takes` have them."""

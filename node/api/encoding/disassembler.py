@@ -36,7 +36,7 @@ _NAMES = [
     )
     for name in line.split()
 ]
-"""From 0x61 to 0xba."""
+"""Names of the opcodes from 0x61 to 0xba."""
 
 _SIGHASH_NAMES = {
     0x01: "ALL",
@@ -86,7 +86,7 @@ def has_valid_operators(script: bytes) -> bool:
 
 
 def esplora_asm(script: bytes) -> str:
-    """As rust-bitcoin writes it: `OP_PUSHBYTES_20 d0c4…`, `OP_PUSHNUM_1`, `OP_0`."""
+    """Assembly as rust-bitcoin writes it: `OP_PUSHBYTES_20 d0c4…`, `OP_PUSHNUM_1`, `OP_0`."""
     words: list[str] = []
     end = 0
     for step in instructions(script):
@@ -116,7 +116,7 @@ def _rust_push(operator: int) -> str:
 
 
 def core_asm(script: bytes, *, signatures: bool = False) -> str:
-    """As Bitcoin Core writes it: short pushes as numbers, long ones as hex.
+    """Assembly as Bitcoin Core writes it: short pushes as numbers, long ones as hex.
 
     With `signatures` (for a scriptSig) the hash type of what looks like one is spelled out.
     """

@@ -43,7 +43,7 @@ class Rendered(str):
 
 
 class BadJson(ValueError):
-    """Not JSON."""
+    """Raised for bytes that are not JSON."""
 
 
 class TooMuchJson(BadJson):

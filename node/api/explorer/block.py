@@ -31,7 +31,7 @@ class BlockStatus(StrEnum):
     """Valid as far as is known, and outside the best chain."""
     INVALID = "invalid"
     HEADER = "header only"
-    """This node does not have its body."""
+    """The block's body is not here."""
 
 
 def standing(view: NodeView, entry: BlockNode) -> BlockStatus:
@@ -74,7 +74,7 @@ class BlockPage:
     header: Header
     standing: BlockStatus
     confirmations: int
-    """With itself; 0 outside the best chain."""
+    """Blocks on top, itself included; 0 outside the best chain."""
     median_time: int
     weight: int
     difficulty: float
@@ -82,7 +82,7 @@ class BlockPage:
     """Expected hashes."""
     chainwork: int
     reward: Reward | None
-    """None without a body."""
+    """The block's reward; None without a body."""
     previous: AdjacentBlock | None
     following: list[AdjacentBlock]
     rivals: list[AdjacentBlock]

@@ -32,7 +32,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Its heights, for people."""
+        """Heights of the bar's blocks, for people."""
         return f"{self.first:,}" if self.first == self.last else f"{self.first:,}–{self.last:,}"
 
 
@@ -71,7 +71,7 @@ def charts_page(call: Call, count: int) -> ChartsPage:
 
 
 def _latest(tip: BlockNode, count: int) -> list[BlockNode]:
-    """From the lowest on; each has a parent that is not genesis."""
+    """The latest blocks from the lowest on; each has a parent that is not genesis."""
     found: list[BlockNode] = []
     entry = tip
     while len(found) < count and entry.parent is not None and entry.height > 1:

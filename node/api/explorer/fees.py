@@ -16,9 +16,9 @@ BOUNDS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 
 STEPS = (0.1, 0.2, 0.5)
 """Widths of the bands where all rates are close together."""
 NARROW_BELOW = 100
-"""From this lowest rate on, in satoshis per virtual byte, such widths would tell nothing."""
+"""Lowest rate from which on narrow bands would tell nothing, in satoshis per virtual byte."""
 BANDS_WANTED = 5
-"""With fewer bands than this between the lowest and the highest rate, they are narrower."""
+"""Bands wanted between the lowest and the highest rate; with fewer, they are narrower."""
 COUNTED_MAX = 50_000
 """Transactions that a histogram counts: the oldest that many; a fuller pool's is of a part, and says so."""
 BLOCK_VSIZE = (MAX_WEIGHT - RESERVED_WEIGHT) // WITNESS_SCALE
@@ -51,7 +51,7 @@ class NextBlock:
     """The next block as it would be made now."""
 
     tx_count: int
-    """Without the coinbase."""
+    """Number of transactions, without the coinbase."""
     vsize: int
     fees: int
     """Satoshis."""
@@ -68,7 +68,7 @@ class NextBlock:
 
 
 def fee_bands(pool: MempoolView) -> list[FeeBand]:
-    """From the best-paid down; those between the ends are there also where they are empty."""
+    """Bands from the best-paid down; those between the ends are there also where they are empty."""
     entries = list(islice(pool.entries.values(), COUNTED_MAX))
     if not entries:
         return []

@@ -128,7 +128,7 @@ def _branch(root: BlockNode, most: int) -> list[BlockNode]:
 
 
 def _branches(view: NodeView, side: list[BlockNode], low: int, high: int) -> list[Branch]:
-    """Each branch that ends between these heights, by its last block, the newest first."""
+    """Branches that end between these heights, by their last block, the newest first."""
     parents = {entry.parent.hash for entry in side if entry.parent}
     forks: dict[BlockHash, int] = {}
     """The height of the best chain's block that each stands on; parents come first."""

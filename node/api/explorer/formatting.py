@@ -34,7 +34,7 @@ def coins(satoshis: int, *, signed: bool = False) -> Markup:
 
 
 def plain_coins(satoshis: int) -> str:
-    """The same without markup."""
+    """An amount in coins without markup."""
     whole, rest = divmod(abs(satoshis), COIN)
     return f"{'−' if satoshis < 0 else ''}{whole:,}.{rest:08d}"
 

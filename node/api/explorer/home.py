@@ -34,7 +34,7 @@ class Home:
     """Average over the same blocks."""
     blocks: list[BlockRow]
     tx_count: int
-    """In the mempool."""
+    """Number of transactions in the mempool."""
     vsize: int
     fees: int
     floor: float

@@ -23,11 +23,11 @@ class EstimateRow:
     """A fee estimate."""
 
     blocks: int
-    """To be confirmed within so many."""
+    """Blocks within which a transaction is to be confirmed."""
     rate: float | None
     """Satoshis per virtual byte; None where too little is known."""
     is_least: bool
-    """It is that of a longer wait, the shortest that there is an estimate for: less is not enough."""
+    """The rate is a longer wait's, the shortest that there is an estimate for: less is not enough."""
 
 
 @value

@@ -67,7 +67,7 @@ class PaymentBlocks:
         return Searched(view.tip, found, at.ancestor(lowest).parent)
 
     def _joined(self, above: Searched, known: Searched) -> Searched:
-        """Both together; of more than enough the lowest are looked for again once they are wanted."""
+        """Two searched ranges as one; of more than enough the lowest are looked for again once they are wanted."""
         found = above.found + known.found
         if len(found) <= self._enough:
             return Searched(above.top, found, known.rest)

@@ -7,7 +7,7 @@ from node.api.actions.peer_json import all_peers, full_shape
 from node.api.context import Call
 
 PEERS_SHOWN = 200
-"""In order of arrival; a node has fewer unless its operator raised every limit."""
+"""Peers shown at most, in order of arrival; a node has fewer unless its operator raised every limit."""
 REASONS_SHOWN = 3
 
 
@@ -16,7 +16,7 @@ class PeersPage:
     """All peers."""
 
     peers: list[dict[str, Any]]
-    """As the API has them; docs/api.md says what each field is."""
+    """Peers as the API has them; docs/api.md says what each field is."""
     count: int
     inbound: int
     sent: int

@@ -7,7 +7,7 @@ from flask import g, render_template, request
 from node.api.context import Call
 
 FRAGMENTS = "/fragments"
-"""In front of a page's path: its live part alone."""
+"""Prefix of a page's path for its live part alone."""
 LIVE_BUSY_RETRY_S = 2
 
 

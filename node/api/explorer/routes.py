@@ -142,7 +142,7 @@ def suggestions() -> ResponseReturnValue:
 
 @page("/pulse", live=False)
 def pulse() -> ResponseReturnValue:
-    """For live.js without an event stream: changes whenever a page may have to."""
+    """A text for live.js without an event stream: changes whenever a page may have to."""
     view = current_call().view
     newest = view.pool.newest(1)
     return {
@@ -159,9 +159,6 @@ def reorg() -> ResponseReturnValue:
     old, new = _entry(request.args.get("from", "")), _entry(request.args.get("to", ""))
     happened = reorg_between(old, new)
     return render_template("parts/reorg.html", reorg=happened) if happened else ("", 204)
-
-
-# --- what paths and queries mean ---------------------------------------------------------------
 
 
 def _path_of(hit: Hit) -> str:

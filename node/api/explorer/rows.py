@@ -26,7 +26,7 @@ class BlockRow:
     height: int
     time: int
     tx_count: int | None
-    """None where only the header is here."""
+    """Number of transactions; None where only the header is here."""
     size: int
     """Bytes."""
     fill: float
@@ -74,7 +74,7 @@ class TxRow:
     paid_outputs: int
     """Number of these outputs."""
     payments: tuple[int, ...]
-    """Their amounts; empty where they are more than PAYMENTS_SHOWN."""
+    """Amounts of the payments; empty where they are more than PAYMENTS_SHOWN."""
     is_to_itself: bool
     """Every output goes back to a script of the inputs."""
     fee: int | None

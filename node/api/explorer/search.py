@@ -42,7 +42,7 @@ class Hit:
     name: str
     """The end of its page's path."""
     words: str
-    """Its description for people."""
+    """Description of the match for people."""
 
 
 @value
@@ -102,7 +102,7 @@ def height_in(text: str) -> int | None:
 
 
 def _joined(text: str) -> str:
-    """Without the spaces and line breaks that copying brings in."""
+    """The text without the spaces and line breaks that copying brings in."""
     return re.sub(r"\s+", "", text).strip(_AROUND)
 
 

@@ -1,6 +1,6 @@
 """The Flask application: routes, filters, headers, and the pages for what goes wrong.
 
-The only module beside `routes.py` and `showing.py` that knows Flask.
+The only module beside `routes.py` and `render.py` that knows Flask.
 """
 
 import logging

@@ -30,7 +30,7 @@ class TxPage:
     tx: Tx
     is_coinbase: bool
     entry_hash: str | None
-    """Its block; None in the mempool."""
+    """Hash of the transaction's block; None in the mempool."""
     height: int | None
     confirmations: int
     """0 in the mempool, and on a branch that is not the best chain."""

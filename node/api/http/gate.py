@@ -1,6 +1,6 @@
 """Admission: a listener's rules before it accepts a connection, and before it reads a body.
 
-`P2pDoor` is the peers' listener's. Everything here runs in the listener's own thread, and takes no lock.
+`P2pGate` is the peers' listener's. Everything here runs in the listener's own thread, and takes no lock.
 """
 
 from collections.abc import Mapping

@@ -130,7 +130,8 @@ def _script_words(script: bytes) -> Mapping[str, str]:
 
 
 _known_words = lru_cache(SCRIPTS_KEPT)(_script_words)
-"""The same few scripts are told of again and again: in a history, and where one payment has many payees."""
+"""Script descriptions kept: the same few are asked for again and again, in a history and where a payment has many
+payees."""
 
 
 def outspend_shape(spender: SpentBy | None) -> Shape:

@@ -35,11 +35,11 @@ class FoundTx:
 
     tx: Tx
     entry: BlockNode | None
-    """Its block, on any branch; None in the mempool."""
+    """The transaction's block, on any branch; None in the mempool."""
     spent: Sequence[Coin | None]
     """The coins of its inputs in order, None where unknown; nothing for a coinbase."""
     unconfirmed: MempoolEntry | None = None
-    """Its entry in the mempool."""
+    """The transaction's entry in the mempool."""
 
     @property
     def fee(self) -> int:

@@ -10,7 +10,7 @@ class MetricType(Enum):
     """The type of a metric."""
 
     COUNTER = "counter"
-    """Only grows, from 0 at the start."""
+    """A number that only grows, from 0 at the start."""
     GAUGE = "gauge"
     """Goes up and down."""
 
@@ -22,12 +22,12 @@ class Family:
     name: str
     """A counter's gets "_total" behind it."""
     words: str
-    """For people."""
+    """Help text for people."""
     kind: MetricType
     labels: tuple[str, ...]
     """Labels that tell the samples apart."""
     samples: Sequence[tuple[Sequence[str], float]]
-    """Each with the labels' values."""
+    """Samples, each with the labels' values."""
 
 
 @value

@@ -1,5 +1,7 @@
-"""`GET /metrics`: what Prometheus is told. Everything is read when it asks; see counts.py, traffic.py
-and tallies.py.
+"""`GET /metrics`: the node in numbers for Prometheus, read when it asks.
+
+The numbers are those of `node/interface/counters.py`, `node/runtime/traffic_counters.py` and
+`node/api/services/request_metrics.py`.
 
 docs/api.md lists every name.
 """
@@ -133,10 +135,10 @@ def _requests(call: Call) -> list[Family | Histogram]:
 
 
 def _cumulated(times: RequestTimes) -> list[tuple[str, float]]:
-    """By upper end; each bucket holds those below it."""
+    """Counts by upper end; each bucket holds those below it."""
     ends = [*map(str, BUCKETS_S), "+Inf"]
     return list(zip(ends, accumulate(times.buckets), strict=True))
 
 
 ROUTES = (Route("GET", "/metrics", metrics, CONTENT),)
-"""For Prometheus."""
+"""Routes for Prometheus."""

@@ -109,4 +109,4 @@ ROUTES = (
     *_table("address", ParamType.ADDRESS, address_stats, "AddressStats"),
     *_table("scripthash", ParamType.SCRIPT_HASH, script_stats, "ScriptStats"),
 )
-"""By address and by script hash."""
+"""Routes by address and by script hash."""

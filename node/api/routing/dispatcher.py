@@ -25,7 +25,7 @@ class Paths:
     def __init__(self) -> None:
         self._exact: dict[tuple[str, str], View] = {}
         self._trees: dict[str, _Piece] = {}
-        """By method; only what has parameters."""
+        """Trees of the paths that have parameters, by method."""
 
     def add(self, method: str, path: str, view: View, *, optional_end: bool = False) -> None:
         """Have `view` answer that. A GET answers HEAD too. With `optional_end` the last parameter may be empty."""
@@ -59,7 +59,7 @@ class _Piece:
 
     def __init__(self) -> None:
         self.following: dict[str, _Piece] = {}
-        """By the next piece; ":" stands for a parameter."""
+        """Branches by the next piece; ":" stands for a parameter."""
         self.view: View | None = None
         self.names: tuple[str, ...] = ()
         """Names of the parameters on the way here."""
@@ -67,7 +67,7 @@ class _Piece:
         """The last of them is optional."""
 
     def find(self, parts: list[str], at: int, given: tuple[str, ...]) -> tuple[View, Mapping[str, str]] | None:
-        """As `Paths.find`, for what is left of a path. No deeper than the table's longest path."""
+        """Find the route for what is left of a path. No deeper than the table's longest path."""
         if at == len(parts):
             return None if self.view is None else (self.view, dict(zip(self.names, given, strict=True)))
         part = parts[at]

@@ -40,7 +40,7 @@ class ParamType(StrEnum):
     ADDRESS = "address"
     SCRIPT_HASH = "script hash"
     LENIENT_NUMBER = "lenient number"
-    """None unless it is a number."""
+    """A number; None for any other text."""
     LENIENT_TXID = "lenient txid"
     """A `LastSeen`, of None unless it is a txid."""
     COINS = "amount in coins"

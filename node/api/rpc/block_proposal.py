@@ -19,7 +19,7 @@ def check_header_on_tip(view: NodeView, header: Header, now: int) -> None:
 
 
 def check_on_tip(view: NodeView, block: Block, now: int) -> None:
-    """The same for a whole block."""
+    """Check a whole block on the tip, all rules but its proof of work."""
     known = view.pool.wtxids  # checked, and verified, when they entered
     validate_candidate(block, _parent(view, block.header), view.reader.coin, now, view.params, _first_failure, known)
 

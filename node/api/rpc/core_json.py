@@ -126,7 +126,7 @@ def _script_words(script: bytes) -> Mapping[str, str]:
 
 
 _known_words = lru_cache(SCRIPTS_KEPT)(_script_words)
-"""As for Esplora; of these, the checksums take long."""
+"""Script descriptions kept, as for Esplora; of these, the checksums take long."""
 
 
 def script_type(script: bytes) -> str:

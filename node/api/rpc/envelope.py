@@ -43,7 +43,7 @@ class Envelope:
 
 
 OLDER: Final = Envelope(is_version_2=False, request_id=None, is_notification=False)
-"""For what was no call at all."""
+"""Envelope of the answer to what was no call at all."""
 
 
 def read_envelope(request: dict[str, Any]) -> tuple[Envelope, RpcError | None]:

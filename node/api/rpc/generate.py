@@ -169,4 +169,4 @@ METHODS = topic(
     (generatetodescriptor, integer("num_blocks", least=0), string("descriptor"), _MAXTRIES),
     (generateblock, string("output"), strings("transactions"), flag("submit", True)),
 )
-"""That make blocks."""
+"""Methods that make blocks."""

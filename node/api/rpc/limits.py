@@ -21,4 +21,4 @@ One call may have {STRINGS_MAX} strings, {ITEMS_MAX} commas, brackets {DEPTH_MAX
 characters.
 {API_SEATS} calls may wait for something at once; one may derive {DERIVED_MAX} keys and find {FOUND_MAX} coins.
 Work whose client has gone is not gone on with."""
-"""For `help help`."""
+"""Text about the limits for `help help`."""

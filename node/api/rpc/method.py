@@ -11,7 +11,7 @@ from typing import Any, Final
 from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
 
 REQUIRED: Final = object()
-"""In place of a default."""
+"""Mark in place of a default: the parameter is required."""
 
 Read = Callable[[str, Any], Any]
 """(parameter's name, JSON value) -> what the method is given. Raises RpcError."""
@@ -24,7 +24,7 @@ class Arg:
     name: str
     read: Read
     kind: str
-    """Its type in help texts."""
+    """The parameter's type in help texts."""
     default: Any = REQUIRED
     aliases: tuple[str, ...] = ()
     """Older names."""

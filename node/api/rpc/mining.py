@@ -131,4 +131,4 @@ METHODS = topic(
     (getmininginfo,),
     (getnetworkhashps, integer("nblocks", HASHRATE_BLOCKS), integer("height", -1)),
 )
-"""For miners."""
+"""Methods for miners."""

@@ -52,7 +52,7 @@ def _number(element: bytes) -> int:
 
 
 def _fold(product: int) -> int:
-    """The same modulo MODULUS in little over 3072 bits: 2^3072 counts as the excess, which is
+    """Reduce a product modulo MODULUS to little over 3072 bits: 2^3072 counts as the excess, which is
     a thirtieth of what `%` costs. Twice, because the first time leaves some 20 bits too many."""
     product = (product >> _BITS) * _EXCESS + (product & _MASK)
     return (product >> _BITS) * _EXCESS + (product & _MASK)

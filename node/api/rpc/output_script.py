@@ -21,7 +21,7 @@ def output_script(output: str) -> bytes:
 
 
 def descriptor_script(text: str) -> bytes:
-    """The same of a descriptor alone. Raises RpcError(-5, -8)."""
+    """The script of a descriptor without a range. Raises RpcError(-5, -8)."""
     try:
         found = parse_descriptor(text)
     except DescriptorError as error:

@@ -20,8 +20,8 @@ class CallPace:
         self._pause_at = monotonic() + SLICE_S
 
     def go_on(self) -> bool:
-        """To be asked before each small step; pauses at a slice's end. False: the client has gone, or
-        the node stops, and nobody wants the rest."""
+        """Pause at a slice's end; called before each small step. False: the client has gone, or the node
+        stops, and nobody wants the rest."""
         if monotonic() < self._pause_at:
             return True
         if self._is_gone() or self._runtime.pause(BREATH_S):

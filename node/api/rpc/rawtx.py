@@ -85,7 +85,8 @@ def _test(call: Call, tx: Tx, max_rate: int) -> Shape:
 
 
 def _test_together(call: Call, txs: list[Tx], max_rate: int) -> list[Shape]:
-    """As Core judges more than one: in order, up to the first that would be refused; of the others no word."""
+    """Judge several transactions as Core does: in order, up to the first that would be refused; the
+    others are left out."""
     try:
         outcome = call.change(lambda node, now: node.test_package(txs, now))
     except Rejected as error:

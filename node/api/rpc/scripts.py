@@ -52,14 +52,14 @@ def _p2sh(script: bytes) -> bytes:
 
 
 def _can_be_wrapped(script: bytes) -> bool:
-    """As Core judges it: P2SH would not make it meaningless."""
+    """True if P2SH would not make the script meaningless, as Core judges it."""
     if script_type(script) in _NEVER_WRAPPED or is_unspendable(script):
         return False
     return has_valid_operators(script) and all(step and step.operator not in _SUCCESS for step in instructions(script))
 
 
 def _can_be_segwit(script: bytes) -> bool:
-    """As Core judges it: a witness script takes only compressed keys, and wraps no witness output."""
+    """True if the script can be a witness script, as Core judges it: compressed keys only, and no witness output."""
     kind = script_type(script)
     if kind in _NEVER_IN_P2WSH:
         return False

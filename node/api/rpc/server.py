@@ -27,7 +27,7 @@ from node.runtime.runtime import Busy, NotReady, Runtime
 _STATUS = {METHOD_NOT_FOUND: 404, INVALID_REQUEST: 400}
 _OTHER_STATUS = 500
 _NO_ANSWER = Response(204)
-"""To notifications."""
+"""Answer to notifications."""
 _NO_REQUEST = OLDER.failure(RpcError(INVALID_REQUEST, "Invalid Request object"))
 """The answer to what is no call within a batch."""
 

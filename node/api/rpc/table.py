@@ -46,4 +46,4 @@ METHODS: tuple[Method, ...] = control.with_help(
         *waitfor.METHODS,
     )
 )
-"""By topic; names are unique."""
+"""Methods by topic; names are unique."""

@@ -24,7 +24,7 @@ LONGPOLL_S = 60.0
 """Seconds that a request for other work than the one it names is held; then it gets what there is."""
 HASH_DIGITS = 64
 RULES = ("csv", "!segwit", "taproot")
-"""In force here; a client must know what is marked."""
+"""Rules in force here; a client must know those that are marked."""
 
 
 def getblocktemplate(call: Call, template_request: Mapping[str, Any]) -> Shape | str | None:
@@ -94,9 +94,6 @@ def _template_shape(call: Call, view: NodeView) -> Shape:
     }
 
 
-# --- long polls --------------------------------------------------------------------------------
-
-
 def _await_other_work(call: Call, longpollid: Any) -> None:
     """Wait until the tip is another than the id's, or LONGPOLL_S; where the mempool is another, only until a
     template with it may be had."""
@@ -126,9 +123,6 @@ def _read_longpollid(longpollid: str) -> tuple[bytes, int]:
         raise RpcError(BAD_VALUE, f"longpollid must be hexadecimal string (not '{digits}')") from None
     changes = longpollid[HASH_DIGITS : HASH_DIGITS + 20]
     return tip_hash, int(changes) if changes.isascii() and changes.isdecimal() else -1
-
-
-# --- proposals ---------------------------------------------------------------------------------
 
 
 def _judge(call: Call, hexdata: Any) -> str | None:

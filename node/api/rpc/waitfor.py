@@ -92,4 +92,4 @@ METHODS = topic(
     (waitforblock, block_hash("blockhash"), _TIMEOUT),
     (waitforblockheight, integer("height"), _TIMEOUT),
 )
-"""That wait."""
+"""Methods that wait."""

@@ -67,6 +67,6 @@ _POINTERS: Final = MappingProxyType({name: command for command, names in _COMMAN
 
 
 def pointer_for(method: str) -> str:
-    """What to do instead of calling a method that is not here, to be put behind "Method not found"."""
+    """A hint instead of a method that is not here, to be put behind "Method not found"."""
     command = _POINTERS.get(method)
     return "" if command is None else f" (this node holds no keys: use the wallet command, see '{command} --help')"

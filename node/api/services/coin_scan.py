@@ -22,7 +22,7 @@ class Found:
     """The result of a search."""
 
     coins: list[tuple[OutPoint, Coin]] = field(default_factory=list)
-    """By transaction id, then by number."""
+    """Coins found, by transaction id, then by number."""
     seen: int = 0
     """Coins looked at."""
     whole: bool = True

@@ -1,7 +1,7 @@
 """The node's events as Server-Sent Events (WHATWG HTML, 9.2), and who follows them.
 
 An event is written down once, however many follow, and not at all if nobody does. The listener's own
-thread feeds the followers, see streams.py; opening and closing a stream may be any thread's.
+thread feeds the followers, see `http/streaming.py`; opening and closing a stream may be any thread's.
 """
 
 from collections.abc import Callable, Container
@@ -42,7 +42,7 @@ class EventFeed:
         """The runtime will ring."""
         self._wakes: tuple[Callable[[], None], ...] = ()
         self._open: dict[EventStream, str] = {}
-        """Each stream with its follower's address."""
+        """Open streams, each with its follower's address."""
 
     def open(self, host: str, topics: Container[str], since: int | None) -> "EventStream":
         """A stream for whoever asks from the address `host`, of what came after the event with the id
@@ -58,7 +58,7 @@ class EventFeed:
         return stream
 
     def leave(self, stream: "EventStream") -> None:
-        """It is over, or was before."""
+        """Remove a stream that is over, or was before."""
         self._open.pop(stream, None)
 
     def call(self, wake: Callable[[], None]) -> None:
@@ -71,8 +71,6 @@ class EventFeed:
         self._armed = False
         for wake in self._wakes:
             wake()
-
-    # --- in the listener's thread ------------------------------------------------------------------
 
     @property
     def is_over(self) -> bool:
@@ -130,11 +128,11 @@ class EventStream:
         self._greeted = False
 
     def start(self, wake: Callable[[], None]) -> None:
-        """As `Stream`."""
+        """Implements `Stream`."""
         self._feed.call(wake)
 
     def take(self) -> bytes | None:
-        """As `Stream`: at most PIECE_EVENTS_MAX events."""
+        """Implements `Stream`: at most PIECE_EVENTS_MAX events."""
         if self._feed.is_over:
             return None
         if not self._greeted:
@@ -144,7 +142,7 @@ class EventStream:
         return text
 
     def close(self) -> None:
-        """As `Stream`."""
+        """Implements `Stream`."""
         self._feed.leave(self)
 
 

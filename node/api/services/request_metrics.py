@@ -46,7 +46,7 @@ class _Times:
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.sum_s = 0.0
         self.answers: dict[int, int] = {}
-        """By status."""
+        """Answers by status."""
 
 
 class RequestTimes:

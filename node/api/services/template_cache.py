@@ -37,7 +37,7 @@ class Template:
     changes: int
     """The mempool's, before it was looked through."""
     tx_count: int
-    """Without the coinbase."""
+    """Number of transactions, without the coinbase."""
     weight: int
     """Weight units, with what is kept for header and coinbase."""
     coinbase_value: int

@@ -127,7 +127,7 @@ class Desk:
             assert not thread.is_alive()
         self.store.close()
 
-    # --- feeding it -----------------------------------------------------------------------
+    # feeding it
 
     def give(self, blocks: Iterable[Block]) -> None:
         """Submit blocks and wait for their verdicts."""
@@ -145,7 +145,7 @@ class Desk:
         while self.filters and not self.filters.is_level(self.runtime.view):
             self.filters.make_next(self.runtime.view)
 
-    # --- asking it -------------------------------------------------------------------------
+    # asking it
 
     def request(
         self, method: str, path: str, body: bytes | str | None = None, *, p2p: bool = False, **headers: str

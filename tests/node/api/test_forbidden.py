@@ -88,7 +88,7 @@ def test_what_is_dialled_is_what_was_checked(world: World, bob: FakePeer, monkey
 
 
 def test_forged_addresses_are_never_dialled(make_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one honest address among them is. (For what greeters say of themselves see test_sessions.py.)"""
+    """The one honest address among them is. (For what greeters say of themselves see test_connection_manager.py.)"""
     dialled: list[Endpoint] = []
 
     def dial(self: NoCarrier, effect: Dial) -> Failed:

@@ -95,7 +95,7 @@ class Forest:
             entry = entry.parent
         return found[::-1]
 
-    # --- payments --------------------------------------------------------------------------------
+    # payments
 
     def _found_family(self) -> None:
         rng = self.rng
@@ -119,7 +119,7 @@ class Forest:
         for tx in (*self.families[-1].good, *bad):
             self._fees[tx.txid] = total - sum(output.value for output in tx.outputs)
 
-    # --- blocks ----------------------------------------------------------------------------------
+    # blocks
 
     def grow(self, count: int) -> Iterator[Planted]:
         """That many blocks more, now and then on an invalid one."""

@@ -329,7 +329,7 @@ def test_a_failed_step_takes_the_next_with_it(lab: Lab) -> None:
     assert desk.is_whole()
 
 
-# --- reorganisations in slices ---------------------------------------------------------------
+# reorganisations in slices
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def decoded(offered: Block | bytes) -> Block | None:
         return None
 
 
-# --- one case for each rule -------------------------------------------------------------------------
+# one case for each rule
 
 
 @pytest.mark.parametrize("header_first", [False, True], ids=["whole", "header first"])
@@ -194,7 +194,7 @@ def test_every_rules_case(header_first: bool) -> None:
     assert {*Reject} - {*seen} == {Reject.MALFORMED, Reject.OVERSIZE}, "decoding; and never without a block too long"
 
 
-# --- random blocks ----------------------------------------------------------------------------------
+# random blocks
 
 
 class Author:

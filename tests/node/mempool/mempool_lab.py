@@ -64,7 +64,7 @@ class PoolLab:
         self._undo: dict[BlockHash, tuple[Coin, ...]] = {}
         self._serial = 0
 
-    # --- the chain -------------------------------------------------------------------------------
+    # the chain
 
     @property
     def height(self) -> int:
@@ -140,7 +140,7 @@ class PoolLab:
             del self.coins[point]
         self.coins.update(delta.created)
 
-    # --- transactions ----------------------------------------------------------------------------
+    # transactions
 
     def pay(
         self,
@@ -205,7 +205,7 @@ class PoolLab:
         """All in the pool."""
         return set(self.pool.view().entries)
 
-    # --- what always holds -----------------------------------------------------------------------
+    # what always holds
 
     def check(self) -> None:
         """The pool is what its definition says, all sums and indexes recomputed from scratch."""

@@ -197,7 +197,7 @@ def test_a_block_never_exceeds_its_weight(extra: int) -> None:
     assert MAX_WEIGHT - 100_000 < block.weight < MAX_WEIGHT
 
 
-# --- against the plain method ----------------------------------------------------------------------
+# against the plain method
 
 
 def plainly(lab: PoolLab, weight: int, sigops: int) -> list[Txid]:

@@ -22,7 +22,7 @@ def detail(lab: PoolLab, *points: bytes, fee: int = 5000) -> str | None:
     return None if refused is None else refused.detail
 
 
-# --- chains ----------------------------------------------------------------------------------------
+# chains
 
 
 def test_a_chain_of_25_and_not_of_26() -> None:
@@ -97,7 +97,7 @@ def test_101_000_vb_of_descendants_and_no_more(over: int) -> None:
     assert refused is None or refused.detail.startswith("exceeds descendant size limit for tx ")
 
 
-# --- memory ----------------------------------------------------------------------------------------
+# memory
 
 
 def full_lab(*fees: int) -> PoolLab:
@@ -268,7 +268,7 @@ def test_usage_counts_what_the_index_has_not_forgotten_yet() -> None:
     assert real < view.usage
 
 
-# --- the floor -------------------------------------------------------------------------------------
+# the floor
 
 
 def test_an_eviction_raises_the_floor_above_what_left() -> None:
@@ -338,7 +338,7 @@ def test_the_heap_of_a_full_pool_is_bounded() -> None:
     assert worst.pop({entry.txid: entry}) is entry
 
 
-# --- age -------------------------------------------------------------------------------------------
+# age
 
 
 def test_old_ones_expire_with_their_children() -> None:

@@ -208,7 +208,7 @@ def test_a_wrong_signature_shows_in_the_checks() -> None:
     assert ENGINE.first_failure(b"".join(staged.checks())) == 0
 
 
-# --- inputs ----------------------------------------------------------------------------------------
+# inputs
 
 
 def test_missing_parents_are_named() -> None:
@@ -253,7 +253,7 @@ def test_a_bad_amount_is_not_taken_for_policy() -> None:
     assert isinstance(refused, Invalid)
 
 
-# --- readers ---------------------------------------------------------------------------------------
+# readers
 
 
 def family(lab: PoolLab) -> list[MempoolEntry]:
@@ -395,7 +395,7 @@ def test_removed_ones_are_told_parents_first() -> None:
     assert [(one.entry.txid, one.reason) for one in removed] == [(tx.txid, Removal.REPLACED) for tx in chain]
 
 
-# --- saved and loaded ------------------------------------------------------------------------------
+# saved and loaded
 
 
 def test_a_saved_pool_comes_back() -> None:

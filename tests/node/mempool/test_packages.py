@@ -52,7 +52,7 @@ def rule(lab: PoolLab, *txs: Tx) -> tuple[str, str]:
     return str(caught.value.code), caught.value.detail
 
 
-# --- by itself ------------------------------------------------------------------------------------
+# by itself
 
 
 def family(lab: PoolLab, parents: int = 2) -> list[Tx]:
@@ -114,7 +114,7 @@ def test_a_child_with_its_parents() -> None:
     assert not is_child_with_parents([both, middle, lab.pay(made(both, 1), made(middle))])
 
 
-# --- paying for parents ------------------------------------------------------------------------------
+# paying for parents
 
 
 @pytest.mark.parametrize("parent_fee", [0, 1, SIZE - 1])
@@ -181,7 +181,7 @@ def test_chains_stay_within_their_limits() -> None:
     assert detail.startswith("too many descendants for tx")
 
 
-# --- replacing ----------------------------------------------------------------------------------------
+# replacing
 
 
 def test_a_package_takes_the_coins_of_those_that_wait() -> None:
@@ -240,7 +240,7 @@ def test_packages_that_may_not_replace() -> None:
     lab.check()
 
 
-# --- a full pool ------------------------------------------------------------------------------------------
+# a full pool
 
 
 def test_a_full_pool_makes_room_for_what_pays_more() -> None:
@@ -260,7 +260,7 @@ def test_a_full_pool_makes_room_for_what_pays_more() -> None:
     assert refusal(lab, poor, lab.pay(made(poor), fee=230))[1] == "mempool min fee not met"
 
 
-# --- one after the other, only tried ------------------------------------------------------------------------
+# one after the other, only tried
 
 
 def test_a_list_is_tried_as_a_chain() -> None:

@@ -46,7 +46,7 @@ class PoolMachine(RuleBasedStateMachine):
         mine = [point for point in self.lab.coins if self.lab.values[point] > 300_000]
         return mine + [p for entry in entries for p in outputs_of(entry.tx) if self.lab.values[p] > 300_000]
 
-    # --- payments --------------------------------------------------------------------------------
+    # payments
 
     @rule(
         data=st.data(),
@@ -131,7 +131,7 @@ class PoolMachine(RuleBasedStateMachine):
     def restage(self, staged: Staged) -> Staged:
         return self.lab.pool.restage(staged, self.lab.coins.get, self.lab.context, self.lab.now)
 
-    # --- time ------------------------------------------------------------------------------------
+    # time
 
     @rule(seconds=st.sampled_from([60.0, 3600.0, EXPIRY_S / 2]))
     def wait(self, seconds: float) -> None:
@@ -139,7 +139,7 @@ class PoolMachine(RuleBasedStateMachine):
         old = {t for t, entry in self.lab.pool.view().entries.items() if entry.time < self.lab.now - EXPIRY_S}
         assert old <= {one.entry.txid for one in self.lab.pool.expire(self.lab.now)}
 
-    # --- the chain -------------------------------------------------------------------------------
+    # the chain
 
     @rule(data=st.data(), leave=st.integers(0, 3), blocks=st.integers(0, 3))
     def move(self, data: st.DataObject, leave: int, blocks: int) -> None:
@@ -183,7 +183,7 @@ class PoolMachine(RuleBasedStateMachine):
             body.append(tx)
         return body
 
-    # --- what holds ------------------------------------------------------------------------------
+    # what holds
 
     @invariant()
     def all_is_what_it_should_be(self) -> None:

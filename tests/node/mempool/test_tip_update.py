@@ -24,7 +24,7 @@ def ids(txs: Sequence[Tx]) -> set[Txid]:
     return {tx.txid for tx in txs}
 
 
-# --- growing ---------------------------------------------------------------------------------------
+# growing
 
 
 def test_mined_ones_leave_and_their_children_stay() -> None:
@@ -85,7 +85,7 @@ def test_an_empty_pool_takes_blocks() -> None:
     lab.check()
 
 
-# --- changing its mind -----------------------------------------------------------------------------
+# changing its mind
 
 
 def test_undone_ones_come_back_before_their_children() -> None:

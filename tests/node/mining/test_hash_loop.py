@@ -42,7 +42,7 @@ def first_fit(header: bytes, target: int, first: int, count: int) -> int | None:
     return next((nonce for nonce in tries if hash_of(header, nonce) <= target), None)
 
 
-# --- one answer --------------------------------------------------------------------------------
+# one answer
 
 firsts = st.one_of(
     st.integers(0, NONCES - 1),
@@ -140,7 +140,7 @@ def test_nonces_end_where_they_end(loop: Loop) -> None:
     assert loop.scan(header, target, NONCES - 10, 2000) == expected
 
 
-# --- the extension by itself -------------------------------------------------------------------
+# the extension by itself
 
 
 def native_scan(*arguments: Any) -> Any:
@@ -216,7 +216,7 @@ def test_other_threads_run_meanwhile() -> None:
     assert naps >= 5
 
 
-# --- with and without --------------------------------------------------------------------------
+# with and without
 
 
 def in_fresh_python(code: str) -> str:

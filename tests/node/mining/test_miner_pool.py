@@ -33,7 +33,7 @@ ENGINE = default_engine()
 MINE = Mine(lock(), 1, 100, None)
 
 
-# --- for real ----------------------------------------------------------------------------------
+# for real
 
 
 class Nobody:
@@ -104,7 +104,7 @@ def test_stops_at_once(miners: list[Miner]) -> None:
     assert time.monotonic() - start < 5
 
 
-# --- decisions ---------------------------------------------------------------------------------
+# decisions
 
 
 class Script:

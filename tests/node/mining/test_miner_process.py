@@ -61,7 +61,7 @@ def report_of(miner: ChildProcess) -> Report:
     return decode_report(os.read(miner.stdout, REPORT_SIZE))
 
 
-# --- the loop ----------------------------------------------------------------------------------
+# the loop
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
@@ -110,7 +110,7 @@ def test_duty_shares_out_wall_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Duty(100).rest_s() == 0
 
 
-# --- the process -------------------------------------------------------------------------------
+# the process
 
 
 def test_solves_what_it_is_given(miner: ChildProcess) -> None:
@@ -221,7 +221,7 @@ def test_no_miner_survives_a_kill_9_of_the_node() -> None:
         eventually(lambda: not any(map(is_alive, pids)), "the miners end")
 
 
-# --- measuring ---------------------------------------------------------------------------------
+# measuring
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -241,7 +241,7 @@ def test_a_duty_cycle_takes_its_share_of_a_processor() -> None:
     assert time.thread_time() - used_s < 0.3
 
 
-# --- the pool ----------------------------------------------------------------------------------
+# the pool
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def failure(client: Client, where: Endpoint, *, timeout_s: float = 5, most: int 
     return str(caught.value)
 
 
-# --- what it sends -----------------------------------------------------------------------------
+# what it sends
 
 
 def test_sends_one_plain_post_and_reads_the_answer(client: Client) -> None:
@@ -163,7 +163,7 @@ def test_uses_no_proxy(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         assert post(client, where).body == b"hello"
 
 
-# --- time --------------------------------------------------------------------------------------
+# time
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_later_request_has_a_deadline_of_its_own(client: Client) -> None:
         assert post(client, where, timeout_s=5).body == b"hello"
 
 
-# --- bytes and lies ----------------------------------------------------------------------------
+# bytes and lies
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_hosts_that_are_no_hosts(client: Client) -> None:
     assert failure(client, Endpoint("a b", 80)) == "connection lost"
 
 
-# --- one client, several requests --------------------------------------------------------------
+# one client, several requests
 
 
 def test_header_and_body_are_sent_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

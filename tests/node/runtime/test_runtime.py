@@ -168,7 +168,7 @@ def refuse(error: Exception) -> Callable[[Any, float], Step[Any]]:
     return fn
 
 
-# --- calls -------------------------------------------------------------------------------------
+# calls
 
 
 def test_a_call_gets_the_core_the_time_and_its_reply() -> None:
@@ -280,7 +280,7 @@ def test_ticks(world: World) -> None:
     eventually(lambda: world.core.ticks >= 3, "three ticks")
 
 
-# --- effects -----------------------------------------------------------------------------------
+# effects
 
 
 def test_requests_are_queued_in_the_order_of_the_steps(world: World) -> None:
@@ -395,7 +395,7 @@ def test_a_core_that_wants_to_go_on_first_has_its_effects_carried_out(world: Wor
     assert sent_before == [1]
 
 
-# --- views -------------------------------------------------------------------------------------
+# views
 
 
 def bump(core: Any, now: float) -> Step[None]:
@@ -436,7 +436,7 @@ def test_readers_need_no_lock(world: World) -> None:
     thread.join(10)
 
 
-# --- waiting -----------------------------------------------------------------------------------
+# waiting
 
 
 class LongPoll:
@@ -542,7 +542,7 @@ def test_nothing_is_left_of_who_waited(world: World) -> None:
     assert world.runtime._parking._bells == {}
 
 
-# --- events ------------------------------------------------------------------------------------
+# events
 
 
 def test_events_by_cursor(world: World) -> None:
@@ -582,7 +582,7 @@ def test_subscribers_are_called(world: World) -> None:
     assert called == [1], "with the new view in place"
 
 
-# --- proof of work on demand -------------------------------------------------------------------
+# proof of work on demand
 
 
 class FakeSolver:
@@ -645,7 +645,7 @@ def test_without_miners_nothing_is_solved(world: World) -> None:
     assert world.runtime.solve(header_on(b"tip0", 1), time.time() + 10) is None
 
 
-# --- the end -----------------------------------------------------------------------------------
+# the end
 
 
 def test_a_stop_that_was_asked_for_is_no_fault(world: World) -> None:

@@ -155,7 +155,7 @@ def count_iterators(reads: _LevelReads) -> list[CountedIterator]:
     return opened
 
 
-# --- the power switch of memory -------------------------------------------------------------
+# the power switch of memory
 
 
 def test_a_crash_takes_what_was_not_synced() -> None:

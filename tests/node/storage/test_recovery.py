@@ -73,7 +73,7 @@ def only(path: Path, pattern: str) -> Path:
     return file
 
 
-# --- one owner ---------------------------------------------------------------------------------
+# one owner
 
 
 def test_a_second_process_is_told_the_first_ones_pid(path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_refused_opening_lets_go_of_the_directory(path: Path, model: Model) ->
     store.close()
 
 
-# --- whose it is ---------------------------------------------------------------------------------
+# whose it is
 
 
 def test_another_networks_directory_is_refused(path: Path, model: Model) -> None:
@@ -166,7 +166,7 @@ def test_the_index_choice_is_kept_and_changed_by_a_reindex(path: Path, model: Mo
     store.close()
 
 
-# --- a damaged ledger/ -----------------------------------------------------------------------------
+# a damaged ledger/
 
 
 def assert_rebuilt(path: Path, model: Model, why: str) -> None:
@@ -459,7 +459,7 @@ def test_half_thrown_away_ledgers_are_thrown_away_wholly(path: Path, model: Mode
     assert_rebuilt(path, model, "as noted before the cut")
 
 
-# --- a damaged blocks/ -----------------------------------------------------------------------------
+# a damaged blocks/
 
 
 @pytest.mark.parametrize("harm", [drop_current, garble_current, zero_current, flip_manifest])
@@ -592,7 +592,7 @@ def test_a_broken_block_that_is_asked_for_again_and_again_is_logged_once(
     store.close()
 
 
-# --- what the system refuses ----------------------------------------------------------------------
+# what the system refuses
 
 
 @pytest.mark.parametrize(

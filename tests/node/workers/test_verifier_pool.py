@@ -41,7 +41,7 @@ def with_failures(*indexes: int) -> list[Check]:
     return [spoilt(check) if index in indexes else check for index, check in enumerate(GOOD)]
 
 
-# --- the process -------------------------------------------------------------------------------
+# the process
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_none_survives_a_kill_9_of_the_node_even_in_the_middle_of_a_batch() -> N
         eventually(lambda: not is_alive(pid), "the verifier ends")
 
 
-# --- the pool ----------------------------------------------------------------------------------
+# the pool
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Ribbon:
 
 @value
 class Flow:
-    """All of it."""
+    """The whole drawing of a transaction's flow."""
 
     height: float
     left: list[Ribbon]
@@ -49,7 +49,7 @@ def draw_flow(inputs: Sequence[int], outputs: Sequence[int], fee: int) -> Flow:
 
 
 def _ribbons(amounts: Sequence[int], total: int, height: float, *, is_left: bool) -> list[Ribbon]:
-    """From rows at the edge to the middle, where they lie on each other."""
+    """Ribbons from rows at the edge to the middle, where they lie on each other."""
     broad = [max(THIN, amount / total * BROAD) for amount in amounts]
     ends = [min(BROAD_ONE, breadth) for breadth in broad]
     top = (height - sum(broad)) / 2

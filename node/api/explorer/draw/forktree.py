@@ -39,7 +39,7 @@ class Box:
 
 @value
 class Edge:
-    """From a block to its parent, where both are drawn; or down out of the picture."""
+    """A line from a block to its parent, where both are drawn; or down out of the picture."""
 
     path: str
     standing: str
@@ -55,7 +55,7 @@ class Row:
 
 @value
 class Drawing:
-    """All of it."""
+    """The whole drawing of a tree of blocks."""
 
     width: float
     height: float
@@ -104,7 +104,7 @@ def _runs(nodes: list[TreeNode]) -> list[list[TreeNode]]:
     """The blocks in straight lines: each goes on with the first block that stands on its last one.
     The best chain first, the others as they begin, so that what a run stands on comes before it."""
     runs: dict[bytes, list[TreeNode]] = {}
-    """By the hash of their last block."""
+    """Runs of blocks, by the hash of their last one."""
     tip = max((node.entry.height for node in nodes if node.standing == "best"), default=-1)
     found = []
     for node in nodes:

@@ -1,4 +1,4 @@
-// Keeps "3 minutes ago" true. The words are those of words.py.
+// Keeps "3 minutes ago" true. The words are those of formatting.py.
 const EVERY_MS = 1000;
 const UNITS = [
   [60, 1, "second"],

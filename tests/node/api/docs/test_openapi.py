@@ -81,7 +81,7 @@ def known(stocked: Stocked) -> dict[str, list[str]]:
     }
 
 
-# --- the document --------------------------------------------------------------------------------
+# the document
 
 
 def test_it_is_served_and_is_openapi(stocked: Stocked) -> None:
@@ -116,7 +116,7 @@ def test_every_example_is_of_its_schema() -> None:
         Draft202012Validator(schema).validate(example)
 
 
-# --- real answers ----------------------------------------------------------------------------------
+# real answers
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -300,7 +300,7 @@ def test_every_method_is_described() -> None:
 SCHEMAS_OF = document()["components"]["schemas"]
 
 
-# --- schemathesis -------------------------------------------------------------------------------------
+# schemathesis
 
 
 def test_schemathesis_finds_nothing(stocked: Stocked, tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_schemathesis_finds_nothing(stocked: Stocked, tmp_path: Path) -> None:
     assert int(tested[1]) == len([route for route in ROUTES if route.content != STREAM]) + rest
 
 
-# --- the page -------------------------------------------------------------------------------------------
+# the page
 
 
 def test_the_page_holds_all_that_it_uses(stocked: Stocked) -> None:

@@ -49,7 +49,7 @@ def follow(desk: Desk, path: str) -> str:
     return reply.headers["location"]
 
 
-# --- what every page has --------------------------------------------------------------------------
+# what every page has
 
 
 @pytest.mark.parametrize("path", [*PAGES, "nowhere", f"tx/{UNKNOWN}"])
@@ -124,7 +124,7 @@ def test_flask_comes_with_the_first_page_only() -> None:
     assert run.stdout.split() == ["False", "False"]
 
 
-# --- pages --------------------------------------------------------------------------------------------
+# pages
 
 
 def test_the_overview_shows_the_tip_and_what_waits(desk: Desk, lab: Lab) -> None:
@@ -320,7 +320,7 @@ def test_a_live_part_is_what_the_page_has(shared: Desk, path: str) -> None:
     assert bare(part) in bare(page(shared, path))
 
 
-# --- search -------------------------------------------------------------------------------------------
+# search
 
 
 def test_search_leads_to_what_is_meant(shared: Desk, lab: Lab) -> None:
@@ -422,7 +422,7 @@ def test_a_piece_that_several_hashes_have_asks_which(desk: Desk, lab: Lab) -> No
     assert set(re.findall(r"/explorer/block/([0-9a-f]{64})", html)) == set(several)
 
 
-# --- strangers --------------------------------------------------------------------------------------------
+# strangers
 
 
 def test_texts_of_strangers_stay_texts(desk: Desk, lab: Lab) -> None:
@@ -463,7 +463,7 @@ def test_bad_paths_get_a_page_that_helps(shared: Desk, path: str) -> None:
     assert "<img" not in reply.text
 
 
-# --- states of the node -----------------------------------------------------------------------------------
+# states of the node
 
 
 def test_a_fresh_chain_says_how_to_mine(make_desk: MakeDesk) -> None:
@@ -505,7 +505,7 @@ def test_the_files_are_in_the_package() -> None:
     assert {path.suffix for path in (folder / "static").iterdir()} == {".css", ".ico", ".js", ".svg"}
 
 
-# --- what a list says of a transaction and a block ----------------------------------------------------
+# what a list says of a transaction and a block
 
 
 def amounts(html: str, txid: str) -> list[str]:

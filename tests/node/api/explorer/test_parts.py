@@ -120,7 +120,7 @@ def test_long_texts_are_cut() -> None:
     assert formatting.letters(bytes(range(256)) * 10).count("□") > 0
 
 
-# --- pictures ----------------------------------------------------------------------------------------
+# pictures
 
 
 def test_ribbons_are_as_broad_as_their_amounts() -> None:
@@ -277,7 +277,7 @@ def test_a_miners_name_is_between_slashes(coinbase: bytes, name: str | None) -> 
     assert formatting.miner_name(coinbase) == name
 
 
-# --- the mempool by fee rate -------------------------------------------------------------------------
+# the mempool by fee rate
 
 
 def pool_of(*txs: tuple[int, int]) -> MempoolView:

@@ -51,7 +51,7 @@ def status_of(lab: Lab, height: int) -> dict[str, Any]:
     }
 
 
-# --- blocks -------------------------------------------------------------------------------
+# blocks
 
 
 def test_tips(shared: Desk, lab: Lab) -> None:
@@ -160,7 +160,7 @@ def test_pages_of_a_block(desk: Desk, lab: Lab) -> None:
         assert problem(desk.get(f"/block/{NOWHERE[1:]}{suffix}")) == (400, "Invalid hex string")
 
 
-# --- transactions --------------------------------------------------------------------------
+# transactions
 
 
 def test_a_transaction_from_mempool_to_block(desk: Desk, lab: Lab) -> None:
@@ -337,7 +337,7 @@ def proven_by(raw: bytes) -> tuple[bytes, bytes, list[tuple[int, bytes]]]:
     return raw[:80], root, proven
 
 
-# --- submitting -----------------------------------------------------------------------------
+# submitting
 
 
 def test_submitting(desk: Desk, lab: Lab) -> None:
@@ -396,7 +396,7 @@ def test_a_body_over_its_cap(shared: Desk) -> None:
     assert problem(shared.request("POST", "/nothing", "0" * 1024)) == (404, 'endpoint does not exist "/nothing"')
 
 
-# --- scripts ----------------------------------------------------------------------------------
+# scripts
 
 
 def test_a_script_that_was_never_used(shared: Desk) -> None:
@@ -484,7 +484,7 @@ def test_wrong_addresses_and_script_hashes(shared: Desk) -> None:
             assert problem(shared.get(f"/scripthash/{wrong}{suffix}")) == (400, "Invalid scripthash")
 
 
-# --- mempool and fees ---------------------------------------------------------------------------
+# mempool and fees
 
 
 def test_an_empty_mempool(shared: Desk) -> None:
@@ -557,7 +557,7 @@ def test_the_page_does_not_show_the_floor_for_what_is_not_known(shared: Desk) ->
     assert shared.get("/explorer/mempool").text.count("not enough data") == 4
 
 
-# --- what is common to all --------------------------------------------------------------------------
+# what is common to all
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ class Row(NamedTuple):
     """What a POST sends."""
 
 
-# --- the rows -----------------------------------------------------------------------------------------
+# the rows
 
 
 def at(path: str) -> Make:
@@ -412,7 +412,7 @@ def test_no_row_of_the_contract_is_missing() -> None:
     assert shown == SPEC
 
 
-# --- common rules -------------------------------------------------------------------------------------
+# common rules
 
 
 @pytest.mark.parametrize(

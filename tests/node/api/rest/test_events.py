@@ -77,7 +77,7 @@ def followers(desk: Desk) -> int:
     return len(desk.api._followers._streams)
 
 
-# --- what is told ----------------------------------------------------------------------------------
+# what is told
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
@@ -203,7 +203,7 @@ def test_an_invalid_block_is_told_of_too(desk: Desk, lab: Lab, follow: Follow) -
     assert follower.next()[1:] == block_event(block, lab.height + 1, "block_stored")
 
 
-# --- who is told what --------------------------------------------------------------------------------
+# who is told what
 
 
 def test_topics_are_chosen(desk: Desk, lab: Lab, follow: Follow) -> None:
@@ -319,7 +319,7 @@ def test_nobody_follows_a_node_that_is_starting(make_desk: Callable[..., Desk]) 
     assert make_desk(admit=False).get("/v1/events").status == 503
 
 
-# --- what followers cost -----------------------------------------------------------------------------
+# what followers cost
 
 
 def test_silence_is_broken(monkeypatch: pytest.MonkeyPatch, follow: Follow) -> None:

@@ -137,7 +137,7 @@ def test_what_cannot_be_run_burns_too(desk: Desk, lab: Lab) -> None:
     assert desk.rpc("sendrawtransaction", tx.raw.hex(), 0, "0.00001") == to_hex(tx.txid)
 
 
-# --- relatives in the mempool ----------------------------------------------------------------------
+# relatives in the mempool
 
 
 def test_ancestors_and_descendants(desk: Desk, lab: Lab) -> None:

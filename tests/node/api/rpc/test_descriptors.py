@@ -48,7 +48,7 @@ def address(script: bytes) -> str:
     return found
 
 
-# --- what one says ---------------------------------------------------------------------------
+# what one says
 
 
 def test_getdescriptorinfo(shared: Desk) -> None:
@@ -95,7 +95,7 @@ def test_getdescriptorinfo_of_none(shared: Desk) -> None:
     assert reply.status == 500
 
 
-# --- the addresses behind it ------------------------------------------------------------------
+# the addresses behind it
 
 
 def test_deriveaddresses(shared: Desk) -> None:
@@ -173,7 +173,7 @@ def test_generateblock_takes_any_descriptor_of_one_script(desk: Desk) -> None:
         assert desk.rpc_error("generateblock", output, []) == error
 
 
-# --- searches ------------------------------------------------------------------------------------
+# searches
 
 
 def unspent(lab: Lab, owned: Owned, desc: str) -> dict[str, Any]:
@@ -348,7 +348,7 @@ def test_a_search_ends_with_the_node(make_desk: MakeDesk, lab: Lab, monkeypatch:
     assert found == [(-28, "The node is stopping")]
 
 
-# --- scripts ---------------------------------------------------------------------------------------
+# scripts
 
 
 def nested(script: bytes) -> str:

@@ -35,7 +35,7 @@ def mine(desk: Desk, lab: Lab, *txs: Tx, **options: Any) -> Block:
     return block
 
 
-# --- the chain -----------------------------------------------------------------------------
+# the chain
 
 
 def test_getblockchaininfo(shared: Desk, lab: Lab) -> None:
@@ -190,7 +190,7 @@ def test_gettxout(desk: Desk, lab: Lab) -> None:
     assert desk.rpc("gettxout", to_hex(lab.blocks[5].txs[0].txid), 0)["coinbase"] is True
 
 
-# --- transactions ----------------------------------------------------------------------------
+# transactions
 
 
 def test_getrawtransaction(desk: Desk, lab: Lab) -> None:
@@ -357,7 +357,7 @@ def test_estimatesmartfee(shared: Desk) -> None:
         assert shared.rpc_error("estimatesmartfee", wrong) == (-8, "Invalid conf_target, must be between 1 and 1008")
 
 
-# --- peers and the process -------------------------------------------------------------------------
+# peers and the process
 
 
 def test_peers(desk: Desk) -> None:

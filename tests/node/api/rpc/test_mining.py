@@ -201,7 +201,7 @@ def test_no_witness_is_added_where_nothing_commits_to_one(desk: Desk, lab: Lab) 
     assert desk.get(f"/block/{to_hex(block.hash)}/raw").body == block.raw
 
 
-# --- what a miner wants to know ----------------------------------------------------------------
+# what a miner wants to know
 
 
 def hashes_a_second(lab: Lab, first: int, last: int) -> Any:
@@ -257,7 +257,7 @@ def test_getnetworkhashps(shared: Desk) -> None:
     assert shared.rpc_error("getnetworkhashps", "x")[0] == -3
 
 
-# --- what the operator prefers -----------------------------------------------------------------
+# what the operator prefers
 
 
 def test_preciousblock(desk: Desk, lab: Lab) -> None:

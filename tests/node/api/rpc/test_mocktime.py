@@ -156,7 +156,7 @@ def test_what_is_refused(desk: Desk, make_desk: MakeDesk) -> None:
         )
 
 
-# --- a chain that is ahead of the clock -----------------------------------------------------------
+# a chain that is ahead of the clock
 
 
 @pytest.fixture

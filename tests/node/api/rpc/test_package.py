@@ -72,7 +72,7 @@ def test_one_that_leaves_for_another_of_its_package_is_not_forgotten(
     assert desk.rpc("getrawmempool") == [to_hex(tx.txid)]
 
 
-# --- let in ----------------------------------------------------------------------------------------
+# let in
 
 
 def test_a_package_that_pays_well(desk: Desk, lab: Lab) -> None:
@@ -147,7 +147,7 @@ def test_a_package_replaces(desk: Desk, lab: Lab) -> None:
     assert submit(desk, better) == result("success", [(better, accepted(better, 20_000))], (parent, child))
 
 
-# --- kept out ------------------------------------------------------------------------------------------
+# kept out
 
 
 def test_together_they_pay_too_little(desk: Desk, lab: Lab) -> None:
@@ -294,7 +294,7 @@ def test_two_submit_the_same_package_at_once(desk: Desk, lab: Lab) -> None:
     assert len(desk.rpc("getrawmempool")) == 21
 
 
-# --- Esplora ---------------------------------------------------------------------------------------------
+# Esplora
 
 
 def post(desk: Desk, given: Any, query: str = "") -> Reply:
@@ -341,7 +341,7 @@ def test_the_route_refuses(desk: Desk, lab: Lab) -> None:
     assert desk.rpc("getrawmempool") == []
 
 
-# --- several, only tried ------------------------------------------------------------------------------------
+# several, only tried
 
 
 def tried(desk: Desk, *txs: Tx, rate: Any = None) -> Any:

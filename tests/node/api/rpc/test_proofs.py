@@ -95,7 +95,7 @@ def test_garbage_is_refused_or_proves_nothing() -> None:
         read_merkle_block(huge)
 
 
-# --- the methods ------------------------------------------------------------------------------
+# the methods
 
 
 def filled(desk: Desk, lab: Lab, count: int = 6) -> list[str]:

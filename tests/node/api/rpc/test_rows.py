@@ -202,7 +202,7 @@ def test_errors(shared: Desk, method: str, params: list[Any], code: int, message
     assert reply.json() == {"result": None, "error": {"code": code, "message": message}, "id": "x"}
 
 
-# --- the process and its peers -----------------------------------------------------------------
+# the process and its peers
 
 
 def test_the_mempool_and_the_network_in_full(desk: Desk, lab: Lab) -> None:

@@ -153,7 +153,7 @@ def test_batches(fresh: Desk) -> None:
     assert len(fresh.post_rpc(json.dumps([{"method": "getblockcount"}] * 5_001)).json()) == 5_001
 
 
-# --- version 2.0 -----------------------------------------------------------------------------------
+# version 2.0
 
 
 V2 = '"jsonrpc":"2.0"'
@@ -269,7 +269,7 @@ def test_a_refused_login_has_its_status_in_version_2_too(fresh: Desk) -> None:
     assert fresh.post_rpc(f'{{{V2},"method":"getblockcount","id":1}}', password="wrong").status == 401
 
 
-# --- Bitcoin Core's wallet --------------------------------------------------------------------------
+# Bitcoin Core's wallet
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_cores_wallet_methods_point_to_the_command(fresh: Desk, method: str, com
     assert fresh.rpc("help", method) == f"help: unknown command: {method}{pointer}"
 
 
-# --- batches as long as a body ------------------------------------------------------------------------
+# batches as long as a body
 
 
 def test_the_answers_to_a_batch_are_bounded(fresh: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +344,7 @@ def test_the_content_type_asked_with_does_not_matter(fresh: Desk, content_type: 
     assert fresh.post_rpc('{"method":"getblockcount"}', content_type=content_type).json()["result"] == 0
 
 
-# --- declarations -----------------------------------------------------------------------------
+# declarations
 
 
 def read(arg: Arg, content: Any) -> Any:

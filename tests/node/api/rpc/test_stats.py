@@ -18,7 +18,7 @@ from tests.node.api.desk import Desk
 NOWHERE = "ab" * 32
 
 
-# --- one block ----------------------------------------------------------------------------------
+# one block
 
 
 def coin_size(script: bytes) -> int:
@@ -143,7 +143,7 @@ def test_medians(numbers: list[int], expected: int) -> None:
     assert median(numbers) == expected
 
 
-# --- the chain ------------------------------------------------------------------------------------
+# the chain
 
 
 def chain_stats(lab: Lab, height: int, count: int) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def test_getchaintxstats_refuses(desk: Desk, lab: Lab) -> None:
         assert desk.rpc_error("getchaintxstats", *given) == expected
 
 
-# --- indexes ----------------------------------------------------------------------------------------
+# indexes
 
 
 def test_getindexinfo(shared: Desk, make_desk: MakeDesk) -> None:

@@ -42,7 +42,7 @@ def solve(template: dict[str, Any]) -> str:
     return solved
 
 
-# --- what is in it -----------------------------------------------------------------------------
+# what is in it
 
 
 def test_a_template_for_an_empty_mempool(desk: Desk, lab: Lab) -> None:
@@ -175,7 +175,7 @@ def test_without_a_request_the_rules_are_missing_too(shared: Desk) -> None:
     assert shared.rpc_error("getblocktemplate")[0] == -8
 
 
-# --- how long one is kept ----------------------------------------------------------------------
+# how long one is kept
 
 
 def test_a_template_is_kept_as_long_as_it_is_the_best(desk: Desk, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_a_template_is_kept_as_long_as_it_is_the_best(desk: Desk, lab: Lab, monk
     assert kept.current(desk.runtime.view, int(desk.runtime.now())).parent.height == 113
 
 
-# --- long polls --------------------------------------------------------------------------------
+# long polls
 
 
 def test_a_long_poll_ends_with_a_new_tip(desk: Desk, lab: Lab, ask: Ask) -> None:
@@ -263,7 +263,7 @@ def test_who_has_hung_up_gives_up_the_seat(desk: Desk, monkeypatch: pytest.Monke
     wait_for(lambda: held(desk) == [])
 
 
-# --- proposals ---------------------------------------------------------------------------------
+# proposals
 
 
 def propose(desk: Desk, raw: bytes) -> Any:
