@@ -47,27 +47,27 @@ class PeerInfo:
     role: Role
     """The role that its services come to."""
     score: float
-    """Points for what it did, fading; see reputation.py."""
+    """Points for what it did, fading; see peer_score.py."""
     why: tuple[tuple[str, float], ...]
     """The score's reasons and points, the weightiest first."""
     grade: Grade
     """The grade that the score comes to."""
     choked: bool
-    """It would be refused old blocks and long runs of headers just now."""
+    """True if the peer would be refused old blocks and long runs of headers just now."""
     bytes_sent: int
     """Bytes of messages to it in this session, HTTP's own left out."""
     bytes_received: int
     first_blocks: int
     """Valid blocks that it was the first to deliver in this session."""
     first_txs: int
-    """The same for transactions."""
+    """Valid transactions that it was the first to deliver in this session."""
     last_block: float
     """Time of the last of these; 0 for never."""
     last_tx: float
     least_round_trip_s: float | None
     """The least round-trip time of all requests; None before the first answer."""
     clock_ahead_s: float | None
-    """Its clock less ours at the handshake, in seconds; None if it did not say."""
+    """The peer's clock less ours at the handshake, in seconds; None if it did not say."""
     blocks_only: bool
     """Neither transactions nor addresses go between us."""
     discovered_by: str

@@ -1,4 +1,4 @@
-"""Lanes for requests to peers: bounded queues, with threads that come and go with what is in them."""
+"""Bounded queues of requests to peers, with threads that come and go with what is in them."""
 
 import contextlib
 import queue
@@ -36,7 +36,7 @@ class RequestQueue:
     def __init__(
         self, name: str, most: int, work: Callable[[Client, QueuedRequest], None], spawn: Spawn, threads_most: int = 1
     ) -> None:
-        """At most `most` parcels wait, and as many threads as there are parcels, up to `threads_most`."""
+        """`most` is the limit of requests that wait, `threads_most` that of the threads that send them."""
         self._name = name
         self._work = work
         self._spawn = spawn

@@ -1,9 +1,9 @@
-"""Takes the core's requests to peers and brings back what they answer.
+"""Requests of the core to peers by HTTP, and the answers brought back.
 
-A peer has lanes, each with a bounded queue and threads with connections of their own: what is small
+A peer has queues, each bounded and with threads with connections of their own: what is small
 and urgent (announcements, headers) never waits behind blocks, nor do transactions, and nothing waits
 behind a Poll, which the peer holds. The next blocks travel while the last ones are decoded and
-connected. Greetings share a lane. Knows nothing of what the messages mean.
+connected. Greetings share a queue. Knows nothing of what the messages mean.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,9 @@ from node.runtime.request_queues import QueuedRequest, RequestQueue, Spawn
 
 URGENT = (Announce, GetHeaders, CompactBlock, GetCompact, GetBlockTxs, Prefer)
 URGENT_MAX = 64
-"""Requests that wait in a peer's urgent lane; one more fails at once."""
+"""Requests that wait in a peer's urgent queue; one more fails at once."""
 BLOCKS_LANE_MAX = 64
-"""Requests that wait in a peer's lane for blocks; one more fails at once."""
+"""Requests that wait in a peer's queue for blocks; one more fails at once."""
 BLOCKS_THREADS = 2
 """Requests for blocks under way at once: while one's answer is worked on, the next one's comes in."""
 BULK_MAX = 128
@@ -53,7 +53,7 @@ Note = Callable[[PeerId | None, str, int, int], None]
 
 
 class _RequestQueues(NamedTuple):
-    """The lanes of one peer."""
+    """The request queues of one peer."""
 
     urgent: RequestQueue
     blocks: RequestQueue
@@ -63,7 +63,7 @@ class _RequestQueues(NamedTuple):
     """Routes by which the peer was asked too often, and until when it is not asked again (Unix time)."""
 
     def of(self, message: Request) -> RequestQueue:
-        """The lane that a request takes."""
+        """The queue that a request takes."""
         if isinstance(message, URGENT):
             return self.urgent
         if isinstance(message, Poll):
@@ -72,7 +72,7 @@ class _RequestQueues(NamedTuple):
 
 
 class HttpRequestSender:
-    """All lanes. Its methods are called one at a time, under the runtime's lock, and never wait."""
+    """Request queues of all peers. The methods are called one at a time, under the runtime's lock, and never wait."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class HttpRequestSender:
         clock: Callable[[], float],
         note: Note = lambda peer, route, sent, received: None,
     ) -> None:
-        """`prepare` is what can be done with a reply before the core has it, in the lane's own
+        """`prepare` is what can be done with a reply before the core has it, in the queue's own
         thread. `clock` is Unix time in seconds."""
         self._note = note
         self._prepare = prepare

@@ -51,7 +51,7 @@ def generatetoaddress(call: Call, count: int, script: bytes, tries: int | None) 
 
 
 def generatetodescriptor(call: Call, count: int, descriptor: str, tries: int | None) -> list[str]:
-    """The same, paying to a descriptor of one script."""
+    """Mine blocks that pay to a descriptor of one script."""
     return generatetoaddress(call, count, descriptor_script(descriptor), tries)
 
 

@@ -1,7 +1,7 @@
 """The address book (Core's addrman): endpoints heard of, tried, proved; built to resist an eclipse.
 
 Nothing in it is trusted but what a handshake of our own has proved. Whoever has few network
-groups gets little room (see tables.py) and is chosen seldom: choices are by group first. An
+groups gets little room (see addrman_buckets.py) and is chosen seldom: choices are by group first. An
 endpoint that works keeps its place: before another takes it, it is tested.
 """
 
@@ -40,7 +40,7 @@ SHARE_PERCENT = 23
 REPLY_S, REPLY_LOCAL_S = 86_400.0, 1.0
 """Seconds that a reply stays the same for all who ask, on ordinary networks and where `allow_local` holds."""
 REPLY_GROWTH = 2
-"""With so many times as much to tell, a reply is drawn anew: that of a young node would be of no use."""
+"""Factor of growth in what there is to tell at which a reply is drawn anew: that of a young node would be of no use."""
 LOOKED_AT_MAX = 256
 """Network groups looked at in one choice."""
 NEAR_SAMPLE = 64
@@ -249,7 +249,7 @@ class AddrMan:
         return (fresh or tried) if self._rng.getrandbits(1) else (tried or fresh)
 
     def round_trip_s(self, endpoint: Endpoint) -> float | None:
-        """As measured there; None if it was not."""
+        """Round-trip time measured to an endpoint; None if it was not."""
         entry = self._entries.get(endpoint)
         return entry.round_trip_s if entry else None
 
@@ -308,7 +308,7 @@ class AddrMan:
                 self._restore(entry)
 
     def _restore(self, entry: AddrInfo) -> None:
-        """Its old places, as far as they are free."""
+        """Give an entry its old places, as far as they are free."""
         wanted, entry.places = entry.places, []
         table, slots = self._new, [self._placing.in_new_bucket(entry, place // BUCKET_SIZE) for place in wanted]
         if entry.tried:

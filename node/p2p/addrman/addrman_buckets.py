@@ -14,9 +14,9 @@ from node.interface.effects import Endpoint
 from node.p2p.addrman.net_address import network_group, parse_host
 
 NEW_BUCKETS = 1_024
-"""For endpoints heard of."""
+"""Buckets for endpoints heard of."""
 TRIED_BUCKETS = 256
-"""For endpoints where we ourselves have met somebody."""
+"""Buckets for endpoints where we ourselves have met somebody."""
 BUCKET_SIZE = 64
 """Places of a bucket."""
 NEW_BUCKETS_PER_SOURCE = 64
@@ -29,7 +29,7 @@ ENTRIES_MAX = (NEW_BUCKETS + TRIED_BUCKETS) * BUCKET_SIZE
 """Endpoints remembered: what the places allow."""
 
 HORIZON_S = 30 * 86_400.0
-"""Not heard of for so long: out of date."""
+"""Seconds after which an endpoint not heard of is out of date."""
 FUTURE_S = 600.0
 """Heard of so far in the future: our clock was wrong then."""
 FRESH_S = 60.0
@@ -37,7 +37,7 @@ FRESH_S = 60.0
 UNPROVED_FAILURES = 3
 """Failures in a row of one that never answered, after which it makes room for any other."""
 PROVED_FAILURES, PROVED_S = 10, 7 * 86_400.0
-"""The same for one that did, but not in this time."""
+"""Failures in a row of one that answered, but not in this time, after which it makes room for any other."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,7 @@ class AddrInfo:
 
     endpoint: Endpoint
     group: bytes
-    """Its network group."""
+    """The endpoint's network group."""
     source: bytes
     """The group of who told of it first."""
     key: bytes
@@ -66,7 +66,7 @@ class AddrInfo:
     tried: bool = False
     """Stands in the tried table."""
     places: list[int] = field(default_factory=list)
-    """Its places: one among the tried, or up to REFERENCES_MAX among the new."""
+    """Places of the endpoint: one among the tried, or up to REFERENCES_MAX among the new."""
 
     def is_terrible(self, now: float) -> bool:
         """True if any other may take its place (Core's IsTerrible)."""
@@ -104,11 +104,11 @@ class Placing:
         return self.in_new_bucket(entry, self._hash(b"new", source, bytes((reach,))) % NEW_BUCKETS)
 
     def in_new_bucket(self, entry: AddrInfo, bucket: int) -> int:
-        """Its place in one bucket of the new."""
+        """Place of an endpoint in one bucket of the new."""
         return bucket * BUCKET_SIZE + self._hash(b"place", bucket.to_bytes(2, "little"), entry.key) % BUCKET_SIZE
 
     def among_tried(self, entry: AddrInfo) -> int:
-        """Its place among the tried."""
+        """Place of an endpoint among the tried."""
         reach = self._hash(b"own reach", entry.key) % TRIED_BUCKETS_PER_GROUP
         bucket = self._hash(b"tried", entry.group, bytes((reach,))) % TRIED_BUCKETS
         return bucket * BUCKET_SIZE + self._hash(b"tried place", bytes((bucket,)), entry.key) % BUCKET_SIZE
@@ -125,7 +125,7 @@ class Table:
     def __init__(self) -> None:
         self._places: dict[int, AddrInfo] = {}
         self.groups: dict[bytes, dict[Endpoint, AddrInfo]] = {}
-        """Each entry once, whatever number of places it has."""
+        """Entries by network group, each once, whatever number of places it has."""
 
     def at(self, place: int) -> AddrInfo | None:
         """The entry at a place."""

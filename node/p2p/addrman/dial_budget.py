@@ -74,6 +74,6 @@ class DialBudget:
 
 
 def dial_backs(allow_local: bool) -> DialBudget:
-    """The budget of dials to who greeted us. Each is a few attempts (see dialler.py)."""
+    """The budget of dials to who greeted us. Each is a few attempts (see outbound.py)."""
     in_total = BACK_IN_TOTAL_LOCAL if allow_local else BACK_IN_TOTAL
     return DialBudget(BACK_BY_SOURCE, BACK_BY_TARGET, in_total, allow_local)

@@ -54,7 +54,7 @@ class Rebuilt:
 
     body: CheckedBlock
     form: CompactBlock | None
-    """In our own words, to be passed on."""
+    """The compact block with our own salt, to be passed on."""
 
 
 class Unfit(NamedTuple):
@@ -72,7 +72,7 @@ class Materials(NamedTuple):
     """The last blocks of our chain: another block of the same height holds much the same."""
     params: Params
     salt: bytes
-    """For our own form of the block."""
+    """Salt of our own form of the block."""
 
 
 @dataclass(frozen=True, slots=True)

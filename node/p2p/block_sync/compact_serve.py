@@ -29,7 +29,7 @@ class CompactServe:
         bytes that they would ask for otherwise, a round trip and a half later."""
 
     def salt(self) -> bytes:
-        """For the form of one block."""
+        """Salt for the form of one block."""
         return self._rng.randbytes(SALT_SIZE)
 
     # --- who gets blocks unasked ---------------------------------------------------------

@@ -82,13 +82,13 @@ class DownloadSource:
         return entry.hash not in self.asked and entry.hash not in self.lacking
 
     def delivered(self, now: float) -> None:
-        """It brought a block that it was asked for: it may be asked for more at once."""
+        """Note that the peer brought a block that it was asked for: it may be asked for more at once."""
         self.progress = now
         self.stalls = 0
         self.quota = min(IN_FLIGHT_MAX, self.quota + 1)
 
     def stalled(self) -> None:
-        """It kept others waiting."""
+        """Note that the peer kept others waiting."""
         self.stalls += 1
         self.quota = max(1, self.quota // 2)
 

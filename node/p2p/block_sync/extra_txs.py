@@ -25,5 +25,5 @@ class ExtraTxs:
             self._size -= self._txs.popitem(last=False)[1].size
 
     def all(self) -> tuple[Tx, ...]:
-        """As they are now."""
+        """All extra transactions, as they are now."""
         return tuple(self._txs.values())

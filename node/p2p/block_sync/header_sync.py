@@ -2,7 +2,7 @@
 
 Headers are judged by the chainstate; bodies are `BlockDownload`'s part. A peer that is asked from a
 locator answers with what follows on its own best chain; while full batches come, more is asked.
-What has too little work to be kept is ignored, or proves itself in a walk first (presync.py).
+What has too little work to be kept is ignored, or proves itself in a walk first (headers_presync.py).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -62,7 +62,7 @@ BLAMELESS = frozenset({Reject.DUPLICATE_INVALID, Reject.BAD_PREV})
 
 @dataclass(slots=True)
 class _HeaderPeer:
-    """What is known of a peer's chain, and what the peer knows of ours."""
+    """A peer's chain as far as it is known here, and ours as far as the peer knows it."""
 
     best: BlockNode | None = None
     """The header with most work that it is known to have."""

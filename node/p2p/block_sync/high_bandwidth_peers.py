@@ -45,7 +45,7 @@ class HighBandwidthPeers:
             self._pushers.remove(peer)
 
     def brought_by(self, peer: PeerId, entry: BlockNode) -> None:
-        """This peer was the first to bring a block."""
+        """Note that a peer was the first to bring a block."""
         self._bringers.setdefault(entry.hash, peer)
         if len(self._bringers) > BROUGHT_MAX:
             self._bringers.popitem(last=False)

@@ -38,31 +38,31 @@ class KnownBlocks:
         return _better(self._announced(peer), known.blocks if known else None)
 
     def asked_from(self, peer: PeerId, locator: Iterable[BlockHash]) -> None:
-        """It asked for what follows on these: the first is the best header that it has."""
+        """Note that a peer asked for what follows on these: the first is the best header that it has."""
         entry = next((found for block_hash in locator if (found := self._tree.get(block_hash))), None)
         if entry is not None:
             self._has_headers(peer, entry)
 
     def sent_headers(self, peer: PeerId, last: BlockHash) -> None:
-        """It asked for headers, and was sent those up to this one."""
+        """Note that a peer was sent headers up to this one."""
         if entry := self._tree.get(last):
             self._has_headers(peer, entry)
 
     def sent_blocks(self, peer: PeerId, hashes: Iterable[BlockHash]) -> None:
-        """It asked for these blocks, and was sent them."""
+        """Note that a peer was sent these blocks."""
         for entry in filter(None, map(self._tree.get, hashes)):
             self._has_headers(peer, entry)
             self._has_block(peer, entry)
 
     def told(self, peer: PeerId, entry: BlockNode) -> None:
-        """It was told of a block, and said so: if that follows on what it has, it has or fetches the block."""
+        """Note that a peer confirmed an announced block: if that follows on what it has, it has or fetches it."""
         before = self.headers_of(peer)
         if before is not None and entry.parent is not None and is_on(entry.parent, before) and not is_on(entry, before):
             self._has_headers(peer, entry)
             self._has_block(peer, entry)
 
     def left(self, peer: PeerId) -> None:
-        """It is gone."""
+        """Forget a peer that is gone."""
         self._peers.pop(peer, None)
 
     def _has_headers(self, peer: PeerId, entry: BlockNode) -> None:
@@ -75,7 +75,7 @@ class KnownBlocks:
 
 
 def _better(one: BlockNode | None, other: BlockNode | None) -> BlockNode | None:
-    """That with more work, of those that are not ruled out."""
+    """The block with more work, of those that are not ruled out."""
     if one is None or one.invalid:
         return other
     return other if other is not None and not other.invalid and other.chainwork > one.chainwork else one

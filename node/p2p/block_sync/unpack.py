@@ -1,4 +1,4 @@
-"""Blocks between the wire and the chain: unpacked from what peers send (service.py packs them).
+"""Blocks between the wire and the chain: unpacked from what peers send (block_serving.py packs them).
 
 Costly, and needs neither lock nor chain.
 """

@@ -61,7 +61,7 @@ class Peer:
     number: int
     """Counts up from 1 in the order of arrival: what operators name a peer by."""
     facts: Facts
-    """As it said in its last handshake."""
+    """The peer's facts, as it said in its last handshake."""
     host: str
     """The address it was seen at."""
     outbound: bool
@@ -73,7 +73,7 @@ class Peer:
     tokens: tuple[bytes, ...] = ()
     """Newest first."""
     has_spoken: bool = False
-    """It has sent a request in a session, and so knows that it has one."""
+    """The peer has sent a request in a session, and so knows that it has one."""
     failures: int = 0
     """Failed requests in a row."""
     round_trip_s: float | None = None
@@ -87,7 +87,7 @@ class Peer:
 
     @property
     def is_visitor(self) -> bool:
-        """It came to ask something, and is not a peer."""
+        """True if the node came to ask something, and is not a peer."""
         return _is_visit(self.facts)
 
     @property
@@ -170,7 +170,7 @@ class ConnectionManager:
         return found.link if found else None
 
     def peers(self) -> Iterable[Peer]:
-        """All of them, in order of arrival."""
+        """All peers, in order of arrival."""
         return self._peers.values()
 
     def is_static(self, peer: Peer) -> bool:
@@ -233,7 +233,7 @@ class ConnectionManager:
         )
 
     def _is_full_for(self, facts: Facts) -> bool:
-        """True if there is no place left for this newcomer. Visitors take none (visits.py limits them)."""
+        """True if there is no place left for this newcomer. Visitors take none (probes.py limits them)."""
         known = self._peers.get(peer_id(facts.public_key))
         if _is_visit(facts) or (known and not known.is_visitor):
             return False

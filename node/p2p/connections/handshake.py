@@ -79,7 +79,7 @@ class Handshake:
         self._describe = describe
         self._requests = requests
         self._greetings: dict[bytes, Greeting] = {}
-        """By the token of the session that each is to open; the oldest first."""
+        """Greetings by the token of the session that each is to open; the oldest first."""
 
     def objection(self, facts: Facts) -> Reason | None:
         """The reason not to talk to a node with these facts, if there is one."""

@@ -1,4 +1,4 @@
-"""The dialler: endpoints to keep, endpoints tried, endpoints to dial back, and when each is due.
+"""Outbound connections: endpoints to keep, endpoints tried, endpoints to dial back, and when each is due.
 
 Eight outbound peers relay all: half are near (a low round-trip time, a clean record; one that comes
 to have a bad one makes room), half come from any network group alike, so that nearness never becomes
@@ -45,22 +45,22 @@ class ConnectionType(Enum):
     STATIC = "static"
     """The operator said so: never given up."""
     LEARNED = "learned"
-    """From the address book: one failure and another is tried."""
+    """An endpoint from the address book: one failure and another is tried."""
     BACK = "back"
-    """It greeted us and says it listens there: so that we can push to it too."""
+    """An endpoint where a peer that greeted us says it listens: so that we can push to it too."""
     FEELER = "feeler"
-    """From the address book, to find out who is there: no session is made."""
+    """An endpoint from the address book, to find out who is there: no session is made."""
 
 
 class Place(Enum):
     """The outbound place that a learned endpoint is wanted for."""
 
     NEAR = "near"
-    """For its low round-trip time."""
+    """A peer chosen for its low round-trip time."""
     RANDOM = "random"
-    """For its network group, which is as good as any."""
+    """A peer chosen for its network group, which is as good as any."""
     BLOCKS_ONLY = "blocks only"
-    """For blocks, and nothing else."""
+    """A peer for blocks, and nothing else."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +112,7 @@ class OutboundConnections:
         self._feel_at = self._review_at = 0.0
 
     def targets(self) -> Iterable[Target]:
-        """All of them."""
+        """All targets."""
         return self._targets.values()
 
     def keep(self, endpoint: Endpoint) -> bool:
@@ -317,7 +317,7 @@ class OutboundConnections:
         self._book.proved(target.endpoint, now, round_trip_s)
 
     def failed(self, target: Target, trouble: str, now: float) -> None:
-        """It did not: wait, or give it up."""
+        """Note that a dial failed: wait, or give the target up."""
         target.linked, target.trouble = False, trouble
         delay = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(target.failures, 16))
         target.failures += 1

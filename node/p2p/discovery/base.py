@@ -2,7 +2,7 @@
 
 A way of finding nodes is told of peers and of endpoints that a handshake has proved; it puts what
 it hears of into the address book, which alone decides who is dialled to stay. Any of them can be
-left out, and any of them work together: `discoveries.py` chooses.
+left out, and any of them work together: `config.py` chooses.
 """
 
 import random

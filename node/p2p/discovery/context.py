@@ -18,7 +18,7 @@ FIRST_HEARD_MAX = 4_096
 
 
 class PeerDiscoveryContext:
-    """Implements Ground."""
+    """Implements `DiscoveryContext`."""
 
     def __init__(
         self,

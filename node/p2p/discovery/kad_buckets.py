@@ -56,7 +56,7 @@ class Contact:
     tested: float = 0.0
     """Time of the last request for a sign of life."""
     failures: int = 0
-    """In a row, since it was seen."""
+    """Failures in a row since the node was seen."""
 
     @property
     def looked_at(self) -> float:
@@ -65,7 +65,7 @@ class Contact:
 
     @property
     def neighbour(self) -> Neighbour:
-        """As others are told of it."""
+        """The node as others are told of it."""
         return Neighbour(self.id, self.endpoint)
 
 

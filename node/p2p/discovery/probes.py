@@ -24,7 +24,7 @@ VISIT_S = 35.0
 REST_S, REST_LOCAL_S = 600.0, 5.0
 """An endpoint where nobody of that id answered is not visited again for so long."""
 RESTING_MAX = 1_000
-"""Such endpoints remembered; beyond, the oldest is forgotten."""
+"""Endpoints that are not asked again soon; beyond, the oldest is forgotten."""
 BY_TARGET, BY_TARGET_LOCAL = Rate(4, 1 / 120), Rate(40, 4.0)
 """Probes to one address."""
 IN_TOTAL, IN_TOTAL_LOCAL = Rate(64, 0.5), Rate(200, 20.0)
@@ -125,7 +125,7 @@ class ProbedBy:
 
     def __init__(self) -> None:
         self._here: OrderedDict[PeerId, float] = OrderedDict()
-        """Each with the time at which it has to go."""
+        """Visitors, each with the time at which it has to go."""
 
     def __contains__(self, peer: PeerId) -> bool:
         return peer in self._here
@@ -137,7 +137,7 @@ class ProbedBy:
         return list(self._here)[: max(0, len(self._here) - VISITORS_MAX)]
 
     def went(self, peer: PeerId) -> None:
-        """It is gone, or a peer from now on."""
+        """Forget a visitor that is gone, or a peer from now on."""
         self._here.pop(peer, None)
 
     def overdue(self, now: float) -> list[PeerId]:

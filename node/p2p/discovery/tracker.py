@@ -60,7 +60,7 @@ class Tracker(NoDiscovery):
         return []
 
     def left(self, peer: PeerId, now: float) -> list[Effect]:
-        """It is gone; where it listens is remembered."""
+        """Note that a peer is gone; its endpoint is remembered."""
         self._until.pop(peer, None)
         return []
 

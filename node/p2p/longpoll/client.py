@@ -1,4 +1,4 @@
-"""News from peers that cannot reach us: one Poll is kept open to each of them.
+"""Long polls of peers that cannot reach us: one Poll is kept open to each of them.
 
 Who is behind a NAT need not know it: a peer that we greeted and that has not greeted us back after
 a moment cannot announce anything to us, for whatever reason, and so is asked.

@@ -67,7 +67,7 @@ class PushedBlocks:
         return [Compute(self._last_job, partial(prepare, Blocks(raws), self._params))]
 
     def on_computed(self, job: int, bodies: Any, now: float) -> list[Effect]:
-        """They are unpacked."""
+        """Take blocks that are unpacked."""
         peer = self._jobs.pop(job)
         if isinstance(bodies, Failed):
             return self._punish(peer, bodies.reason, now)

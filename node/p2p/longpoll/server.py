@@ -1,4 +1,4 @@
-"""Polls of peers that we cannot reach: held until there is something to tell, one for each peer.
+"""Long polls by peers that we cannot reach: held until there is something to tell, one for each peer.
 
 What a Poll brings may be lost on its way: it counts as told when the peer's next Poll says that it
 has arrived, else it is told again.

@@ -1,4 +1,4 @@
-"""What a peer is worth and what it gets: scores, discouragement, eviction, choking, rate limits, roles.
+"""Scores of peers, and what follows from them: discouragement, eviction, choking, rate limits, roles.
 
 An event: `PeerScoring` (peer_scoring) adds it to the peer's score (peer_score), which fades with time; an offence
 discourages the peer (banman). Each request is charged to the peer's buckets (rate_limits), before its body is read;

@@ -52,7 +52,7 @@ class BanMan:
     """Ids and addresses of those that broke the rules."""
 
     def __init__(self, allow_local: bool) -> None:
-        """With `allow_local` many nodes share an address: only ids count."""
+        """`allow_local`: many nodes share an address, so only ids count."""
         self._allow_local = allow_local
         self._ids: RollingSet[PeerId] = RollingSet(IDS_MAX, DISCOURAGED_S)
         self._sites: RollingSet[str] = RollingSet(HOSTS_MAX, DISCOURAGED_S)

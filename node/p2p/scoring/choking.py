@@ -21,9 +21,9 @@ from node.interface.effects import PeerId
 from node.p2p.scoring.peer_score import Grade
 
 REGULAR_SLOTS = 4
-"""For the best contributors (BitTorrent's number)."""
+"""Slots for the best contributors (BitTorrent's number)."""
 SLOTS = REGULAR_SLOTS + 1
-"""And the optimistic one."""
+"""All slots: the regular ones and the optimistic one."""
 ROUND_S = 10.0
 """Seconds between two choices (BitTorrent's number)."""
 OPTIMISTIC_REST_S = 30.0
@@ -46,7 +46,7 @@ class _Asker:
     """One that has asked for bulk."""
 
     waits_since: float
-    """Its place in the queue for the optimistic slot."""
+    """Place in the queue for the optimistic slot."""
     asked: float
     """Time of the last request."""
     rests_until: float = 0.0
@@ -54,7 +54,7 @@ class _Asker:
     served: int = 0
     """Bytes in this round."""
     refused: bool = False
-    """In this round."""
+    """True if the peer was refused in this round."""
 
 
 class Choker:
@@ -133,7 +133,7 @@ class Choker:
         return frozenset([*regular, *lucky])
 
     def _place(self, client: Client) -> tuple[float, float]:
-        """In the queue: who waits longest, and of equals who had no slot yet."""
+        """Place in the queue: who waits longest, and of equals who had no slot yet."""
         asker = self._askers[client]
         return asker.waits_since, asker.rests_until
 

@@ -33,7 +33,7 @@ class EvictionCandidate:
 
     id: PeerId
     group: Hashable
-    """Its network group."""
+    """The peer's network group."""
     since: float
     """Unix time of its handshake."""
     round_trip_s: float | None
@@ -41,7 +41,7 @@ class EvictionCandidate:
     last_block: float
     """Time when it last brought a valid block first; 0 for never."""
     last_tx: float
-    """The same for a transaction."""
+    """Time when it last brought a valid transaction first; 0 for never."""
     score: float
 
 

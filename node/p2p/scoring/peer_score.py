@@ -27,12 +27,12 @@ WORTH_TELLING = 0.01
 
 
 class Weight(NamedTuple):
-    """Points of a kind of deed."""
+    """Points of a kind of event."""
 
     points: float
-    """Each."""
+    """Points for each event."""
     most: float
-    """All of them together, in either direction."""
+    """Limit of all points of the kind together, in either direction."""
     words: str
     """Description for operators."""
 
@@ -50,7 +50,7 @@ class PeerEvent(Enum):
     """May be honest too."""
     SPAM = Weight(-1.0, 150.0, "sent more than it may")
     EARLY_INVALID = Weight(-5.0, 40.0, "passed on early what turned out to be invalid blocks")
-    """As everybody does in good faith who passes blocks on before their verdict (BIP152)."""
+    """The peer passed on a block before its verdict, as BIP152 has everybody do in good faith."""
     INVALID_TX = Weight(-10.0, 150.0, "sent invalid transactions")
     OFFENCE = Weight(-100.0, 200.0, "broke the rules, provably")
 

@@ -18,7 +18,7 @@ def _nobody(peer: PeerId, deed: PeerEvent, now: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PeerServices:
-    """As the peers' services say; without any, everything of everybody."""
+    """Services that peers offer; without any known, everything of everybody."""
 
     takes_bodies: bool = True
     """False: only headers are wanted, and told of."""

@@ -24,7 +24,7 @@ from node.p2p.wire.messages import ANNOUNCED_MAX, BLOCK_TXS_MAX, BLOCKS_MAX, INV
 PEERS = 125
 """Peers of one node: 117 inbound, 8 outbound; what the table's sums are made with."""
 LOCAL_TIMES = 10
-"""So many times the table's messages and bytes where `allow_local` holds."""
+"""Factor on the table's messages and bytes where `allow_local` holds."""
 BURST_S = 10.0
 """Seconds of unused allowance that add up at most, never less than one message of any size."""
 PEERS_MAX, HOSTS_MAX = 1_000, 4_096
@@ -44,12 +44,12 @@ IPV6_PREFIX = 8
 
 
 class RateVerdict(NamedTuple):
-    """On one request."""
+    """Verdict on one request."""
 
     wait_s: int = 0
     """0: it may come in; else the seconds to wait."""
     is_spam: bool = False
-    """It came although its sender had been told to wait."""
+    """True if the request came although its sender had been told to wait."""
 
 
 WELCOME = RateVerdict()
@@ -67,7 +67,7 @@ class Limit(NamedTuple):
     held: int
     """Bytes of memory, about, that what one peer sent may take here when it is answered."""
     held_most: int = 1 << 62
-    """The same of all peers together, where there is a limit on that too."""
+    """Limit of what all peers together hold, where there is one."""
 
     @property
     def held_by_all(self) -> int:
@@ -96,7 +96,7 @@ LIMITS: dict[str, Limit] = {
     "newaddress": Limit(300, 60_000, PUSHED_MAX, 2_000),
     "bye": Limit(60, 1_000, 1, 0),
 }
-"""By the route's name; "block" is GET /p2p/block/<hash>. `held`: of an announcement, the headers that
+"""Limits by the route's name; "block" is GET /p2p/block/<hash>. `held`: of an announcement, the headers that
 have work enough to be kept; of an inv, the ids remembered as offered and as known; of transactions,
 the orphans' share; of compact blocks, the reconstructions under way; of pushed blocks, those being unpacked."""
 NAMELESS = Limit(6_000, 8_000_000, 1, 0)

@@ -77,9 +77,9 @@ class Layout(NamedTuple):
     """The encoding of a message."""
 
     kind: int
-    """Its second byte."""
+    """The message's second byte."""
     fields: tuple[Field, ...]
-    """In the order of the dataclass's fields."""
+    """Fields in the order of the dataclass's."""
 
     @property
     def most(self) -> int:
@@ -190,7 +190,7 @@ ROUTES: dict[str, MessageRoute] = {
     "newaddress": MessageRoute(AnnounceAddress, (Ok,)),
     "bye": MessageRoute(Bye, (Ok,)),
 }
-"""By the name in `POST /p2p/<name>`."""
+"""Routes by the name in `POST /p2p/<name>`."""
 
 _NAMES = {route.request: name for name, route in ROUTES.items()}
 

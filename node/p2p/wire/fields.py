@@ -22,7 +22,7 @@ class Field(NamedTuple):
     """One format."""
 
     layout: str
-    """For the documentation."""
+    """The format in words, for the documentation."""
     most: int
     """Bytes that it takes at most."""
     write: Callable[[Any], bytes]

@@ -43,7 +43,7 @@ COINBASE_BYTES_MAX = 100_000
 """Bytes of a coinbase that still goes into a compact block; a block with a longer one is sent whole."""
 SHORT_ID_SIZE = 6
 NAME_SIZE = 8
-"""Bytes of a transaction's name at the node that is told of it; see names.py."""
+"""Bytes of a transaction's name at the node that is told of it; see short_txid.py."""
 SALT_SIZE = 8
 AGENT_MAX = 64
 """Characters of a node's description of itself."""

@@ -36,14 +36,14 @@ class ShortTxids:
         self._hashed = partial(blake2b, digest_size=NAME_SIZE, key=salt)
         self._mempool = mempool
         self._held: dict[Name, Wtxid] = {}
-        """All of the pool, and some that have left it."""
+        """Witness txids by name: all of the pool, and some that have left it."""
 
     def of(self, wtxid: Wtxid) -> Name:
         """The name of a transaction here."""
         return Name(self._hashed(wtxid).digest())
 
     def hold(self, name: Name, wtxid: Wtxid) -> None:
-        """This one is in the pool now."""
+        """Note that a transaction is in the pool now."""
         self._held[name] = wtxid
         if len(self._held) > 2 * len(self._mempool) + SPARE_NAMES:
             self._held = dict(self.pool())
@@ -54,5 +54,5 @@ class ShortTxids:
         return wtxid is not None and self._mempool.has_wtxid(wtxid)
 
     def pool(self) -> list[tuple[Name, Wtxid]]:
-        """All of the pool, in the order of their coming."""
+        """Names and witness txids of the pool, in the order of their coming."""
         return [(name, wtxid) for name, wtxid in self._held.items() if self._mempool.has_wtxid(wtxid)]
