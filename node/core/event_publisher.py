@@ -1,11 +1,10 @@
 """Events as effects: for followers and subscribers, see events.py."""
 
-from collections.abc import Iterable
+from itertools import count
 
 from chain.block import HEADER_SIZE
 from chain.blocktree import BlockNode, BlockTree, fork_point
 from chain.codec import read_varint
-from chain.hashes import Txid
 from node.chainstate.chainstate import TipChange
 from node.interface.effects import Effect, Publish
 from node.interface.events import (
@@ -23,29 +22,31 @@ from node.interface.events import (
     TxRemoved,
 )
 from node.interface.storage import LedgerView
-from node.mempool.entry import MempoolEntry
+from node.mempool.change import MempoolChange
+from node.mempool.entry import Removal
 
 
 class EventPublisher:
-    """Tells in the order of calls, and counts what happens in the mempool."""
+    """Tells in the order of calls."""
 
     def __init__(self, tree: BlockTree, store: LedgerView) -> None:
         self._tree = tree
         self._store = store
-        self._changes = 0
-        """Number of changes of the mempool; in the end the same as `MempoolView.changes`."""
 
-    def added(self, entry: MempoolEntry) -> Effect:
-        """A transaction is in the mempool."""
-        self._changes += 1
-        return Publish(MEMPOOL_ADD, (TxAdded(entry.tx.txid, entry.fee, entry.vsize, self._changes),), entry.tx)
-
-    def removed(self, removed: Iterable[tuple[Txid, str]]) -> list[Effect]:
-        """Transactions are no longer in the mempool, each for a reason that is a `Removal`."""
-        start = self._changes + 1
-        events = [TxRemoved(txid, reason, number) for number, (txid, reason) in enumerate(removed, start)]
-        self._changes += len(events)
-        return [Publish(MEMPOOL_REMOVE, events)] if events else []
+    def pool_changed(self, change: MempoolChange) -> list[Effect]:
+        """Transactions have left the mempool, and others entered it."""
+        numbers = count(change.before + 1)
+        left = [[(entry, Removal.CONFIRMED) for entry in block.entries] for block in change.confirmed]
+        left.append([(gone.entry, gone.reason) for gone in change.removed])
+        effects: list[Effect] = [
+            Publish(MEMPOOL_REMOVE, [TxRemoved(entry.tx.txid, reason, next(numbers)) for entry, reason in group])
+            for group in left
+            if group
+        ]
+        for entry in change.added:
+            event = TxAdded(entry.tx.txid, entry.fee, entry.vsize, next(numbers))
+            effects.append(Publish(MEMPOOL_ADD, (event,), entry.tx))
+        return effects
 
     def stored(self, block: BlockNode) -> Effect:
         """A block's body is new here."""

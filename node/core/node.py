@@ -44,7 +44,8 @@ from node.interface.storage import Store
 from node.mempool.accept import AcceptResult, MempoolAccept, Offer, VerifiedCache
 from node.mempool.accept_package import Outcome, PackageAccept
 from node.mempool.block_assembler import select_for_block
-from node.mempool.entry import MempoolEntry, Removal, Removed
+from node.mempool.change import MempoolChange
+from node.mempool.entry import MempoolEntry
 from node.mempool.fee_estimator import FeeEstimator
 from node.mempool.inputs import MissingInputs
 from node.mempool.mempool import Mempool
@@ -180,7 +181,7 @@ class Node:
         if not 0 < self._expire_at - now <= EXPIRE_EVERY_S:  # the clock may have been set back
             self._expire_at = now + EXPIRE_EVERY_S
             self._orphans.expire(now)
-            effects += self._removed(self._mempool.expire(self.time.at(now)))
+            effects += self._on_pool_change(self._mempool.expire(self.time.at(now)))
         return Step(None, tuple(effects + self._pump()))
 
     def handle(self, peer: PeerId | None, message: Any, now: float) -> Step[Any]:
@@ -257,7 +258,7 @@ class Node:
         for verdict in outcome.verdicts:
             if verdict.error:
                 self.counts.rejected(TX, verdict.error.code)
-        effects = [*self._judged(outcome.verdicts, now), *self._removed(outcome.removed), *outcome.out]
+        effects = [*self._judged(outcome.verdicts, now, outcome.trimmed), *outcome.out]
         return Step(outcome, tuple(effects))
 
     def _offer(self, offer: Offer, reply: Any, now: float) -> Step[Any]:
@@ -342,7 +343,7 @@ class Node:
         """Set that time for rules, policy and mining; None: the clock's again. What has waited
         too long by then leaves the mempool."""
         self.time.set(time)
-        return Step(None, tuple(self._removed(self._mempool.expire(self.time.at(now)))))
+        return Step(None, tuple(self._on_pool_change(self._mempool.expire(self.time.at(now)))))
 
     def await_tip(self, is_wanted: Callable[[BlockNode], bool], deadline: float, now: float) -> Step[BlockNode]:
         """The tip, as soon as it is wanted."""
@@ -452,19 +453,19 @@ class Node:
         verdicts, verify = self._admission.offer(sound, self.time.at(now))
         return self._judged(verdicts, now) + ([verify] if verify else [])
 
-    def _judged(self, verdicts: Iterable[AcceptResult], now: float) -> list[Effect]:
-        """Tell everyone concerned what became of transactions."""
+    def _judged(
+        self, verdicts: Iterable[AcceptResult], now: float, trimmed: MempoolChange | None = None
+    ) -> list[Effect]:
+        """Tell everyone concerned what became of transactions, and whom they drove out in the end."""
         effects: list[Effect] = []
         arrived: list[Txid] = []
         for verdict in verdicts:
             tx, peer = verdict.offer.tx, verdict.offer.source
             if verdict.added is not None:
                 self._fees.entered(verdict.added.entry)
-                self._network.on_accepted(tx)
                 if peer is not None:
                     self._network.credit_tx(peer, tx, now)
-                effects += self._removed(verdict.added.removed)
-                effects.append(self._tell.added(verdict.added.entry))
+                effects += self._on_pool_change(verdict.added)
                 arrived.append(tx.txid)
             elif isinstance(verdict.error, MissingInputs) and verdict.error.parents and peer is not None:
                 self._network.on_not_kept(tx)
@@ -476,6 +477,8 @@ class Node:
                 self._network.on_not_kept(tx)
                 if verdict.error.code is Policy.SCRIPT_VERIFY:
                     self._network.blame_tx(peer, now)
+        if trimmed is not None:
+            effects += self._on_pool_change(trimmed)
         return effects + self._retry_orphans(arrived, now)
 
     def _retry_orphans(self, parents: Iterable[Txid], now: float) -> list[Effect]:
@@ -485,13 +488,16 @@ class Node:
             return []
         return self._take_offers([Offer(orphan.tx, next(iter(orphan.peers), None)) for orphan in orphans], now)
 
-    def _removed(self, removed: Iterable[Removed]) -> list[Effect]:
-        """They have left the mempool, and not into a block."""
-        left = tuple(removed)
-        for gone in left:
+    def _on_pool_change(self, change: MempoolChange) -> list[Effect]:
+        """The mempool has changed: so do estimates, relay and followers."""
+        for block in change.confirmed:
+            self._fees.connected(block.height, block.entries)
+        for gone in change.removed:
             self._fees.left(gone.entry)
             self._network.on_not_kept(gone.entry.tx)
-        return self._tell.removed((gone.entry.tx.txid, gone.reason) for gone in left)
+        for entry in change.added:
+            self._network.on_accepted(entry.tx)
+        return self._tell.pool_changed(change)
 
     # --- blocks ------------------------------------------------------------------------------------------------
 
@@ -539,17 +545,9 @@ class Node:
         if undone:
             lookup = coins_at_new_tip(lookup, change.disconnected, change.connected)
         pool = self._mempool.on_tip_change(undone, blocks, lookup, context_after(change.new), self.time.at(now))
-        for confirmed in pool.confirmed:
-            self._fees.connected(confirmed.height, confirmed.entries)
-        for entry in pool.returned:
-            self._network.on_accepted(entry.tx)
         self.view_version += 1
         mined = [tx.wtxid for block in blocks for tx in block.txs]
-        told = self._tell.moved(change)
-        for confirmed in pool.confirmed:
-            told += self._tell.removed((entry.tx.txid, Removal.CONFIRMED) for entry in confirmed.entries)
-        told += self._removed(pool.removed)
-        told += map(self._tell.added, pool.returned)
+        told = self._tell.moved(change) + self._on_pool_change(pool)
         told += [self._tell.tip(change, len(self._mempool)), Publish(CHAIN_TOPIC)]
         effects = self._network.on_tip(mined, not change.disconnected, now) + told
         return effects + self._retry_orphans((tx.txid for block in blocks for tx in block.txs), now)

@@ -15,7 +15,8 @@ from chain.hashes import Wtxid
 from chain.keys import Check
 from chain.tx import Tx
 from node.interface.effects import PeerId, Verify
-from node.mempool.mempool import Added, Mempool
+from node.mempool.change import MempoolChange
+from node.mempool.mempool import Mempool
 from node.mempool.policy import Policy, Refused, check_max_fee
 from node.mempool.prechecks import Staged, wrong_signature
 
@@ -71,8 +72,8 @@ class AcceptResult:
     offer: Offer
     staged: Staged | None = None
     """The transaction as the pool has staged it."""
-    added: Added | None = None
-    """The transaction's addition to the pool."""
+    added: MempoolChange | None = None
+    """The change that its entry made to the pool."""
     error: Rejected | None = None
 
 

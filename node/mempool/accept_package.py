@@ -18,7 +18,7 @@ from chain.keys import Check
 from chain.tx import Tx
 from node.interface.effects import Verify
 from node.mempool.accept import AcceptResult, MempoolAccept, Offer
-from node.mempool.entry import Removed
+from node.mempool.change import MempoolChange
 from node.mempool.mempool import Mempool
 from node.mempool.package_prechecks import MemberRefused, PackageRefused, PackageRule, check_package
 from node.mempool.policy import Policy, Refused, check_max_fee
@@ -66,8 +66,8 @@ class Outcome:
     """Some are refused."""
     verdicts: list[AcceptResult] = field(default_factory=list)
     """Verdicts of the pool so far."""
-    removed: list[Removed] = field(default_factory=list)
-    """Transactions that left it because it was full, in the end."""
+    trimmed: MempoolChange | None = None
+    """The change that made room in the end, if the pool was full."""
     out: list[Verify] = field(default_factory=list)
     """Signatures of those that were here when the package came and left for another of it: they are to be
     verified, and whoever has right ones enters by itself."""
@@ -242,7 +242,7 @@ class PackageAccept:
 
     def _look_who_has_left(self, now: float, outcome: Outcome) -> None:
         """Make room, if the package has filled the pool; who had to go again is told so."""
-        outcome.removed += self._mempool.trim(now)
+        outcome.trimmed = self._mempool.trim(now)
         for wtxid, member in outcome.members.items():
             if member.error is None and member.tx.txid not in self._mempool:
                 outcome.members[wtxid] = Member(member.tx, Refused(Policy.MEMPOOL_FULL))

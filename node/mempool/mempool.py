@@ -11,32 +11,22 @@ from math import inf
 from chain.block import Block
 from chain.coins import Coin, CoinLookup
 from chain.connect import BlockContext
-from chain.frozen import value
 from chain.hashes import Txid, Wtxid
 from chain.keys import Check
 from chain.tx import OutPoint, Tx
-from node.mempool.entry import MempoolEntry, Removal, Removed
+from node.mempool.change import Confirmed, MempoolChange
+from node.mempool.entry import MempoolEntry, MempoolTotals, Removal, Removed
 from node.mempool.eviction import Eviction, FeeFloor, make_room
 from node.mempool.package_prechecks import MemberRefused, missing_checks, stage_group, stage_members
 from node.mempool.persist import encode_dump
 from node.mempool.policy import EXPIRY_S, check_standard
 from node.mempool.prechecks import Staged, make_entry, stage, still_stands
-from node.mempool.tip_update import Confirmed, MempoolTipChange, bring_back, connect_to_pool, remove_with_descendants
+from node.mempool.tip_update import bring_back, connect_to_pool, remove_with_descendants
 from node.mempool.tx_graph import TxGraph
 from node.mempool.view import MempoolView
 
 USAGE_MAX_BYTES = 300_000_000
 """Memory that the pool may take; beyond it the worst-paid leave and the fee floor rises."""
-
-
-@value
-class Added:
-    """An addition to the pool, and what it removed."""
-
-    entry: MempoolEntry
-    """The new one, as it entered."""
-    removed: tuple[Removed, ...]
-    """Transactions that it replaced, and those that left because the pool was full."""
 
 
 class Mempool:
@@ -143,12 +133,13 @@ class Mempool:
     def _free_bytes(self) -> int:
         return self.usage_max_bytes - self._graph.view.usage
 
-    def add(self, staged: Staged, now: float, time: float | None = None) -> Added:
+    def add(self, staged: Staged, now: float, time: float | None = None) -> MempoolChange:
         """Put in what was staged just now: nothing may have changed since. Its signatures are right.
 
         `time` is when it first entered, if that was before `now` (a pool that was saved).
         """
         graph = self._graph
+        totals = graph.view.totals
         removed: list[Removed] = []
         if staged.replaced or staged.evicted:
             removed += [Removed(entry, Removal.REPLACED) for entry in graph.remove(staged.replaced)]
@@ -158,22 +149,18 @@ class Mempool:
         graph.insert(entry, staged.ancestors)
         if entry.time < self._oldest:
             self._oldest = entry.time
-        graph.view.changes += len(removed) + 1
-        self._publish_floor(now)
-        return Added(entry, tuple(removed))
+        return self._commit(MempoolChange(graph.view.changes, (), tuple(removed), (entry,)), totals, now)
 
-    def trim(self, now: float) -> tuple[Removed, ...]:
+    def trim(self, now: float) -> MempoolChange:
         """Make the room that additions of a package have taken without asking."""
-        removed = self._trim()
-        self._publish_floor(now)
-        return tuple(removed)
+        totals = self._graph.view.totals
+        return self._commit(MempoolChange(self._graph.view.changes, (), tuple(self._trim())), totals, now)
 
-    def expire(self, now: float) -> tuple[Removed, ...]:
+    def expire(self, now: float) -> MempoolChange:
         """Take out what has waited too long, with what depends on it, and whoever is one too many."""
-        removed = self._expire(now) + self._trim()
-        self._graph.view.changes += len(removed)
-        self._publish_floor(now)
-        return tuple(removed)
+        totals = self._graph.view.totals
+        removed = tuple(self._expire(now) + self._trim())
+        return self._commit(MempoolChange(self._graph.view.changes, (), removed), totals, now)
 
     def on_tip_change(
         self,
@@ -182,7 +169,7 @@ class Mempool:
         lookup: CoinLookup,
         context: BlockContext,
         now: float,
-    ) -> MempoolTipChange:
+    ) -> MempoolChange:
         """Follow the best chain to its new tip.
 
         `disconnected` are the transactions, coinbases included, of the blocks that left it, the
@@ -192,25 +179,26 @@ class Mempool:
         """
         graph, undone = self._graph, tuple(disconnected)
         graph.renew()
+        totals = graph.view.totals
         confirmed: list[Confirmed] = []
-        removed: list[Removed] = []
-        returned: list[MempoolEntry] = []
+        robbed: list[Removed] = []
         lowest = context.height - len(connected)
         for height, block in enumerate(connected, lowest):
-            mined, robbed = connect_to_pool(graph, block, height)
+            mined, conflicts = connect_to_pool(graph, block, height)
             confirmed.append(mined)
-            removed += robbed
+            robbed += conflicts
+        change = MempoolChange(graph.view.changes, tuple(confirmed), tuple(robbed))
         if undone:
             returned, waiting = bring_back(graph, undone, connected, lookup, context, now)
-            removed += waiting
+            change = MempoolChange(change.before, change.confirmed, change.removed, tuple(returned))
+            change = change.merge(tuple(waiting))
             self._oldest = min(self._oldest, now)
         if connected:
             self._floor.on_block(now)
-        removed += self._expire(now) + self._trim()
-        self._publish_floor(now)
-        back = tuple(here for entry in returned if (here := graph.entries.get(entry.tx.txid)))
-        graph.view.changes += sum(len(mined.entries) for mined in confirmed) + len(removed) + len(back)
-        return MempoolTipChange(tuple(confirmed), tuple(removed), back)
+        change = change.merge(tuple(self._expire(now) + self._trim()))
+        # With the relatives that they have found here.
+        back = tuple(graph.entries[entry.tx.txid] for entry in change.added)
+        return self._commit(MempoolChange(change.before, change.confirmed, change.removed, back), totals, now)
 
     def dump(self) -> bytes:
         """The pool as bytes to save, parents before children: `load_dump` reads them."""
@@ -238,5 +226,12 @@ class Mempool:
             removed += [Removed(entry, Removal.EVICTED) for entry in self._graph.remove(eviction.txids)]
         return removed
 
-    def _publish_floor(self, now: float) -> None:
-        self._graph.view.floor_sat_kvb = self.min_fee_sat_kvb(now)
+    def _commit(self, change: MempoolChange, totals: MempoolTotals, now: float) -> MempoolChange:
+        """Count a change that is made, tell readers of it, and return it; `totals` are those before it."""
+        view = self._graph.view
+        assert change.before == view.changes, "changes are numbered without gaps"
+        assert change.accounts_for(totals, view.totals), "the change is all that has happened"
+        assert view.totals.count == len(self._graph.entries), "the sums are over the entries"
+        view.changes += len(change)
+        view.floor_sat_kvb = self.min_fee_sat_kvb(now)
+        return change

@@ -12,37 +12,15 @@ from chain.block import Block
 from chain.coins import Coin, CoinLookup
 from chain.connect import BlockContext, is_final
 from chain.errors import Rejected
-from chain.frozen import value
 from chain.hashes import Txid
 from chain.tx import OutPoint, Tx, outpoint
 from node.interface.storage import LedgerChange
+from node.mempool.change import Confirmed
 from node.mempool.entry import MempoolEntry, Removal, Removed
 from node.mempool.inputs import check_ready, find_inputs
 from node.mempool.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
 from node.mempool.prechecks import make_entry, stage_again
 from node.mempool.tx_graph import TxGraph
-
-
-@value
-class Confirmed:
-    """Transactions of the pool that one block has mined."""
-
-    height: int
-    """Height of the block."""
-    entries: tuple[MempoolEntry, ...]
-    """The entries as they were last, with relatives that were mined with them."""
-
-
-@value
-class MempoolTipChange:
-    """The changes that a new tip made to the pool."""
-
-    confirmed: tuple[Confirmed, ...]
-    """One for each connected block, lowest first."""
-    removed: tuple[Removed, ...]
-    """Transactions that left for another reason."""
-    returned: tuple[MempoolEntry, ...]
-    """Transactions of disconnected blocks that are back, parents before children."""
 
 
 def connect_to_pool(graph: TxGraph, block: Block, height: int) -> tuple[Confirmed, list[Removed]]:

@@ -75,14 +75,17 @@ class TxGraph:
         for ancestor in ancestors:
             old = entries[ancestor]
             self._put(old.related(old.parents, old.ancestors, old.descendants.plus(entry.own)))
+        assert txid not in entries, "an entry enters once"
         self._put(entry)
         for parent in entry.parents:
+            assert parent in entries, "parents enter before children"
             self._children.setdefault(parent, set()).add(txid)
         view.wtxids[tx.wtxid] = txid
         view.scripts.add(tx, entry.spent)
         for spent in tx.inputs:
             if past:
                 past.spenders.setdefault(spent.outpoint, None)
+            assert spent.outpoint not in spenders, "no coin is spent twice"
             spenders[spent.outpoint] = tx
         totals = view.totals
         view.totals = MempoolTotals(totals.count + 1, totals.vsize + entry.vsize, totals.fee + entry.fee)

@@ -120,6 +120,22 @@ def test_a_payment_is_verified_once_and_mined(driver: Driver, lab: Lab) -> None:
     ]
 
 
+def test_followers_are_told_of_every_change_of_the_mempool_in_its_order(driver: Driver, lab: Lab) -> None:
+    """Of those too that a package has driven out; the last number is the one that readers see."""
+    poor, parent = pay(lab.take(), fee=200), pay(lab.take(), fee=0)
+    child = pay([made_by(parent)], fee=5000)
+    driver.submit_tx(poor)
+    driver.node._mempool.usage_max_bytes = driver.node.view().pool.usage * 2 + 1000
+    outcome = driver.call(lambda node, now: node.submit_package([parent, child], now))
+    assert not outcome.failed
+    assert driver.pool == {parent.txid, child.txid}
+    driver.mine()
+    events = [event for p in driver.published if p.topic.startswith("mempool") for event in p.events]
+    assert [event.txid for event in events] == [tx.txid for tx in (poor, parent, child, poor, parent, child)]
+    assert [event.sequence for event in events] == list(range(1, 7))
+    assert driver.node.view().pool.changes == 6
+
+
 def test_a_wrong_signature_is_refused_and_remembered(driver: Driver, lab: Lab) -> None:
     payment = pay(lab.take(), fee=1000)
     bad = forged(payment)

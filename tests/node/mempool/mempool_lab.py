@@ -16,12 +16,13 @@ from chain.scripttype import p2tr_script, p2wpkh_script
 from chain.tx import NULL_OUTPOINT, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint, outpoint_index, outpoint_txid
 from node.interface.storage import LedgerChange
 from node.mempool import script_index
+from node.mempool.change import MempoolChange
 from node.mempool.entry import MempoolEntry, MempoolTotals, memory_usage
 from node.mempool.inputs import check_ready
-from node.mempool.mempool import Added, Mempool
+from node.mempool.mempool import Mempool
 from node.mempool.policy import MAX_ANCESTORS, MAX_CHAIN_VSIZE
 from node.mempool.prechecks import Staged
-from node.mempool.tip_update import MempoolTipChange, coins_at_new_tip
+from node.mempool.tip_update import coins_at_new_tip
 from node.mempool.view import MempoolView
 
 NOW = 1_700_000_000.0
@@ -100,7 +101,7 @@ class PoolLab:
         header = make_header(4, BlockHash(bytes(32)), sha256(note), 0, 0, 0)
         return make_block(header, (coinbase, *txs))
 
-    def move(self, leave: int, *bodies: Sequence[Tx]) -> MempoolTipChange:
+    def move(self, leave: int, *bodies: Sequence[Tx]) -> MempoolChange:
         """Disconnect that many blocks, connect blocks with these transactions, tell the pool."""
         left = [self._disconnect() for _ in range(leave)]
         joined = [self._connect(txs) for txs in bodies]
@@ -113,7 +114,7 @@ class PoolLab:
         connected = [change.block for change in joined]
         return self.pool.on_tip_change(disconnected, connected, lookup, self.context, self.now)
 
-    def mine(self, *txs: Tx) -> MempoolTipChange:
+    def mine(self, *txs: Tx) -> MempoolChange:
         """One more block."""
         return self.move(0, txs)
 
@@ -179,7 +180,7 @@ class PoolLab:
         """As the node would, of a pool that was saved."""
         return self.pool.stage(tx, self.coins.get, self.context, self.now, was_here=True)
 
-    def add(self, tx: Tx) -> Added:
+    def add(self, tx: Tx) -> MempoolChange:
         """Stage, stage again, add: as the node would. Raises Rejected."""
         staged = self.pool.restage(self.stage(tx), self.coins.get, self.context, self.now)
         return self.pool.add(staged, self.now)

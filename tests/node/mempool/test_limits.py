@@ -350,8 +350,8 @@ def test_old_ones_expire_with_their_children() -> None:
     for tx in (other, child):
         lab.add(tx)
     lab.now += EXPIRY_S - 10
-    assert lab.pool.expire(lab.now) == ()
-    removed = lab.pool.expire(lab.now + 1)
+    assert lab.pool.expire(lab.now).removed == ()
+    removed = lab.pool.expire(lab.now + 1).removed
     assert [(one.entry.txid, one.reason) for one in removed] == [
         (parent.txid, Removal.EXPIRED),
         (child.txid, Removal.EXPIRED),
@@ -372,7 +372,7 @@ def test_a_loaded_one_keeps_its_age() -> None:
     lab = PoolLab()
     tx = lab.pay(lab.fund())
     lab.pool.add(lab.stage(tx), lab.now, lab.now - EXPIRY_S - 1)
-    assert len(lab.pool.expire(lab.now)) == 1
+    assert len(lab.pool.expire(lab.now).removed) == 1
 
 
 def test_usage_grows_with_every_part() -> None:

@@ -428,7 +428,7 @@ def test_what_was_here_is_not_asked_for_its_fee_and_shares_the_room_with_who_cam
     assert refused.value.code == "min relay fee not met"
     for tx in (parent, child):
         lab.pool.add(lab.stage_saved(tx), lab.now)
-    assert [(one.entry.txid, one.reason) for one in lab.pool.expire(lab.now)] == [(poor.txid, Removal.EVICTED)]
+    assert [(one.entry.txid, one.reason) for one in lab.pool.expire(lab.now).removed] == [(poor.txid, Removal.EVICTED)]
     lab.check()
     assert list(lab.pool.view().entries) == [parent.txid, child.txid]
 

@@ -34,7 +34,7 @@ def add(lab: PoolLab, *txs: Tx) -> list[Removal]:
     staged = stage(lab, *txs)
     assert not isinstance(staged, MemberRefused), staged
     removed = [gone for one in staged for gone in lab.pool.add(one, NOW).removed]
-    removed += lab.pool.trim(NOW)
+    removed += lab.pool.trim(NOW).removed
     return [gone.reason for gone in removed]
 
 

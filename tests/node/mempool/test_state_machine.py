@@ -5,6 +5,7 @@ out before a change of the tip is held against what it was then.
 """
 
 import re
+from functools import reduce
 from random import Random
 from typing import Any
 
@@ -15,7 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from chain.coins import Coin
 from chain.errors import Rejected
+from chain.hashes import Txid
 from chain.tx import OutPoint, Tx
+from node.mempool.change import MempoolChange
+from node.mempool.entry import NOTHING, MempoolEntry, MempoolTotals
 from node.mempool.policy import EXPIRY_S
 from node.mempool.prechecks import Staged
 from node.mempool.view import MempoolView
@@ -32,6 +36,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.lab = PoolLab()
         self.known: list[Tx] = []
         self.staged: list[Staged] = []
+        self.followed: dict[Txid, MempoolEntry] = {}
+        """The entries, as somebody knows them who was told of every change and of nothing else."""
+        self.changes = 0
         self.old_views: list[tuple[MempoolView, tuple[Any, ...]]] = []
 
     @initialize(coins=st.integers(2, 8), usage_max_bytes=st.sampled_from([30_000, 60_000, 300_000_000]))
@@ -45,6 +52,20 @@ class PoolMachine(RuleBasedStateMachine):
         entries = self.lab.pool.view().entries.values()
         mine = [point for point in self.lab.coins if self.lab.values[point] > 300_000]
         return mine + [p for entry in entries for p in outputs_of(entry.tx) if self.lab.values[p] > 300_000]
+
+    def follow(self, change: MempoolChange) -> MempoolChange:
+        """Do what the change says: nobody leaves who is not here, nobody enters twice or before a parent."""
+        assert change.before == self.changes
+        self.changes += len(change)
+        for entry in (entry for block in change.confirmed for entry in block.entries):
+            del self.followed[entry.txid]
+        for gone in change.removed:
+            del self.followed[gone.entry.txid]
+        for entry in change.added:
+            assert entry.txid not in self.followed
+            assert set(entry.parents) <= set(self.followed)
+            self.followed[entry.txid] = entry
+        return change
 
     # payments
 
@@ -65,7 +86,7 @@ class PoolMachine(RuleBasedStateMachine):
         )
         before = set(self.lab.pool.view().entries)
         try:
-            added = self.lab.add(tx)
+            added = self.follow(self.lab.add(tx))
         except Rejected:
             assert set(self.lab.pool.view().entries) == before
             return
@@ -88,7 +109,7 @@ class PoolMachine(RuleBasedStateMachine):
             vsize = 42 + 68 * len(chosen)
             tx = self.lab.pay(*chosen, fee=int(vsize * rng.uniform(1.5, 40)), outputs=rng.choice([1, 2, 3]))
             try:
-                self.lab.add(tx)
+                self.follow(self.lab.add(tx))
                 self.known.append(tx)
             except Rejected:
                 continue
@@ -98,7 +119,7 @@ class PoolMachine(RuleBasedStateMachine):
         """What was replaced, evicted, lost or mined is offered once more."""
         if self.known:
             try:
-                self.lab.add(data.draw(st.sampled_from(self.known)))
+                self.follow(self.lab.add(data.draw(st.sampled_from(self.known))))
             except Rejected:
                 pass
 
@@ -125,7 +146,7 @@ class PoolMachine(RuleBasedStateMachine):
             return
         again = self.restage(staged)
         assert again == fresh
-        self.lab.pool.add(again, self.lab.now)
+        self.follow(self.lab.pool.add(again, self.lab.now))
         self.known.append(staged.tx)
 
     def restage(self, staged: Staged) -> Staged:
@@ -137,7 +158,16 @@ class PoolMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.lab.now += seconds
         old = {t for t, entry in self.lab.pool.view().entries.items() if entry.time < self.lab.now - EXPIRY_S}
-        assert old <= {one.entry.txid for one in self.lab.pool.expire(self.lab.now)}
+        assert old <= {one.entry.txid for one in self.follow(self.lab.pool.expire(self.lab.now)).removed}
+
+    @rule(share=st.floats(0.2, 1.0))
+    def trim(self, share: float) -> None:
+        """A package has taken more than there was."""
+        pool = self.lab.pool
+        most, pool.usage_max_bytes = pool.usage_max_bytes, int(pool.view().usage * share) + 1
+        self.follow(pool.trim(self.lab.now))
+        assert pool.view().usage <= pool.usage_max_bytes
+        pool.usage_max_bytes = most
 
     # the chain
 
@@ -158,12 +188,12 @@ class PoolMachine(RuleBasedStateMachine):
         bodies = [self.body(data, candidates, coins) for _ in range(blocks)]
         self.old_views.append((self.lab.pool.view(), contents(self.lab.pool.view())))
         before = set(self.lab.pool.view().entries)
-        change = self.lab.move(leave, *bodies)
+        change = self.follow(self.lab.move(leave, *bodies))
         after = set(self.lab.pool.view().entries)
         mined = {entry.txid for block in change.confirmed for entry in block.entries}
         assert mined == before & {tx.txid for body in bodies for tx in body}
         removed = {one.entry.txid for one in change.removed}
-        returned = {entry.txid for entry in change.returned}
+        returned = {entry.txid for entry in change.added}
         assert after == (before - mined - removed) | returned
         assert not returned & (before | removed)
 
@@ -188,6 +218,14 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def all_is_what_it_should_be(self) -> None:
         self.lab.check()
+
+    @invariant()
+    def the_changes_are_all_there_was(self) -> None:
+        view = self.lab.pool.view()
+        assert view.changes == self.changes
+        assert set(view.entries) == set(self.followed)
+        own = [entry.own for entry in self.followed.values()]
+        assert view.totals == reduce(MempoolTotals.plus, own, NOTHING)
 
     @precondition(lambda self: self.old_views)
     @invariant()

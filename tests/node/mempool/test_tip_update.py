@@ -6,9 +6,9 @@ import pytest
 
 from chain.hashes import Txid
 from chain.tx import Tx, TxOut
+from node.mempool.change import MempoolChange
 from node.mempool.entry import Removal, Removed
 from node.mempool.policy import EXPIRY_S
-from node.mempool.tip_update import MempoolTipChange
 from tests.node.mempool.mempool_lab import PoolLab, made, script
 
 
@@ -16,7 +16,7 @@ def gone(removed: Sequence[Removed]) -> list[tuple[Txid, Removal]]:
     return [(one.entry.txid, one.reason) for one in removed]
 
 
-def mined(change: MempoolTipChange) -> list[tuple[int, list[Txid]]]:
+def mined(change: MempoolChange) -> list[tuple[int, list[Txid]]]:
     return [(block.height, [entry.txid for entry in block.entries]) for block in change.confirmed]
 
 
@@ -33,7 +33,7 @@ def test_mined_ones_leave_and_their_children_stay() -> None:
     other = lab.chained(lab.fund(), 1)
     change = lab.mine(*chain[:2], *other)
     assert mined(change) == [(lab.height, [chain[0].txid, chain[1].txid, other[0].txid])]
-    assert (change.removed, change.returned) == ((), ())
+    assert (change.removed, change.added) == ((), ())
     assert lab.txids() == ids(chain[2:])
     assert lab.pool.get(chain[2].txid).parents == ()  # type: ignore[union-attr]
     lab.check()
@@ -101,12 +101,12 @@ def test_undone_ones_come_back_before_their_children() -> None:
     lab.mine(chain[2])
     lab.now += 77
     change = lab.move(2, [])
-    assert [entry.txid for entry in change.returned] == [tx.txid for tx in chain[:3]]
+    assert [entry.txid for entry in change.added] == [tx.txid for tx in chain[:3]]
     assert change.removed == ()
     view = lab.pool.view()
     assert list(view.entries) == [tx.txid for tx in chain]
     assert [entry.time for entry in view.entries.values()] == [lab.now] * 3 + [lab.now - 77] * 2
-    assert list(change.returned) == list(view.entries.values())[:3]
+    assert list(change.added) == list(view.entries.values())[:3]
     assert view.entries[chain[0].txid].descendants.count == view.entries[chain[4].txid].ancestors.count == 5
     lab.check()
     lab.chained(made(chain[4]), 1)  # the numbers go on from where they were
@@ -119,7 +119,7 @@ def test_ones_in_both_branches_stay_mined() -> None:
     chain = lab.chained(lab.fund(), 3)
     lab.mine(*chain[:2])
     change = lab.move(1, [chain[0]])
-    assert [entry.txid for entry in change.returned] == [chain[1].txid]
+    assert [entry.txid for entry in change.added] == [chain[1].txid]
     assert lab.txids() == ids(chain[1:])
     lab.check()
 
@@ -130,7 +130,7 @@ def test_a_rival_on_the_new_branch_takes_a_family_with_it() -> None:
     chain = lab.chained(point, 4)
     lab.mine(*chain[:2])
     change = lab.move(1, [lab.pay(point, fee=5)], [])
-    assert change.returned == ()
+    assert change.added == ()
     assert gone(change.removed) == [(tx.txid, Removal.REORG) for tx in chain[2:]]
     assert lab.txids() == set()
     lab.check()
@@ -197,7 +197,7 @@ def test_what_was_never_standard_does_not_come_back() -> None:
     child = lab.pay(made(odd))
     lab.add(child)
     change = lab.move(1, [])
-    assert change.returned == ()
+    assert change.added == ()
     assert gone(change.removed) == [(child.txid, Removal.REORG)]
     lab.check()
 
@@ -206,7 +206,7 @@ def test_what_paid_nothing_comes_back() -> None:
     lab = PoolLab()
     free = lab.pay(lab.fund(), fee=0)
     lab.mine(free)
-    assert [entry.txid for entry in lab.move(1, []).returned] == [free.txid]
+    assert [entry.txid for entry in lab.move(1, []).added] == [free.txid]
     lab.check()
 
 
@@ -219,7 +219,7 @@ def test_a_long_chain_comes_back_up_to_the_limit() -> None:
         lab.mine(*chain[-4:])
     chain += lab.chained(made(chain[-1]), 3)
     change = lab.move(10)
-    assert [entry.txid for entry in change.returned] == [tx.txid for tx in chain[:25]]
+    assert [entry.txid for entry in change.added] == [tx.txid for tx in chain[:25]]
     assert gone(change.removed) == [(tx.txid, Removal.REORG) for tx in chain[40:]]
     assert lab.txids() == ids(chain[:25])
     lab.check()
@@ -232,7 +232,7 @@ def test_children_over_the_limit_leave_when_parents_come_back() -> None:
     lab.mine(*chain)
     chain += lab.chained(made(chain[-1]), 10)
     change = lab.move(1, [])
-    assert len(change.returned) == 20
+    assert len(change.added) == 20
     assert gone(change.removed) == [(tx.txid, Removal.REORG) for tx in chain[25:]]
     lab.check()
 
@@ -265,8 +265,8 @@ def test_what_comes_back_makes_room_for_itself() -> None:
         lab.add(lab.pay(lab.fund(), fee=fee))
     lab.pool.usage_max_bytes = lab.pool.view().usage
     change = lab.move(1, [])
-    assert sorted(one.entry.fee for one in change.removed if one.reason is Removal.EVICTED) == [400, 500]
-    assert change.returned == (lab.pool.get(undone[1].txid),)
+    assert [(one.entry.fee, one.reason) for one in change.removed] == [(500, Removal.EVICTED)], "400 was never back"
+    assert change.added == (lab.pool.get(undone[1].txid),)
     assert sorted(entry.fee for entry in lab.pool.view().entries.values()) == [2000, 3000]
     assert lab.pool.view().floor_sat_kvb > 1000
     lab.check()
@@ -277,8 +277,8 @@ def test_what_came_back_expires_too() -> None:
     undone = lab.pay(lab.fund())
     lab.mine(undone)
     lab.move(1)
-    assert lab.pool.expire(lab.now + EXPIRY_S) == ()
-    assert gone(lab.pool.expire(lab.now + EXPIRY_S + 1)) == [(undone.txid, Removal.EXPIRED)]
+    assert lab.pool.expire(lab.now + EXPIRY_S).removed == ()
+    assert gone(lab.pool.expire(lab.now + EXPIRY_S + 1).removed) == [(undone.txid, Removal.EXPIRED)]
     lab.check()
 
 
@@ -294,6 +294,6 @@ def test_twenty_deep() -> None:
     ours[7].append(lab.pay(contested, fee=9))
     change = lab.move(20, *ours, [])
     assert lab.txids() == {tx.txid for chain in chains[2:] for tx in chain}
-    assert len(change.returned) == 60
+    assert len(change.added) == 60
     assert [removed.reason for removed in change.removed] == [Removal.CONFLICT]
     lab.check()
