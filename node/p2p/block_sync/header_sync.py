@@ -18,7 +18,7 @@ from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
 from node.interface.effects import Effect, Failed, Link, PeerId
 from node.p2p.block_sync.block_download import CHOKED_REST_S, Accept, BlockDownload, Punish
-from node.p2p.block_sync.headers_presync import Gate, GivenUp, HeadersPresync
+from node.p2p.block_sync.headers_presync import GivenUp, HeadersAdmission, HeadersPresync
 from node.p2p.block_sync.initial_block_download import InitialBlockDownload
 from node.p2p.block_sync.known_blocks import KnownBlocks
 from node.p2p.block_sync.unclaimed_headers import UnclaimedHeaders
@@ -132,7 +132,7 @@ class HeaderSync:
         self._peers: dict[PeerId, _HeaderPeer] = {}
         self._compact: CompactSync | None = None
         self._terms = terms
-        self._gate = Gate(chain, minimum_work, secret, lambda: self.top)
+        self._gate = HeadersAdmission(chain, minimum_work, secret, lambda: self.top)
         self._walking: set[PeerId] = set()
         self._promises = UnclaimedHeaders(chain)
         self._ticked = 0.0

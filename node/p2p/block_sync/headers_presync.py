@@ -142,7 +142,7 @@ class HeadersPresync:
     """The headers that are not in the tree."""
 
 
-class Gate:
+class HeadersAdmission:
     """Admission of headers to the tree, and the peers at proving a branch with little work."""
 
     def __init__(self, chain: Chainstate, minimum_work: int, secret: bytes, top: Callable[[], BlockNode]) -> None:

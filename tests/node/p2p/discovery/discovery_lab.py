@@ -44,7 +44,7 @@ class Knock:
 
 
 class Stage:
-    """A Ground that does nothing by itself."""
+    """A discovery context that does nothing by itself."""
 
     def __init__(self, allow_local: bool = False) -> None:
         self.own = node_id(0)
@@ -80,7 +80,7 @@ class Stage:
         knock.outcome(knock.met() if outcome is None else outcome, now)
         return knock
 
-    # --- Ground ----------------------------------------------------------------------------------
+    # DiscoveryContext
 
     def links(self) -> list[Link]:
         return list(self.peers.values())
