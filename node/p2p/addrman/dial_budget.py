@@ -4,9 +4,9 @@ Whoever greets us says where it listens, and whoever is asked for nodes names th
 anybody could have us, and thousands like us, connect to a third party (reflection).
 """
 
-import ipaddress
 from typing import NamedTuple
 
+from node.p2p.addrman.net_address import parse_host, site
 from node.p2p.addrman.token_bucket import TokenBuckets
 
 KEYS_MAX = 1_000
@@ -19,7 +19,7 @@ class Rate(NamedTuple):
     burst: float
     per_second: float
 
-    def allowances(self, most: int = KEYS_MAX) -> TokenBuckets[str]:
+    def allowances(self, most: int = KEYS_MAX) -> TokenBuckets[bytes]:
         """Buckets of this size, for at most so many owners."""
         return TokenBuckets(self.per_second, self.burst, most)
 
@@ -30,23 +30,10 @@ BACK_IN_TOTAL, BACK_IN_TOTAL_LOCAL = Rate(64, 1.0), Rate(256, 20.0)
 """All dial-backs, on ordinary networks and where `allow_local` holds."""
 
 
-def site(host: str) -> str:
-    """The site of an address: itself, or the /64 of an IPv6 address."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, 64), strict=False))
-
-
 def is_loopback(host: str) -> bool:
     """True for 127.0.0.0/8 and ::1."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = parse_host(host)
+    return address is not None and address.is_loopback
 
 
 class DialBudget:
@@ -67,7 +54,7 @@ class DialBudget:
         is_third = not self._is_nobody(target) and (source is None or site(source) != site(target))
         if is_third and not self._by_target.take(site(target), 1, now):
             return False
-        return bool(self._in_total.take("", 1, now))
+        return bool(self._in_total.take(b"", 1, now))
 
     def _is_nobody(self, host: str) -> bool:
         return self._allow_local and is_loopback(host)

@@ -10,6 +10,9 @@ PARSED_MAX = 4_096
 IPV4_GROUP_SIZE, IPV6_GROUP_SIZE = 2, 4
 """Bytes of an address that name its network group: /16 and /32, what one provider is given at once."""
 
+SITE_SIZE = 8
+"""Bytes of an IPv6 address that name its site: /64, in which one owner has as many addresses as it likes."""
+
 
 @lru_cache(PARSED_MAX)
 def parse_host(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -19,6 +22,15 @@ def parse_host(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def site(host: str) -> bytes:
+    """The site of an address, what one owner has at least: an IPv4 address, the /64 of an IPv6 address,
+    a name as it is."""
+    address = parse_host(host)
+    if address is None:
+        return host.encode()
+    return address.packed if address.version == 4 else address.packed[:SITE_SIZE]
 
 
 @lru_cache(PARSED_MAX)

@@ -92,7 +92,7 @@ class Gossip(NoDiscovery):
 
     def _hear(self, peer: PeerId, endpoints: tuple[Endpoint, ...], now: float) -> None:
         """Take endpoints told unasked: as many as the teller may tell."""
-        taken = endpoints[: self._accepted.take(peer.hex(), len(endpoints), now)]
+        taken = endpoints[: self._accepted.take(peer, len(endpoints), now)]
         self._ground.heard(taken, self._ground.endpoint(peer), now)
 
     # --- telling -------------------------------------------------------------------------------

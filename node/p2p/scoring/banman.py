@@ -5,18 +5,15 @@ old as anything in it has to get, the older one is forgotten whole. Nothing is e
 what to forget, and whoever floods it pushes out what is oldest, half of all at once.
 """
 
-import ipaddress
 from typing import Generic, TypeVar
 
 from node.interface.effects import PeerId
-from node.p2p.addrman.net_address import normalise_host
+from node.p2p.addrman.net_address import parse_host, site
 
 DISCOURAGED_S = 600.0
 """Seconds for which a peer is discouraged."""
 IDS_MAX, HOSTS_MAX = 10_000, 10_000
 """Members of a generation. Apart, as ids cost nothing: making up ids clears no address."""
-SITE_BITS = 64
-"""Prefix length of an IPv6 site: one owner has as many addresses in it as it likes."""
 
 K = TypeVar("K")
 
@@ -55,13 +52,13 @@ class BanMan:
         """`allow_local`: many nodes share an address, so only ids count."""
         self._allow_local = allow_local
         self._ids: RollingSet[PeerId] = RollingSet(IDS_MAX, DISCOURAGED_S)
-        self._sites: RollingSet[str] = RollingSet(HOSTS_MAX, DISCOURAGED_S)
+        self._sites: RollingSet[bytes] = RollingSet(HOSTS_MAX, DISCOURAGED_S)
 
     def add(self, peer: PeerId, host: str, now: float) -> None:
         """A node, seen at `host`, broke the rules."""
         self._ids.add(peer, now)
-        if site := self._site(host):
-            self._sites.add(site, now)
+        if (key := self._site(host)) is not None:
+            self._sites.add(key, now)
 
     def has_id(self, peer: PeerId, now: float) -> bool:
         """True if this node is to be refused."""
@@ -69,17 +66,12 @@ class BanMan:
 
     def has_host(self, host: str, now: float) -> bool:
         """True if whoever comes from, or listens at, this address is to be refused."""
-        site = self._site(host)
-        return site is not None and self._sites.has(site, now)
+        key = self._site(host)
+        return key is not None and self._sites.has(key, now)
 
-    def _site(self, host: str) -> str | None:
+    def _site(self, host: str) -> bytes | None:
         """The site that an address counts as; None if it tells nothing of who is there."""
-        try:
-            address = ipaddress.ip_address(normalise_host(host))
-        except ValueError:
+        address = parse_host(host)
+        if address is None or self._allow_local or address.is_loopback:
             return None
-        if self._allow_local or address.is_loopback:
-            return None
-        if address.version == 6:
-            return str(ipaddress.ip_network((address, SITE_BITS), strict=False))
-        return str(address)
+        return site(host)

@@ -14,11 +14,10 @@ so where `allow_local` holds: there a whole network has one address.
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from ipaddress import IPv6Address
 from typing import NamedTuple, TypeVar
 
 from node.interface.effects import PeerId
-from node.p2p.addrman.net_address import parse_host
+from node.p2p.addrman.net_address import parse_host, site
 from node.p2p.wire.messages import ANNOUNCED_MAX, BLOCK_TXS_MAX, BLOCKS_MAX, INV_MAX, LOCATOR_MAX, PUSHED_MAX, WANT_MAX
 
 PEERS = 125
@@ -39,8 +38,6 @@ RETRY_MAX_S = 60
 REFUSED_A_MINUTE = 600
 """Requests of one address that are answered with a refusal of whatever sort for its rate; after that
 its new connections are closed unheard until there is room again."""
-IPV6_PREFIX = 8
-"""Bytes of an IPv6 address that one customer is given at least: /64."""
 
 
 class RateVerdict(NamedTuple):
@@ -216,11 +213,9 @@ class RateLimits:
     def owner(self, host: str) -> bytes | None:
         """The owner of an address; None: the operator's own, that is not counted."""
         address = parse_host(host)
-        if address is None:
-            return host.encode()
-        if self._allow_local and address.is_loopback:
+        if self._allow_local and address is not None and address.is_loopback:
             return None
-        return address.packed[:IPV6_PREFIX] if isinstance(address, IPv6Address) else address.packed
+        return site(host)
 
     def __len__(self) -> int:
         return len(self._peers) + len(self._hosts)

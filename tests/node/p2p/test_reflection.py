@@ -8,8 +8,8 @@ from node.p2p.addrman.dial_budget import (
     DialBudget,
     Rate,
     dial_backs,
-    site,
 )
+from node.p2p.addrman.net_address import site
 from node.p2p.connections.identity import HandshakeSide, handshake_digest
 from node.p2p.connections.outbound import DIAL_BACK_TRIES
 from node.p2p.wire.messages import Confirm, Hello, Ok, Welcome
@@ -115,7 +115,7 @@ def test_who_comes_to_ask_is_not_dialled() -> None:
 
 
 def test_an_owner_is_an_address_or_half_of_an_ipv6_one() -> None:
-    assert site("1.2.3.4") == "1.2.3.4"
+    assert site("1.2.3.4") == site("::ffff:1.2.3.4") != site("::ffff:1.2.3.5")
     assert site("2001:db8::1") == site("2001:db8::ffff:1") != site("2001:db8:0:1::1")
 
 
