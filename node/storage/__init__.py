@@ -9,6 +9,5 @@ of one snapshot. A start (`recovery.py`) takes the directory (`data_dir.py`), re
 whether anything is lost, and then repairs `blocks/` (`salvage.py`, `table_salvage.py`) or has the ledger made anew.
 
 Reading order: kv, memory and leveldb (the two databases behind it), chunks, schema, script_summaries, indexes,
-coins_cache, reader, ledger, headers, table_salvage, salvage, data_dir, recovery; filters and scratch_copy by
-themselves.
+coins_cache, reader, headers, ledger, table_salvage, salvage, data_dir, scratch_copy, recovery; filters by itself.
 """

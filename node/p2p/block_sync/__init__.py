@@ -6,7 +6,7 @@ twice. Blocks: `BlockDownload` asks the peers that have them, a window ahead of 
 stalls. A new block near the tip comes as a compact block (compact_relay, compact_reconstruct) and is passed on by
 compact_serve.
 
-Reading order: download_source, block_download, initial_block_download, known_blocks, unclaimed_headers,
-headers_presync, header_sync; compact_block, extra_txs, high_bandwidth_peers, compact_serve, compact_reconstruct,
-compact_relay; unpack (bodies decoded and checked without the lock).
+Reading order: unpack (bodies decoded and checked without the lock), download_source, block_download,
+initial_block_download, known_blocks, unclaimed_headers, headers_presync, header_sync; compact_block, extra_txs,
+high_bandwidth_peers, compact_serve, compact_reconstruct, compact_relay.
 """

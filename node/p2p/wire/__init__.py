@@ -3,5 +3,5 @@
 A message: `codec.py` finds the layout of a route, decodes its fields with the formats of `fields.py`, each of which has
 a limit, and makes a value of `messages.py`; anything left over or out of bounds is malformed.
 
-Reading order: fields, compact_fields, messages, codec, sizes; short_txid and bounded by themselves.
+Reading order: messages, fields, compact_fields, codec, sizes; short_txid and bounded by themselves.
 """
