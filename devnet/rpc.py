@@ -1,4 +1,8 @@
-"""A client of one node: JSON-RPC with its cookie, and plain GETs. No retries, no state."""
+"""A client of one node: JSON-RPC with its cookie, and plain GETs. No retries, no state.
+
+`http.client` as it is: the nodes are the operator's own, and none of them drips. Nothing of `node/` is
+imported, so that what a devnet needs to know of a node is what anybody can: its API.
+"""
 
 import base64
 import http.client

@@ -1,5 +1,9 @@
 """HTTP requests with a deadline for the whole of each and a cap on the answer's size: a node that drips
-a byte a second, or never stops, fails like one that is not there."""
+a byte a second, or never stops, fails like one that is not there.
+
+The node's client (`node/runtime/http_client.py`) has such sockets too. Not shared: wallet and node may
+both import `chain/` alone, and that does no I/O.
+"""
 
 import functools
 import socket

@@ -2,7 +2,7 @@
 
 A `requests` timeout is per read, so a peer that drips a byte a second defeats it. Here every
 read of a connection, status line and headers included, waits only for what is left of the whole
-request's time.
+request's time. The wallet has such sockets of its own: it may not import `node/`, nor `chain/` do I/O.
 """
 
 import socket

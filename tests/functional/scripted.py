@@ -21,8 +21,8 @@ from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake
 from node.p2p.wire.codec import ROUTES, decode_request, encode, route_name
 from node.p2p.wire.messages import (
     HEADERS_MAX,
-    NODE_SERVICES,
     PROTOCOL_VERSION,
+    SERVES_BLOCKS,
     Announce,
     Blocks,
     Confirm,
@@ -124,7 +124,7 @@ class ScriptedPeer:
             REGTEST.network_id,
             bytes(8),
             Endpoint("", self.endpoint.port),
-            NODE_SERVICES,
+            SERVES_BLOCKS,
             "scripted",
             len(self.blocks),
             2 * (len(self.blocks) + 1),

@@ -17,8 +17,8 @@ from node.p2p.scoring.service_flags import RECENT_BLOCKS
 from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.messages import (
     BLOCKS_MAX,
-    NODE_SERVICES,
     PROTOCOL_VERSION,
+    SERVES_BLOCKS,
     Blocks,
     Confirm,
     Facts,
@@ -55,7 +55,7 @@ class Client:
         identity = NodeIdentity(sha256(b"client %d" % number), ENGINE, random.Random(number))
         self.id = identity.id
         self.token = b""
-        about = (NODE_SERVICES, "client", 0, 0, GENESIS.hash)
+        about = (SERVES_BLOCKS, "client", 0, 0, GENESIS.hash)
         ours = Facts(PROTOCOL_VERSION, identity.public_key, REGTEST.network_id, bytes(8), None, *about)
         welcome = self.ask(Hello(ours, bytes(32)))
         assert isinstance(welcome, Welcome)

@@ -20,8 +20,8 @@ from node.p2p.scoring.peer_score import PeerEvent
 from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role
 from node.p2p.wire.messages import (
     BLOCKS_MAX,
-    NODE_SERVICES,
     PROTOCOL_VERSION,
+    SERVES_BLOCKS,
     Blocks,
     Confirm,
     Facts,
@@ -70,7 +70,7 @@ class Client:
 
     def _greet(self, host: str) -> bytes:
         tip, now = self.server.tip, self.world.now
-        about = (NODE_SERVICES, "client", tip.height, tip.chainwork, tip.hash)
+        about = (SERVES_BLOCKS, "client", tip.height, tip.chainwork, tip.hash)
         ours = Facts(PROTOCOL_VERSION, self.identity.public_key, REGTEST.network_id, bytes(8), None, *about)
         welcome = self._call(lambda core: core.greet(Hello(ours, bytes(32)), host, now))
         assert isinstance(welcome, Welcome)

@@ -59,8 +59,6 @@ SERVES_HEADERS = 8
 """Has every header, in runs of any length."""
 MINES = 16
 """Looks for blocks itself."""
-NODE_SERVICES = SERVES_BLOCKS
-"""Services that a node offers."""
 BLOCKS_ONLY = 1 << 17
 """Bit of the services: wants blocks from this peer, and neither transactions nor addresses."""
 VISITOR = 1 << 16

@@ -16,8 +16,8 @@ from node.p2p.discovery.context import PeerDiscoveryContext
 from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.wire.codec import may_answer
 from node.p2p.wire.messages import (
-    NODE_SERVICES,
     PROTOCOL_VERSION,
+    SERVES_BLOCKS,
     AnnounceAddress,
     Confirm,
     Facts,
@@ -48,7 +48,7 @@ class End:
             NETWORK_ID,
             rng.randbytes(8),
             Endpoint("", 18444) if listens else None,
-            NODE_SERVICES,
+            SERVES_BLOCKS,
             "end",
             number,
             0,

@@ -15,7 +15,6 @@ from node.p2p.scoring.service_flags import RECENT_BLOCKS, RELAYED_BLOCKS, Role, 
 from node.p2p.wire.codec import encode
 from node.p2p.wire.messages import (
     MINES,
-    NODE_SERVICES,
     RELAYS,
     SERVES_BLOCKS,
     SERVES_HEADERS,
@@ -151,7 +150,7 @@ def test_services_tell_the_role(role: Role) -> None:
         assert offers(services, RELAYS) == (role is not Role.LIGHT)
         assert offers(services, SERVES_HEADERS) == (role is not Role.RELAY)
         assert offers(services, SERVES_BLOCKS) == (role is Role.FULL)
-    assert Role.FULL.services() == NODE_SERVICES
+    assert Role.FULL.services() == SERVES_BLOCKS
 
 
 def test_what_each_role_is_asked_for(blocks: list[Block]) -> None:
