@@ -1,4 +1,4 @@
-"""The Store of node/interface/effects.py, written once over any two key-value databases.
+"""The `Store` of node/interface/storage.py, written once over any two key-value databases.
 
 Order of a commit: the undo of what is connected into `blocks/`, synced; then one synced batch
 into `ledger/`, tip and digest included; only then does the caller hear of it. So a crash leaves

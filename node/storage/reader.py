@@ -1,4 +1,4 @@
-"""Reads of the ledger and the blocks: node/interface/effects.py's Reader over two databases.
+"""Reads of the ledger and the blocks: node/interface/storage.py's `LedgerView` over two databases.
 
 Blocks and undo are read as they are now even by a snapshot: under their key they never change.
 """

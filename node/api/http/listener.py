@@ -1,6 +1,6 @@
 """Listening sockets and worker threads: waitress, one instance a listener, in one process.
 
-Owns connection limits and clean stopping; `connection.py` owns what one connection may do.
+Owns connection limits and clean stopping; `channel.py` owns what one connection may do.
 """
 
 import contextlib

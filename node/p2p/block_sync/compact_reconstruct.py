@@ -9,7 +9,7 @@
                       <-   GetBlockTxs    what is missing, if anything
       BlockTxs        ->
 
-Whatever goes wrong on the way, the block is fetched whole by `Download`, which leaves it alone for
+Whatever goes wrong on the way, the block is fetched whole by `BlockDownload`, which leaves it alone for
 `HOLD_S` and no longer. A peer passes a block on before it has verified it, so it is to blame for
 nothing but its header's proof of work and connection (BIP152).
 """
