@@ -14,6 +14,7 @@ from chain.frozen import value
 from chain.hashes import Wtxid
 from chain.keys import Check
 from chain.tx import Tx
+from node.interface.bounded import BoundedSet
 from node.interface.effects import PeerId, Verify
 from node.mempool.change import MempoolChange
 from node.mempool.mempool import Mempool
@@ -28,21 +29,11 @@ OUT_MAX = 5_000
 """Transactions whose signatures are out at once; beyond, new ones are refused for now."""
 
 
-class VerifiedCache:
+class VerifiedCache(BoundedSet[Wtxid]):
     """Witness txids whose signatures are right: a block that holds them needs no curve for them."""
 
     def __init__(self, most: int = VERIFIED_MAX) -> None:
-        self._most = most
-        self._held: OrderedDict[Wtxid, None] = OrderedDict()
-
-    def add(self, wtxid: Wtxid) -> None:
-        """Remember one more, forgetting the oldest at the limit."""
-        self._held[wtxid] = None
-        if len(self._held) > self._most:
-            self._held.popitem(last=False)
-
-    def __contains__(self, wtxid: object) -> bool:
-        return wtxid in self._held
+        super().__init__(most)
 
 
 @value

@@ -24,6 +24,7 @@ from chain.blocktree import BlockNode
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
 from node.chainstate.chainstate import Chainstate
+from node.interface.bounded import BoundedSet
 from node.interface.effects import Compute, Effect, Failed, Link, PeerId
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.block_download import Accept, Punish
@@ -31,7 +32,6 @@ from node.p2p.block_sync.compact_block import Fill, Materials, PartialBlock, Reb
 from node.p2p.block_sync.extra_txs import ExtraTxs
 from node.p2p.connections.pending_requests import PendingRequests, Then
 from node.p2p.scoring.peer_services import PeerServices
-from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Request
 
 HOLD_S = 2.0
@@ -102,7 +102,7 @@ class CompactReconstruct:
         self._salt = salt
         self.spare = ExtraTxs()
         self._works: list[_Work] = []
-        self._tried: BoundedDict[tuple[PeerId, BlockHash]] = BoundedDict(TRIED_MAX)
+        self._tried: BoundedSet[tuple[PeerId, BlockHash]] = BoundedSet(TRIED_MAX)
         self._first: OrderedDict[BlockHash, float] = OrderedDict()
         """Arrival time of the first compact form, by block."""
         self._jobs: dict[int, tuple[_Work, Materials]] = {}

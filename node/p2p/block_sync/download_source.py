@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
+from node.interface.bounded import BoundedSet
 from node.p2p.block_sync.unpack import Bodies
-from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import BLOCKS_BYTES, BLOCKS_MAX
 
 IN_FLIGHT_MAX = 16
@@ -53,8 +53,8 @@ class DownloadSource:
     """Number of stalls since it last delivered."""
     asked: dict[BlockHash, Asked] = field(default_factory=dict)
     """Blocks requested from it and not answered."""
-    lacking: BoundedDict[BlockHash] = field(default_factory=lambda: BoundedDict(LACKING_MAX))
-    early: BoundedDict[BlockHash] = field(default_factory=lambda: BoundedDict(EARLY_MAX))
+    lacking: BoundedSet[BlockHash] = field(default_factory=lambda: BoundedSet(LACKING_MAX))
+    early: BoundedSet[BlockHash] = field(default_factory=lambda: BoundedSet(EARLY_MAX))
     """Blocks that it showed us before its own verdict."""
     answered: float = 0.0
     """Time of the request for the last block that it delivered."""

@@ -6,11 +6,11 @@ How much is told, and how much is believed of one source, is the address book's 
 
 from typing import Any
 
+from node.interface.bounded import BoundedSet
 from node.interface.effects import Effect, Endpoint, PeerId
 from node.p2p.addrman.dial_budget import Rate
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
-from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok
 
 ADDRESSES_S = 20.0
@@ -41,7 +41,7 @@ class Gossip(NoDiscovery):
         self._accepted = (ACCEPTED_LOCAL if local else ACCEPTED).allowances(TELLERS_MAX)
         self._ask_at = 0.0
         self._push_at = 0.0
-        self._told: BoundedDict[Endpoint] = BoundedDict(TOLD_MAX)
+        self._told: BoundedSet[Endpoint] = BoundedSet(TOLD_MAX)
         self._news: list[tuple[PeerId, Endpoint]] = []
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:

@@ -18,11 +18,11 @@ from typing import Any
 
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
+from node.interface.bounded import BoundedSet
 from node.interface.effects import Effect, Link, PeerId
 from node.mempool.mempool import Mempool
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.tx_relay.tx_request import Deliver, TxRequest
-from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs, Want
 from node.p2p.wire.short_txid import Name, ShortTxids, names_at
 
@@ -74,11 +74,11 @@ class _RelayPeer:
     """The key of transactions' names there."""
     queue: dict[Name, Wtxid] = field(default_factory=dict)
     """To be announced, oldest first, by our own names."""
-    known: BoundedDict[Name] = field(default_factory=lambda: BoundedDict(KNOWN_MAX))
+    known: BoundedSet[Name] = field(default_factory=lambda: BoundedSet(KNOWN_MAX))
     """Known transactions that it announced or was told of, by our own names."""
     told: dict[Name, Wtxid] = field(default_factory=dict)
     """Transactions that it was told of, oldest first, by its names."""
-    owed: BoundedDict[Name] = field(default_factory=lambda: BoundedDict(TOLD_MAX))
+    owed: BoundedSet[Name] = field(default_factory=lambda: BoundedSet(TOLD_MAX))
     """Those of them that it has not been sent: it may want each once."""
     busy: bool = False
     """An Inv, or a delivery, is under way: the next Inv waits."""

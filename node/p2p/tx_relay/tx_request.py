@@ -12,10 +12,10 @@ from typing import Any
 
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
+from node.interface.bounded import BoundedSet
 from node.interface.effects import Effect, Failed, Link, PeerId
 from node.mempool.mempool import Mempool
 from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import WANT_MAX, GetTxs, Txs
 from node.p2p.wire.short_txid import Name, ShortTxids
 
@@ -55,7 +55,7 @@ class _TxSource:
     """Short txids that it announced and we lack, oldest first."""
     in_flight: dict[Name, None] = field(default_factory=dict)
     """Short txids that it has to deliver."""
-    late: BoundedDict[Name] = field(default_factory=lambda: BoundedDict(LATE_MAX))
+    late: BoundedSet[Name] = field(default_factory=lambda: BoundedSet(LATE_MAX))
     """Short txids that it did not deliver in time, and that are taken if they come after all."""
     parents: dict[Txid, float] = field(default_factory=dict)
     """Unknown parents of what it delivered, and when to ask for them; the oldest first."""
@@ -102,8 +102,8 @@ class TxRequest:
         """The peer that is to deliver, and the deadline, by name; the oldest first."""
         self._handed: dict[Name, float] = {}
         """With the mempool, and until when it may take; the oldest first."""
-        self._rejected: BoundedDict[Name] = BoundedDict(REJECTED_MAX)
-        self._confirmed: BoundedDict[Name] = BoundedDict(CONFIRMED_MAX)
+        self._rejected: BoundedSet[Name] = BoundedSet(REJECTED_MAX)
+        self._confirmed: BoundedSet[Name] = BoundedSet(CONFIRMED_MAX)
         self._ask_at = 0.0
 
     def joined(self, peer: PeerId) -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from chain.hashes import BlockHash
+from node.interface.bounded import BoundedSet
 from node.interface.effects import Effect, Endpoint, Link, PeerId
 from node.p2p.connections.pending_requests import GRACE_S, PendingRequests
-from node.p2p.wire.bounded import BoundedDict
 from node.p2p.wire.messages import Confirm, GetBlocks
 
 LINKS = [Link(PeerId(bytes((n,)) * 20), Endpoint("10.0.0.1", n), bytes(16)) for n in (1, 2)]
@@ -45,7 +45,7 @@ def test_a_peers_requests_are_forgotten_but_not_its_handshake() -> None:
 
 
 def test_recent_forgets_the_oldest() -> None:
-    recent: BoundedDict[int] = BoundedDict(3)
+    recent: BoundedSet[int] = BoundedSet(3)
     for number in (1, 2, 3, 1, 4):
         recent.add(number)
     assert list(recent) == [2, 3, 4]
@@ -61,7 +61,7 @@ def test_recent_forgets_the_oldest() -> None:
 
 def test_recent_is_as_fast_when_it_is_full() -> None:
     """What was forgotten is not walked over: with a dict this takes minutes."""
-    recent: BoundedDict[int] = BoundedDict(50_000)
+    recent: BoundedSet[int] = BoundedSet(50_000)
     recent.update(range(500_000))
     for number in range(500_000, 600_000):
         recent.add(number)

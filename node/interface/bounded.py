@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class BoundedDict(Generic[K]):
+class BoundedSet(Generic[K]):
     """A set of at most `most` members; beyond, the oldest is forgotten."""
 
     __slots__ = ("_members", "most")
