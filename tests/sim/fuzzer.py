@@ -15,7 +15,7 @@ from chain.tx import Tx
 from node.interface.effects import Answer, Dial, Effect, Endpoint, Link, Park, PeerId, Publish, Send, Step
 from node.p2p.block_sync.compact_block import shorten
 from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.wire.codec import decode_reply, decode_request, encode, may_answer, route_name
+from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
 from node.p2p.wire.messages import (
     BLOCKS_ONLY,
     PROTOCOL_VERSION,
@@ -54,6 +54,7 @@ from node.p2p.wire.messages import (
 )
 from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, lock, solved
+from tests.node.p2p.wire.replies import may_answer
 from tests.sim.world import ENGINE, PORT, START, SimNode, World
 
 DEADLINE_S = 5.0

@@ -200,11 +200,6 @@ def route_name(request: Request) -> str:
     return _NAMES[type(request)]
 
 
-def may_answer(request: Request, reply: object) -> bool:
-    """True if `reply` is of a kind that `request` can bring, Refusal included."""
-    return isinstance(reply, (*ROUTES[route_name(request)].replies, Refusal))
-
-
 def encode(message: Message) -> bytes:
     """The body that carries `message`."""
     layout = LAYOUTS[type(message)]

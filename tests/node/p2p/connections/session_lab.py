@@ -14,7 +14,6 @@ from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.discovery.context import PeerDiscoveryContext
 from node.p2p.scoring.peer_scoring import PeerScoring
-from node.p2p.wire.codec import may_answer
 from node.p2p.wire.messages import (
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -27,6 +26,7 @@ from node.p2p.wire.messages import (
     Refusal,
 )
 from tests.chainlab import ENGINE
+from tests.node.p2p.wire.replies import may_answer
 
 NETWORK_ID = sha256(b"this network")
 TICK_S = 0.1

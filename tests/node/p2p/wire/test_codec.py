@@ -21,7 +21,6 @@ from node.p2p.wire.codec import (
     decode_reply,
     decode_request,
     encode,
-    may_answer,
     route_name,
 )
 from node.p2p.wire.messages import (
@@ -73,6 +72,7 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from tests.node.p2p.wire.replies import may_answer
 
 HASH = st.binary(min_size=32, max_size=32)
 ENDPOINT = st.builds(Endpoint, st.ip_addresses().map(str), st.integers(1, 0xFFFF)).filter(
