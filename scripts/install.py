@@ -29,7 +29,7 @@ MADE_FROM = ("pyproject.toml", "chain/_sha256d.c", "node/mining/_hashloop.c")
 EXTENSIONS = ("chain._sha256d", "node.mining._hashloop")
 """Compiled if that is possible."""
 VERSION = ".".join(map(str, sys.version_info[:2]))
-SIZES = {"": "some 70 MB", "test": "with the tools of the tests, some 480 MB"}
+SIZES = {"": "some 70 MB", "unit": "with pytest, some 90 MB", "test": "with the tools of the tests, some 480 MB"}
 """On the disk, by extra."""
 REPEAT_S = 10.0
 """How often a step that takes long says what it is at, where no terminal shows it at once."""
@@ -59,7 +59,7 @@ def install(root: Path, environment: Path, extra: str) -> int:
     if same and same_python and installed.get("compiler", True) >= compiler and python.exists():
         return 0
     started = time.monotonic()
-    size = SIZES["test" if "test" in extras else ""]
+    size = next(size for name, size in reversed(SIZES.items()) if name in ("", *extras))
     say(f"groat: installing into {environment}, once ({size}; a minute or more):")
     if not (installed and same_python and runs(python)):
         # Nothing is known of what is there: begin again.

@@ -1,4 +1,4 @@
-"""What all tests share: the public vectors, and the tests that CI must not skip.
+"""What all tests share: the public vectors, which tests begin, and the tests that CI must not skip.
 
 `GROAT_REQUIRE=vectors,kernel` names kinds of tests that must run: one of them skipped is a
 failure, and so is a run that had none.
@@ -18,6 +18,11 @@ settings.load_profile("groat")
 VECTORS_DEFAULT = Path(__file__).parents[2] / "shared" / "vectors"
 KINDS = ("vectors", "kernel", "browser", "netns", "clients")
 """Kinds of tests that need something not every machine has."""
+FIRST = (
+    "tests/functional/test_devnet.py", "tests/gateway/test_matrix.py", "tests/bench/", "tests/browser/",
+    "tests/functional/", "tests/gateway/", "tests/node/api/docs/", "tests/clients/", "tests/sim/", "tests/wallet/",
+)  # fmt: skip
+"""The files that take longest, or begin so: workers that share the tests then end together."""
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +32,16 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip(f"vectors: no folder {folder} (set GROAT_VECTORS)")
     return folder
+
+
+def turn_of(nodeid: str) -> int:
+    """The place in FIRST of a test's file; after all of them for the others."""
+    return next((turn for turn, begin in enumerate(FIRST) if nodeid.startswith(begin)), len(FIRST))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: turn_of(item.nodeid))
 
 
 def kinds_of(nodeid: str, fixtures: Iterable[str]) -> set[str]:

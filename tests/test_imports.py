@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -136,6 +138,16 @@ def test_a_new_difficulty_rule_is_nobody_elses_business(module: str) -> None:
     """What follows headers, or mines, hands the schedule on and asks the parameters what they aim at."""
     attributes = {node.attr for node in ast.walk(tree_of(module)) if isinstance(node, ast.Attribute)}
     assert not attributes & {"asert", "start_time", "idle_s", "gap_cap_s", "anchor_height"}
+
+
+def test_every_module_can_be_imported() -> None:
+    """On this Python, with what is installed for it, and without a warning."""
+    names = [module.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for module in MODULES]
+    program = f"import {', '.join(names)}"
+    outcome = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "", "")
 
 
 def test_every_owner_exists() -> None:

@@ -21,6 +21,8 @@ ALONE_PORT = 18453
 PORTS = 8
 """Of the devnet, then of the single node."""
 COMMAND_S = 120.0
+BYTECODE = ("PYTHONPYCACHEPREFIX",)
+"""Variables that say where compiled modules are: without them each start would compile the libraries anew."""
 PROGRAMS = {
     "devnet": "from devnet.cli import main",
     "wallet": "from wallet.cli import main",
@@ -46,6 +48,7 @@ class Shell:
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("GROAT_", "PYTHON", "XDG_"))}
         return {
             **kept,
+            **{name: os.environ[name] for name in BYTECODE if name in os.environ},
             "HOME": str(self.home),
             "PYTHONPATH": str(ROOT),
             "TERM": "dumb",

@@ -25,6 +25,7 @@ from devnet.premine import FIRST_BLOCKS
 from devnet.processes import start_time
 from devnet.rpc import NodeClient
 from devnet.state import load
+from tests.functional.shell import BYTECODE
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,9 @@ class Commands:
 
 
 def plain_environment() -> dict[str, str]:
-    return {name: text for name, text in os.environ.items() if not name.startswith(("GROAT_", "PYTHON"))}
+    """A person's: nothing of this project's, and of Python's only where its bytecode is."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("GROAT_", "PYTHON"))}
+    return kept | {name: os.environ[name] for name in BYTECODE if name in os.environ}
 
 
 def one_tip(facts: Any) -> bool:
