@@ -147,7 +147,7 @@ def measure(bench: Bench) -> Iterator[Row]:
             "groat with indexes": lambda: connect_rate(chain, index=True),
             "Core's kernel, one thread": lambda: kernel_rate(chain, 0),
         },
-        bench.size(5, 2),
+        bench.size(5, 1),
     )
     ours, kernel, indexed, kernel_one = found.values()
     yield Row("connect, nothing cached, no index", "tx/s", ours, "Core's kernel, two threads", kernel, 0.60)

@@ -18,10 +18,12 @@ from contextlib import closing
 from pathlib import Path
 from time import perf_counter, process_time
 
+from chain.block import decode_block
 from chain.coins import Coin, CoinsDelta
 from chain.params import REGTEST
 from chain.scripttype import p2wpkh_script
 from chain.tx import OutPoint, TxOut
+from node.interface.storage import LedgerChange
 from node.storage.recovery import open_store
 from tests.bench.busy import BusyChain, busy_chain
 from tests.bench.connect import LocalNode
@@ -48,7 +50,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 def _coins_rows(bench: Bench) -> Iterator[Row]:
     chain = payments_chain(bench.cache, bench.size(50, 8), 1_000)
-    few, many = chain.txs_count, bench.size(5_000_000, 200_000)
+    few, many = chain.txs_count, bench.size(5_000_000, 50_000)
     for index in (False, True):
         folders = {}
         for coins in (few, many):
@@ -70,12 +72,16 @@ def fill(folder: Path, chain: Chain, coins: int, *, index: bool) -> None:
     rng = random.Random(SEED)
     store = open_store(folder, REGTEST.network_id)
     tip = store.tip()
+    undo = store.undo(tip.height, tip.hash)
+    assert undo is not None
+    # A commit moves the tip: each of these leaves the newest block and comes back to it.
+    newest = (LedgerChange(decode_block(chain.base[-1]), tip.height, undo),)
     for start in range(chain.txs_count, coins, FILL_STEP):
         created = {}
         for _ in range(min(FILL_STEP, coins - start)):
             coin = Coin.make(1, False, TxOut(rng.randrange(1 << 40), p2wpkh_script(rng.randbytes(20))))
             created[OutPoint(rng.randbytes(32) + bytes(4))] = coin
-        store.commit(tip.height, tip.hash, CoinsDelta(created, {}), (), ())
+        store.commit(tip.height, tip.hash, CoinsDelta(created, {}), newest, newest)
     store.close()
 
 
@@ -119,7 +125,7 @@ def _settle() -> None:
 
 
 def _address_rows(bench: Bench) -> Iterator[Row]:
-    txs = bench.size(100_000, 5_000)
+    txs = bench.size(100_000, 2_000)
     cluster = Cluster(bench.folder)
     try:
         node = cluster.add()
@@ -128,7 +134,7 @@ def _address_rows(bench: Bench) -> Iterator[Row]:
         cluster.start(0)
         for what, paths in _questions(chain, bench.size(300, 60)).items():
             runs = {what: lambda paths=paths: slowest_ms(node.api_port, paths)}
-            taken = bench.in_turns(runs, bench.size(5, 2))[what]
+            taken = bench.in_turns(runs, bench.size(5, 1))[what]
             yield Row(f"{what}, address with {txs:,} transactions: p99", "ms", taken, bar=15, better="less")
     finally:
         cluster.close()

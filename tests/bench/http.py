@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200"
 
 def measure(bench: Bench) -> Iterator[Row]:
     """How many answers a second, and how long one takes."""
-    chain = payments_chain(bench.cache, bench.size(50, 4), 1_000)
+    chain = payments_chain(bench.cache, bench.size(50, 8), 1_000)
     posted = [_post_rate(bench, chain, number) for number in range(bench.size(3, 1))]
     yield Row(f"POST /api/tx, {CLIENTS} clients", "tx/s", tuple(posted), bar=1_200)
     asked = bench.size(4_000, 1_000)
@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Iterator[Row]:
                 "tiny GET": lambda: asked / drive(port, [TIP] * asked, CLIENTS),
                 "bare waitress": lambda: _bare_rate(asked),
             },
-            bench.size(5, 2),
+            bench.size(5, 1),
         ).values()
     yield Row("GET /api/blocks/tip/height", "requests/s", ours, "waitress with a constant answer", bare)
     waits = [_tip_waits_ms(bench, chain, number) for number in range(bench.size(5, 1))]

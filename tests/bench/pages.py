@@ -40,7 +40,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         }
         for name, path in pages.items():
             runs = {name: lambda path=path: median_ms(node.api_port, f"/explorer/{path}", bench.size(100, 20))}
-            taken = bench.in_turns(runs, bench.size(5, 2))[name]
+            taken = bench.in_turns(runs, bench.size(5, 1))[name]
             yield Row(f"page: {name}", "ms", taken, bar=50, better="less")
     finally:
         cluster.close()

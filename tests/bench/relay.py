@@ -187,7 +187,7 @@ class Line:
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Blocks from the first node of a line to the last, in their compact form."""
-    rounds = bench.size(7, 2)
+    rounds = bench.size(7, 1)
     chain = payments_chain(bench.cache, rounds, PER_BLOCK)
     bench.say(f"{NODES} nodes start")
     found: list[Arrivals] = []

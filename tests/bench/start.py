@@ -194,7 +194,7 @@ def growth_mb(folder: Path, chain: Chain) -> float:
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Start, restart and memory, with an empty chain and a long one; growth with full blocks."""
-    blocks = bench.size(100_000, 10_000)
+    blocks = bench.size(100_000, 2_000)
     bench.say(f"a chain of {blocks:,} blocks")
     long_path = long_chain(bench.cache, blocks)
     empty, long = Cluster(bench.folder / "empty"), Cluster(bench.folder / "long")
@@ -222,7 +222,7 @@ def _start_rows(bench: Bench, empty: Cluster, long: Cluster, what: str) -> Itera
         f"start, {what}": lambda: start_s(long),
         f"restart, {what}": lambda: restart_s(long),
     }
-    floor, first, later, again = bench.in_turns(times, bench.size(7, 2)).items()
+    floor, first, later, again = bench.in_turns(times, bench.size(7, 1)).items()
     yield Row(first[0], "s", first[1], bar=0.60, better="less")
     yield Row(first[0], "s", first[1], f'python -c "{FLOOR}"', floor[1], better="less")
     yield Row(later[0], "s", later[1], bar=2.5, better="less")

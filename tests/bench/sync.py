@@ -90,7 +90,7 @@ def _short_rows(bench: Bench) -> Iterator[Row]:
         return synced[-1].from_start_s
 
     try:
-        bench.in_turns({"112 blocks": sync_s}, bench.size(7, 3))
+        bench.in_turns({"112 blocks": sync_s}, bench.size(7, 1))
     finally:
         source.close()
     name = f"fresh sync of 112 blocks, {source.chain.txs_count:,} payments"
@@ -107,7 +107,7 @@ def _long_rows(bench: Bench) -> Iterator[Row]:
         "connect in process": lambda: connect_rate(chain, index=False),
     }
     try:
-        ours, connected = bench.in_turns(runs, bench.size(3, 2)).values()
+        ours, connected = bench.in_turns(runs, bench.size(3, 1)).values()
     finally:
         source.close()
     name = f"fresh sync of {chain.txs_count:,} payments, from process start"
