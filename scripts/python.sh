@@ -4,11 +4,16 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 VENV=${GROAT_VENV:-$ROOT/.venv}
 VERSIONS="Python 3.11, 3.12, 3.13 or 3.14"
 
+# A Python's version, as in 3.11; nothing for one that cannot be run.
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
 # What is wrong with a Python, in a few words; nothing for one that will do. It is run to find
 # out: a pyenv shim may exist for a version that is not installed.
 trouble_with() {
     local version
-    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || version=""
+    version=$(version_of "$1") || version=""
     case $version in
     "") echo "cannot be run" ;;
     3.11 | 3.12 | 3.13 | 3.14)

@@ -363,8 +363,8 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     for part in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / part, source)
     programs = tmp_path / "venv" / "bin"
-    venv.create(programs.parent, with_pip=True)
-    pip = [str(programs / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    venv.create(programs.parent)
+    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "--quiet", "--disable-pip-version-check"]
 
     def run_pip(*arguments: str) -> None:
         environment = plain_environment()  # or pip may find this checkout's own metadata, and do nothing
@@ -375,7 +375,7 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
 
     run_pip("wheel", "--no-deps", "--wheel-dir", "dist", str(source))
     shutil.rmtree(source)
-    run_pip("install", *map(str, (tmp_path / "dist").glob("groat-*.whl")))
+    run_pip("install", "--no-compile", *map(str, (tmp_path / "dist").glob("groat-*.whl")))
     commands = Commands([str(programs / "devnet")], tmp_path, tmp_path / "net")
     try:
         commands.run("up", "--nodes", 2, "--spacing", 2, "--api-port", free_ports(4))

@@ -338,7 +338,7 @@ def test_a_python_that_was_good_before_is_taken_at_once(path_of_fakes: Path, tmp
     assert set_up(path_of_fakes, tmp_path).stdout == f"uses {tmp_path}/venv/bin/python\n"
 
 
-@pytest.mark.parametrize("script", ["scripts/devnet", "scripts/test", ".ci/run"])
+@pytest.mark.parametrize("script", ["scripts/devnet", "scripts/test", "scripts/pythons", ".ci/run"])
 def test_scripts_can_be_run(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     subprocess.run(["/bin/bash", "-n", ROOT / script], check=True)
