@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import IO, cast
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds our packages: a child finds them there, installed or not."""
 END_S = 1.0
 """Seconds that a child may take to end by itself once its input is closed."""

@@ -32,7 +32,8 @@ class Machine:
     def has_in_pyenv(self, version: str, *, status: int = 0) -> None:
         """With a shim on the PATH that does not work, as where another version is chosen."""
         self._put(self.path / f"python{version}", SHIM)
-        self._put(self.pyenv / "versions" / f"{version}.1" / "bin" / "python", FAKE.format(version=version, status=status))
+        program = self.pyenv / "versions" / f"{version}.1" / "bin" / "python"
+        self._put(program, FAKE.format(version=version, status=status))
 
     def _put(self, program: Path, text: str) -> None:
         program.parent.mkdir(parents=True, exist_ok=True)
