@@ -19,10 +19,12 @@ VECTORS_DEFAULT = Path(__file__).parents[2] / "shared" / "vectors"
 KINDS = ("vectors", "kernel", "browser", "netns", "clients")
 """Kinds of tests that need something not every machine has."""
 FIRST = (
-    "tests/functional/test_devnet.py", "tests/gateway/test_matrix.py", "tests/bench/", "tests/browser/",
-    "tests/functional/", "tests/gateway/", "tests/node/api/docs/", "tests/clients/", "tests/sim/", "tests/wallet/",
+    "tests/gateway/test_matrix.py", "tests/bench/", "tests/wallet/test_cli.py", "tests/gateway/test_crashes.py",
+    "tests/functional/test_devnet.py", "tests/browser/", "tests/functional/", "tests/gateway/", "tests/node/api/docs/",
+    "tests/clients/", "tests/sim/",
 )  # fmt: skip
-"""The files that take longest, or begin so: workers that share the tests then end together."""
+"""The files that take longest, or begin so: workers that share the tests then end together. A devnet measures the
+machine when it is made, so that it is not the first of all, when everything starts at once."""
 
 
 @pytest.fixture(scope="session")

@@ -174,3 +174,14 @@ def test_more_transactions_than_are_kept_in_memory(
     chain.pay(payable_script(wallet.address_of(KeyPath(RECEIVE, 1))), 5_000)
     with pytest.raises(NodeError, match="more than 60 transactions of this wallet"):
         wallet.history()
+
+
+def test_blocks_that_come_while_it_looks_are_no_lie(client: Esplora, chain: Chain, account: Account) -> None:
+    """A miner's wallet may have all coins there are, those of blocks above the tip that it began with included."""
+    for _ in range(3):
+        chain.mine(1, receive(account, 0), 50 * COIN)
+    before = client.tip()
+    for _ in range(3):
+        chain.mine(1, receive(account, 0), 50 * COIN)
+    found = scan(client, account, before, (1, 0))
+    assert [coin.value for coin in found.coins] == [50 * COIN] * 6
