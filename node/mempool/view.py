@@ -15,7 +15,7 @@ An entry appears before anything points at it and goes after, parents enter firs
 from collections.abc import Callable
 from heapq import nlargest
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from chain.coins import Coin
 from chain.hashes import Txid, Wtxid, sha256
@@ -27,7 +27,12 @@ from node.mempool.script_index import ScriptIndex
 
 _NOT_NOTED: Any = object()
 """Tells what is not noted from what was not there."""
+K = TypeVar("K")
+V = TypeVar("V")
+
 _sequence = attrgetter("sequence")
+_entries_of: "Callable[[Past], dict[Txid, MempoolEntry | None]]" = attrgetter("entries")
+_spenders_of: "Callable[[Past], dict[OutPoint, Tx | None]]" = attrgetter("spenders")
 
 HISTOGRAM_BIN_VSIZE = 50_000
 """Virtual bytes after which a bin of the fee histogram closes (electrs)."""
@@ -111,27 +116,30 @@ class MempoolView:
     def __len__(self) -> int:
         return self.totals.count
 
-    def entry(self, txid: Txid) -> MempoolEntry | None:
-        """The transaction, if it is here."""
-        found = self._entries.get(txid)
+    def _as_it_was(self, notes_of: Callable[[Past], dict[K, V | None]], key: K, found: V | None) -> V | None:
+        """The value at the end of this tip, given the one that was `found` just now."""
+        passed: list[dict[K, V | None]] = []
         past = self.past
         while past is not None:
-            noted = past.entries.get(txid, _NOT_NOTED)
+            notes = notes_of(past)
+            noted = notes.get(key, _NOT_NOTED)
             if noted is not _NOT_NOTED:
+                # What changes in the time of one tip and again in that of the next is noted twice, in the older notes
+                # first. They may have been passed before that.
+                for older in reversed(passed):
+                    noted = older.get(key, noted)
                 return noted
+            passed.append(notes)
             past = past.later.past
         return found
 
+    def entry(self, txid: Txid) -> MempoolEntry | None:
+        """The transaction, if it is here."""
+        return self._as_it_was(_entries_of, txid, self._entries.get(txid))
+
     def tx_spending(self, point: OutPoint) -> Tx | None:
         """The transaction of the pool that spends this coin, confirmed or not."""
-        found = self._spenders.get(point)
-        past = self.past
-        while past is not None:
-            noted = past.spenders.get(point, _NOT_NOTED)
-            if noted is not _NOT_NOTED:
-                return noted
-            past = past.later.past
-        return found
+        return self._as_it_was(_spenders_of, point, self._spenders.get(point))
 
     def spender(self, point: OutPoint) -> Txid | None:
         """Txid of the transaction of the pool that spends a coin."""
@@ -167,16 +175,19 @@ class MempoolView:
 
         A copy. Whoever wants to know of one asks for that `entry`.
         """
+        is_over = self.past is not None
         found = self._entries.copy()
-        notes = []
-        past = self.past
+        if not is_over:
+            if self.past is None:
+                return found
+            # The tip ended just then, with more perhaps than was copied: notes tell what has changed since the end.
+            found = self._entries.copy()
+        pasts, past = [], self.past
         while past is not None:
-            notes.append(past.entries.copy())
+            pasts.append(past)
             past = past.later.past
-        if not notes:
-            return found
-        for noted in reversed(notes):
-            found.update(noted)  # type: ignore[arg-type]
+        for past in reversed(pasts):  # the newest first, as what is in older ones counts and comes into them first
+            found.update(past.entries.copy())  # type: ignore[arg-type]
         left = sorted((entry for entry in found.values() if entry is not None), key=_sequence)
         return {entry.tx.txid: entry for entry in left}
 

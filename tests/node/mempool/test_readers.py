@@ -224,3 +224,24 @@ def test_a_view_long_gone_by_shows_what_it_showed() -> None:
         lab.chained(lab.fund(), 2)
     del view, held[1:]
     assert contents(held[0][0]) == held[0][1]
+
+
+def test_what_changed_in_two_tips_is_as_the_older_notes_tell() -> None:
+    """The reader is through with the notes of its own tip when the writer changes an entry in the next tip and,
+    after one more, again."""
+    lab = PoolLab()
+    tx = lab.pay(lab.fund())
+    lab.add(tx)
+    old = lab.pool.view()
+    then = old.entry(tx.txid)
+    lab.mine()
+    assert old.past is not None
+
+    def step() -> None:
+        lab.add(lab.pay(made(tx)))  # another entry for it: with a descendant
+        lab.mine()
+        lab.pool.expire(lab.now + EXPIRY_S + 1)
+
+    old.past.entries = Interrupted(step)
+    assert old.entry(tx.txid) == then
+    assert len(lab.pool) == 0
