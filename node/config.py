@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chain.address import AddressError, decode_address
 from chain.params import REGTEST, Params
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.interface.settings import INTERVAL_MAX_S, BadOption, ConfigError
 from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.scoring.choking import BULK_BYTES_S

@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from types import FrameType
-from typing import Any
 
 from chain.errors import Invalid, Rejected
 from chain.tx import Tx
@@ -28,7 +27,9 @@ from node.blockfilter.filter_builder import FilterBuilder
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config, make_folder
 from node.core.node import Node
-from node.interface.effects import Endpoint
+from node.interface.effects import PeerReply
+from node.interface.endpoint import Endpoint
+from node.interface.messages import Reply
 from node.interface.settings import ConfigError
 from node.interface.storage import StoreError
 from node.mempool.persist import load_dump
@@ -38,7 +39,6 @@ from node.mining.supervisor import Supervisor
 from node.p2p.addrman.net_address import advertised
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.connections.identity import NodeIdentity
-from node.p2p.wire.messages import Reply
 from node.runtime.request_sender import HttpRequestSender
 from node.runtime.runtime import OVER, TIP, NotReady, Runtime, monotonic
 from node.secret_files import Cookie, read_node_key, write_private
@@ -220,9 +220,12 @@ class Running:
             self._miners.stop()
         self._verifiers.stop()
 
-    def _prepare(self, reply: Reply) -> Any:
+    def _prepare(self, reply: Reply) -> PeerReply:
         """Decode a peer's reply, as far as that can be done before the core has it."""
-        return prepare(reply, self._config.params, self._runtime.peek())
+        view = self._runtime.peek()
+        if view is None:
+            return prepare(reply, self._config.params)
+        return prepare(reply, self._config.params, view.tx_spending, view.pool.wtxids)
 
     def _publish(self) -> None:
         """Have ZeroMQ subscribers told, where that is wanted; before anything is there to tell."""

@@ -15,6 +15,8 @@ from types import ModuleType
 from chain.keys import default_engine
 from chain.params import GENESIS, REGTEST, devnet
 from node.api.actions.peer_json import SERVICE_NAMES
+from node.interface import messages
+from node.interface.messages import Facts, Message, Reason
 from node.p2p.addrman import addrman
 from node.p2p.block_sync import (
     block_download,
@@ -31,9 +33,7 @@ from node.p2p.longpoll import client, server
 from node.p2p.scoring import banman, choking, peer_score, rate_limits
 from node.p2p.scoring.rate_limits import LIMITS
 from node.p2p.tx_relay import tx_request
-from node.p2p.wire import messages
 from node.p2p.wire.codec import LAYOUTS, ROUTES
-from node.p2p.wire.messages import Facts, Message, Reason
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "network.md"

@@ -12,9 +12,9 @@ import pytest
 from chain.hashes import BlockHash, hash160
 from chain.keys import Engine, default_engine, python_engine, schnorr_check
 from chain.params import REGTEST, devnet
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
+from node.interface.messages import AnnounceAddress, Facts, GetBlockTxs, Hello
 from node.p2p.wire.codec import LAYOUTS, ROUTES, encode
-from node.p2p.wire.messages import AnnounceAddress, Facts, GetBlockTxs, Hello
 from tests.protocol_doc import PAGE, PARTS, handshake_vector, written
 from tests.rules.cases import CASES
 

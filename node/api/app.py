@@ -27,7 +27,7 @@ from node.api.services.request_metrics import RequestMetrics
 from node.api.services.template_cache import TemplateCache
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.runtime.runtime import NotReady, Runtime
 
 UNAUTHORIZED_BODY_MAX = 64 * 1024

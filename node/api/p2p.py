@@ -20,9 +20,9 @@ from node.api.routing.dispatcher import Dispatcher
 from node.api.routing.route import NO_BODY_MAX
 from node.api.services.request_metrics import Refusals
 from node.core.view import NodeView
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
+from node.interface.messages import GetBlocks, Hello, Message, Reason, Refusal
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_request, encode
-from node.p2p.wire.messages import GetBlocks, Hello, Message, Reason, Refusal
 from node.runtime.runtime import Runtime
 
 SEATS = "p2p"

@@ -5,9 +5,9 @@ from types import MappingProxyType
 
 from node.api.http.message import OCTETS, TEXT, Response, not_ready, one_line
 from node.api.services.request_metrics import Refusals
+from node.interface.messages import TOKEN_SIZE, Reason, Refusal
 from node.p2p.scoring.rate_limits import OPEN, RateLimits
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, encode
-from node.p2p.wire.messages import TOKEN_SIZE, Reason, Refusal
 from node.runtime.runtime import Runtime
 
 P2P_HOST_CONNECTIONS = 32

@@ -15,17 +15,16 @@ from dataclasses import dataclass
 
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
 from chain.blocktree import BlockNode, BlockTree, is_on, path
-from chain.check import check_block, check_body
 from chain.coins import CoinLookup
 from chain.connect import connect_body, context_after
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
-from chain.pow import check_pow
 from chain.validate import validate_header
 from node.chainstate.block_cache import BlockCache
 from node.chainstate.reorg import SLICE_BLOCKS_MAX, ChainUpdate, ConnectBatch, Fault
 from node.chainstate.stale_blocks import StaleBlocks
+from node.interface.checked_block import CheckedBlock
 from node.interface.counters import BLOCK, Counters
 from node.interface.mock_time import MockTime
 from node.interface.storage import Damaged, LedgerChange, Store, StoreError
@@ -42,30 +41,6 @@ FIRST_SEEN = -1
 the operator prefers below."""
 
 INVALID_MARK, OPERATOR_MARK = "invalid", "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedBlock:
-    """A block that has passed `check_pow` and `check_body`."""
-
-    block: Block
-    fault: Invalid | None
-    """Failure of `check_block`: the block is invalid, and will be marked so if its header stands."""
-
-
-def examine(block: Block, params: Params, checked: Container[Wtxid] = frozenset()) -> CheckedBlock:
-    """Steps 1, 3 and 4: all that needs neither lock nor ledger. `checked` are witness txids of transactions
-    that have passed `check_tx` before.
-
-    Raises Invalid where the header is not worth keeping or the body is not the header's.
-    """
-    check_pow(block.header, params)
-    check_body(block)
-    try:
-        check_block(block, checked)
-    except Invalid as fault:
-        return CheckedBlock(block, fault)
-    return CheckedBlock(block, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,25 +21,16 @@ from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
 from chain.tx import WITNESS_SCALE, Tx
-from node.chainstate.chainstate import Chainstate, CheckedBlock, TipChange
+from node.chainstate.chainstate import Chainstate, TipChange
 from node.core.event_publisher import EventPublisher
 from node.core.tip_log import TipLog
 from node.core.view import NodeView
+from node.interface.checked_block import CheckedBlock
 from node.interface.counters import TX
-from node.interface.effects import (
-    Answer,
-    Computed,
-    Effect,
-    Endpoint,
-    Park,
-    PeerId,
-    Publish,
-    Resume,
-    Step,
-    Verified,
-    Verify,
-)
+from node.interface.effects import Answer, Computed, Effect, Park, Publish, Resume, Step, Verified, Verify
+from node.interface.endpoint import Endpoint, PeerId
 from node.interface.events import TIP
+from node.interface.messages import Hello
 from node.interface.storage import Store
 from node.mempool.accept import AcceptResult, MempoolAccept, Offer, VerifiedCache
 from node.mempool.accept_package import Outcome, PackageAccept
@@ -58,7 +49,6 @@ from node.p2p.net_processing import PeerManager
 from node.p2p.peer_info import PeerInfo
 from node.p2p.scoring.choking import BULK_BYTES_S
 from node.p2p.scoring.service_flags import Role
-from node.p2p.wire.messages import Hello
 
 VERDICT_WAIT_S = 60.0
 """Seconds that a caller waits for the verdict on its transaction or block."""

@@ -1,7 +1,8 @@
-"""Values that cross the core's border: effects out, storage in, events, counters, mock time.
+"""Values that cross the core's border: effects out, messages between nodes, storage in, events, counters, mock time.
 
 Owns no state but the counters'. A call of the core returns a `Step`: a reply, and effects that the runtime
 carries out; the core calls only the `Store`.
 
-Reading order: events, effects, storage, counters, mock_time; settings is for the command line.
+Reading order: endpoint, messages, checked_block, events, effects, storage, counters, mock_time; settings is for the
+command line.
 """

@@ -6,36 +6,16 @@ a reply for whoever asked, and the effects that the runtime (or a simulator) car
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, NewType, TypeVar
+from typing import Generic, TypeVar
 
 from chain.frozen import value
 from chain.keys import Check
+from node.interface.checked_block import CheckedBlock
+from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.events import Event
-
-PeerId = NewType("PeerId", bytes)
-"""20 bytes: hash160 of the peer's public key."""
+from node.interface.messages import Hello, Reply, Request
 
 R = TypeVar("R")
-
-
-class Endpoint(NamedTuple):
-    """The endpoint of a listening node."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A peer that we can send requests to."""
-
-    peer: PeerId
-    endpoint: Endpoint
-    token: bytes
-    """The session token of the peer's welcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +23,7 @@ class Send:
     """Deliver a message; its answer comes back as `Answer(request_id, ...)` from that peer."""
 
     link: Link
-    message: Any
-    """One of node.p2p.wire.codec's requests."""
+    message: Request
     request_id: int
     deadline: float
     """Unix time by which the whole answer must be here."""
@@ -55,7 +34,7 @@ class Dial:
     """Greet whoever listens there; the answer comes back as `Answer(request_id, Welcome | Failed)`."""
 
     endpoint: Endpoint
-    message: Any
+    message: Hello
     request_id: int
     deadline: float
 
@@ -83,8 +62,8 @@ class Publish:
     topic: str
     events: Sequence[Event] = ()
     """Events for followers, in order; none: whoever waits is woken, and that is all."""
-    about: Any = None
-    """All that it is about, for listeners in this process; nobody keeps it."""
+    about: object = None
+    """All that it is about (a transaction, a TipChange), for listeners in this process; nobody keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +71,8 @@ class Compute:
     """Do something costly outside the lock; what it came to comes back as `Computed(job, ...)`."""
 
     job: int
-    run: Callable[[], Any]
-    """Needs nothing that the lock protects, and raises nothing."""
+    run: Callable[[], object]
+    """Needs nothing that the lock protects, and raises nothing. Its outcome means something to the sender alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +110,18 @@ class Failed:
     """Seconds for which the peer wants no more of this kind: it is well, and we are too fast for it."""
 
 
+Bodies = tuple[CheckedBlock | None, ...]
+"""A `Blocks`, unpacked: the first of the blocks that were asked for, in order; None for one that the peer lacks."""
+PeerReply = Reply | Bodies | Failed
+"""All that a request to a peer can come to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The outcome of a Send or Dial."""
 
     request_id: int
-    message: Any
+    message: PeerReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +137,4 @@ class Computed:
     """The outcome of a Compute."""
 
     job: int
-    outcome: Any
+    outcome: object

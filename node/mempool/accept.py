@@ -15,7 +15,8 @@ from chain.hashes import Wtxid
 from chain.keys import Check
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import PeerId, Verify
+from node.interface.effects import Verify
+from node.interface.endpoint import PeerId
 from node.mempool.change import MempoolChange
 from node.mempool.mempool import Mempool
 from node.mempool.policy import Policy, Refused, check_max_fee

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 
 ORPHANS_PER_PEER = 100
 """Transactions in one share; the oldest goes."""

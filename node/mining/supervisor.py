@@ -5,9 +5,9 @@ from collections.abc import Callable
 from chain.block import Block, Header, make_block, make_header
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
-from node.chainstate.chainstate import examine
 from node.config import Mine
 from node.core.node import Submission
+from node.interface.checked_block import examine
 from node.mining.hash_loop import LOOPS
 from node.mining.miner_pool import MinerPool, Solved, log
 from node.runtime.protocols import Switch

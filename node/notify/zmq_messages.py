@@ -42,14 +42,17 @@ def notifications(happened: Publish) -> Iterator[Notification]:
     for event in happened.events:
         match event:
             case TxAdded(txid=txid, sequence=sequence):
+                assert isinstance(about, Tx)
                 yield from _of_tx(about)
                 yield SEQUENCE, _name(txid) + ADDED + _count(sequence)
             case TxRemoved(txid=txid, reason=reason, sequence=sequence) if reason != Removal.CONFIRMED:
                 # Of those that are in a block the block's own notifications tell.
                 yield SEQUENCE, _name(txid) + REMOVED + _count(sequence)
             case Reorganised():
+                assert isinstance(about, TipChange)
                 yield from _disconnected(about)
             case TipMoved():
+                assert isinstance(about, TipChange)
                 yield from _connected(about)
 
 

@@ -14,30 +14,11 @@ from chain.blocktree import BlockNode, is_on
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.params import Params
 from chain.tx import Tx
-from node.chainstate.chainstate import Chainstate, CheckedBlock
-from node.interface.effects import Answer, Computed, Effect, Endpoint, Failed, Link, PeerId
-from node.mempool.mempool import Mempool
-from node.p2p.addrman.addrman import AddrMan
-from node.p2p.block_sync.compact_relay import CompactRelay
-from node.p2p.block_sync.header_sync import HeaderSync
-from node.p2p.connections.connection_manager import ConnectionManager
-from node.p2p.connections.identity import NodeIdentity
-from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.discovery.config import DiscoveryConfig, Silent
-from node.p2p.discovery.context import PeerDiscoveryContext
-from node.p2p.discovery.probes import ProbedBy
-from node.p2p.longpoll.client import LongpollClient
-from node.p2p.longpoll.pushed_blocks import PushedBlocks
-from node.p2p.longpoll.server import LongpollServer
-from node.p2p.peer_info import PeerInfo, describe_peer
-from node.p2p.scoring.choking import BULK_BYTES_S
-from node.p2p.scoring.peer_score import PeerEvent
-from node.p2p.scoring.peer_scoring import PeerScoring
-from node.p2p.scoring.peer_services import PeerServices
-from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role, offers, should_have
-from node.p2p.scoring.time_offsets import clock_warning
-from node.p2p.tx_relay.tx_announce import TxAnnounce, pace_for
-from node.p2p.wire.messages import (
+from node.chainstate.chainstate import Chainstate
+from node.interface.checked_block import CheckedBlock
+from node.interface.effects import Answer, Computed, Effect, Failed
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import (
     PROTOCOL_VERSION,
     RELAYS,
     SERVES_HEADERS,
@@ -66,6 +47,27 @@ from node.p2p.wire.messages import (
     Txs,
     Want,
 )
+from node.mempool.mempool import Mempool
+from node.p2p.addrman.addrman import AddrMan
+from node.p2p.block_sync.compact_relay import CompactRelay
+from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.connections.connection_manager import ConnectionManager
+from node.p2p.connections.identity import NodeIdentity
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.discovery.config import DiscoveryConfig, Silent
+from node.p2p.discovery.context import PeerDiscoveryContext
+from node.p2p.discovery.probes import ProbedBy
+from node.p2p.longpoll.client import LongpollClient
+from node.p2p.longpoll.pushed_blocks import PushedBlocks
+from node.p2p.longpoll.server import LongpollServer
+from node.p2p.peer_info import PeerInfo, describe_peer
+from node.p2p.scoring.choking import BULK_BYTES_S
+from node.p2p.scoring.peer_score import PeerEvent
+from node.p2p.scoring.peer_scoring import PeerScoring
+from node.p2p.scoring.peer_services import PeerServices
+from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role, offers, should_have
+from node.p2p.scoring.time_offsets import clock_warning
+from node.p2p.tx_relay.tx_announce import TxAnnounce, pace_for
 from node.p2p.wire.sizes import size_of
 
 log = logging.getLogger("groat.peers")

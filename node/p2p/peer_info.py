@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chain.blocktree import fork_point
 from node.chainstate.chainstate import Chainstate
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.connections.connection_manager import ConnectionManager, Peer
 from node.p2p.scoring.peer_score import Grade

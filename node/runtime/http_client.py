@@ -19,7 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 
 CONNECT_S = 5.0
 """Limit of a request's time that goes into connecting, in seconds."""

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from chain.block import Header
 from node.core.view import NodeView
-from node.interface.effects import Dial, Failed, PeerId, Send, Step
+from node.interface.effects import Dial, Failed, Send, Step
+from node.interface.endpoint import PeerId
 
 
 class Core(Protocol):

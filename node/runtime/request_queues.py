@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from node.interface.effects import Endpoint, PeerId
-from node.p2p.wire.messages import Request
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import Request
 from node.runtime.http_client import Client
 
 IDLE_S = 10.0

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from chain.errors import Invalid
-from node.interface.effects import Answer, Dial, Failed, PeerId, Send
-from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.effects import Answer, Dial, Failed, Send
+from node.interface.endpoint import PeerId
+from node.interface.messages import (
     Announce,
     Blocks,
     CompactBlock,
@@ -26,6 +26,7 @@ from node.p2p.wire.messages import (
     Reply,
     Request,
 )
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.runtime.http_client import TOO_MANY, Client, HttpFailure
 from node.runtime.request_queues import QueuedRequest, RequestQueue, Spawn
 

@@ -25,7 +25,6 @@ from node.interface.effects import (
     Dial,
     Effect,
     Park,
-    PeerId,
     Publish,
     Resume,
     Send,
@@ -33,6 +32,7 @@ from node.interface.effects import (
     Verified,
     Verify,
 )
+from node.interface.endpoint import PeerId
 from node.interface.storage import Damaged, StoreError
 from node.runtime.parking import Bell, Busy, EventLog, LoggedEvent, Parking, Ringer
 from node.runtime.protocols import Core, RequestSender, Solver, Switch

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 
 NOTES_MAX = 65_536
 """Messages not added up yet; beyond, the oldest are not counted."""

@@ -21,10 +21,11 @@ from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
-from node.chainstate.chainstate import CheckedBlock, examine
 from node.core.node import Node
 from node.daemon import GC_THRESHOLD, SWITCH_INTERVAL_S
-from node.interface.effects import Dial, Failed, PeerId, Send, Step
+from node.interface.checked_block import CheckedBlock, examine
+from node.interface.effects import Dial, Failed, Send, Step
+from node.interface.endpoint import PeerId
 from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import TIP, Runtime
 from node.storage.recovery import open_store

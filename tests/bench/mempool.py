@@ -20,15 +20,10 @@ from chain.connect import context_after
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tx import Tx, decode_tx
-from node.chainstate.chainstate import examine
 from node.core.node import Node
+from node.interface.checked_block import examine
 from node.interface.effects import Effect, Verified, Verify
-from node.mempool.mempool import Mempool
-from node.mempool.persist import encode_dump
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.tx_relay.tx_announce import QUEUE_MAX
-from node.p2p.wire.codec import decode_request, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.messages import (
     INV_MAX,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -42,6 +37,11 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.mempool.mempool import Mempool
+from node.mempool.persist import encode_dump
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.tx_relay.tx_announce import QUEUE_MAX
+from node.p2p.wire.codec import decode_request, encode, route_name
 from node.p2p.wire.short_txid import Name, names_at
 from node.storage.recovery import open_store
 from tests.bench.anchors import kernel_rate, raw_verify_s

@@ -22,11 +22,8 @@ from chain.hashes import BlockHash, sha256
 from chain.keys import default_engine
 from chain.params import REGTEST, Asert, Params
 from chain.tx import Tx
-from node.interface.effects import Endpoint
-from node.p2p.block_sync.compact_block import shorten
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.endpoint import Endpoint
+from node.interface.messages import (
     INV_MAX,
     PROTOCOL_VERSION,
     RELAYS,
@@ -41,6 +38,9 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.p2p.block_sync.compact_block import shorten
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.short_txid import Name, names_at
 from node.runtime.http_client import Client
 from tests.bench.rows import Bench, Row

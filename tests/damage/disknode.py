@@ -20,10 +20,11 @@ from node.api.explorer.site import _make_site
 from node.api.http.message import Request, Response
 from node.api.p2p import P2pApp
 from node.blockfilter.filter_index import FilterIndex, FiltersBroken
-from node.chainstate.chainstate import examine
 from node.config import Config
 from node.core.node import Node, Submission
-from node.interface.effects import Dial, Endpoint, Failed, PeerId, Send
+from node.interface.checked_block import examine
+from node.interface.effects import Dial, Failed, Send
+from node.interface.endpoint import Endpoint, PeerId
 from node.interface.storage import StoreError
 from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import NotReady, Runtime

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import BlockHash, sha256, to_hex
+from node.interface.messages import GetBlocks
 from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import GetBlocks
 from tests.damage.dataset import DataSet
 from tests.damage.disknode import Question, rpc
 

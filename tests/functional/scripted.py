@@ -16,10 +16,8 @@ from chain.blocktemplate import build_block
 from chain.blocktree import BlockTree
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, Params
-from node.interface.effects import Endpoint
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.wire.codec import ROUTES, decode_request, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.endpoint import Endpoint
+from node.interface.messages import (
     HEADERS_MAX,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -35,6 +33,8 @@ from node.p2p.wire.messages import (
     Poll,
     Welcome,
 )
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.wire.codec import ROUTES, decode_request, encode, route_name
 from tests.chainlab import ENGINE, START_TIME, lock, reblock
 
 SPACING_S = 60

@@ -20,10 +20,8 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from chain.keys import default_engine
-from node.interface.effects import Endpoint
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.endpoint import Endpoint
+from node.interface.messages import (
     PROTOCOL_VERSION,
     Confirm,
     Facts,
@@ -37,6 +35,8 @@ from node.p2p.wire.messages import (
     Request,
     Welcome,
 )
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.runtime.http_client import Client
 from node.workers.child_process import ROOT
 

@@ -22,7 +22,7 @@ from chain.params import REGTEST, devnet
 from devnet.processes import environment
 from node import daemon
 from node.config import Config
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.interface.storage import StoreError
 from node.storage.recovery import open_store
 from tests.chainlab import funded, made_by, pay

@@ -14,7 +14,7 @@ import pytest
 
 from devnet.processes import environment
 from devnet.rpc import NodeClient, NodeRpcError, Unreachable
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.p2p.addrman.addrman import AddrMan
 from tests.functional.namespaces import PORT, Forbidden, Hosts, hosts
 

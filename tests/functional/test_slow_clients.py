@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from chain.params import GENESIS, REGTEST
-from node.interface.effects import Endpoint
-from node.p2p.wire.messages import GetAddresses, GetBlocks, Refusal
+from node.interface.endpoint import Endpoint
+from node.interface.messages import GetAddresses, GetBlocks, Refusal
 from tests.functional.conftest import StartCluster
 from tests.functional.siege import Attack, Guest
 

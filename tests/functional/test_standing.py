@@ -12,10 +12,7 @@ from chain.hashes import sha256
 from chain.params import GENESIS, REGTEST
 from chain.tx import Tx
 from devnet.rpc import NodeRpcError
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.scoring.service_flags import RECENT_BLOCKS
-from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.messages import (
     BLOCKS_MAX,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -32,6 +29,9 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.scoring.service_flags import RECENT_BLOCKS
+from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
 from node.p2p.wire.short_txid import names_at
 from tests.chainlab import ENGINE, Lab, funded, pay
 from tests.functional.cluster import Cluster, make_cluster

@@ -8,7 +8,7 @@ import pytest
 
 from chain.block import Block
 from chain.hashes import to_hex
-from node.p2p.wire.messages import Blocks, GetBlocks
+from node.interface.messages import Blocks, GetBlocks
 from tests.functional.conftest import StartCluster
 from tests.functional.scripted import ScriptedPeer, empty_chain
 from tests.ports import STRIDE, free_ports

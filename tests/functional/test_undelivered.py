@@ -5,8 +5,8 @@ import time
 
 from chain.block import decode_header
 from chain.params import REGTEST
-from node.interface.effects import Endpoint
-from node.p2p.wire.messages import ANNOUNCED_MAX, Announce, Ok
+from node.interface.endpoint import Endpoint
+from node.interface.messages import ANNOUNCED_MAX, Announce, Ok
 from tests.chainlab import branch
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster

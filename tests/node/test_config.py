@@ -18,7 +18,7 @@ from chain.params import REGTEST, devnet
 from node import cli as command_line
 from node import daemon
 from node.config import Config, Mine, make_folder, read_endpoint, read_network, read_rpc_login
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.interface.settings import BULK_KB, ENGINES, ROLES, ConfigError
 from node.interface.storage import StoreError
 from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod

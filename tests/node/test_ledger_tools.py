@@ -9,7 +9,8 @@ import pytest
 from chain.block import Block, make_block
 from chain.errors import Reject
 from chain.params import REGTEST
-from node.chainstate.chainstate import Chainstate, examine
+from node.chainstate.chainstate import Chainstate
+from node.interface.checked_block import examine
 from node.interface.storage import Damaged
 from node.ledger_tools import verify_ledger
 from node.storage.recovery import open_store
@@ -80,11 +81,11 @@ LEFT_OUT = [
     (
         without_work,
         Reject.HIGH_HASH,
-        ["node.chainstate.chainstate.check_pow", "node.chainstate.chainstate.validate_header"],
+        ["node.interface.checked_block.check_pow", "node.chainstate.chainstate.validate_header"],
     ),
     (of_an_old_version, Reject.VERSION, ["node.chainstate.chainstate.validate_header"]),
-    (with_another_root, Reject.MERKLE_ROOT, ["node.chainstate.chainstate.check_body"]),
-    (with_a_long_coinbase, Reject.CB_LENGTH, ["node.chainstate.chainstate.check_block"]),
+    (with_another_root, Reject.MERKLE_ROOT, ["node.interface.checked_block.check_body"]),
+    (with_a_long_coinbase, Reject.CB_LENGTH, ["node.interface.checked_block.check_block"]),
     (overpaid, Reject.CB_AMOUNT, ["chain.connect.subsidy"]),
     (spoilt_signature, Reject.SCRIPT_VERIFY, []),
 ]

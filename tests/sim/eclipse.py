@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from functools import partial
 from unittest import mock
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import ADDRESSES_MAX
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.addrman_buckets import NEW_BUCKETS, TRIED_BUCKETS, AddrInfo, Placing, Table
 from node.p2p.addrman.net_address import network_group
 from node.p2p.connections.outbound import BLOCKS_ONLY_MAX, OUTBOUND_MAX, ConnectionType, OutboundConnections, Target
-from node.p2p.wire.messages import ADDRESSES_MAX
 
 HONEST = 100
 """Honest nodes that listen."""

@@ -12,11 +12,9 @@ from chain.errors import Invalid
 from chain.hashes import BlockHash, Txid
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.interface.effects import Answer, Dial, Effect, Endpoint, Link, Park, PeerId, Publish, Send, Step
-from node.p2p.block_sync.compact_block import shorten
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.effects import Answer, Dial, Effect, Park, Publish, Send, Step
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import (
     BLOCKS_ONLY,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -52,6 +50,9 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.p2p.block_sync.compact_block import shorten
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
 from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, lock, solved
 from tests.node.p2p.wire.replies import may_answer

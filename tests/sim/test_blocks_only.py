@@ -2,9 +2,10 @@
 
 import pytest
 
-from node.interface.effects import Effect, Endpoint, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import Addresses, GetAddresses
 from node.p2p.discovery.base import NoDiscovery
-from node.p2p.wire.messages import Addresses, GetAddresses
 from tests.chainlab import Lab, funded, pay
 from tests.sim.test_world import give_all
 from tests.sim.world import SimNode, World

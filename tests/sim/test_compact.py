@@ -9,7 +9,7 @@ from chain.block import Block
 from chain.tx import Tx, TxOut
 from node.core.node import Node
 from node.interface.effects import Effect, Send, Step, Verify
-from node.p2p.wire.messages import CompactBlock
+from node.interface.messages import CompactBlock
 from tests.chainlab import Lab, funded, lock, pay
 from tests.sim.world import Faults, SimNode, World
 

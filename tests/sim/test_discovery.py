@@ -8,10 +8,9 @@ import pytest
 
 from chain.hashes import sha256
 from chain.params import REGTEST
-from node.interface.effects import Effect, Endpoint, Link, PeerId
-from node.p2p.discovery.base import NoDiscovery
-from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
-from node.p2p.wire.messages import (
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import (
     PUSHED_MAX,
     Addresses,
     Announce,
@@ -28,6 +27,8 @@ from node.p2p.wire.messages import (
     Refusal,
     Request,
 )
+from node.p2p.discovery.base import NoDiscovery
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from tests.sim.world import SimNode, World
 
 BOTH = frozenset({DiscoveryMethod.GOSSIP, DiscoveryMethod.KADEMLIA})

@@ -11,14 +11,8 @@ from chain.block import Block
 from chain.hashes import sha256
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.interface.effects import PeerId
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.discovery.config import DiscoveryConfig
-from node.p2p.peer_info import PeerInfo
-from node.p2p.scoring.choking import OPTIMISTIC_REST_S, REGULAR_SLOTS, ROUND_S
-from node.p2p.scoring.peer_score import PeerEvent
-from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role
-from node.p2p.wire.messages import (
+from node.interface.endpoint import PeerId
+from node.interface.messages import (
     BLOCKS_MAX,
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
@@ -35,6 +29,12 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.discovery.config import DiscoveryConfig
+from node.p2p.peer_info import PeerInfo
+from node.p2p.scoring.choking import OPTIMISTIC_REST_S, REGULAR_SLOTS, ROUND_S
+from node.p2p.scoring.peer_score import PeerEvent
+from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role
 from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, funded, pay
 from tests.sim.world import ENGINE, SimNode, World

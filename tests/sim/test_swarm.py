@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chain.block import Block
+from node.interface.messages import Blocks, GetBlocks
 from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import Blocks, GetBlocks
 from tests.functional.scripted import empty_chain
 from tests.sim.world import SimNode, World
 

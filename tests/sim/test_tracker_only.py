@@ -1,7 +1,7 @@
 """A tracker takes no part in the chain, whatever it is sent."""
 
+from node.interface.messages import CompactBlock
 from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
-from node.p2p.wire.messages import CompactBlock
 from tests.chainlab import Lab
 from tests.sim.world import World
 

@@ -22,8 +22,8 @@ from chain.hashes import sha256
 from chain.keys import Check, default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
-from node.chainstate.chainstate import examine
 from node.core.node import Node, Submission
+from node.interface.checked_block import examine
 from node.interface.effects import (
     Answer,
     Close,
@@ -31,10 +31,8 @@ from node.interface.effects import (
     Computed,
     Dial,
     Effect,
-    Endpoint,
     Failed,
     Park,
-    PeerId,
     Publish,
     Resume,
     Send,
@@ -42,11 +40,12 @@ from node.interface.effects import (
     Verified,
     Verify,
 )
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import Hello, Refusal
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.connections.identity import NodeIdentity
 from node.p2p.discovery.config import DiscoveryConfig
 from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
-from node.p2p.wire.messages import Hello, Refusal
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import NOW, lock

@@ -2,8 +2,8 @@
 
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
+from node.interface.messages import BLOCKS_ONLY, MINES, RELAYS, SERVES_BLOCKS, SERVES_HEADERS, SERVES_RECENT
 from node.p2p.peer_info import PeerInfo
-from node.p2p.wire.messages import BLOCKS_ONLY, MINES, RELAYS, SERVES_BLOCKS, SERVES_HEADERS, SERVES_RECENT
 
 SERVICE_NAMES = (
     (SERVES_BLOCKS, "NETWORK"),

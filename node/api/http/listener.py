@@ -23,7 +23,7 @@ from node.api.http.message import Handler
 from node.api.http.request_parser import HEADER_BYTES_MAX, BodyCap
 from node.api.http.streaming import Followers
 from node.api.http.worker_pool import WorkerPool
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 
 log = logging.getLogger("groat.http")
 

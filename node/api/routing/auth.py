@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from node.api.http.message import Headers, Problem
 from node.config import Config
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 
 ANY_ORIGIN = "*"
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@\s]+))(?::[0-9]{1,5})?")

@@ -15,8 +15,8 @@ from node.api.rpc.candidate_block import block_time, no_template
 from node.api.rpc.method import topic
 from node.api.rpc.output_script import descriptor_script, output_script
 from node.api.rpc.pace import CallPace
-from node.chainstate.chainstate import examine
 from node.core.node import Submission
+from node.interface.checked_block import examine
 
 TRIES_DEFAULT = 1_000_000
 """Hashes that one generatetoaddress may cost where blocks are solved here (Core)."""

@@ -14,8 +14,8 @@ from node.api.query.esplora_json import bits_difficulty, hash_rate
 from node.api.rpc.args import flag, ignored, integer, string
 from node.api.rpc.core_json import bits_hex, network_shape, target_hex
 from node.api.rpc.method import topic
-from node.chainstate.chainstate import examine
 from node.core.node import Submission
+from node.interface.checked_block import examine
 
 HASHRATE_BLOCKS = 120
 """Blocks over which the network's hash rate is estimated, unless the caller names another number."""

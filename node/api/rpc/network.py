@@ -12,12 +12,13 @@ from node.api.rpc.args import flag, integer, string
 from node.api.rpc.method import topic
 from node.config import read_endpoint
 from node.core.node import Node
-from node.interface.effects import Endpoint, Step
+from node.interface.effects import Step
+from node.interface.endpoint import Endpoint
+from node.interface.messages import PROTOCOL_VERSION, RELAYS
 from node.interface.settings import ConfigError
 from node.mempool.policy import INCREMENTAL_FEE_SAT_KVB, MIN_RELAY_FEE_SAT_KVB
 from node.p2p.peer_info import PeerInfo
 from node.p2p.scoring.service_flags import offers
-from node.p2p.wire.messages import PROTOCOL_VERSION, RELAYS
 
 CORE_VERSION = 290000
 """The Bitcoin Core whose JSON-RPC this follows: what clients choose their dialect by."""

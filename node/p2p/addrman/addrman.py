@@ -8,7 +8,8 @@ endpoint that works keeps its place: before another takes it, it is tested.
 import random
 from collections.abc import Collection, Iterable
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
+from node.interface.messages import ADDRESSES_MAX
 from node.p2p.addrman import addrman_file
 from node.p2p.addrman.addrman_buckets import (
     BUCKET_SIZE,
@@ -23,7 +24,6 @@ from node.p2p.addrman.addrman_buckets import (
 from node.p2p.addrman.addrman_file import ANCHORS_MAX, SECRET_SIZE, Saved
 from node.p2p.addrman.net_address import is_dialable, network_group
 from node.p2p.addrman.token_bucket import TokenBuckets
-from node.p2p.wire.messages import ADDRESSES_MAX
 
 FAILURES_MAX = 8
 """Failures in a row after which an endpoint that never answered is forgotten."""

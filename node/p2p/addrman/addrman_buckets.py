@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.p2p.addrman.net_address import network_group, parse_host
 
 NEW_BUCKETS = 1_024

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from chain.codec import Reader, malformed, varbytes
 from chain.hashes import sha256
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.p2p.addrman.addrman_buckets import BUCKET_SIZE, ENTRIES_MAX, NEW_BUCKETS, REFERENCES_MAX, AddrInfo, make_entry
 from node.p2p.wire import fields
 

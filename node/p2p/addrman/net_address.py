@@ -3,7 +3,7 @@
 import ipaddress
 from functools import lru_cache
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 
 PARSED_MAX = 4_096
 """Addresses whose parsed form is remembered; beyond, the one unused for longest is parsed again."""

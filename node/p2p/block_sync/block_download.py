@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 from chain.blocktree import BlockNode, between, fork_point, is_on
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash, to_hex
-from node.chainstate.chainstate import Chainstate, CheckedBlock
-from node.interface.effects import Effect, Failed, Link, PeerId
+from node.chainstate.chainstate import Chainstate
+from node.interface.checked_block import CheckedBlock
+from node.interface.effects import Bodies, Effect, Failed
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import GetBlocks, Reason, Refusal
 from node.p2p.block_sync.download_source import Asked, DownloadSource, ration
-from node.p2p.block_sync.unpack import Bodies
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.scoring.peer_score import PeerEvent
 from node.p2p.scoring.peer_services import EVERYTHING, PeerServices
-from node.p2p.wire.messages import GetBlocks, Reason, Refusal
 
 WINDOW = 1_024
 """Blocks above the first missing one that may be fetched ahead."""

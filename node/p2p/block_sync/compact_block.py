@@ -15,9 +15,9 @@ from chain.errors import Invalid
 from chain.hashes import Wtxid
 from chain.params import Params
 from chain.tx import Tx
-from node.chainstate.chainstate import CheckedBlock, examine
+from node.interface.checked_block import CheckedBlock, examine
+from node.interface.messages import COINBASE_BYTES_MAX, SHORT_ID_SIZE, CompactBlock
 from node.mempool.view import MempoolView
-from node.p2p.wire.messages import COINBASE_BYTES_MAX, SHORT_ID_SIZE, CompactBlock
 
 TAKEN = -1
 """The position of a short id that two transactions here have."""

@@ -25,14 +25,15 @@ from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
 from node.chainstate.chainstate import Chainstate
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Compute, Effect, Failed, Link, PeerId
+from node.interface.effects import Compute, Effect, Failed
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Request
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.block_download import Accept, Punish
 from node.p2p.block_sync.compact_block import Fill, Materials, PartialBlock, Rebuild, Rebuilt
 from node.p2p.block_sync.extra_txs import ExtraTxs
 from node.p2p.connections.pending_requests import PendingRequests, Then
 from node.p2p.scoring.peer_services import PeerServices
-from node.p2p.wire.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Request
 
 HOLD_S = 2.0
 """A block is left to those who gave us its compact form for so long after the first did."""

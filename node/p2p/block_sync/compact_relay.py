@@ -7,7 +7,9 @@ from typing import Any
 from chain.blocktree import BlockNode
 from chain.tx import Tx
 from node.chainstate.chainstate import Chainstate
-from node.interface.effects import Effect, Link, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import CompactBlock, GetBlockTxs, GetCompact, Ok, Prefer
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.block_download import Accept, Punish
 from node.p2p.block_sync.compact_block import Rebuilt
@@ -17,7 +19,6 @@ from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.block_sync.high_bandwidth_peers import HighBandwidthPeers
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.scoring.peer_services import PeerServices
-from node.p2p.wire.messages import CompactBlock, GetBlockTxs, GetCompact, Ok, Prefer
 
 
 class CompactRelay:

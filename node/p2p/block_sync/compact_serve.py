@@ -7,9 +7,9 @@ from chain.block import Block
 from chain.blocktree import BlockNode, is_on
 from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
+from node.interface.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Ok
 from node.p2p.block_sync.compact_block import shorten
-from node.p2p.wire.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Ok
 
 DEPTH_MAX = 10
 """Blocks below the tip that are served in parts; older ones have to be asked for whole."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
 from node.interface.bounded import BoundedSet
-from node.p2p.block_sync.unpack import Bodies
-from node.p2p.wire.messages import BLOCKS_BYTES, BLOCKS_MAX
+from node.interface.effects import Bodies
+from node.interface.messages import BLOCKS_BYTES, BLOCKS_MAX
 
 IN_FLIGHT_MAX = 16
 """Blocks asked of one peer at once."""

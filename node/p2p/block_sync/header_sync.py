@@ -16,15 +16,9 @@ from chain.blocktree import BlockNode, between, fork_point, is_on, locator
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
-from node.interface.effects import Effect, Failed, Link, PeerId
-from node.p2p.block_sync.block_download import CHOKED_REST_S, Accept, BlockDownload, Punish
-from node.p2p.block_sync.headers_presync import GivenUp, HeadersAdmission, HeadersPresync
-from node.p2p.block_sync.initial_block_download import InitialBlockDownload
-from node.p2p.block_sync.known_blocks import KnownBlocks
-from node.p2p.block_sync.unclaimed_headers import UnclaimedHeaders
-from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.scoring.peer_services import EVERYTHING, PeerServices
-from node.p2p.wire.messages import (
+from node.interface.effects import Effect, Failed
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import (
     ANNOUNCED_MAX,
     BLOCKS_MAX,
     HEADERS_MAX,
@@ -35,6 +29,13 @@ from node.p2p.wire.messages import (
     Reason,
     Refusal,
 )
+from node.p2p.block_sync.block_download import CHOKED_REST_S, Accept, BlockDownload, Punish
+from node.p2p.block_sync.headers_presync import GivenUp, HeadersAdmission, HeadersPresync
+from node.p2p.block_sync.initial_block_download import InitialBlockDownload
+from node.p2p.block_sync.known_blocks import KnownBlocks
+from node.p2p.block_sync.unclaimed_headers import UnclaimedHeaders
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.peer_services import EVERYTHING, PeerServices
 
 HEADERS_S = 20.0
 """Deadline of a request for headers."""

@@ -23,7 +23,7 @@ from chain.headertrail import HeaderTrail
 from chain.params import Params
 from chain.target import work_from_bits
 from node.chainstate.chainstate import Chainstate
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.interface.mock_time import MockTime
 
 NEAR_TIP_BLOCKS = 144

@@ -7,9 +7,10 @@ from typing import Any
 
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Failed, Link, PeerId
+from node.interface.effects import Effect, Failed
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import Prefer
 from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.wire.messages import Prefer
 
 PUSHERS_MAX = 3
 """Peers that we send Prefer, so that they push to us: the last that brought a new best block first."""

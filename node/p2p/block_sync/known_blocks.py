@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chain.blocktree import BlockNode, BlockTree, is_on
 from chain.hashes import BlockHash
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 
 
 @dataclass(slots=True)

@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from node.interface.effects import Close, Effect, Endpoint, Failed, Link, PeerId
+from node.interface.effects import Close, Effect, Failed
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import (
+    BLOCKS_ONLY,
+    SERVES_HEADERS,
+    VISITOR,
+    Confirm,
+    Facts,
+    Hello,
+    Ok,
+    Reason,
+    Refusal,
+    Welcome,
+)
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.dial_budget import dial_backs
 from node.p2p.addrman.net_address import is_dialable
@@ -24,18 +37,6 @@ from node.p2p.scoring.eviction import EvictionCandidate, choose_victim
 from node.p2p.scoring.peer_score import Grade
 from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.service_flags import Role, role_of
-from node.p2p.wire.messages import (
-    BLOCKS_ONLY,
-    SERVES_HEADERS,
-    VISITOR,
-    Confirm,
-    Facts,
-    Hello,
-    Ok,
-    Reason,
-    Refusal,
-    Welcome,
-)
 
 log = logging.getLogger("groat.peers")
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from node.interface.effects import Effect, Endpoint, Failed, Link, PeerId
-from node.p2p.addrman.net_address import normalise_host
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.wire.messages import (
+from node.interface.effects import Effect, Failed
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import (
     PROTOCOL_VERSION_LEAST,
     TOKEN_SIZE,
     VISITOR,
@@ -24,6 +22,9 @@ from node.p2p.wire.messages import (
     Refusal,
     Welcome,
 )
+from node.p2p.addrman.net_address import normalise_host
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.connections.pending_requests import PendingRequests
 
 GREETINGS_MAX = 256
 """Welcomes that were not confirmed; beyond, the oldest is void."""

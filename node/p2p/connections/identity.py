@@ -12,7 +12,7 @@ from enum import Enum
 
 from chain.hashes import hash160, tagged_hash
 from chain.keys import Engine, schnorr_check
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 
 PROOF_TAG = "groat/handshake/1"
 

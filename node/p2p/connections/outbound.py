@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.addrman_file import ANCHORS_MAX
 from node.p2p.connections.handshake import ANOTHER

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from node.interface.effects import Dial, Effect, Endpoint, Link, PeerId, Send
-from node.p2p.wire.messages import Confirm, Hello, Request
+from node.interface.effects import Dial, Effect, Send
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Confirm, Hello, Request
 
 GRACE_S = 5.0
 """After its deadline plus this a request has failed, whatever became of it outside."""

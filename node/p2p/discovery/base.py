@@ -9,9 +9,10 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
-from node.interface.effects import Effect, Endpoint, Link, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Request
 from node.p2p.connections.handshake import Outcome
-from node.p2p.wire.messages import Request
 
 Then = Callable[[Any, float], list[Effect]]
 """Goes on with a reply, or Failed, and the time."""

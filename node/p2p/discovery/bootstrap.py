@@ -8,7 +8,8 @@ that grew apart from one list of such endpoints meet there.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from node.interface.effects import Effect, Endpoint, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 
 FIRST_S, MOST_S, MOST_LOCAL_S = 1.0, 600.0, 10.0

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok
 from node.p2p.discovery.base import CombinedDiscovery, Discovery, DiscoveryContext, NoDiscovery
 from node.p2p.discovery.bootstrap import Bootstrap
 from node.p2p.discovery.gossip import Gossip
 from node.p2p.discovery.kademlia import Kademlia
 from node.p2p.discovery.tracker import Tracker
-from node.p2p.wire.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok
 
 
 class DiscoveryMethod(Enum):

@@ -4,14 +4,15 @@ import random
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from node.interface.effects import Effect, Endpoint, Link, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Request
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.connections.handshake import Outcome
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.discovery.base import Discovery, Then
 from node.p2p.discovery.config import DiscoveryConfig, make_discovery
-from node.p2p.wire.messages import Request
 
 FIRST_HEARD_MAX = 4_096
 """Endpoints of which it is remembered how they were found; beyond, those that were found first are not."""

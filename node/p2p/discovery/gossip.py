@@ -7,11 +7,12 @@ How much is told, and how much is believed of one source, is the address book's 
 from typing import Any
 
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Endpoint, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok
 from node.p2p.addrman.dial_budget import Rate
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
-from node.p2p.wire.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok
 
 ADDRESSES_S = 20.0
 """Deadline of a request about addresses."""

@@ -10,9 +10,9 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import NEIGHBOURS_MAX, Neighbour
 from node.p2p.addrman.dial_budget import is_loopback
-from node.p2p.wire.messages import NEIGHBOURS_MAX, Neighbour
 
 K = NEIGHBOURS_MAX
 """Nodes of a bucket, and of an answer."""

@@ -7,9 +7,9 @@ place to ask, nothing more, and no answer can make it ask one subnet many times.
 from collections.abc import Iterable
 from enum import Enum
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
+from node.interface.messages import Neighbour
 from node.p2p.discovery.kad_buckets import K, distance, subnet
-from node.p2p.wire.messages import Neighbour
 
 ALPHA = 3
 """Nodes asked at once."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from node.interface.effects import Effect, Endpoint, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import FindNode, Neighbour, Nodes
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 from node.p2p.discovery.kad_buckets import ID_BITS, K, RoutingTable
 from node.p2p.discovery.kad_lookup import Lookup
 from node.p2p.discovery.probes import VISIT_S, Probes
-from node.p2p.wire.messages import FindNode, Neighbour, Nodes
 
 QUERY_S = 10.0
 """Deadline of a question to a peer."""

@@ -8,12 +8,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from node.interface.effects import Close, Effect, Endpoint, Failed, Link, PeerId
+from node.interface.effects import Close, Effect, Failed
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Bye, Neighbour, Reason, Refusal, Request
 from node.p2p.addrman.dial_budget import DialBudget, Rate
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.connections.handshake import Met
 from node.p2p.discovery.base import DiscoveryContext, Then
-from node.p2p.wire.messages import Bye, Neighbour, Reason, Refusal, Request
 
 VISITS_MAX = 4
 """Probes under way at once: those of one search, and a test."""

@@ -8,11 +8,9 @@ nothing of it: to them it is a peer that has addresses and no blocks.
 from collections import OrderedDict
 from typing import Any
 
-from node.interface.effects import Effect, Endpoint, PeerId
-from node.p2p.addrman.net_address import is_dialable
-from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
-from node.p2p.discovery.kad_buckets import K, distance
-from node.p2p.wire.messages import (
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import (
     ADDRESSES_MAX,
     Addresses,
     Announce,
@@ -36,6 +34,9 @@ from node.p2p.wire.messages import (
     Txs,
     Want,
 )
+from node.p2p.addrman.net_address import is_dialable
+from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
+from node.p2p.discovery.kad_buckets import K, distance
 
 TRACKED_MAX = 2_000
 """Nodes remembered; beyond, who came first is forgotten."""

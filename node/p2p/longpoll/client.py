@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Link, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import Blocks, GetBlocks, News, Poll
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll.server import HELD_S, NOTHING
 from node.p2p.scoring.block_serving import pack
-from node.p2p.wire.messages import Blocks, GetBlocks, News, Poll
 
 DIAL_BACK_S = 3.0
 """Time for a peer to dial back; one that was told of no listener is polled at once."""

@@ -11,11 +11,12 @@ from chain.block import HEADER_SIZE, decode_header
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash
 from chain.params import Params
-from node.interface.effects import Compute, Effect, Failed, PeerId
+from node.interface.effects import Compute, Effect, Failed
+from node.interface.endpoint import PeerId
+from node.interface.messages import Blocks
 from node.p2p.block_sync.block_download import Accept, Punish
 from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.block_sync.unpack import prepare
-from node.p2p.wire.messages import Blocks
 
 PUSH_S = 20.0
 """Time to push a block that we lack; then it is named again."""

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.hashes import BlockHash, Wtxid
-from node.interface.effects import Effect, Link, Park, PeerId, Publish
+from node.interface.effects import Effect, Park, Publish
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import News, Poll
 from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.longpoll.pushed_blocks import PushedBlocks
 from node.p2p.tx_relay.tx_announce import TxAnnounce
-from node.p2p.wire.messages import News, Poll
 
 HELD_S = 25.0
 """A Poll is answered after so long in any case: sooner than proxies and NAT tables forget it."""

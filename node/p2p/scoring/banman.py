@@ -7,7 +7,7 @@ what to forget, and whoever floods it pushes out what is oldest, half of all at 
 
 from typing import Generic, TypeVar
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.addrman.net_address import parse_host, site
 
 DISCOURAGED_S = 600.0

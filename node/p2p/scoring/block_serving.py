@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from chain.blocktree import BlockNode, BlockTree
 from chain.hashes import BlockHash
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
+from node.interface.messages import BLOCKS_BYTES, Blocks, GetBlocks, Reason, Refusal
 from node.p2p.scoring.choking import Client
 from node.p2p.scoring.service_flags import RECENT_BLOCKS, Role
-from node.p2p.wire.messages import BLOCKS_BYTES, Blocks, GetBlocks, Reason, Refusal
 from node.p2p.wire.sizes import size_of
 
 NOTES_MAX = 20_000

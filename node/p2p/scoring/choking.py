@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.scoring.peer_score import Grade
 
 REGULAR_SLOTS = 4

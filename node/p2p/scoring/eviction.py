@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.scoring.peer_score import CHOKE, PREFER
 
 PROTECTED_GROUPS = 4

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 
 HALF_LIFE_S = 3_600.0
 """Seconds in which points halve."""

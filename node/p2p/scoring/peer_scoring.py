@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.hashes import BlockHash
-from node.interface.effects import Failed, PeerId
+from node.interface.effects import Failed
+from node.interface.endpoint import PeerId
 from node.p2p.scoring.banman import BanMan
 from node.p2p.scoring.block_serving import BlockServing
 from node.p2p.scoring.choking import BULK_BYTES_S, Choker

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.blocktree import BlockNode
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.scoring.peer_score import PeerEvent
 
 

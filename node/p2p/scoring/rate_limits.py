@@ -16,9 +16,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
+from node.interface.messages import ANNOUNCED_MAX, BLOCK_TXS_MAX, BLOCKS_MAX, INV_MAX, LOCATOR_MAX, PUSHED_MAX, WANT_MAX
 from node.p2p.addrman.net_address import parse_host, site
-from node.p2p.wire.messages import ANNOUNCED_MAX, BLOCK_TXS_MAX, BLOCKS_MAX, INV_MAX, LOCATOR_MAX, PUSHED_MAX, WANT_MAX
 
 PEERS = 125
 """Peers of one node: 117 inbound, 8 outbound; what the table's sums are made with."""

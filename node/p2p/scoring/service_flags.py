@@ -11,7 +11,7 @@
 from enum import Enum
 
 from chain.blocktree import BlockNode
-from node.p2p.wire.messages import MINES, RELAYS, SERVES_BLOCKS, SERVES_HEADERS, SERVES_RECENT
+from node.interface.messages import MINES, RELAYS, SERVES_BLOCKS, SERVES_HEADERS, SERVES_RECENT
 
 RECENT_BLOCKS = 288
 """The newest, of which a pruned node has the bodies (as BIP159); what is deeper is bulk."""

@@ -19,11 +19,12 @@ from typing import Any
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Link, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs, Want
 from node.mempool.mempool import Mempool
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.tx_relay.tx_request import Deliver, TxRequest
-from node.p2p.wire.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs, Want
 from node.p2p.wire.short_txid import Name, ShortTxids, names_at
 
 QUEUE_MAX = 5_000

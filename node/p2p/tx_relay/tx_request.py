@@ -13,10 +13,11 @@ from typing import Any
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Failed, Link, PeerId
+from node.interface.effects import Effect, Failed
+from node.interface.endpoint import Link, PeerId
+from node.interface.messages import WANT_MAX, GetTxs, Txs
 from node.mempool.mempool import Mempool
 from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.wire.messages import WANT_MAX, GetTxs, Txs
 from node.p2p.wire.short_txid import Name, ShortTxids
 
 IN_FLIGHT_MAX = 100

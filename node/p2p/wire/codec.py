@@ -12,9 +12,7 @@ from dataclasses import fields as fields_of
 from typing import Any, NamedTuple
 
 from chain.codec import Reader, malformed
-from node.p2p.wire import compact_fields, fields
-from node.p2p.wire.fields import Field
-from node.p2p.wire.messages import (
+from node.interface.messages import (
     ADDRESSES_MAX,
     AGENT_MAX,
     ANNOUNCED_MAX,
@@ -66,6 +64,8 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.p2p.wire import compact_fields, fields
+from node.p2p.wire.fields import Field
 
 WIRE_VERSION = 1
 """The first byte of every body: how to read the rest."""

@@ -5,8 +5,8 @@ from itertools import pairwise
 from chain.block import HEADER_SIZE, decode_header
 from chain.codec import Reader, malformed, varbytes, varint
 from chain.tx import decode_tx
+from node.interface.messages import SHORT_ID_SIZE
 from node.p2p.wire.fields import COUNT_SIZE, Field
-from node.p2p.wire.messages import SHORT_ID_SIZE
 
 
 def header() -> Field:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from chain.block import HEADER_SIZE, Header, decode_header
 from chain.codec import Reader, malformed, varbytes, varint
 from chain.tx import Tx, decode_tx
-from node.interface.effects import Endpoint, PeerId
-from node.p2p.wire.messages import Neighbour
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import Neighbour
 
 COUNT_SIZE = 5
 """Bytes of the largest count or length in a message."""

@@ -12,8 +12,8 @@ from hashlib import blake2b
 from typing import NewType
 
 from chain.hashes import Wtxid
+from node.interface.messages import NAME_SIZE
 from node.mempool.mempool import Mempool
-from node.p2p.wire.messages import NAME_SIZE
 
 Name = NewType("Name", bytes)
 """The names of a transaction at one node."""

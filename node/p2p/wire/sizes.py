@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from node.chainstate.chainstate import CheckedBlock
+from node.interface.checked_block import CheckedBlock
 from node.interface.effects import Failed
+from node.interface.messages import Blocks, BlockTxs, Headers, Refusal, Txs
 from node.p2p.wire.codec import LAYOUTS, encode
-from node.p2p.wire.messages import Blocks, BlockTxs, Headers, Refusal, Txs
 
 MESSAGE_BYTES = 2
 """Version and kind."""

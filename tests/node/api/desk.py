@@ -22,10 +22,11 @@ from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.p2p_gate import P2pGate
 from node.api.services.request_metrics import RequestMetrics
 from node.blockfilter.filter_index import FilterIndex
-from node.chainstate.chainstate import examine
 from node.config import Config
 from node.core.node import Node, Submission
-from node.interface.effects import Dial, Endpoint, Failed, PeerId, Send
+from node.interface.checked_block import examine
+from node.interface.effects import Dial, Failed, Send
+from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.connections.identity import NodeIdentity
 from node.runtime.runtime import Runtime, Solver
 from node.storage.filters import FilterRows

@@ -3,9 +3,9 @@
 import random
 
 from chain.params import GENESIS
+from node.interface.messages import PROTOCOL_VERSION, SERVES_BLOCKS, Confirm, Facts, Hello, Ok, Request, Welcome
 from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
 from node.p2p.wire.codec import SESSION_HEADER, decode_reply, encode, route_name
-from node.p2p.wire.messages import PROTOCOL_VERSION, SERVES_BLOCKS, Confirm, Facts, Hello, Ok, Request, Welcome
 from tests.node.api.desk import ENGINE, Desk
 
 CHALLENGE = b"\x01" * 32

@@ -9,7 +9,7 @@ from typing import Any
 
 from node.api.http.listener import Listener, Site
 from node.api.http.message import TEXT, Request, Response
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 
 BODY_MAX = 1000
 LARGE = 24 * 1024 * 1024

@@ -9,9 +9,9 @@ from chain.block import Block
 from chain.hashes import sha256, to_hex
 from chain.tx import TxOut
 from node.api.query.queries import BlockMeasures
+from node.interface.messages import GetBlocks
 from node.interface.storage import Damaged
 from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import GetBlocks
 from node.runtime.runtime import DAMAGED, STARTING
 from node.storage.memory import MemoryKv
 from node.storage.schema import BODY, HEADER, LOCATION, UNDO, block_key

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from node.interface.effects import Answer, Dial, Endpoint, Failed, Step
+from node.interface.effects import Answer, Dial, Failed, Step
+from node.interface.endpoint import Endpoint
+from node.interface.messages import Addresses, Announce, AnnounceAddress, Ok
 from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import Addresses, Announce, AnnounceAddress, Ok
 from tests.node.api.desk import Desk, NoCarrier
 from tests.node.api.http.test_gate import OPEN_SEA
 from tests.node.api.test_p2p import ask, greet

@@ -7,12 +7,9 @@ import pytest
 from chain.hashes import BlockHash, sha256, to_hex
 from chain.params import GENESIS, REGTEST
 from node.api.p2p import p2p_body_cap
-from node.chainstate.chainstate import examine
+from node.interface.checked_block import examine
 from node.interface.effects import Step
-from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
-from node.p2p.scoring.service_flags import RECENT_BLOCKS
-from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
-from node.p2p.wire.messages import (
+from node.interface.messages import (
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
     Addresses,
@@ -35,6 +32,9 @@ from node.p2p.wire.messages import (
     Want,
     Welcome,
 )
+from node.p2p.connections.identity import HandshakeSide, NodeIdentity, handshake_digest, peer_id
+from node.p2p.scoring.service_flags import RECENT_BLOCKS
+from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode, route_name
 from node.runtime.traffic_counters import NONE
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import ENGINE, Desk, Reply

@@ -9,9 +9,9 @@ from chain.params import GENESIS
 from node.api.actions.peer_json import SERVICE_NAMES
 from node.api.rest.table import ROUTES
 from node.interface.effects import Step
+from node.interface.messages import VISITOR, GetHeaders, Inv, Txs, Want
 from node.p2p.scoring.peer_score import PeerEvent
 from node.p2p.scoring.service_flags import Role
-from node.p2p.wire.messages import VISITOR, GetHeaders, Inv, Txs, Want
 from node.p2p.wire.short_txid import names_at
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import Desk

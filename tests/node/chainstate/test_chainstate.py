@@ -12,7 +12,8 @@ from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.chainstate.chainstate import Chainstate, TipChange, examine
+from node.chainstate.chainstate import Chainstate, TipChange
+from node.interface.checked_block import examine
 from node.storage.ledger import recompute_digest
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory

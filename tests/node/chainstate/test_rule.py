@@ -18,8 +18,9 @@ from chain.hashes import BlockHash, Wtxid
 from chain.params import REGTEST
 from chain.tx import NULL_OUTPOINT, Tx, TxOut
 from chain.validate import validate_header
-from node.chainstate.chainstate import AHEAD_MAX, Chainstate, examine
+from node.chainstate.chainstate import AHEAD_MAX, Chainstate
 from node.chainstate.reorg import ConnectBatch
+from node.interface.checked_block import examine
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from node.storage.schema import coins_digest
@@ -336,9 +337,16 @@ def test_random_blocks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ahead >= AHEAD_MAX
 
 
-@pytest.mark.parametrize("step", ["validate_header", "check_body", "check_block"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "chainstate.chainstate.validate_header",
+        "interface.checked_block.check_body",
+        "interface.checked_block.check_block",
+    ],
+)
 def test_a_step_that_the_node_leaves_out_is_noticed(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"node.chainstate.chainstate.{step}", lambda *facts: None)
+    monkeypatch.setattr(f"node.{step}", lambda *facts: None)
     with pytest.raises(AssertionError):
         run(seed=0)
 

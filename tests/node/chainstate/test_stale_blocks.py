@@ -10,7 +10,8 @@ from chain.blocktree import BlockNode
 from chain.errors import Invalid, Reject, Unready
 from chain.params import REGTEST
 from node.chainstate import stale_blocks
-from node.chainstate.chainstate import Chainstate, examine
+from node.chainstate.chainstate import Chainstate
+from node.interface.checked_block import examine
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import NOW, Lab, with_coinbase, with_output

@@ -19,13 +19,13 @@ from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.script import Spend
 from chain.tx import OutPoint, outpoint
-from node.chainstate.chainstate import examine
 from node.core.node import Node, Submission
 from node.core.view import NodeView
+from node.interface.checked_block import examine
 from node.interface.effects import Step, Verified, Verify
+from node.interface.messages import Blocks
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.connections.identity import NodeIdentity
-from node.p2p.wire.messages import Blocks
 from node.storage.ledger import recompute_digest
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
@@ -65,7 +65,8 @@ class Skipper:
         """A block, unpacked with one of the views; or the node's own caller brings it."""
         self.views = [*self.views[-VIEWS_HELD:], self.node.view()]
         view = self.rng.choice([None, *self.views])
-        [body] = prepare(Blocks((raw,)), REGTEST, view)
+        known, checked = (view.tx_spending, view.pool.wtxids) if view else (None, frozenset())
+        [body] = prepare(Blocks((raw,)), REGTEST, known, checked)
         assert body.block.txs == decode_block(raw).txs
         assert str(body.fault) == str(examine(decode_block(raw), REGTEST).fault)
         try:

@@ -5,7 +5,7 @@ from itertools import count
 from chain.hashes import Txid, sha256
 from chain.scripttype import p2wpkh_script
 from chain.tx import Tx, TxIn, TxOut, make_tx, outpoint
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.mempool.orphanage import ORPHAN_LIFE_S, ORPHAN_PEERS_MAX, ORPHAN_WEIGHT_PER_PEER, ORPHANS_PER_PEER, Orphanage
 from node.mempool.policy import MAX_TX_WEIGHT
 

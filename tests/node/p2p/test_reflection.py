@@ -1,6 +1,7 @@
 """Nobody can have us knock at a third party's door many times by greeting us."""
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
+from node.interface.messages import Confirm, Hello, Ok, Welcome
 from node.p2p.addrman.dial_budget import (
     BACK_BY_SOURCE,
     BACK_BY_TARGET,
@@ -12,7 +13,6 @@ from node.p2p.addrman.dial_budget import (
 from node.p2p.addrman.net_address import site
 from node.p2p.connections.identity import HandshakeSide, handshake_digest
 from node.p2p.connections.outbound import DIAL_BACK_TRIES
-from node.p2p.wire.messages import Confirm, Hello, Ok, Welcome
 from tests.node.p2p.connections.session_lab import NETWORK_ID, End, Net
 
 NOW = 1_000_000.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.runtime.http_client import ERROR_BYTES, Client, HttpFailure, Received
 
 Serve = Callable[[socket.socket], None]

@@ -11,9 +11,9 @@ from chain.hashes import BlockHash
 from node.api.http.channel import Channel
 from node.api.http.listener import Listener, Site
 from node.api.http.message import Request, Response
-from node.interface.effects import Answer, Dial, Endpoint, Failed, Link, PeerId, Send
-from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import (
+from node.interface.effects import Answer, Dial, Failed, Send
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import (
     Announce,
     Blocks,
     GetAddresses,
@@ -28,6 +28,7 @@ from node.p2p.wire.messages import (
     Refusal,
     Txs,
 )
+from node.p2p.wire.codec import encode
 from node.runtime import request_queues
 from node.runtime.request_sender import (
     BLOCKS_LANE_MAX,

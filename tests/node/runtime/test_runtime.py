@@ -20,11 +20,8 @@ from node.interface.effects import (
     Compute,
     Computed,
     Dial,
-    Endpoint,
     Failed,
-    Link,
     Park,
-    PeerId,
     Publish,
     Resume,
     Send,
@@ -32,6 +29,7 @@ from node.interface.effects import (
     Verified,
     Verify,
 )
+from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.storage import Damaged, StoreError
 from node.runtime import parking
 from node.runtime import runtime as module

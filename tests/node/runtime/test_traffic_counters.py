@@ -2,7 +2,7 @@
 
 import threading
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.runtime.traffic_counters import NOTES_MAX, PEERS_MAX, TrafficCounters, Volume
 
 ALICE, BOB = PeerId(b"a" * 20), PeerId(b"b" * 20)

@@ -13,7 +13,7 @@ import pytest
 from node.api.http import listener
 from node.api.http.channel import REQUEST_S, Channel
 from node.api.http.listener import Listener, Site
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from tests.node.api.stage import HOST, LARGE, SMALL_BUFFER, WAIT_S, Stage, read_all, read_answer
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from chain.params import REGTEST, Asert, Params
 from node.api import p2p_gate
+from node.interface.messages import Confirm, GetAddresses, GetBlocks, Hello, Reason, Refusal
 from node.p2p.connections.identity import NodeIdentity
 from node.p2p.scoring.rate_limits import BURST_S, LIMITS, REFUSED_A_MINUTE
 from node.p2p.wire.codec import ROUTES, SESSION_HEADER, decode_reply, encode
-from node.p2p.wire.messages import Confirm, GetAddresses, GetBlocks, Hello, Reason, Refusal
 from tests.node.api.desk import ENGINE, Desk
 from tests.node.api.stage import WAIT_S, read_all
 from tests.node.api.test_p2p import ask, facts, greet

@@ -13,7 +13,7 @@ from node.api.http.channel import PIPELINE_MAX, REQUEST_S, RESPONSE_S, Channel
 from node.api.http.listener import ACCEPTS_MAX, Listener, Site, connections_allowed
 from node.api.http.message import TEXT, Response
 from node.api.http.request_parser import HEADER_BYTES_MAX
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.runtime.parking import API_SEATS, P2P_SEATS
 from tests.node.api.stage import BODY_MAX, HOST, LARGE, SMALL_BUFFER, WAIT_S, Stage, read_all, read_answer
 

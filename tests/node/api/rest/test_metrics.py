@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from chain.errors import Rejected
 from node.api.rest.metrics import CONTENT
 from node.api.services.request_metrics import BUCKETS_S
+from node.interface.messages import GetAddresses, Hello, Reason, Refusal
 from node.p2p.scoring.service_flags import Role
-from node.p2p.wire.messages import GetAddresses, Hello, Reason, Refusal
 from tests.chainlab import START_TIME, Lab, pay, reblock
 from tests.node.api.desk import Desk
 from tests.node.api.peerlab import Caller

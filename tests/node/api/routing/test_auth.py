@@ -10,7 +10,7 @@ from chain.params import REGTEST
 from node.api.http.message import Problem
 from node.api.routing.auth import Credentials, HostList, check_origin, cors_headers
 from node.config import Config
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 
 
 def allows(hosts: HostList, host: str) -> bool:

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
+from node.interface.messages import ADDRESSES_MAX
 from node.p2p.addrman import addrman as book_module
 from node.p2p.addrman.addrman import (
     ALIVE_S,
@@ -32,7 +33,6 @@ from node.p2p.addrman.addrman_buckets import (
     TRIED_BUCKETS_PER_GROUP,
     UNPROVED_FAILURES,
 )
-from node.p2p.wire.messages import ADDRESSES_MAX
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0

@@ -6,7 +6,7 @@ import pytest
 
 from chain.errors import Invalid, Reject
 from chain.hashes import sha256
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.p2p.addrman import addrman_file
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.addrman_buckets import ENTRIES_MAX, HORIZON_S

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.interface.effects import Endpoint
+from node.interface.endpoint import Endpoint
 from node.p2p.addrman.net_address import advertised, is_dialable, network_group, normalise_host
 
 PUBLIC = ["8.8.8.8", "2001:4860:4860::8888"]

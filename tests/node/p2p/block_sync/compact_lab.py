@@ -10,13 +10,14 @@ from chain.blocktree import BlockNode
 from chain.connect import context_after
 from chain.hashes import BlockHash
 from chain.tx import Tx
-from node.chainstate.chainstate import CheckedBlock
-from node.interface.effects import Compute, Effect, Failed, PeerId, Send
+from node.interface.checked_block import CheckedBlock
+from node.interface.effects import Compute, Effect, Failed, Send
+from node.interface.endpoint import PeerId
+from node.interface.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlocks, GetBlockTxs, GetCompact, Ok, Prefer
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.compact_block import shorten
 from node.p2p.block_sync.compact_relay import CompactRelay
 from node.p2p.scoring.peer_services import EVERYTHING
-from node.p2p.wire.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlocks, GetBlockTxs, GetCompact, Ok, Prefer
 from tests.chainlab import funded, pay
 from tests.node.p2p.block_sync.sync_lab import TICK_S, FakePeer, SyncLab
 

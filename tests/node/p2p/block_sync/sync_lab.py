@@ -9,12 +9,14 @@ from chain.block import Block, Header
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST
-from node.chainstate.chainstate import Chainstate, CheckedBlock, examine
-from node.interface.effects import Effect, Endpoint, Failed, Link, PeerId, Send
+from node.chainstate.chainstate import Chainstate
+from node.interface.checked_block import CheckedBlock, examine
+from node.interface.effects import Effect, Failed, Send
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
 from node.p2p.block_sync.header_sync import HeaderSync
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.wire.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import ENGINE, NOW

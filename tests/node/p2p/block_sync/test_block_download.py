@@ -9,6 +9,7 @@ import pytest
 from chain.block import Block, make_block
 from chain.hashes import BlockHash
 from node.interface.effects import Failed
+from node.interface.messages import BLOCKS_MAX, Blocks, GetBlocks, GetHeaders
 from node.p2p.block_sync import block_download as download_module
 from node.p2p.block_sync import download_source as sources_module
 from node.p2p.block_sync.block_download import (
@@ -21,7 +22,6 @@ from node.p2p.block_sync.block_download import (
     WINDOW,
 )
 from node.p2p.block_sync.download_source import IN_FLIGHT_MAX, QUOTA_START
-from node.p2p.wire.messages import BLOCKS_MAX, Blocks, GetBlocks, GetHeaders
 from tests.chainlab import Lab, funded, made_by, pay, with_coinbase, with_input, with_output
 from tests.node.p2p.block_sync.sync_lab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab
 

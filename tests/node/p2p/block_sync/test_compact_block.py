@@ -10,6 +10,18 @@ from chain.block import Block
 from chain.hashes import BlockHash
 from chain.tx import Tx
 from node.interface.effects import Failed
+from node.interface.messages import (
+    COINBASE_BYTES_MAX,
+    SALT_SIZE,
+    BlockTxs,
+    CompactBlock,
+    GetBlocks,
+    GetBlockTxs,
+    GetCompact,
+    GetHeaders,
+    Ok,
+    Prefer,
+)
 from node.p2p.block_sync import compact_block as compact_module
 from node.p2p.block_sync import high_bandwidth_peers
 from node.p2p.block_sync.compact_block import Materials, Rebuild, short_ids, shorten
@@ -26,18 +38,6 @@ from node.p2p.block_sync.extra_txs import SPARE_BYTES_MAX, SPARE_MAX, ExtraTxs
 from node.p2p.block_sync.high_bandwidth_peers import PUSHERS_MAX
 from node.p2p.scoring.peer_score import PeerEvent
 from node.p2p.scoring.peer_services import PeerServices
-from node.p2p.wire.messages import (
-    COINBASE_BYTES_MAX,
-    SALT_SIZE,
-    BlockTxs,
-    CompactBlock,
-    GetBlocks,
-    GetBlockTxs,
-    GetCompact,
-    GetHeaders,
-    Ok,
-    Prefer,
-)
 from tests.chainlab import unsolved, with_coinbase, with_header, with_input, with_output
 from tests.node.p2p.block_sync.compact_lab import CompactLab, CompactPeer, Withholding
 

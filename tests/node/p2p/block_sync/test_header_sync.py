@@ -6,9 +6,9 @@ import pytest
 
 from chain.errors import Reject
 from node.interface.effects import Failed
+from node.interface.messages import ANNOUNCED_MAX, HEADERS_MAX, LOCATOR_MAX, Announce, GetBlocks, GetHeaders, Headers
 from node.p2p.block_sync import header_sync as sync_module
 from node.p2p.block_sync.header_sync import POLL_S, RETRY_S, WALKS_MAX
-from node.p2p.wire.messages import ANNOUNCED_MAX, HEADERS_MAX, LOCATOR_MAX, Announce, GetBlocks, GetHeaders, Headers
 from tests.chainlab import Lab, reblock, unsolved
 from tests.node.p2p.block_sync.sync_lab import FakePeer, Stalling, SyncLab
 

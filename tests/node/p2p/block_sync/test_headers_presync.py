@@ -10,9 +10,9 @@ from chain.errors import Reject
 from chain.hashes import BlockHash
 from chain.params import GENESIS, REGTEST_LIMIT_BITS
 from chain.target import work_from_bits
+from node.interface.messages import ANNOUNCED_MAX, Announce, GetHeaders, Headers
 from node.p2p.block_sync import header_sync as sync_module
 from node.p2p.block_sync import headers_presync
-from node.p2p.wire.messages import ANNOUNCED_MAX, Announce, GetHeaders, Headers
 from tests.chainlab import Lab, branch, unsolved
 from tests.node.p2p.block_sync.sync_lab import FakePeer, SyncLab
 from tests.node.p2p.block_sync.test_header_sync import chain, header_requests

@@ -5,10 +5,10 @@ import random
 import pytest
 
 from chain.block import Header
+from node.interface.messages import ANNOUNCED_MAX
 from node.p2p.block_sync import header_sync as sync_module
 from node.p2p.block_sync import unclaimed_headers as promises_module
 from node.p2p.block_sync.unclaimed_headers import SWEEP_EVERY_S, UNCLAIMED_MAX, UNCLAIMED_S
-from node.p2p.wire.messages import ANNOUNCED_MAX
 from tests.chainlab import Lab, branch
 from tests.node.p2p.block_sync.sync_lab import FakePeer, SyncLab
 

@@ -1,6 +1,7 @@
 """Blocks in messages: how many fit, and what becomes of those that come in."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,12 @@ from chain.tx import Tx
 from node.chainstate.block_cache import BlockCache
 from node.core.view import NodeView
 from node.interface.effects import Failed
+from node.interface.messages import BLOCK_BYTES_MAX, BLOCKS_BYTES, Blocks, GetBlocks, Ok
 from node.interface.storage import LedgerChange
 from node.mempool.fee_estimator import FeeEstimator
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.scoring.block_serving import pack
-from node.p2p.wire.messages import BLOCK_BYTES_MAX, BLOCKS_BYTES, Blocks, GetBlocks, Ok
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import NOW, Lab, funded, pay, with_input
@@ -90,6 +91,11 @@ def view_with(lab: Lab, txs: Sequence[Tx], connected: Sequence[Block] = ()) -> N
     return NodeView(lab.tip, lab.tree, reader, pool.view(), FeeEstimator().view(), REGTEST, recent)
 
 
+def unpacked(block: Block, view: NodeView) -> Any:
+    """As the node does it, with what a view has."""
+    return prepare(Blocks((block.raw,)), REGTEST, view.tx_spending, view.pool.wtxids)
+
+
 def test_transactions_of_the_pool_are_not_decoded_or_checked_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     txs = [pay(lab.take()) for _ in range(3)]
     view = view_with(lab, txs[:2])
@@ -101,7 +107,7 @@ def test_transactions_of_the_pool_are_not_decoded_or_checked_again(lab: Lab, mon
         check_tx(tx)
 
     monkeypatch.setattr(check, "check_tx", spy)
-    [body] = prepare(Blocks((block.raw,)), REGTEST, view)
+    [body] = unpacked(block, view)
     assert body.block == block
     assert [tx is known for tx, known in zip(body.block.txs[1:], txs, strict=True)] == [True, True, False]
     assert looked_at == [block.txs[0], txs[2]]
@@ -114,7 +120,7 @@ def test_a_rival_of_the_pools_transaction_is_itself(lab: Lab) -> None:
     resigned = with_input(ours, witness=(b"\x01", ours.inputs[0].witness[1]))
     for other in (pay(coin, fee=5_000), resigned):
         block = lab.candidate([other], fees=0)
-        [body] = prepare(Blocks((block.raw,)), REGTEST, view_with(lab, [ours]))
+        [body] = unpacked(block, view_with(lab, [ours]))
         assert body.block == block
         assert body.block.txs[1] == other != ours
 
@@ -123,6 +129,6 @@ def test_transactions_of_recent_blocks_are_not_decoded_again(lab: Lab) -> None:
     """What one branch has connected the other repeats; its blocks differ all the same."""
     shared, other = pay(lab.take()), pay(lab.take())
     ours, theirs = lab.candidate([shared]), lab.candidate([shared, other])
-    [body] = prepare(Blocks((theirs.raw,)), REGTEST, view_with(lab, [], [ours]))
+    [body] = unpacked(theirs, view_with(lab, [], [ours]))
     assert body.block == theirs
     assert [tx is known for tx, known in zip(body.block.txs[1:], ours.txs[1:], strict=False)] == [True]

@@ -6,15 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chain.hashes import BlockHash, sha256
-from node.interface.effects import Close, Dial, Effect, Endpoint, Failed, PeerId, Send
-from node.p2p.addrman.addrman import AddrMan
-from node.p2p.connections.connection_manager import ConnectionManager
-from node.p2p.connections.identity import NodeIdentity
-from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
-from node.p2p.discovery.context import PeerDiscoveryContext
-from node.p2p.scoring.peer_scoring import PeerScoring
-from node.p2p.wire.messages import (
+from node.interface.effects import Close, Dial, Effect, Failed, Send
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import (
     PROTOCOL_VERSION,
     SERVES_BLOCKS,
     AnnounceAddress,
@@ -25,6 +19,13 @@ from node.p2p.wire.messages import (
     Reason,
     Refusal,
 )
+from node.p2p.addrman.addrman import AddrMan
+from node.p2p.connections.connection_manager import ConnectionManager
+from node.p2p.connections.identity import NodeIdentity
+from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
+from node.p2p.discovery.context import PeerDiscoveryContext
+from node.p2p.scoring.peer_scoring import PeerScoring
 from tests.chainlab import ENGINE
 from tests.node.p2p.wire.replies import may_answer
 

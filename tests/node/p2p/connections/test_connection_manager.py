@@ -6,15 +6,9 @@ from typing import Any
 
 import pytest
 
-from node.interface.effects import Endpoint, Failed
-from node.p2p.connections import connection_manager as sessions_module
-from node.p2p.connections import handshake
-from node.p2p.connections.connection_manager import IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
-from node.p2p.connections.handshake import HANDSHAKE_S
-from node.p2p.connections.identity import HandshakeSide, handshake_digest
-from node.p2p.connections.outbound import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX, Place
-from node.p2p.scoring.banman import DISCOURAGED_S
-from node.p2p.wire.messages import (
+from node.interface.effects import Failed
+from node.interface.endpoint import Endpoint
+from node.interface.messages import (
     BLOCKS_ONLY,
     PROTOCOL_VERSION_LEAST,
     SERVES_HEADERS,
@@ -26,6 +20,13 @@ from node.p2p.wire.messages import (
     Refusal,
     Welcome,
 )
+from node.p2p.connections import connection_manager as sessions_module
+from node.p2p.connections import handshake
+from node.p2p.connections.connection_manager import IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
+from node.p2p.connections.handshake import HANDSHAKE_S
+from node.p2p.connections.identity import HandshakeSide, handshake_digest
+from node.p2p.connections.outbound import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX, Place
+from node.p2p.scoring.banman import DISCOURAGED_S
 from tests.node.p2p.connections.session_lab import NETWORK_ID, End, Net, Wire
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.connections.outbound import (
     BLOCKS_ONLY_MAX,

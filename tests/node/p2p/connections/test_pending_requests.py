@@ -4,9 +4,10 @@ from typing import Any
 
 from chain.hashes import BlockHash
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Endpoint, Link, PeerId
+from node.interface.effects import Effect
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Confirm, GetBlocks
 from node.p2p.connections.pending_requests import GRACE_S, PendingRequests
-from node.p2p.wire.messages import Confirm, GetBlocks
 
 LINKS = [Link(PeerId(bytes((n,)) * 20), Endpoint("10.0.0.1", n), bytes(16)) for n in (1, 2)]
 ASK = GetBlocks((BlockHash(bytes(32)),))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.hashes import BlockHash, sha256
-from node.interface.effects import Close, Dial, Effect, Endpoint, Link, PeerId, Send
+from node.interface.effects import Close, Dial, Effect, Send
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import PROTOCOL_VERSION, Facts, Request
 from node.p2p.connections.handshake import Met, Outcome
 from node.p2p.discovery.base import Discovery, NoDiscovery, Then
-from node.p2p.wire.messages import PROTOCOL_VERSION, Facts, Request
 
 
 def node_id(number: int) -> PeerId:

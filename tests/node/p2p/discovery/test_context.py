@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.discovery import context
 from node.p2p.discovery.config import DiscoveryConfig

@@ -1,12 +1,7 @@
 """Addresses by hearsay, the first way in, and who only introduces others."""
 
-from node.interface.effects import Endpoint, Link
-from node.p2p.discovery.base import CombinedDiscovery
-from node.p2p.discovery.bootstrap import ALONE_S, FIRST_S, MEET_S, MOST_S, Bootstrap
-from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod, make_discovery
-from node.p2p.discovery.gossip import ACCEPTED, ASK_EVERY_S, FANOUT, PUSH_EVERY_S, Gossip
-from node.p2p.discovery.tracker import STAY_S, TRACKED_MAX, TRACKED_S, Tracker
-from node.p2p.wire.messages import (
+from node.interface.endpoint import Endpoint, Link
+from node.interface.messages import (
     PUSHED_MAX,
     Addresses,
     Announce,
@@ -23,6 +18,11 @@ from node.p2p.wire.messages import (
     Txs,
     Want,
 )
+from node.p2p.discovery.base import CombinedDiscovery
+from node.p2p.discovery.bootstrap import ALONE_S, FIRST_S, MEET_S, MOST_S, Bootstrap
+from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod, make_discovery
+from node.p2p.discovery.gossip import ACCEPTED, ASK_EVERY_S, FANOUT, PUSH_EVERY_S, Gossip
+from node.p2p.discovery.tracker import STAY_S, TRACKED_MAX, TRACKED_S, Tracker
 from tests.node.p2p.discovery.discovery_lab import Stage, node_id
 
 NOW = 1_000_000.0

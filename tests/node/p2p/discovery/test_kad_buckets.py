@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import Neighbour
 from node.p2p.discovery.kad_buckets import (
     FAILURES_MAX,
     SUBNET_IN_BUCKET,
@@ -16,7 +17,6 @@ from node.p2p.discovery.kad_buckets import (
     subnet,
 )
 from node.p2p.discovery.kad_lookup import ALPHA, ASKED_MAX, HEARSAY_PER_SUBNET, Lookup
-from node.p2p.wire.messages import Neighbour
 from tests.node.p2p.discovery.discovery_lab import node_id
 
 OWN = PeerId(bytes(20))

@@ -2,7 +2,9 @@
 
 import pytest
 
-from node.interface.effects import Close, Endpoint, Failed
+from node.interface.effects import Close, Failed
+from node.interface.endpoint import Endpoint
+from node.interface.messages import NEIGHBOURS_MAX, Bye, FindNode, GetAddresses, Neighbour, Nodes, Ok, Reason, Refusal
 from node.p2p.discovery.base import NoDiscovery
 from node.p2p.discovery.kad_lookup import HEARSAY_PER_SUBNET
 from node.p2p.discovery.kademlia import ORDINARY, Kademlia
@@ -18,7 +20,6 @@ from node.p2p.discovery.probes import (
     ProbedBy,
     Probes,
 )
-from node.p2p.wire.messages import NEIGHBOURS_MAX, Bye, FindNode, GetAddresses, Neighbour, Nodes, Ok, Reason, Refusal
 from tests.node.p2p.discovery.discovery_lab import Stage, node_id
 
 NOW = 1_000_000.0

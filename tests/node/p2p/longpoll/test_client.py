@@ -8,14 +8,15 @@ import pytest
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Wtxid, sha256
 from chain.params import REGTEST
-from node.interface.effects import Compute, Effect, Endpoint, Failed, Link, Park, PeerId, Publish, Send
+from node.interface.effects import Compute, Effect, Failed, Park, Publish, Send
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import Blocks, GetTxs, News, Ok, Poll, Txs
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll import server as news_module
 from node.p2p.longpoll.client import DIAL_BACK_S, LEAST_S, RETRY_S, SHORT_S, LongpollClient
 from node.p2p.longpoll.pushed_blocks import JOBS_MAX, PUSH_S, PushedBlocks
 from node.p2p.longpoll.server import HELD_S, NOTHING, LongpollServer
 from node.p2p.tx_relay.tx_announce import ORDINARY
-from node.p2p.wire.messages import Blocks, GetTxs, News, Ok, Poll, Txs
 from tests.chainlab import Lab, funded
 from tests.node.p2p.tx_relay.relay_lab import FakePeer, RelayLab
 

@@ -8,12 +8,11 @@ import pytest
 from chain.block import Block
 from chain.hashes import BlockHash
 from chain.params import REGTEST
-from node.chainstate.chainstate import Chainstate, examine
-from node.interface.effects import Failed, PeerId
-from node.p2p.scoring.block_serving import BlockServing, Note
-from node.p2p.scoring.service_flags import RECENT_BLOCKS, RELAYED_BLOCKS, Role, offers, role_of, should_have
-from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import (
+from node.chainstate.chainstate import Chainstate
+from node.interface.checked_block import examine
+from node.interface.effects import Failed
+from node.interface.endpoint import PeerId
+from node.interface.messages import (
     MINES,
     RELAYS,
     SERVES_BLOCKS,
@@ -26,6 +25,9 @@ from node.p2p.wire.messages import (
     Refusal,
     Txs,
 )
+from node.p2p.scoring.block_serving import BlockServing, Note
+from node.p2p.scoring.service_flags import RECENT_BLOCKS, RELAYED_BLOCKS, Role, offers, role_of, should_have
+from node.p2p.wire.codec import encode
 from node.p2p.wire.sizes import size_of
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.scoring import choking as choking_module
 from node.p2p.scoring.choking import (
     CALM,

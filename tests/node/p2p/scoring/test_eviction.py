@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.scoring.eviction import (
     PROTECTED_BLOCKS,
     PROTECTED_GOOD,

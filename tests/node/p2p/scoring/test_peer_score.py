@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.interface.effects import PeerId
+from node.interface.endpoint import PeerId
 from node.p2p.scoring import banman as discouraged_module
 from node.p2p.scoring import peer_score as reputation_module
 from node.p2p.scoring.banman import DISCOURAGED_S, BanMan, RollingSet

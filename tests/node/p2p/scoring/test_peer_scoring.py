@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from chain.hashes import BlockHash
-from node.interface.effects import Endpoint, Failed, PeerId
+from node.interface.effects import Failed
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import GetAddresses, GetBlocks, Hello, Ok, Reason, Refusal, Welcome
 from node.p2p.connections import connection_manager as sessions_module
 from node.p2p.connections.connection_manager import EVICTED_S
 from node.p2p.scoring import peer_scoring as standing_module
@@ -18,7 +20,6 @@ from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.service_flags import Role
 from node.p2p.scoring.time_offsets import OFFSET_MAX_S, clock_warning
 from node.p2p.wire.codec import encode
-from node.p2p.wire.messages import GetAddresses, GetBlocks, Hello, Ok, Reason, Refusal, Welcome
 from tests.node.p2p.connections.session_lab import End, Net
 
 A, B = PeerId(b"a" * 20), PeerId(b"b" * 20)

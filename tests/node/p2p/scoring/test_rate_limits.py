@@ -2,7 +2,9 @@
 
 import pytest
 
-from node.interface.effects import Failed, PeerId
+from node.interface.effects import Failed
+from node.interface.endpoint import PeerId
+from node.interface.messages import GetAddresses
 from node.p2p.scoring import rate_limits
 from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.rate_limits import (
@@ -21,7 +23,6 @@ from node.p2p.scoring.rate_limits import (
     memory_bound,
 )
 from node.p2p.wire.codec import ROUTES
-from node.p2p.wire.messages import GetAddresses
 
 LONGEST = {name: route.request_max for name, route in ROUTES.items()}
 ALICE, BOB = PeerId(b"a" * 20), PeerId(b"b" * 20)

@@ -9,10 +9,11 @@ from typing import Any
 
 from chain.hashes import Txid, Wtxid, sha256
 from chain.tx import Tx
-from node.interface.effects import Effect, Endpoint, Failed, Link, PeerId, Send
+from node.interface.effects import Effect, Failed, Send
+from node.interface.endpoint import Endpoint, Link, PeerId
+from node.interface.messages import GetTxs, Inv, Txs, Want
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.tx_relay.tx_announce import LOCAL, AnnouncePace, TxAnnounce
-from node.p2p.wire.messages import GetTxs, Inv, Txs, Want
 from node.p2p.wire.short_txid import Name, names_at
 from tests.node.mempool.mempool_lab import PoolLab
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from chain.tx import Tx
-from node.interface.effects import Failed, PeerId
+from node.interface.effects import Failed
+from node.interface.endpoint import PeerId
+from node.interface.messages import INV_MAX, NAME_SIZE, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
 from node.p2p.tx_relay import tx_announce, tx_request
 from node.p2p.tx_relay.tx_announce import DELIVERY_S, INV_S, LOCAL, ORDINARY, QUEUE_MAX, pace_for
 from node.p2p.tx_relay.tx_request import HANDED_S, IN_FLIGHT_MAX, OFFERS_MAX, PARENTS_MAX
 from node.p2p.wire import short_txid as names_module
-from node.p2p.wire.messages import INV_MAX, NAME_SIZE, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs
 from node.p2p.wire.short_txid import names_at
 from tests.node.mempool.mempool_lab import made
 from tests.node.p2p.tx_relay.relay_lab import FakePeer, RelayLab, wtxids

@@ -1,7 +1,7 @@
 """The replies that the routes allow, for tests that look at both sides of a link."""
 
+from node.interface.messages import Refusal, Request
 from node.p2p.wire.codec import ROUTES, route_name
-from node.p2p.wire.messages import Refusal, Request
 
 
 def may_answer(request: Request, reply: object) -> bool:

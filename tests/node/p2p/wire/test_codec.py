@@ -13,17 +13,8 @@ from chain.codec import varbytes, varint
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid
 from chain.tx import Tx, TxIn, TxOut, make_tx, outpoint
-from node.interface.effects import Endpoint, PeerId
-from node.p2p.wire.codec import (
-    LAYOUTS,
-    ROUTES,
-    WIRE_VERSION,
-    decode_reply,
-    decode_request,
-    encode,
-    route_name,
-)
-from node.p2p.wire.messages import (
+from node.interface.endpoint import Endpoint, PeerId
+from node.interface.messages import (
     ADDRESSES_MAX,
     AGENT_MAX,
     ANNOUNCED_MAX,
@@ -71,6 +62,15 @@ from node.p2p.wire.messages import (
     Txs,
     Want,
     Welcome,
+)
+from node.p2p.wire.codec import (
+    LAYOUTS,
+    ROUTES,
+    WIRE_VERSION,
+    decode_reply,
+    decode_request,
+    encode,
+    route_name,
 )
 from tests.node.p2p.wire.replies import may_answer
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chain.block import Header
 from chain.hashes import BlockHash, Txid, Wtxid
 from chain.tx import Tx
-from node.interface.effects import Endpoint, PeerId
+from node.interface.endpoint import Endpoint, PeerId
 
 PROTOCOL_VERSION = 1
 """Protocol version of this node, told in the handshake; how messages are written is another number, in each of them."""
