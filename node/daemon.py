@@ -26,6 +26,7 @@ from node.api.services.request_metrics import RequestMetrics
 from node.blockfilter.filter_builder import FilterBuilder
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config, make_folder
+from node.core.config import NodeConfig
 from node.core.node import Node
 from node.interface.effects import PeerReply
 from node.interface.endpoint import Endpoint
@@ -38,6 +39,7 @@ from node.mining.miner_pool import MinerPool
 from node.mining.supervisor import Supervisor
 from node.p2p.addrman.net_address import advertised
 from node.p2p.block_sync.unpack import prepare
+from node.p2p.config import PeerManagerConfig
 from node.p2p.connections.identity import NodeIdentity
 from node.runtime.request_sender import HttpRequestSender
 from node.runtime.runtime import OVER, TIP, NotReady, Runtime, monotonic
@@ -283,14 +285,18 @@ class Running:
             store,
             identity,
             rng,
-            listen=None if config.unlisted else advertised(listening),
-            peers=config.peers,
-            minimum_work=config.minimum_work,
-            finding=config.finding,
-            role=config.role,
-            mines=config.mine is not None,
-            bulk_bytes_s=config.bulk_bytes_s,
-            coinbase_tag=config.coinbase_tag,
+            NodeConfig(
+                PeerManagerConfig(
+                    listen=None if config.unlisted else advertised(listening),
+                    minimum_work=config.minimum_work,
+                    role=config.role,
+                    mines=config.mine is not None,
+                    bulk_bytes_s=config.bulk_bytes_s,
+                    discovery=config.finding,
+                ),
+                config.peers,
+                config.coinbase_tag,
+            ),
         )
         self._load_book(core)
         runtime.open(core, self._courier)

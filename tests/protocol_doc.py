@@ -21,12 +21,13 @@ from node.p2p.addrman import addrman
 from node.p2p.block_sync import (
     block_download,
     compact_serve,
+    header_announce,
     header_sync,
     headers_presync,
     high_bandwidth_peers,
     unclaimed_headers,
 )
-from node.p2p.connections import connection_manager, handshake, outbound
+from node.p2p.connections import connection_manager, handshake, inbound, outbound
 from node.p2p.connections.identity import HandshakeSide, handshake_digest, peer_id
 from node.p2p.discovery import gossip, kad_buckets, probes
 from node.p2p.longpoll import client, server
@@ -206,10 +207,12 @@ def routes_line() -> str:
 
 FIGURES: dict[ModuleType, tuple[str, ...]] = {
     handshake: ("HANDSHAKE_S", "GREETINGS_MAX"),
-    connection_manager: ("INBOUND_MAX", "TOKENS_MAX", "IDLE_S", "LINK_FAILURES_MAX"),
+    inbound: ("INBOUND_MAX",),
+    connection_manager: ("TOKENS_MAX", "IDLE_S", "LINK_FAILURES_MAX"),
     outbound: ("OUTBOUND_MAX", "NEAR_MAX", "BLOCKS_ONLY_MAX", "FEELER_S", "DIAL_BACK_TRIES"),
     banman: ("DISCOURAGED_S",),
-    header_sync: ("HEADERS_S", "ANNOUNCE_S", "POLL_S", "HEADERS_AHEAD_MAX", "HEADERS_ALL_MAX"),
+    header_announce: ("ANNOUNCE_S",),
+    header_sync: ("HEADERS_S", "POLL_S", "HEADERS_AHEAD_MAX", "HEADERS_ALL_MAX"),
     unclaimed_headers: ("UNCLAIMED_MAX", "UNCLAIMED_S"),
     headers_presync: ("NEAR_TIP_BLOCKS", "PERIOD", "AGREEING_BITS", "WALKS_MAX"),
     block_download: ("WINDOW", "PATIENCE_S"),

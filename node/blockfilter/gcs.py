@@ -25,9 +25,7 @@ _KEY_SIZE = 16
 def basic_filter(block: Block, spent: Iterable[Coin]) -> bytes:
     """The basic filter of a block and of the coins that it spends, encoded: their number, then the set."""
     scripts = {coin.script for coin in spent}
-    scripts.update(
-        output.script for tx in block.txs for output in tx.outputs if not is_data_carrier(output.script)
-    )
+    scripts.update(output.script for tx in block.txs for output in tx.outputs if not is_data_carrier(output.script))
     scripts.discard(b"")
     return encode_set(block.hash, scripts)
 

@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chain.block import Block, Header, TxLookup, decode_block, decode_header
 from chain.blocktree import BlockNode, BlockTree, is_on, path
@@ -55,6 +56,14 @@ class TipChange:
     """Lowest first."""
 
 
+class StoredBlock(NamedTuple):
+    """A body that is new here."""
+
+    entry: BlockNode
+    source: str
+    """How the log says where it came from; "" where it says nothing."""
+
+
 class Chainstate:
     """Blocks, branches and the committed ledger. Call only under the lock."""
 
@@ -79,7 +88,7 @@ class Chainstate:
         """Blocks that the operator has marked."""
         self._failures: OrderedDict[BlockHash, Rejected] = OrderedDict()
         self._sequence = 0
-        self.stored: list[BlockNode] = []
+        self.stored: list[StoredBlock] = []
         """Blocks whose bodies are new here, until somebody takes note of them and empties the list."""
         self._detached: set[BlockHash] = set()
         """Stored bodies above one that is lost: theirs again as soon as their headers have a place."""
@@ -158,11 +167,12 @@ class Chainstate:
         if self.tip.chainwork == self.tree.best_header.chainwork and not self.tip.invalid:
             self.tree.best_header = self.tip
 
-    def submit_block(self, examined: CheckedBlock, now: int, *, sync: bool) -> BlockNode:
+    def submit_block(self, examined: CheckedBlock, now: int, *, sync: bool, source: str = "") -> BlockNode:
         """Take in a body: its node has its whole chain (`has_chain`) as soon as all bodies before it are here too.
 
-        `sync` makes it survive a power cut at once. Raises Rejected; the header is marked
-        invalid where the block itself is at fault, unless nothing was known of it, and nothing need be.
+        `sync` makes it survive a power cut at once; `source` is how the log says where it came from. Raises Rejected;
+        the header is marked invalid where the block itself is at fault, unless nothing was known of it, and nothing
+        need be.
         """
         block = examined.block
         if examined.fault is not None and block.hash not in self.tree.entries:
@@ -176,7 +186,7 @@ class Chainstate:
             sync = sync and entry.chainwork > self.best.chainwork
             self._store.put_block(entry.height, entry.hash, block.raw, sync=sync)
             self.recent.add(block)
-            self.stored.append(entry)
+            self.stored.append(StoredBlock(entry, source))
             self._admit(entry)
             if entry.chainwork <= self.tip.chainwork:
                 self._siblings.add(entry)
@@ -222,6 +232,11 @@ class Chainstate:
             or any(move.target is entry for move in self._moves)
             or self._store.was_connected(entry.height, entry.hash)
         )
+
+    def raw_block(self, block_hash: BlockHash) -> bytes | None:
+        """A stored block of any branch."""
+        entry = self.tree.get(block_hash)
+        return self._store.block(entry.height, entry.hash) if entry and entry.has_body else None
 
     def failure(self, block_hash: BlockHash) -> Rejected | None:
         """The reason that a block was found invalid, if that is still known."""

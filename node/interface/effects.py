@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from chain.frozen import value
 from chain.keys import Check
 from node.interface.checked_block import CheckedBlock
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.events import Event
 from node.interface.messages import Hello, Reply, Request
@@ -44,7 +45,14 @@ class Close:
     """Forget a peer's connections and queues."""
 
     peer: PeerId
-    reason: str
+    reason: DisconnectReason
+    detail: str = ""
+    """What it was exactly."""
+
+    @property
+    def why(self) -> str:
+        """Both, for the log."""
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
 
 
 @dataclass(frozen=True, slots=True)

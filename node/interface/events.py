@@ -4,12 +4,14 @@ An event holds what it takes to tell of it and nothing large, for the last of th
 `fields` is what followers are told, made when the first one asks.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 from chain.blocktree import BlockNode
 from chain.frozen import value
 from chain.hashes import Txid, to_hex
 
+EventFields = Mapping[str, "str | int | float | EventFields | None"]
+"""An event as JSON has it."""
 TIP, REORG = "tip", "reorg"
 BLOCK, BLOCK_DISCONNECTED, BLOCK_STORED = "block", "block_disconnected", "block_stored"
 MEMPOOL_ADD, MEMPOOL_REMOVE = "mempool_add", "mempool_remove"
@@ -27,7 +29,7 @@ class TipMoved:
     mempool_count: int
     """Transactions that wait now."""
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> EventFields:
         """The fields of the event, as followers get them."""
         return {**_header(self.tip), "tx_count": self.tx_count, "mempool_count": self.mempool_count}
 
@@ -43,10 +45,12 @@ class Reorganised:
     old: BlockNode
     new: BlockNode
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> EventFields:
         """The fields of the event, as followers get them."""
         ends = {"fork": self.fork, "old_tip": self.old, "new_tip": self.new}
-        places = {name: {"hash": to_hex(entry.hash), "height": entry.height} for name, entry in ends.items()}
+        places: EventFields = {
+            name: {"hash": to_hex(entry.hash), "height": entry.height} for name, entry in ends.items()
+        }
         return {"depth": self.depth, **places}
 
 
@@ -56,7 +60,7 @@ class BlockPlaced:
 
     block: BlockNode
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> EventFields:
         """The fields of the event, as followers get them."""
         return _header(self.block)
 
@@ -73,7 +77,7 @@ class TxAdded:
     sequence: int
     """Number of this change of the mempool: its first is 1."""
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> EventFields:
         """The fields of the event, as followers get them; the rate in satoshis per virtual byte."""
         rate = round(self.fee / self.vsize, 3)
         return {"txid": to_hex(self.txid), "fee": self.fee, "vsize": self.vsize, "fee_rate": rate}
@@ -89,7 +93,7 @@ class TxRemoved:
     sequence: int
     """Number of this change of the mempool."""
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> EventFields:
         """The fields of the event, as followers get them."""
         return {"txid": to_hex(self.txid), "reason": str(self.reason)}
 
@@ -97,7 +101,7 @@ class TxRemoved:
 Event = TipMoved | Reorganised | BlockPlaced | TxAdded | TxRemoved
 
 
-def _header(block: BlockNode) -> dict[str, Any]:
+def _header(block: BlockNode) -> EventFields:
     parent = block.parent.hash if block.parent else None
     return {
         "hash": to_hex(block.hash),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from chain.blocktree import fork_point
 from node.chainstate.chainstate import Chainstate
 from node.interface.endpoint import Endpoint, PeerId
-from node.p2p.block_sync.header_sync import HeaderSync
-from node.p2p.connections.connection_manager import ConnectionManager, Peer
+from node.p2p.block_sync.block_sync import BlockSync
+from node.p2p.connections.connection_manager import ConnectionManager
+from node.p2p.connections.peer import Peer
 from node.p2p.scoring.peer_score import Grade
 from node.p2p.scoring.peer_scoring import PeerScoring
 from node.p2p.scoring.service_flags import Role, role_of
@@ -85,10 +86,10 @@ class PeerInfo:
 
 
 def describe_peer(
-    sessions: ConnectionManager,
-    sync: HeaderSync,
+    connections: ConnectionManager,
+    sync: BlockSync,
     chain: Chainstate,
-    standing: PeerScoring,
+    scoring: PeerScoring,
     found_by: Callable[[Endpoint], str],
     now: float,
     peer: Peer,
@@ -97,7 +98,7 @@ def describe_peer(
     best, has, tip, tree = sync.known.headers_of(peer.id), sync.known.blocks_of(peer.id), chain.tip, chain.tree
     common = fork_point(has, tip) if has else None
     flying = (h for h, owner in sync.download.in_flight().items() if owner == peer.id)
-    is_static, tally = sessions.is_static(peer), standing.tally(peer.id)
+    is_static, tally = connections.outbound.is_static(peer.id), scoring.tally(peer.id)
     chosen_by = found_by(peer.endpoint) if peer.outbound and peer.endpoint else "itself"
     return PeerInfo(
         number=peer.number,
@@ -117,10 +118,10 @@ def describe_peer(
         synced_blocks=common.height if common else -1,
         in_flight=tuple(entry.height for block_hash in flying if (entry := tree.get(block_hash))),
         role=role_of(peer.facts.services),
-        score=round(standing.reputation.score(peer.id, now), 2),
-        why=standing.reputation.why(peer.id, now),
-        grade=standing.reputation.grade(peer.id, now),
-        choked=standing.is_choked(peer.id),
+        score=round(scoring.reputation.score(peer.id, now), 2),
+        why=scoring.reputation.why(peer.id, now),
+        grade=scoring.reputation.grade(peer.id, now),
+        choked=scoring.is_choked(peer.id),
         bytes_sent=tally.bytes_sent,
         bytes_received=tally.bytes_received,
         first_blocks=tally.first_blocks,

@@ -87,9 +87,7 @@ def note_lost(blocks: Kv, lost: Iterable[bytes]) -> None:
     facts = LostBlocks(len(places), heights[0], heights[-1])
     if (before := blocks.get(LOST)) is not None:
         earlier = LostBlocks(*LOST_VALUE.unpack(before))
-        facts = LostBlocks(
-            max(facts.count, earlier.count), min(facts.low, earlier.low), max(facts.high, earlier.high)
-        )
+        facts = LostBlocks(max(facts.count, earlier.count), min(facts.low, earlier.low), max(facts.high, earlier.high))
     blocks.write([(LOST, LOST_VALUE.pack(facts.count, facts.low, facts.high))], sync=True)
 
 

@@ -56,7 +56,7 @@ class _NoPeers:
 
 def _take(body: CheckedBlock, node: Node, now: float) -> Step[None]:
     """Hand over a block, and connect it."""
-    node.take_block(PEER, body, now)
+    node._peers.block_sync.blocks.process_block(PEER, body, now)
     return node.tick(now)
 
 

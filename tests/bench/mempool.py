@@ -79,13 +79,13 @@ class BareNode:
     def connect(self, raws: Sequence[bytes]) -> None:
         """Make these blocks the chain."""
         for raw in raws:
-            self.core.take_block(PEER, examine(decode_block(raw), REGTEST), time.time())
+            self.core._peers.block_sync.blocks.process_block(PEER, examine(decode_block(raw), REGTEST), time.time())
             self._carry(self.core.tick(time.time()).effects)
 
     def accept(self, raws: Sequence[bytes]) -> None:
         """Bring encoded transactions into the mempool, in batches as peers send them."""
         for batch in batched(raws, WANT_MAX):
-            self._carry(self.core.take_txs(PEER, [decode_tx(raw) for raw in batch], time.time()))
+            self._carry(self.core._txs.take_txs(PEER, [decode_tx(raw) for raw in batch], time.time()))
 
     def _carry(self, effects: Sequence[Effect]) -> None:
         todo = list(effects)

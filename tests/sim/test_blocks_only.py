@@ -29,7 +29,7 @@ def pair(world: World, lab: Lab, monkeypatch: pytest.MonkeyPatch, *, blocks_only
 
 
 def _book_with(node: SimNode, other: SimNode) -> bytes:
-    book = node.node._network.book
+    book = node.node._peers.addrman
     book.add([other.endpoint], None, 0.0)
     return book.dump()
 
@@ -76,13 +76,13 @@ def test_nobody_hears_of_the_link_nor_over_it(lab: Lab, monkeypatch: pytest.Monk
     world = World(42)
     first, _ = pair(world, lab, monkeypatch, blocks_only=blocks_only)
     talker = Talker()
-    monkeypatch.setattr(first.node._network, "_discovery", talker)
+    monkeypatch.setattr(first.node._peers, "_discovery", talker)
     [(_, is_for_blocks_only)] = kinds(world, first)
     assert is_for_blocks_only == bool(blocks_only)
     [peer] = world.call(first, lambda core, now: core.peers(now))
     reply = world.call(first, lambda core, now: core.handle(peer.id, GetAddresses(), now))
     assert bool(reply.endpoints) != bool(blocks_only)
-    first.node._network.linked(peer.id, world.now)
+    first.node._peers.linked(peer.id, world.now)
     assert bool(talker.heard_of) != bool(blocks_only)
 
 

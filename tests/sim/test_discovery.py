@@ -159,7 +159,7 @@ def test_visitors_leave_nothing_behind() -> None:
 def test_a_visitor_may_ask_for_nodes_and_nothing_else() -> None:
     world = World(10)
     host, guest = world.add(), world.add(finding=DiscoveryConfig(frozenset()))
-    network, replies = guest.node._network, list[Any]()
+    network, replies = guest.node._peers, list[Any]()
 
     def note(reply: Any, now: float) -> list[Effect]:
         replies.append(reply)
@@ -171,7 +171,8 @@ def test_a_visitor_may_ask_for_nodes_and_nothing_else() -> None:
         world.until(lambda: len(replies) > before, 5)
         return replies[-1]
 
-    world._carry(guest, network._sessions.visit(host.endpoint, host.node._network._identity.id, world.now, note))
+    visit = network.connections.handshake.visit
+    world._carry(guest, visit(host.endpoint, host.node._peers._identity.id, world.now, note))
     world.until(lambda: bool(replies), 5)
     link = replies[0].link
     assert not world.call(host, lambda core, now: core.peers(now))
@@ -228,8 +229,8 @@ class Liar(NoDiscovery):
 
     def push(self, world: World) -> None:
         """Tell all of it to whom it is linked with, and greet again from another forged place."""
-        network = self.node.node._network
-        for peer in network._sessions.peers():
+        network = self.node.node._peers
+        for peer in network.connections.peers():
             for start in range(0, len(ON_THE_WIRE), PUSHED_MAX):
                 message = AnnounceAddress(tuple(ON_THE_WIRE[start : start + PUSHED_MAX]))
                 if peer.link:
@@ -244,18 +245,18 @@ def test_forged_addresses_lead_to_no_forbidden_connection() -> None:
     liar = world.add(host="21.1.2.3", finding=DiscoveryConfig(BOTH, (victim.endpoint,)))
     world.until(lambda: peers_of(world, victim) == {1}, 10)
     tongue = Liar(liar)
-    liar.node._network._discovery = tongue
+    liar.node._peers._discovery = tongue
     for place in ON_THE_WIRE[:: len(ON_THE_WIRE) // 20]:
-        liar.node._network._listen = place
-        world.call(liar, lambda core, now: core.disconnect(victim.node._network._identity.id, now))
+        liar.node._peers._config = replace(liar.node._peers._config, listen=place)
+        world.call(liar, lambda core, now: core.disconnect(victim.node._peers._identity.id, now))
         world.call(liar, lambda core, now: core.add_peer(victim.endpoint, now))
         world.run(20)
         tongue.push(world)
     # Past the decoder too: what it refuses is refused once more where it is used.
-    book = victim.node._network.book
+    book = victim.node._peers.addrman
     book.add([*ON_THE_WIRE, *MORE, victim.endpoint], liar.endpoint, world.now)
     for place in (*ON_THE_WIRE, *MORE):
-        assert not victim.node._network._discovery.proved(PeerId(bytes(20)), place, world.now)
+        assert not victim.node._peers._discovery.proved(PeerId(bytes(20)), place, world.now)
     world.run(900)
     assert tongue.asked > 20
     assert set(victim.dialled) <= {liar.endpoint, victim.endpoint}
@@ -280,13 +281,13 @@ def test_what_nobody_has_proved_is_told_to_nobody() -> None:
                 return Nodes(tuple(Neighbour(PeerId(sha256(each.host.encode())[:20]), each) for each in ghosts))
             return Ok() if isinstance(request, AnnounceAddress) else None
 
-    liar.node._network._discovery = Inventor(liar)
+    liar.node._peers._discovery = Inventor(liar)
     world.run(600)
     assert set(victim.dialled) & set(ghosts)  # it did look
     for node in (victim, other):
-        discovery = node.node._network._discovery
-        found = discovery.serve(liar.node._network._identity.id, FindNode(bytes(20)), world.now)
+        discovery = node.node._peers._discovery
+        found = discovery.serve(liar.node._peers._identity.id, FindNode(bytes(20)), world.now)
         assert not {neighbour.endpoint for neighbour in found.neighbours} & set(ghosts)
-        told = discovery.serve(liar.node._network._identity.id, GetAddresses(), world.now)
+        told = discovery.serve(liar.node._peers._identity.id, GetAddresses(), world.now)
         assert not set(told.endpoints) & set(ghosts)
     assert not any(victim.dialled.count(ghost) > 20 for ghost in ghosts)

@@ -60,7 +60,7 @@ def honest_nodes(world: World, lab: Lab) -> list[SimNode]:
 
 def too_much(node: SimNode) -> dict[str, int]:
     """What a node keeps about peers, where it is more than it should come to here."""
-    found = sizes(node.node._network, (Chainstate, Mempool, Node, BlockTree, random.Random))
+    found = sizes(node.node._peers, (Chainstate, Mempool, Node, BlockTree, random.Random))
     return {name: held for name, held in found.items() if held > MANY and not any(part in name for part in GROWS)}
 
 

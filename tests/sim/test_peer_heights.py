@@ -71,7 +71,7 @@ def test_one_that_has_no_more_than_headers_is_not_taken_for_level() -> None:
     miner = world.add()
     for _ in range(9):
         world.mine(miner)
-    miner.node._network._host.raw_block = lambda block_hash: None  # type: ignore[method-assign]
+    miner.node._peers._chain.raw_block = lambda block_hash: None  # type: ignore[method-assign]
     world.add(peers=[miner])
     world.run(20)
     assert heights(world, miner) == {(9, 0)}

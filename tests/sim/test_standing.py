@@ -305,7 +305,7 @@ def test_the_operator_is_warned_of_a_wrong_clock_once(caplog: pytest.LogCaptureF
     world.run(5)
     warnings = lambda: world.call(node, lambda core, now: core.warnings(now))  # noqa: E731
     assert warnings() == ()
-    links = [peer for peer in node.node._network._sessions.peers() if peer.outbound]
+    links = [peer for peer in node.node._peers.connections.peers() if peer.outbound]
     assert len(links) == 3
     for peer in links[:2]:
         assert peer.clock_ahead_s == pytest.approx(0, abs=2)

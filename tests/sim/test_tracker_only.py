@@ -13,9 +13,9 @@ def test_a_tracker_that_is_sent_blocks_takes_none() -> None:
     world.until(lambda: bool(tracker.node.peers(world.now).reply), 10)
     block = lab.mine()
     form = CompactBlock(block.header, bytes(8), block.txs[0], ())
-    peer = node.node._network._identity.id
-    before = len(tracker.node._network._requests)
+    peer = node.node._peers._identity.id
+    before = len(tracker.node._peers._requests)
     step = tracker.node.handle(peer, form, world.now)
     assert not step.effects
-    assert len(tracker.node._network._requests) == before
+    assert len(tracker.node._peers._requests) == before
     assert tracker.node.view().tree.get(block.hash) is None

@@ -22,6 +22,7 @@ from chain.hashes import sha256
 from chain.keys import Check, default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
+from node.core.config import NodeConfig
 from node.core.node import Node, Submission
 from node.interface.checked_block import examine
 from node.interface.effects import (
@@ -43,6 +44,7 @@ from node.interface.effects import (
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import Hello, Refusal
 from node.p2p.block_sync.unpack import prepare
+from node.p2p.config import PeerManagerConfig
 from node.p2p.connections.identity import NodeIdentity
 from node.p2p.discovery.config import DiscoveryConfig
 from node.p2p.wire.codec import decode_reply, decode_request, encode, route_name
@@ -163,7 +165,7 @@ class World:
     ) -> SimNode:
         """A new node that keeps links with `peers`; it starts at once. Peers are told where to
         dial it if it `listens`; nobody can if it is `walled`. `host` is its address, if it matters,
-        `settings` are more of a Node's."""
+        `settings` are more of a PeerManagerConfig's."""
         index = len(self.nodes)
         endpoint = Endpoint(host or f"10.0.{index // 250}.{index % 250 + 1}", PORT)
         secret = sha256(b"node %d" % index)
@@ -202,11 +204,12 @@ class World:
             store,
             identity,
             rng,
-            listen=listen,
-            agent="sim",
-            peers=node.peers,
-            finding=node.finding,
-            **node.settings,
+            NodeConfig(
+                PeerManagerConfig(
+                    listen=listen, agent="sim", discovery=node.finding or DiscoveryConfig(), **node.settings
+                ),
+                node.peers,
+            ),
         )
         node.life += 1
         self._perform(node, lambda core: core.start(self.now))
@@ -342,9 +345,9 @@ class World:
                 self._later(node, COMPUTE_S, lambda core: core.handle(None, Computed(job, outcome), self.now))
             case Resume():
                 self._later(node, 0.0, lambda core: core.handle(None, effect, self.now))
-            case Close(peer, reason):
-                node.closed.append((peer, reason))
-                self._note(b"close", node, reason.encode())
+            case Close():
+                node.closed.append((effect.peer, effect.why))
+                self._note(b"close", node, effect.why.encode())
 
     def _is_right(self, check: Check) -> bool:
         if check not in self._verdicts:

@@ -1,6 +1,5 @@
 """Errors in Core's codes and words: JSON-RPC's own, and what the actions raise."""
 
-
 MISC = -1
 TYPE = -3
 NOT_FOUND = -5

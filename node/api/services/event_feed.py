@@ -5,10 +5,10 @@ thread feeds the followers, see `http/streaming.py`; opening and closing a strea
 """
 
 from collections.abc import Callable, Container
-from typing import Any
 
 from node.api.encoding.json_codec import emit
 from node.api.http.message import Problem
+from node.interface.events import EventFields
 from node.runtime.parking import EVENTS_MAX, LoggedEvent
 from node.runtime.runtime import Runtime
 
@@ -112,7 +112,7 @@ class EventFeed:
         if len(self._kept) > EVENTS_MAX + PIECE_EVENTS_MAX:  # not one by one: all the others move up
             del self._kept[:-EVENTS_MAX]
 
-    def _text(self, number: int, topic: str, fields: dict[str, Any]) -> bytes:
+    def _text(self, number: int, topic: str, fields: EventFields) -> bytes:
         return f"id: {self._base + number}\nevent: {topic}\ndata: {emit(fields)}\n\n".encode()
 
 

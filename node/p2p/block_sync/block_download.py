@@ -7,20 +7,21 @@ somebody could, its requests go there. Bodies are checked by hash, so nobody nee
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 from chain.blocktree import BlockNode, between, fork_point, is_on
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash, to_hex
-from node.chainstate.chainstate import Chainstate
 from node.interface.checked_block import CheckedBlock
-from node.interface.effects import Bodies, Effect, Failed
-from node.interface.endpoint import Link, PeerId
-from node.interface.messages import GetBlocks, Reason, Refusal
+from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.endpoint import PeerId
+from node.interface.messages import BLOCKS_MAX, GetBlocks, Reason, Refusal
+from node.p2p.block_sync.block_processing import BlockProcessing
+from node.p2p.block_sync.context import BlockSyncContext
 from node.p2p.block_sync.download_source import Asked, DownloadSource, ration
-from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.block_sync.header_peers import HeaderPeers
 from node.p2p.scoring.peer_score import PeerEvent
-from node.p2p.scoring.peer_services import EVERYTHING, PeerServices
 
 WINDOW = 1_024
 """Blocks above the first missing one that may be fetched ahead."""
@@ -48,11 +49,6 @@ DELIVERED_MAX = 2 * WINDOW
 """Deliveries that are remembered until their blocks are connected."""
 REVIEW_EVERY_S = 1.0
 """Seconds between two looks at these, and at how patient to be."""
-
-Accept = Callable[[PeerId, CheckedBlock, float], Sequence[Effect]]
-"""Takes a body that was asked for and is the header's. Raises Rejected."""
-Punish = Callable[[PeerId, str, float], list[Effect]]
-"""Drops a peer for a provable offence."""
 
 
 class _Delivery(NamedTuple):
@@ -91,24 +87,14 @@ class _Branch:
 class BlockDownload:
     """All bodies under way."""
 
-    def __init__(
-        self,
-        chain: Chainstate,
-        requests: PendingRequests,
-        link_of: Callable[[PeerId], Link | None],
-        best_of: Callable[[PeerId], BlockNode | None],
-        accept: Accept,
-        punish: Punish,
-        terms: PeerServices = EVERYTHING,
-    ) -> None:
-        """`best_of` is the best header that a peer is known to have."""
-        self._terms = terms
-        self._chain = chain
-        self._requests = requests
-        self._link_of = link_of
-        self._best_of = best_of
-        self._accept = accept
-        self._punish = punish
+    def __init__(self, context: BlockSyncContext, peers: HeaderPeers, blocks: BlockProcessing) -> None:
+        self._chain = context.chain
+        self._requests = context.requests
+        self._connections = context.connections
+        self._services = context.services
+        self._scoring = context.scoring
+        self._peers = peers
+        self._blocks = blocks
         self.is_held: Callable[[BlockNode], bool] = lambda entry: False
         """Tells of a block that is coming in another way, and is not to be asked for now."""
         self._sources: dict[PeerId, DownloadSource] = {}
@@ -131,6 +117,10 @@ class BlockDownload:
         ration(self._sources.values())
         for block_hash in [h for h, owner in self._in_flight.items() if owner == peer]:
             del self._in_flight[block_hash]
+
+    def may_have(self, peer: PeerId, entry: BlockNode) -> bool:
+        """True if a peer says that it has this block, if it is on its branch."""
+        return self._services.has_block(peer, self._peers.best_of(peer), entry)
 
     def rest(self, peer: PeerId, now: float) -> None:
         """This peer is slow: for a while others are asked first."""
@@ -160,7 +150,7 @@ class BlockDownload:
 
     def pump(self, now: float) -> list[Effect]:
         """Ask for what is missing, in turn, of every peer that has it and has room."""
-        if self._unpacking or not self._terms.takes_bodies or self._is_ahead():
+        if self._unpacking or not self._services.takes_bodies or self._is_ahead():
             return []
         turn = [peer for peer, source in self._sources.items() if source.room(now) > 0]
         turn.sort(key=lambda peer: self._sources[peer].rank)
@@ -183,17 +173,17 @@ class BlockDownload:
 
     def _give_one(self, peer: PeerId, branches: dict[BlockHash, _Branch], given: list[BlockNode], now: float) -> bool:
         """Assign the lowest block that nobody is fetching to `peer`; False if there is none, or no room."""
-        source, best = self._sources[peer], self._best_of(peer)
-        if best is None or self._link_of(peer) is None or source.room(now) <= 0:
+        source, best = self._sources[peer], self._peers.best_of(peer)
+        if best is None or self._connections.link(peer) is None or source.room(now) <= 0:
             return False
         highest = min(best.height, self._chain.tip.height + 2 * WINDOW)
-        if not self._terms.has_block(peer, best.ancestor(highest)):
+        if not self._services.has_block(peer, best, best.ancestor(highest)):
             return False  # all that could be asked for is below what it has
         if best.hash not in branches:
             branches[best.hash] = _Branch(self.missing(best))
         entry = branches[best.hash].take(
             lambda entry: entry.hash in self._in_flight or self.is_held(entry),
-            lambda entry: source.may_have(entry) and self._terms.has_block(peer, entry),
+            lambda entry: source.may_have(entry) and self._services.has_block(peer, best, entry),
         )
         if entry is None:
             return False
@@ -206,7 +196,7 @@ class BlockDownload:
 
     def _ask(self, peer: PeerId, entries: list[BlockNode], now: float) -> Iterator[Effect]:
         """Ask a peer for what it owes us from now on, as many blocks at once as fit into one answer."""
-        source, link = self._sources[peer], self._link_of(peer)
+        source, link = self._sources[peer], self._connections.link(peer)
         for start in range(0, len(entries), source.batch):
             assert link is not None
             batch = entries[start : start + source.batch]
@@ -234,9 +224,24 @@ class BlockDownload:
                     yield entry
             base = top
 
+    def only_with(self, peer: PeerId) -> tuple[BlockNode, ...]:
+        """The lowest blocks of a peer's branch that we lack and cannot ask anybody for."""
+        best = self._peers.best_of(peer)
+        if best is None or best.has_body or not self._services.takes_bodies or self._connections.link(peer):
+            return ()
+        linked = [other for other in self._peers if self._connections.link(other)]
+        others = [(other, theirs) for other in linked if (theirs := self._peers.best_of(other))]
+
+        def is_askable(entry: BlockNode) -> bool:
+            return any(
+                is_on(entry, theirs) and self._services.has_block(other, theirs, entry) for other, theirs in others
+            )
+
+        return tuple(islice((entry for entry in self.missing(best) if not is_askable(entry)), BLOCKS_MAX))
+
     # --- answers -------------------------------------------------------------------------
 
-    def _on_blocks(self, peer: PeerId, entries: Sequence[BlockNode], reply: Bodies | Any, now: float) -> list[Effect]:
+    def _on_blocks(self, peer: PeerId, entries: Sequence[BlockNode], reply: PeerReply, now: float) -> list[Effect]:
         """The answer to a request for `entries`; what is not in it is to be asked for again."""
         source = self._sources.get(peer)
         if source is None:
@@ -250,9 +255,9 @@ class BlockDownload:
             if reply == Refusal(Reason.NOT_SERVED):
                 source.lacking.update(entry.hash for entry in entries)
             if isinstance(reply, Failed) and reply.offence:
-                effects = self._punish(peer, reply.reason, now)
+                effects = self._connections.punish(peer, reply.reason, now)
         elif len(reply) > len(entries):
-            effects = self._punish(peer, "sent more blocks than it was asked for", now)
+            effects = self._connections.punish(peer, "sent more blocks than it was asked for", now)
         else:
             asked_at = source.asked[entries[0].hash].at if entries[0].hash in source.asked else now
             source.measure(reply, asked_at, now)
@@ -275,10 +280,10 @@ class BlockDownload:
             return []  # punished for one of those before it
         if body is None:
             source.lacking.add(entry.hash)
-            self._terms.note(peer, PeerEvent.BROKEN_PROMISE, now)
+            self._scoring.note(peer, PeerEvent.BROKEN_PROMISE, now)
             return []
         if body.block.hash != entry.hash:
-            return self._punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
+            return self._connections.punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
         source.delivered(now)
         self._be_less_patient(PATIENCE_DECAY)
         if entry.has_body or entry.invalid:
@@ -286,11 +291,11 @@ class BlockDownload:
         self._remember(entry, _Delivery(peer, body.block.size, entry.hash in source.early))
         effects: list[Effect] = []
         try:
-            effects += self._accept(peer, body, now)
+            self._blocks.process_block(peer, body, now)
         except Rejected as fault:
             self._delivered.pop(entry.hash, None)
             if isinstance(fault, Invalid):
-                effects += self._punish(peer, f"sent an invalid block: {fault}", now)
+                effects += self._connections.punish(peer, f"sent an invalid block: {fault}", now)
         if not entry.has_body:
             source.lacking.add(entry.hash)  # whatever was wrong with it: not from this peer again
         return effects
@@ -323,7 +328,7 @@ class BlockDownload:
                 del self._sources[peer].asked[block_hash]
         for peer in taken_from:
             self._sources[peer].stalled()
-            self._terms.note(peer, PeerEvent.LATE, now)
+            self._scoring.note(peer, PeerEvent.LATE, now)
         if taken_from & stalled:
             self.patience_s = min(PATIENCE_MAX_S, self.patience_s * 2)
 
@@ -333,10 +338,10 @@ class BlockDownload:
     def _could_help(self, entry: BlockNode, owner: PeerId, stalled: set[PeerId], now: float) -> bool:
         others = ((p, s) for p, s in self._sources.items() if p != owner and p not in stalled)
         return any(
-            (best := self._best_of(p))
+            (best := self._peers.best_of(p))
             and is_on(entry, best)
             and s.can_take(entry, now)
-            and self._terms.has_block(p, entry)
+            and self._services.has_block(p, best, entry)
             for p, s in others
         )
 
@@ -351,7 +356,7 @@ class BlockDownload:
                 if not (entry and entry.invalid and (fault := self._chain.failure(block_hash))):
                     continue
                 if is_early:
-                    self._terms.note(peer, PeerEvent.EARLY_INVALID, now)
+                    self._scoring.note(peer, PeerEvent.EARLY_INVALID, now)
                 else:
-                    effects += self._punish(peer, f"sent an invalid block: {fault}", now)
+                    effects += self._connections.punish(peer, f"sent an invalid block: {fault}", now)
         return effects

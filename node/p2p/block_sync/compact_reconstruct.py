@@ -15,25 +15,26 @@ nothing but its header's proof of work and connection (BIP152).
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from chain.blocktree import BlockNode
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
-from node.chainstate.chainstate import Chainstate
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Compute, Effect, Failed
-from node.interface.endpoint import Link, PeerId
-from node.interface.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact, Request
+from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.endpoint import PeerId
+from node.interface.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact
 from node.mempool.mempool import Mempool
-from node.p2p.block_sync.block_download import Accept, Punish
-from node.p2p.block_sync.compact_block import Fill, Materials, PartialBlock, Rebuild, Rebuilt
+from node.p2p.block_sync.block_download import BlockDownload
+from node.p2p.block_sync.block_processing import BlockProcessing
+from node.p2p.block_sync.compact_block import Fill, Materials, PartialBlock, Rebuild, Rebuilt, Unfit
+from node.p2p.block_sync.compact_serve import CompactServe
+from node.p2p.block_sync.context import BlockSyncContext
 from node.p2p.block_sync.extra_txs import ExtraTxs
-from node.p2p.connections.pending_requests import PendingRequests, Then
-from node.p2p.scoring.peer_services import PeerServices
+from node.p2p.block_sync.header_announce import HeaderAnnounce
+from node.p2p.block_sync.high_bandwidth_peers import HighBandwidthPeers
 
 HOLD_S = 2.0
 """A block is left to those who gave us its compact form for so long after the first did."""
@@ -53,8 +54,6 @@ WHOLE_SHARE = 0.5
 """Largest share of missing transactions: with more, the block is requested whole."""
 CONFIRMED_BLOCKS = 3
 """Number of latest blocks of our chain whose transactions are looked at too."""
-Brought = Callable[[PeerId, BlockNode, Rebuilt, float], list[Effect]]
-"""Told of a block that is stored and may be passed on, and of whose compact form it was made."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,68 +74,61 @@ class CompactReconstruct:
 
     def __init__(
         self,
-        chain: Chainstate,
+        context: BlockSyncContext,
         mempool: Mempool,
-        requests: PendingRequests,
-        link_of: Callable[[PeerId], Link | None],
-        pushers: Container[PeerId],
-        accept: Accept,
-        brought: Brought,
-        fetch_whole: Callable[[Sequence[PeerId], float], list[Effect]],
-        punish: Punish,
-        terms: PeerServices,
-        salt: Callable[[], bytes],
+        pushers: HighBandwidthPeers,
+        serve: CompactServe,
+        download: BlockDownload,
+        announce: HeaderAnnounce,
+        blocks: BlockProcessing,
     ) -> None:
-        """`pushers` are those that we asked to push. `fetch_whole(slow, now)` is called when a block is to
-        be fetched in another way, and not first from those that are slow. `punish` drops a peer for
-        a provable offence; `salt` draws one for our own form of a block."""
-        self._chain = chain
+        """`download` fetches whole what cannot be had in parts; what is rebuilt is served and announced at once."""
+        self._chain = context.chain
+        self._requests = context.requests
+        self._jobs = context.jobs
+        self._connections = context.connections
+        self._services = context.services
         self._mempool = mempool
-        self._requests = requests
-        self._link_of = link_of
         self._pushers = pushers
-        self._accept = accept
-        self._brought = brought
-        self._fetch_whole = fetch_whole
-        self._punish = punish
-        self._terms = terms
-        self._salt = salt
-        self.spare = ExtraTxs()
+        self._serve = serve
+        self._download = download
+        self._announce = announce
+        self._blocks = blocks
+        self.extra_txs = ExtraTxs()
+        """Transactions that are not in the mempool, and may be in a block all the same."""
         self._works: list[_Work] = []
         self._tried: BoundedSet[tuple[PeerId, BlockHash]] = BoundedSet(TRIED_MAX)
         self._first: OrderedDict[BlockHash, float] = OrderedDict()
         """Arrival time of the first compact form, by block."""
-        self._jobs: dict[int, tuple[_Work, Materials]] = {}
-        self._last_job = 0
 
     # --- what is to be rebuilt -----------------------------------------------------------
 
-    def holds(self, block_hash: BlockHash) -> bool:
+    def holds(self, entry: BlockNode) -> bool:
         """True if this block shall not be fetched whole now."""
-        return any(work.entry.hash == block_hash and not work.is_late for work in self._works)
+        return any(work.entry is entry and not work.is_late for work in self._works)
 
     def on_pushed(self, peer: PeerId, entry: BlockNode, compact: CompactBlock, now: float) -> list[Effect]:
         """A peer has pushed a block whose header has found its place."""
         # Without a link there was no way to ask it to push, nor is there one to ask for the block.
-        if peer not in self._pushers and self._link_of(peer):
+        if peer not in self._pushers and self._connections.link(peer):
             return self.on_announced(peer, entry, now)
         work = self._begin(peer, entry, now)
         return [self._rebuild(work, compact)] if work else []
 
     def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
         """A peer has told us of a header: ask it for the compact form, unless the block is on its way."""
-        link = self._link_of(peer)
-        if link is None or self.holds(entry.hash) or not self._terms.has_block(peer, entry):
+        link = self._connections.link(peer)
+        if link is None or self.holds(entry) or not self._download.may_have(peer, entry):
             return []
         work = self._begin(peer, entry, now)
         if work is None:
             return []
-        return [self._send(link, GetCompact(entry.hash), now, partial(self._on_form, work))]
+        return [self._requests.send(link, GetCompact(entry.hash), now, REQUEST_S, partial(self._on_form, work))]
 
     def _begin(self, peer: PeerId, entry: BlockNode, now: float) -> _Work | None:
         """Start on a block that connects near the tip and has its work at least, if there is room."""
         tip, parent = self._chain.tip, entry.parent
-        if not self._terms.takes_bodies or entry.has_body or entry.invalid or parent is None or not parent.has_chain:
+        if not self._services.takes_bodies or entry.has_body or entry.invalid or parent is None or not parent.has_chain:
             return None
         if entry.chainwork < tip.chainwork or entry.height > tip.height + AHEAD_MAX:
             return None
@@ -157,9 +149,6 @@ class CompactReconstruct:
         self._tried.add((peer, entry.hash))
         return work
 
-    def _send(self, link: Link, request: Request, now: float, then: Then) -> Effect:
-        return self._requests.send(link, request, now, REQUEST_S, then)
-
     # --- the work ------------------------------------------------------------------------
 
     def _rebuild(self, work: _Work, compact: CompactBlock) -> Effect:
@@ -169,48 +158,52 @@ class CompactReconstruct:
     def _materials(self) -> Materials:
         return Materials(
             self._mempool.view(),
-            self.spare.all(),
+            self.extra_txs.all(),
             self._chain.recent.newest(CONFIRMED_BLOCKS),
             self._chain.params,
-            self._salt(),
+            self._serve.salt(),
         )
 
-    def _compute(self, work: _Work, given: Materials, run: Callable[[], Any]) -> Effect:
-        self._last_job += 1
-        self._jobs[self._last_job] = work, given
-        return Compute(self._last_job, run)
+    def _compute(self, work: _Work, given: Materials, run: Callable[[], Rebuilt | PartialBlock | Unfit]) -> Effect:
+        return self._jobs.start(run, partial(self._on_computed, work, given))
 
-    def _on_form(self, work: _Work, reply: Any, now: float) -> list[Effect]:
+    def _on_form(self, work: _Work, reply: PeerReply, now: float) -> list[Effect]:
         """The answer to a GetCompact."""
         if work not in self._works:
             return []
         if isinstance(reply, CompactBlock):
             if reply.header.hash != work.entry.hash:
-                return self._punish(work.peer, f"sent another block than {to_hex(work.entry.hash)}", now)
+                return self._connections.punish(work.peer, f"sent another block than {to_hex(work.entry.hash)}", now)
             return [self._rebuild(work, reply)]
         return self._give_up(work, now)
 
-    def on_computed(self, job: int, outcome: Any, now: float) -> list[Effect]:
+    def _on_computed(
+        self, work: _Work, given: Materials, outcome: Rebuilt | PartialBlock | Unfit, now: float
+    ) -> list[Effect]:
         """Take the outcome of a job."""
-        work, given = self._jobs.pop(job)
         if work not in self._works:
             return []  # the block is here, or its peer gone
         if isinstance(outcome, Rebuilt):
             return self._take(work, outcome, now)
         if isinstance(outcome, PartialBlock) and len(outcome.missing) <= WHOLE_SHARE * len(outcome.txs):
-            link = self._link_of(work.peer)
+            link = self._connections.link(work.peer)
             if link is not None:
                 then = partial(self._on_txs, work, outcome, given)
-                return [self._send(link, GetBlockTxs(work.entry.hash, outcome.missing), now, then)]
+                request = GetBlockTxs(work.entry.hash, outcome.missing)
+                return [self._requests.send(link, request, now, REQUEST_S, then)]
         return self._give_up(work, now)
 
-    def _on_txs(self, work: _Work, partly: PartialBlock, given: Materials, reply: Any, now: float) -> list[Effect]:
+    def _on_txs(
+        self, work: _Work, partly: PartialBlock, given: Materials, reply: PeerReply, now: float
+    ) -> list[Effect]:
         """The answer to a GetBlockTxs."""
         if work not in self._works:
             return []
         if isinstance(reply, BlockTxs):
             if len(reply.txs) != len(partly.missing):
-                return self._punish(work.peer, "sent other transactions of a block than it was asked for", now)
+                return self._connections.punish(
+                    work.peer, "sent other transactions of a block than it was asked for", now
+                )
             return [self._compute(work, given, Fill(partly, reply.txs, given))]
         return self._give_up(work, now, isinstance(reply, Failed))
 
@@ -221,14 +214,23 @@ class CompactReconstruct:
         if entry.has_body or entry.invalid:
             return []  # it has come in another way
         try:
-            effects = [*self._accept(work.peer, rebuilt.body, now)]
+            self._blocks.process_block(work.peer, rebuilt.body, now)
         except Rejected:
             return []  # its header stood: the peer may have passed it on in good faith
-        return effects + self._brought(work.peer, entry, rebuilt, now)
+        self._download.rebuilt(work.peer, entry, rebuilt.body.block.size)
+        self._serve.put(rebuilt.body.block, rebuilt.form)
+        # Before it is connected, if its parent is.
+        return self._announce.pass_on(entry, now) if entry.parent is self._chain.tip else []
 
     def _give_up(self, work: _Work, now: float, is_slow: bool = False) -> list[Effect]:
         self._works.remove(work)
         return self._fetch_whole([work.peer] if is_slow else [], now)
+
+    def _fetch_whole(self, slow: Sequence[PeerId], now: float) -> list[Effect]:
+        """Have blocks fetched in another way, and not first from those that are slow."""
+        for peer in slow:
+            self._download.rest(peer, now)
+        return self._download.pump(now)
 
     def _drop(self, is_over: Callable[[_Work], bool]) -> None:
         self._works = [work for work in self._works if not is_over(work)]

@@ -45,9 +45,9 @@ class CompactServe:
         """A peer is gone."""
         self._wants.discard(peer)
 
-    def is_pushed_to(self, peer: PeerId) -> bool:
-        """True if this peer gets new blocks unasked."""
-        return peer in self._wants
+    def pushed_to(self, peer: PeerId, entry: BlockNode) -> CompactBlock | None:
+        """The compact block that this peer gets in the place of an announcement, if any."""
+        return self.form_of(entry) if peer in self._wants else None
 
     # --- the forms -----------------------------------------------------------------------
 

@@ -1,16 +1,15 @@
 """Peers that are asked to push new blocks to us: the last ones that brought a new best block first."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Failed
+from node.interface.effects import Effect, Failed, PeerReply
 from node.interface.endpoint import Link, PeerId
 from node.interface.messages import Prefer
-from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.block_sync.context import BlockSyncContext
 
 PUSHERS_MAX = 3
 """Peers that we send Prefer, so that they push to us: the last that brought a new best block first."""
@@ -23,16 +22,9 @@ PREFER_S = 20.0
 class HighBandwidthPeers:
     """Peers that we asked for pushes, and the use that each was of."""
 
-    def __init__(
-        self,
-        requests: PendingRequests,
-        link_of: Callable[[PeerId], Link | None],
-        is_outbound: Callable[[PeerId], bool],
-    ) -> None:
-        """`is_outbound` tells whether we chose a peer."""
-        self._requests = requests
-        self._link_of = link_of
-        self._is_outbound = is_outbound
+    def __init__(self, context: BlockSyncContext) -> None:
+        self._requests = context.requests
+        self._connections = context.connections
         self._pushers: list[PeerId] = []
         """The last that was of use at the end."""
         self._bringers: OrderedDict[BlockHash, PeerId] = OrderedDict()
@@ -54,7 +46,7 @@ class HighBandwidthPeers:
     def on_tip(self, tip: BlockNode, now: float) -> list[Effect]:
         """A block is the new tip, so it is valid: whoever brought it shall push the next ones."""
         peer = self._bringers.pop(tip.hash, None)
-        link = self._link_of(peer) if peer else None
+        link = self._connections.link(peer) if peer else None
         if peer is None or link is None:
             return []
         if peer in self._pushers:
@@ -69,19 +61,19 @@ class HighBandwidthPeers:
 
     def _superfluous(self) -> PeerId:
         """The peer that was of use the longest ago; of peers that we chose one stays."""
-        chosen = [peer for peer in self._pushers if self._is_outbound(peer)]
+        chosen = [peer for peer in self._pushers if self._connections.is_outbound(peer)]
         return next(peer for peer in self._pushers if chosen != [peer])
 
     def _dismiss(self, peer: PeerId, now: float) -> Iterable[Effect]:
         self._pushers.remove(peer)
-        link = self._link_of(peer)
+        link = self._connections.link(peer)
         return [self._prefer(link, False, now)] if link else []
 
     def _prefer(self, link: Link, pushed: bool, now: float) -> Effect:
         then = partial(self._on_preferred, link.peer, pushed)
         return self._requests.send(link, Prefer(pushed), now, PREFER_S, then)
 
-    def _on_preferred(self, peer: PeerId, pushed: bool, reply: Any, now: float) -> list[Effect]:
+    def _on_preferred(self, peer: PeerId, pushed: bool, reply: PeerReply, now: float) -> list[Effect]:
         if isinstance(reply, Failed) and pushed and peer in self._pushers:
             self._pushers.remove(peer)  # its next block makes us ask again
         return []

@@ -6,9 +6,8 @@ Knows nothing of how many peers there may be or who is wanted: that is the sessi
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from node.interface.effects import Effect, Failed
+from node.interface.effects import Effect, Failed, PeerReply
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import (
     PROTOCOL_VERSION_LEAST,
@@ -163,11 +162,11 @@ class Handshake:
         sent: float,
         goes_on: GoesOn,
         outcome: Outcome,
-        reply: Any,
+        reply: PeerReply,
         now: float,
     ) -> list[Effect]:
         if not isinstance(reply, Welcome):
-            return outcome(reply, now)
+            return outcome(_failure(reply), now)
         facts = reply.facts
         if reason := self.objection(facts):
             return outcome(Refusal(reason), now)
@@ -185,8 +184,13 @@ class Handshake:
         then = partial(self._on_confirmed, met, now, outcome)
         return [self._requests.send(met.link, confirm, now, HANDSHAKE_S, then)]
 
-    def _on_confirmed(self, met: Met, sent: float, outcome: Outcome, reply: Any, now: float) -> list[Effect]:
+    def _on_confirmed(self, met: Met, sent: float, outcome: Outcome, reply: PeerReply, now: float) -> list[Effect]:
         # Of the two requests the second is measured: the first may have waited behind other greetings.
         if not isinstance(reply, Ok):
-            return [*outcome(reply, now), *self._hang_up(met.link.peer)]
+            return [*outcome(_failure(reply), now), *self._hang_up(met.link.peer)]
         return outcome(replace(met, round_trip_s=now - sent), now)
+
+
+def _failure(reply: PeerReply) -> Failed | Refusal:
+    assert isinstance(reply, Failed | Refusal), "a route has one kind of reply, and refusals"
+    return reply

@@ -115,6 +115,10 @@ class OutboundConnections:
         """All targets."""
         return self._targets.values()
 
+    def is_static(self, peer: PeerId) -> bool:
+        """True if the operator wants this peer kept."""
+        return any(t.kind is ConnectionType.STATIC and t.peer == peer for t in self._targets.values())
+
     def keep(self, endpoint: Endpoint) -> bool:
         """Stay linked with an endpoint for good. False if it is kept already."""
         target = self._targets.get(endpoint)

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from node.interface.effects import Dial, Effect, Send
+from node.interface.effects import Dial, Effect, PeerReply, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Confirm, Hello, Request
 
 GRACE_S = 5.0
 """After its deadline plus this a request has failed, whatever became of it outside."""
 
-Then = Callable[[Any, float], list[Effect]]
-"""Takes the reply, or Failed, and the time."""
+Then = Callable[[PeerReply, float], list[Effect]]
+"""Goes on with what a request came to, and the time."""
 
 
 @dataclass(frozen=True, slots=True)

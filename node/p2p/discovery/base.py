@@ -6,16 +6,15 @@ left out, and any of them work together: `config.py` chooses.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable
+from typing import Protocol
 
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, Link, PeerId
-from node.interface.messages import Request
+from node.interface.messages import Reply, Request
 from node.p2p.connections.handshake import Outcome
-
-Then = Callable[[Any, float], list[Effect]]
-"""Goes on with a reply, or Failed, and the time."""
+from node.p2p.connections.pending_requests import Then
 
 
 class Discovery(Protocol):
@@ -33,7 +32,7 @@ class Discovery(Protocol):
         """Note a successful handshake with a node that we dialled: it listens at this address."""
         ...
 
-    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """The reply to a peer's request; None if the request belongs to another way."""
         ...
 
@@ -99,7 +98,7 @@ class DiscoveryContext(Protocol):
         """Endpoints to tell a peer, drawn from the address book, but for its own."""
         ...
 
-    def drop(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> list[Effect]:
         """End a peer's link and sessions, without prejudice."""
         ...
 
@@ -119,7 +118,7 @@ class NoDiscovery:
         """Nothing to do."""
         return []
 
-    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Nothing is ours."""
         return None
 
@@ -146,7 +145,7 @@ class CombinedDiscovery:
         """Tell all."""
         return [effect for way in self._ways for effect in way.proved(peer, endpoint, now)]
 
-    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """The first one's reply that has one."""
         for way in self._ways:
             if (reply := way.serve(peer, request, now)) is not None:

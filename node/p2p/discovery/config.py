@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from node.interface.endpoint import Endpoint, PeerId
-from node.interface.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok
+from node.interface.messages import Addresses, AnnounceAddress, FindNode, GetAddresses, Nodes, Ok, Reply, Request
 from node.p2p.discovery.base import CombinedDiscovery, Discovery, DiscoveryContext, NoDiscovery
 from node.p2p.discovery.bootstrap import Bootstrap
 from node.p2p.discovery.gossip import Gossip
@@ -38,7 +38,7 @@ class DiscoveryConfig:
 class Silent(NoDiscovery):
     """The answers of a node that does not take part: it knows nobody."""
 
-    def serve(self, peer: PeerId, request: object, now: float) -> Addresses | Nodes | Ok | None:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Nothing to tell."""
         match request:
             case GetAddresses():

@@ -4,14 +4,15 @@ import random
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Request
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.connections.handshake import Outcome
-from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.discovery.base import Discovery, Then
+from node.p2p.connections.pending_requests import PendingRequests, Then
+from node.p2p.discovery.base import Discovery
 from node.p2p.discovery.config import DiscoveryConfig, make_discovery
 
 FIRST_HEARD_MAX = 4_096
@@ -25,7 +26,7 @@ class PeerDiscoveryContext:
         self,
         finding: DiscoveryConfig,
         own: PeerId,
-        sessions: ConnectionManager,
+        connections: ConnectionManager,
         requests: PendingRequests,
         book: AddrMan,
         rng: random.Random,
@@ -34,7 +35,7 @@ class PeerDiscoveryContext:
         self.own = own
         self.allow_local = allow_local
         self.rng = rng
-        self._sessions = sessions
+        self._connections = connections
         self._requests = requests
         self._book = book
         self._bootstrap = frozenset(finding.bootstrap)
@@ -44,21 +45,21 @@ class PeerDiscoveryContext:
 
     def links(self) -> list[Link]:
         """All peers that we can send to and that trade addresses."""
-        return [peer.link for peer in self._sessions.peers() if peer.link and not peer.blocks_only]
+        return [peer.link for peer in self._connections.peers() if peer.link and not peer.blocks_only]
 
     def link(self, peer: PeerId) -> Link | None:
         """The link to a peer, if there is one and the peer trades addresses."""
-        found = self._sessions.get(peer)
+        found = self._connections.get(peer)
         return found.link if found and not found.blocks_only else None
 
     def endpoint(self, peer: PeerId) -> Endpoint | None:
         """The endpoint where a peer listens, as far as it is known."""
-        found = self._sessions.get(peer)
+        found = self._connections.get(peer)
         return found.endpoint if found else None
 
     def is_peer(self, peer: PeerId) -> bool:
         """True if it has a link or a session."""
-        return self._sessions.get(peer) is not None
+        return self._connections.get(peer) is not None
 
     def is_busy(self, peer: PeerId) -> bool:
         """True if a request to it is under way, handshakes included."""
@@ -66,7 +67,7 @@ class PeerDiscoveryContext:
 
     def wants_more(self) -> bool:
         """True while there are fewer peers of our choice than there could be."""
-        return self._sessions.wants_more()
+        return self._connections.outbound.has_room()
 
     def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Effect:
         """Ask a peer."""
@@ -74,11 +75,11 @@ class PeerDiscoveryContext:
 
     def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
         """Greet the node `expected` as a visitor."""
-        return self._sessions.visit(endpoint, expected, now, outcome)
+        return self._connections.handshake.visit(endpoint, expected, now, outcome)
 
     def try_once(self, endpoint: Endpoint) -> None:
         """Have an endpoint dialled, to be a peer like any other."""
-        self._sessions.try_once(endpoint)
+        self._connections.outbound.once(endpoint)
 
     def heard(self, endpoints: Iterable[Endpoint], source: Endpoint | None, now: float, way: str = "gossip") -> None:
         """Put endpoints into the address book. A peer whose endpoint is not known tells nothing."""
@@ -107,6 +108,6 @@ class PeerDiscoveryContext:
         own = self.endpoint(peer)
         return self._book.sample(now, (own,) if own else ())
 
-    def drop(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> list[Effect]:
         """End a peer's link and sessions, without prejudice."""
-        return self._sessions.drop(peer, reason, now)
+        return self._connections.drop(peer, reason, now)

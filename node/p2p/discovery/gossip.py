@@ -4,12 +4,10 @@ Only what this node has proved itself is told, so a forged address ends with who
 How much is told, and how much is believed of one source, is the address book's part.
 """
 
-from typing import Any
-
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect
+from node.interface.effects import Effect, PeerReply
 from node.interface.endpoint import Endpoint, PeerId
-from node.interface.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok
+from node.interface.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok, Reply, Request
 from node.p2p.addrman.dial_budget import Rate
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
@@ -56,7 +54,7 @@ class Gossip(NoDiscovery):
             self._news = [*self._news, (peer, endpoint)][-PUSHED_MAX:]
         return []
 
-    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Tell who asks, and hear who tells."""
         if isinstance(request, GetAddresses):
             return Addresses(self._ground.sample(peer, now))
@@ -84,7 +82,7 @@ class Gossip(NoDiscovery):
         if link is None:
             return []
 
-        def then(reply: Any, now: float) -> list[Effect]:
+        def then(reply: PeerReply, now: float) -> list[Effect]:
             if isinstance(reply, Addresses):
                 self._ground.heard(reply.endpoints, link.endpoint, now)
             return []

@@ -8,11 +8,10 @@ and, as hearsay, something for the address book.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from node.interface.effects import Effect
+from node.interface.effects import Effect, PeerReply
 from node.interface.endpoint import Endpoint, PeerId
-from node.interface.messages import FindNode, Neighbour, Nodes
+from node.interface.messages import FindNode, Neighbour, Nodes, Reply, Request
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 from node.p2p.discovery.kad_buckets import ID_BITS, K, RoutingTable
@@ -84,7 +83,7 @@ class Kademlia(NoDiscovery):
         self._hurry(now)
         return []
 
-    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """The closest that we have met, but for the asker."""
         if not isinstance(request, FindNode):
             return None
@@ -144,12 +143,12 @@ class Kademlia(NoDiscovery):
             self._lookup.failed(peer)
 
     def _ask(
-        self, neighbour: Neighbour, target: bytes, now: float, heard: Callable[[PeerId, Any, float], None]
+        self, neighbour: Neighbour, target: bytes, now: float, heard: Callable[[PeerId, PeerReply | None, float], None]
     ) -> list[Effect]:
         """Put the question over a link or in a visit; `heard` gets what comes of it."""
         request = FindNode(target)
 
-        def then(reply: Any, now: float) -> list[Effect]:
+        def then(reply: PeerReply, now: float) -> list[Effect]:
             heard(neighbour.id, reply, now)
             return self._go_on(now)
 
@@ -160,7 +159,7 @@ class Kademlia(NoDiscovery):
             return []
         return effects
 
-    def _on_nodes(self, lookup: Lookup, node: PeerId, reply: Any, now: float) -> None:
+    def _on_nodes(self, lookup: Lookup, node: PeerId, reply: PeerReply | None, now: float) -> None:
         """Take the answer of a node that this search asked; None if it could not be asked."""
         if lookup is self._lookup:
             self._asked.pop(node, None)
@@ -186,7 +185,7 @@ class Kademlia(NoDiscovery):
         self._testing, self._test_until = contact.id, now + VISIT_S
         return self._ask(contact.neighbour, contact.id, now, self._on_sign)
 
-    def _on_sign(self, node: PeerId, reply: Any, now: float) -> None:
+    def _on_sign(self, node: PeerId, reply: PeerReply | None, now: float) -> None:
         if self._testing == node:
             self._testing = None
         if isinstance(reply, Nodes):

@@ -6,15 +6,16 @@ And the other side of it: visitors here get an answer, and are no peers.
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
-from node.interface.effects import Close, Effect, Failed
+from node.interface.disconnect_reason import DisconnectReason
+from node.interface.effects import Close, Effect, Failed, PeerReply
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Bye, Neighbour, Reason, Refusal, Request
 from node.p2p.addrman.dial_budget import DialBudget, Rate
 from node.p2p.addrman.net_address import is_dialable
 from node.p2p.connections.handshake import Met
-from node.p2p.discovery.base import DiscoveryContext, Then
+from node.p2p.connections.pending_requests import Then
+from node.p2p.discovery.base import DiscoveryContext
 
 VISITS_MAX = 4
 """Probes under way at once: those of one search, and a test."""
@@ -86,7 +87,7 @@ class Probes:
         for peer, at in list(self._leaving.items()):
             if at <= now and not self._ground.is_busy(peer):
                 del self._leaving[peer]
-                effects += [] if self._ground.is_peer(peer) else [Close(peer, "the visit is over")]
+                effects += [] if self._ground.is_peer(peer) else [Close(peer, DisconnectReason.VISIT_OVER)]
         return effects
 
     def _on_outcome(self, visit: _Probe, met: Met | Failed | Refusal, now: float) -> list[Effect]:
@@ -100,14 +101,14 @@ class Probes:
                 self._resting.popitem(last=False)
             return self._end(visit, met, now)
 
-        def then(reply: Any, now: float) -> list[Effect]:
+        def then(reply: PeerReply, now: float) -> list[Effect]:
             return self._end(visit, reply, now) + self._leave(met.link, now)
 
         self._leaving[met.link.peer] = now + LINGER_S
         effects = self._ground.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
         return [*effects, self._ground.ask(met.link, visit.request, now, QUESTION_S, then)]
 
-    def _end(self, visit: _Probe, reply: Any, now: float) -> list[Effect]:
+    def _end(self, visit: _Probe, reply: PeerReply, now: float) -> list[Effect]:
         if visit not in self._under_way:
             return []  # it was given up before
         self._under_way.remove(visit)

@@ -6,8 +6,8 @@ nothing of it: to them it is a peer that has addresses and no blocks.
 """
 
 from collections import OrderedDict
-from typing import Any
 
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import (
@@ -31,6 +31,8 @@ from node.interface.messages import (
     Ok,
     Poll,
     Prefer,
+    Reply,
+    Request,
     Txs,
     Want,
 )
@@ -74,7 +76,7 @@ class Tracker(NoDiscovery):
                 self._met.popitem(last=False)
         return []
 
-    def serve(self, peer: PeerId, request: Any, now: float) -> Any:
+    def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Introduce; all that concerns the chain has the answer of somebody who has none."""
         match request:
             case GetAddresses():
@@ -99,7 +101,7 @@ class Tracker(NoDiscovery):
     def tick(self, now: float) -> list[Effect]:
         """Let go who has been here for long enough."""
         over = [peer for peer, until in self._until.items() if until <= now]
-        return [effect for peer in over for effect in self._ground.drop(peer, "it has been introduced", now)]
+        return [effect for peer in over for effect in self._ground.drop(peer, DisconnectReason.INTRODUCED, now)]
 
     def _others(self, peer: PeerId, now: float) -> list[Neighbour]:
         """All that came lately, but for one."""

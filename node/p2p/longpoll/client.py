@@ -7,12 +7,13 @@ a moment cannot announce anything to us, for whatever reason, and so is asked.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from chain.hashes import BlockHash
-from node.interface.effects import Effect
-from node.interface.endpoint import Link, PeerId
+from node.chainstate.chainstate import Chainstate
+from node.interface.effects import Effect, PeerReply
+from node.interface.endpoint import PeerId
 from node.interface.messages import Blocks, GetBlocks, News, Poll
+from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll.server import HELD_S, NOTHING
 from node.p2p.scoring.block_serving import pack
@@ -54,18 +55,15 @@ class LongpollClient:
     def __init__(
         self,
         requests: PendingRequests,
-        link_of: Callable[[PeerId], Link | None],
-        can_reach_us: Callable[[PeerId], bool],
+        connections: ConnectionManager,
+        chain: Chainstate,
         take: Take,
-        raw_block: Callable[[BlockHash], bytes | None],
         is_listed: bool,
     ) -> None:
-        """`can_reach_us` is true of peers that announce by themselves; `raw_block` gives a block that
-        we have; `is_listed` if peers are told where to dial us."""
-        self._raw_block = raw_block
+        """`is_listed` if peers are told where to dial us."""
         self._requests = requests
-        self._link_of = link_of
-        self._can_reach_us = can_reach_us
+        self._connections = connections
+        self._chain = chain
         self._take = take
         self._patience_s = DIAL_BACK_S if is_listed else 0.0
         self._peers: dict[PeerId, _Asked] = {}
@@ -84,8 +82,8 @@ class LongpollClient:
         return [effect for peer in self._peers for effect in self._poll(peer, now)]
 
     def _poll(self, peer: PeerId, now: float) -> list[Effect]:
-        state, link = self._peers[peer], self._link_of(peer)
-        if state.is_open or now < state.next_at or link is None or self._can_reach_us(peer):
+        state, link = self._peers[peer], self._connections.link(peer)
+        if state.is_open or now < state.next_at or link is None or self._connections.reaches_us(peer):
             return []
         self._last_number += 1
         state.is_open, state.next_at = True, now + LEAST_S
@@ -93,7 +91,9 @@ class LongpollClient:
         request = Poll(self._last_number, state.received)
         return [self._requests.send(link, request, now, HELD_S + TRAVEL_S, then)]
 
-    def _on_news(self, peer: PeerId, state: _Asked, number: int, asked: float, reply: Any, now: float) -> list[Effect]:
+    def _on_news(
+        self, peer: PeerId, state: _Asked, number: int, asked: float, reply: PeerReply, now: float
+    ) -> list[Effect]:
         """The answer, or none; and the next Poll."""
         state.is_open = False
         if self._peers.get(peer) is not state:
@@ -109,18 +109,18 @@ class LongpollClient:
 
     def _push(self, peer: PeerId, state: _Asked, hashes: tuple[BlockHash, ...], now: float) -> list[Effect]:
         """Push blocks that the peer lacks, of those that we have; one message at a time."""
-        link = self._link_of(peer)
+        link = self._connections.link(peer)
         if state.is_pushing:
             state.named = hashes or state.named
             return []
         if not hashes or link is None:
             return []
-        raws = tuple(raw for raw in pack(GetBlocks(hashes), self._raw_block).raws if raw)
+        raws = tuple(raw for raw in pack(GetBlocks(hashes), self._chain.raw_block).raws if raw)
         if not raws:
             return []
         state.is_pushing = True
         return [self._requests.send(link, Blocks(raws), now, PUSH_S, partial(self._on_pushed, peer, state))]
 
-    def _on_pushed(self, peer: PeerId, state: _Asked, reply: Any, now: float) -> list[Effect]:
+    def _on_pushed(self, peer: PeerId, state: _Asked, reply: PeerReply, now: float) -> list[Effect]:
         named, state.named, state.is_pushing = state.named, (), False
         return self._push(peer, state, named, now) if self._peers.get(peer) is state else []

@@ -3,19 +3,17 @@
 Without this nobody would ever have what a node finds that nobody can dial.
 """
 
-from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 from chain.block import HEADER_SIZE, decode_header
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash
-from chain.params import Params
-from node.interface.effects import Compute, Effect, Failed
+from node.interface.effects import Effect, Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import Blocks
-from node.p2p.block_sync.block_download import Accept, Punish
-from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.block_sync.block_download import BlockDownload
+from node.p2p.block_sync.block_processing import BlockProcessing
+from node.p2p.block_sync.context import BlockSyncContext
 from node.p2p.block_sync.unpack import prepare
 
 PUSH_S = 20.0
@@ -27,17 +25,16 @@ JOBS_MAX = 2
 class PushedBlocks:
     """Blocks that each peer is to push."""
 
-    def __init__(self, sync: HeaderSync, accept: Accept, punish: Punish, params: Params) -> None:
-        """`accept` takes bodies, `punish` drops a peer."""
-        self._sync = sync
-        self._accept = accept
-        self._punish = punish
-        self._params = params
+    def __init__(self, context: BlockSyncContext, download: BlockDownload, blocks: BlockProcessing) -> None:
+        self._jobs = context.jobs
+        self._connections = context.connections
+        self._params = context.chain.params
+        self._download = download
+        self._blocks = blocks
         self._wanted: dict[PeerId, dict[BlockHash, float]] = {}
         """Time until which each may push which; no more than one message's."""
-        self._jobs: dict[int, PeerId] = {}
-        self._last_job = 0
-        """Counts down: the numbers of others are positive."""
+        self._unpacking = 0
+        """Messages being unpacked."""
 
     def is_due(self, peer: PeerId, now: float) -> bool:
         """True if there is something for it to push."""
@@ -53,37 +50,32 @@ class PushedBlocks:
     def _to_name(self, peer: PeerId, now: float) -> tuple[BlockHash, ...]:
         if any(until > now for until in self._wanted.get(peer, {}).values()):
             return ()  # those first
-        return tuple(entry.hash for entry in self._sync.only_with(peer))
+        return tuple(entry.hash for entry in self._download.only_with(peer))
 
     def on_blocks(self, peer: PeerId, blocks: Blocks, now: float) -> list[Effect]:
         """A peer pushes: what it was not asked for is ignored unread."""
         asked = self._wanted.get(peer)
-        if not asked or len(self._jobs) >= JOBS_MAX:
+        if not asked or self._unpacking >= JOBS_MAX:
             return []
         raws = tuple(raw for raw in blocks.raws if (name := _hash_of(raw)) and asked.pop(name, None))
         if not raws:
             return []
-        self._last_job -= 1
-        self._jobs[self._last_job] = peer
-        return [Compute(self._last_job, partial(prepare, Blocks(raws), self._params))]
+        self._unpacking += 1
+        return [self._jobs.start(partial(prepare, Blocks(raws), self._params), partial(self._on_unpacked, peer))]
 
-    def on_computed(self, job: int, bodies: Any, now: float) -> list[Effect]:
-        """Take blocks that are unpacked."""
-        peer = self._jobs.pop(job)
+    def _on_unpacked(self, peer: PeerId, bodies: PeerReply, now: float) -> list[Effect]:
+        self._unpacking -= 1
         if isinstance(bodies, Failed):
-            return self._punish(peer, bodies.reason, now)
-        return self._take(peer, filter(None, bodies), now)
-
-    def _take(self, peer: PeerId, bodies: Iterable[Any], now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for body in bodies:
+            return self._connections.punish(peer, bodies.reason, now)
+        assert isinstance(bodies, tuple)
+        for body in filter(None, bodies):
             try:
-                effects += self._accept(peer, body, now)
+                self._blocks.process_block(peer, body, now)
             except Invalid as fault:
-                return effects + self._punish(peer, f"sent an invalid block: {fault}", now)
+                return self._connections.punish(peer, f"sent an invalid block: {fault}", now)
             except Rejected:
                 continue  # not now; it will be named again
-        return effects
+        return []
 
     def left(self, peer: PeerId) -> None:
         """A peer is gone, or can be asked now."""

@@ -4,14 +4,14 @@ What a Poll brings may be lost on its way: it counts as told when the peer's nex
 has arrived, else it is told again.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from chain.hashes import BlockHash, Wtxid
+from chain.hashes import Wtxid
 from node.interface.effects import Effect, Park, Publish
-from node.interface.endpoint import Link, PeerId
+from node.interface.endpoint import PeerId
 from node.interface.messages import News, Poll
-from node.p2p.block_sync.header_sync import HeaderSync
+from node.p2p.block_sync.header_announce import HeaderAnnounce
+from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.longpoll.pushed_blocks import PushedBlocks
 from node.p2p.tx_relay.tx_announce import TxAnnounce
 
@@ -46,29 +46,27 @@ class LongpollServer:
 
     def __init__(
         self,
-        sync: HeaderSync,
-        relay: TxAnnounce,
-        deliveries: PushedBlocks,
-        link_of: Callable[[PeerId], Link | None],
-        tip_of: Callable[[PeerId], BlockHash],
+        connections: ConnectionManager,
+        headers: HeaderAnnounce,
+        txs: TxAnnounce,
+        pushed: PushedBlocks,
     ) -> None:
-        """`tip_of` is what a peer said of itself in the handshake."""
-        self._sync = sync
-        self._relay = relay
-        self._deliveries = deliveries
-        self._link_of = link_of
-        self._tip_of = tip_of
+        """A poll brings what `headers` and `txs` announce, and names the blocks to be `pushed`."""
+        self._connections = connections
+        self._headers = headers
+        self._txs = txs
+        self._pushed = pushed
         self._callers: dict[PeerId, _Caller] = {}
 
     def on_poll(self, peer: PeerId, poll: Poll, now: float) -> tuple[News | Park, list[Effect]]:
         """The answer to a Poll, or to wait; asked again with the very same `poll` after that."""
-        if self._link_of(peer):
+        if self._connections.link(peer):
             return NOTHING, []  # it is told without asking
         caller = self._callers.get(peer)
         if caller is None:
             caller = self._callers[peer] = _Caller()
-            self._sync.polled(peer, self._tip_of(peer))
-            self._relay.polled(peer)
+            self._headers.polled(peer, self._connections[peer].facts.tip)
+            self._txs.polled(peer)
         effects: list[Effect] = []
         if poll is not caller.open:
             if poll.number <= caller.number:
@@ -88,20 +86,20 @@ class LongpollServer:
         caller.number, caller.open = poll.number, poll
         caller.until = now + HELD_S if held < OPEN_MAX else now
         if caller.told_in and poll.received == caller.told_in:
-            self._sync.news_arrived(peer)
-            self._relay.news_arrived(peer, caller.wtxids)
+            self._headers.news_arrived(peer)
+            self._txs.news_arrived(peer, caller.wtxids)
         elif caller.told_in:
             self._lost(peer, caller)
         caller.told_in, caller.wtxids = 0, ()
         return effects
 
     def _lost(self, peer: PeerId, caller: _Caller) -> None:
-        self._sync.news_lost(peer)
-        self._relay.news_lost(peer, caller.wtxids)
+        self._headers.news_lost(peer)
+        self._txs.news_lost(peer, caller.wtxids)
 
     def _gather(self, peer: PeerId, caller: _Caller, now: float) -> News:
         """Gather the news for a peer."""
-        news = News(self._sync.take_news(peer), self._relay.take_news(peer, now), self._deliveries.take(peer, now))
+        news = News(self._headers.take_news(peer), self._txs.take_news(peer, now), self._pushed.take(peer, now))
         if news != NOTHING:
             caller.told_in, caller.wtxids = caller.number, news.wtxids
         return news
@@ -115,7 +113,7 @@ class LongpollServer:
 
     def left(self, peer: PeerId) -> list[Effect]:
         """A peer is gone; whoever still asks for it is sent away."""
-        self._deliveries.left(peer)
+        self._pushed.left(peer)
         caller = self._callers.pop(peer, None)
         return _ring(peer) if caller and caller.open else []
 
@@ -124,7 +122,7 @@ class LongpollServer:
         return [
             effect
             for peer, caller in self._callers.items()
-            if caller.open and self._sync.has_news(peer)
+            if caller.open and self._headers.has_news(peer)
             for effect in _ring(peer)
         ]
 
@@ -133,7 +131,7 @@ class LongpollServer:
         return [
             effect
             for peer, caller in self._callers.items()
-            if caller.open and (self._relay.is_news_due(peer, now) or self._deliveries.is_due(peer, now))
+            if caller.open and (self._txs.is_news_due(peer, now) or self._pushed.is_due(peer, now))
             for effect in _ring(peer)
         ]
 

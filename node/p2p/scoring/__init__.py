@@ -5,6 +5,6 @@ discourages the peer (banman). Each request is charged to the peer's buckets (ra
 old blocks are served by role and rationed by the choker (block_serving, choking). A newcomer at a full node: eviction
 chooses who leaves.
 
-Reading order: service_flags, peer_score, banman, rate_limits, choking, block_serving, eviction, peer_services,
-peer_scoring; time_offsets by itself.
+Reading order: service_flags, peer_score, banman, rate_limits, choking, block_serving, eviction, peer_scoring;
+time_offsets by itself.
 """

@@ -8,7 +8,6 @@ has most. (SelectNodeToEvict in Bitcoin Core's eviction.cpp.)
 import hashlib
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
-from typing import Any
 
 from node.interface.endpoint import PeerId
 from node.p2p.scoring.peer_score import CHOKE, PREFER
@@ -64,7 +63,7 @@ def choose_victim(candidates: Collection[EvictionCandidate], salt: bytes) -> Pee
 def _without(
     peers: list[EvictionCandidate],
     count: int,
-    merit: Callable[[EvictionCandidate], Any],
+    merit: Callable[[EvictionCandidate], float],
     deserves: Callable[[EvictionCandidate], bool] = lambda peer: True,
 ) -> list[EvictionCandidate]:
     """The candidates left when the `count` with most merit are safe."""
@@ -77,8 +76,8 @@ def _nearness(peer: EvictionCandidate) -> float:
     return -peer.round_trip_s
 
 
-def _keyed(group: Hashable, salt: bytes) -> bytes:
-    return hashlib.blake2b(repr(group).encode(), key=salt, digest_size=8).digest()
+def _keyed(group: Hashable, salt: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(group).encode(), key=salt, digest_size=8).digest(), "big")
 
 
 def _youngest_of_largest_group(peers: list[EvictionCandidate]) -> EvictionCandidate:

@@ -7,11 +7,11 @@ talks with peers has one thing to tell.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from chain.hashes import BlockHash
-from node.interface.effects import Failed
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
+from node.interface.messages import Message, Request
 from node.p2p.scoring.banman import BanMan
 from node.p2p.scoring.block_serving import BlockServing
 from node.p2p.scoring.choking import BULK_BYTES_S, Choker
@@ -96,17 +96,17 @@ class PeerScoring:
         self.reputation.note(peer, PeerEvent.OFFENCE, now)
         self.discouraged.add(peer, host, now)
 
-    def received(self, peer: PeerId, message: Any) -> None:
+    def received(self, peer: PeerId, message: Request | PeerReply) -> None:
         """A peer sent a message."""
         if tally := self._tallies.get(peer):
             tally.bytes_received += size_of(message)
 
-    def sent(self, peer: PeerId, message: Any) -> None:
+    def sent(self, peer: PeerId, message: Message | None) -> None:
         """A peer was sent one."""
         if tally := self._tallies.get(peer):
             tally.bytes_sent += size_of(message)
 
-    def answered(self, peer: PeerId, request: Any, reply: Any, now: float) -> None:
+    def answered(self, peer: PeerId, request: Request, reply: PeerReply, now: float) -> None:
         """Our request to a peer brought `reply`."""
         self.sent(peer, request)
         self.received(peer, reply)

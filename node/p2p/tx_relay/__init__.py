@@ -4,5 +4,5 @@ An announcement: `TxAnnounce` takes its short txids, `TxRequest` decides which p
 if that one does not deliver; what comes is offered to the mempool; what the mempool has accepted is announced at
 random times, so that nobody sees where it started.
 
-Reading order: tx_request, tx_announce.
+Reading order: context, tx_request, tx_announce.
 """

@@ -10,21 +10,19 @@ What to want is `TxRequest`'s part; here is what each peer is told and sent.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
 
-from chain.hashes import Txid, Wtxid
+from chain.hashes import Wtxid
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect
-from node.interface.endpoint import Link, PeerId
+from node.interface.effects import Effect, PeerReply
+from node.interface.endpoint import PeerId
 from node.interface.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs, Want
-from node.mempool.mempool import Mempool
-from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.tx_relay.tx_request import Deliver, TxRequest
+from node.p2p.tx_relay.context import TxRelayContext
+from node.p2p.tx_relay.tx_request import TxRequest
 from node.p2p.wire.short_txid import Name, ShortTxids, names_at
 
 QUEUE_MAX = 5_000
@@ -104,44 +102,17 @@ class _RelayPeer:
 class TxAnnounce:
     """The transactions that each peer has, and those it is to be told of. A peer has to join before it is handled."""
 
-    def __init__(
-        self,
-        mempool: Mempool,
-        requests: PendingRequests,
-        link_of: Callable[[PeerId], Link | None],
-        is_paused: Callable[[], bool],
-        deliver: Deliver,
-        rng: random.Random,
-        pace: AnnouncePace,
-        broke_promise: Callable[[PeerId, float], None] = lambda peer, now: None,
-        *,
-        salt: bytes,
-        salt_of: Callable[[PeerId], bytes],
-    ) -> None:
-        """`deliver` takes transactions that were asked for; for each `accepted`, `rejected` or
-        `orphaned` is to be called in the end. While `is_paused`, nothing is fetched. `salt` is what
-        we say that names are keyed with here, `salt_of` tells a peer's."""
-        self._mempool = mempool
-        self._requests = requests
-        self._link_of = link_of
+    def __init__(self, context: TxRelayContext, rng: random.Random, pace: AnnouncePace, *, salt: bytes) -> None:
+        """`salt` is what we say that names are keyed with here."""
+        self._mempool = context.mempool
+        self._requests = context.requests
+        self._connections = context.connections
         self._rng = rng
         self._pace = pace
         self._peers: dict[PeerId, _RelayPeer] = {}
-        ttl_s, parent_s = pace.ttl_s, pace.parent_s
-        self._salt_of = salt_of
-        self._names = ShortTxids(salt, mempool)
-        self._fetch = TxRequest(
-            mempool,
-            self._names,
-            requests,
-            link_of,
-            is_paused,
-            deliver,
-            ttl_s,
-            parent_s,
-            broke_promise,
-            has=self._note_has,
-        )
+        self._names = ShortTxids(salt, context.mempool)
+        self.tx_request = TxRequest(context, self._names, pace.ttl_s, pace.parent_s, has=self._note_has)
+        """What is asked for of what peers announce."""
 
     # --- peers come and go ---------------------------------------------------------------
 
@@ -149,8 +120,9 @@ class TxAnnounce:
         """A peer may speak to us."""
         if peer not in self._peers:
             mean_s = self._pace.outbound_s if outbound else self._pace.inbound_s
-            self._peers[peer] = _RelayPeer(mean_s, now + self._rng.expovariate(1 / mean_s), self._salt_of(peer))
-            self._fetch.joined(peer)
+            salt = self._connections[peer].facts.instance
+            self._peers[peer] = _RelayPeer(mean_s, now + self._rng.expovariate(1 / mean_s), salt)
+            self.tx_request.joined(peer)
 
     def linked(self, peer: PeerId, outbound: bool, now: float) -> None:
         """We can speak to it: it will be told of all that we have."""
@@ -160,7 +132,7 @@ class TxAnnounce:
     def left(self, peer: PeerId, now: float) -> list[Effect]:
         """A peer is gone: others that announced the same are asked."""
         self._peers.pop(peer, None)
-        return self._fetch.left(peer, now)
+        return self.tx_request.left(peer, now)
 
     # --- what peers say ------------------------------------------------------------------
 
@@ -170,8 +142,8 @@ class TxAnnounce:
         names = tuple(map(Name, inv.names))
         for name in names:
             state.queue.pop(name, None)
-        self._fetch.offer(peer, names, now)
-        return Want(self._fetch.choose(peer, now))
+        self.tx_request.offer(peer, names, now)
+        return Want(self.tx_request.choose(peer, now))
 
     def on_news(self, peer: PeerId, wtxids: Iterable[Wtxid], now: float) -> list[Effect]:
         """A peer that cannot reach us has these: it is asked at once for what we lack."""
@@ -179,17 +151,17 @@ class TxAnnounce:
         names = tuple(map(self._names.of, wtxids))
         for name in names:
             state.queue.pop(name, None)
-        self._fetch.offer(peer, names, now)
-        return self._fetch.ask(peer, now)
+        self.tx_request.offer(peer, names, now)
+        return self.tx_request.ask(peer, now)
 
     def on_txs(self, peer: PeerId, message: Txs, now: float) -> tuple[Want, list[Effect]]:
         """A peer delivers; the answer is what it shall deliver next. What it never announced is ignored."""
         announced = [tx for tx in message.txs if self._has_announced(peer, self._names.of(tx.wtxid))]
-        effects = self._fetch.take(peer, announced, now)
-        return Want(self._fetch.choose(peer, now)), effects
+        effects = self.tx_request.take(peer, announced, now)
+        return Want(self.tx_request.choose(peer, now)), effects
 
     def _has_announced(self, peer: PeerId, name: Name) -> bool:
-        return name in self._peers[peer].known or self._fetch.has_offered(peer, name)
+        return name in self._peers[peer].known or self.tx_request.has_offered(peer, name)
 
     def _note_has(self, peer: PeerId, name: Name) -> None:
         """A peer has announced something that is known here."""
@@ -212,21 +184,9 @@ class TxAnnounce:
         """It is in the mempool: every peer that does not have it will be told."""
         name = self._names.of(tx.wtxid)
         self._names.hold(name, tx.wtxid)
-        self._fetch.accepted(name)
+        self.tx_request.settled(name)
         for state in self._peers.values():
             state.enqueue(name, tx.wtxid)
-
-    def rejected(self, wtxid: Wtxid) -> None:
-        """It was refused: not fetched again before the tip changes."""
-        self._fetch.rejected(self._names.of(wtxid))
-
-    def orphaned(self, tx: Tx, missing: Iterable[Txid], peer: PeerId | None, now: float) -> None:
-        """It waits for parents: `peer`, which brought it, is asked for them."""
-        self._fetch.orphaned(self._names.of(tx.wtxid), missing, peer, now)
-
-    def on_tip(self, confirmed: Iterable[Wtxid], extends: bool) -> None:
-        """The tip has changed: `confirmed` is in its new blocks; `extends` is false if old ones left."""
-        self._fetch.on_tip(confirmed, extends)
 
     # --- announcing and delivering -------------------------------------------------------
 
@@ -235,11 +195,11 @@ class TxAnnounce:
         effects: list[Effect] = []
         for peer, state in self._peers.items():
             effects += self._announce_due(peer, state, now)
-        return effects + self._fetch.tick(now)
+        return effects + self.tx_request.tick(now)
 
     def _announce_due(self, peer: PeerId, state: _RelayPeer, now: float) -> list[Effect]:
         """Tell a peer of a batch from its queue, if the time has come and nothing else is under way."""
-        link = self._link_of(peer)
+        link = self._connections.link(peer)
         if link is None or state.busy or state.flush_at > now or not (batch := self._take_batch(state, now)):
             return []
         state.busy = True
@@ -290,7 +250,7 @@ class TxAnnounce:
 
     # --- deliveries ----------------------------------------------------------------------
 
-    def _on_want(self, peer: PeerId, told: tuple[Wtxid, ...], reply: Any, now: float) -> list[Effect]:
+    def _on_want(self, peer: PeerId, told: tuple[Wtxid, ...], reply: PeerReply, now: float) -> list[Effect]:
         """The answer to an Inv, which told it of `told`, or to a delivery."""
         state = self._peers.get(peer)
         if state is None:
@@ -307,7 +267,7 @@ class TxAnnounce:
 
     def _send(self, peer: PeerId, state: _RelayPeer, names: list[Name], now: float) -> list[Effect]:
         """Deliver what a peer wants."""
-        link = self._link_of(peer)
+        link = self._connections.link(peer)
         wtxids = [state.told[name] for name in names if name in state.told]
         entries = [entry for wtxid in wtxids if (entry := self._mempool.by_wtxid(wtxid))]
         for name in names:
@@ -320,7 +280,7 @@ class TxAnnounce:
             for batch in _batches([entry.tx for entry in entries])
         ]
 
-    def _on_delivered(self, peer: PeerId, batch: Sequence[Tx], reply: Any, now: float) -> list[Effect]:
+    def _on_delivered(self, peer: PeerId, batch: Sequence[Tx], reply: PeerReply, now: float) -> list[Effect]:
         """Announce once more what was lost: the peer may not be able to ask for it."""
         state, lost = self._peers.get(peer), () if isinstance(reply, Want) else tuple(tx.wtxid for tx in batch)
         if state:

@@ -4,20 +4,19 @@ Every announcement is remembered, so that when a peer does not deliver in time a
 announced the same is asked: nobody can keep a transaction from us by promising it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Failed
-from node.interface.endpoint import Link, PeerId
+from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.endpoint import PeerId
 from node.interface.messages import WANT_MAX, GetTxs, Txs
-from node.mempool.mempool import Mempool
-from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.peer_score import PeerEvent
+from node.p2p.tx_relay.context import TxRelayContext
 from node.p2p.wire.short_txid import Name, ShortTxids
 
 IN_FLIGHT_MAX = 100
@@ -44,9 +43,6 @@ REST_S = 1.0
 ASK_EVERY_S = 0.5
 """Seconds between two looks for what nobody was asked for, where nothing else causes one."""
 
-Deliver = Callable[[PeerId, Sequence[Tx], float], Sequence[Effect]]
-"""Takes transactions that a peer brought because it was asked to."""
-
 
 @dataclass(slots=True)
 class _TxSource:
@@ -71,30 +67,24 @@ class TxRequest:
 
     def __init__(
         self,
-        mempool: Mempool,
+        context: TxRelayContext,
         names: ShortTxids,
-        requests: PendingRequests,
-        link_of: Callable[[PeerId], Link | None],
-        is_paused: Callable[[], bool],
-        deliver: Deliver,
         ttl_s: float,
         parent_s: float,
-        broke_promise: Callable[[PeerId, float], None] = lambda peer, now: None,
         *,
         has: Callable[[PeerId, Name], None],
     ) -> None:
-        """While `is_paused`, nothing is asked for. A peer may take `ttl_s` to deliver; a parent
-        may still be announced for `parent_s` before it is asked for. `has` takes note that a peer
-        has something that is known here by now."""
-        self._mempool = mempool
+        """A peer may take `ttl_s` to deliver; a parent may still be announced for `parent_s` before it is asked
+        for. `has` takes note that a peer has something that is known here by now."""
+        self._mempool = context.mempool
+        self._requests = context.requests
+        self._connections = context.connections
+        self._scoring = context.scoring
+        self._is_paused = context.is_paused
+        self._take_txs = context.take_txs
         self._names = names
-        self._requests = requests
-        self._link_of = link_of
-        self._is_paused = is_paused
-        self._deliver = deliver
         self._ttl_s = ttl_s
         self._parent_s = parent_s
-        self._broke_promise = broke_promise
         self._has = has
         self._offered = 0
         """Offers of all peers."""
@@ -180,7 +170,7 @@ class TxRequest:
             if not settled:
                 self._handed[name] = now + HANDED_S
                 fresh.append(tx)
-        return list(self._deliver(peer, fresh, now)) if fresh else []
+        return self._take_txs(peer, fresh, now) if fresh else []
 
     def _is_settled(self, name: Name, now: float) -> bool:
         """True if there is no point in fetching it."""
@@ -193,21 +183,23 @@ class TxRequest:
 
     # --- what became of it ---------------------------------------------------------------
 
-    def accepted(self, name: Name) -> None:
-        """It is in the mempool."""
+    def settled(self, name: Name) -> None:
+        """The mempool has its verdict on it, or it is in a block: nobody needs to bring it."""
         self._handed.pop(name, None)
         self._settle(name)
 
-    def rejected(self, name: Name) -> None:
+    def rejected(self, wtxid: Wtxid) -> None:
         """It was refused: not fetched again before the tip changes."""
-        self.accepted(name)
+        name = self._names.of(wtxid)
+        self.settled(name)
         self._rejected.add(name)
 
-    def orphaned(self, name: Name, missing: Iterable[Txid], peer: PeerId | None, now: float) -> None:
-        """It waits for parents: ask whoever brought it."""
-        self.accepted(name)
+    def orphaned(self, tx: Tx, missing: Iterable[Txid], peer: PeerId, now: float) -> None:
+        """It waits for parents: `peer`, which brought it, is asked for them."""
+        name = self._names.of(tx.wtxid)
+        self.settled(name)
         self._handed[name] = now + HANDED_S
-        if peer is not None and (source := self._sources.get(peer)):
+        if source := self._sources.get(peer):
             for txid in islice(missing, PARENTS_MAX - len(source.parents)):
                 source.parents.setdefault(txid, now + self._parent_s)
 
@@ -222,7 +214,7 @@ class TxRequest:
         settled = tuple(map(self._names.of, confirmed))
         if is_busy:
             for name in settled:
-                self.accepted(name)
+                self.settled(name)
         self._confirmed.update(settled)
 
     def _settle(self, name: Name) -> None:
@@ -261,7 +253,7 @@ class TxRequest:
             if source and not source.asking:
                 self._withdraw(source, name)
                 source.late.add(name)
-                self._broke_promise(peer, now)
+                self._scoring.note(peer, PeerEvent.BROKEN_PROMISE, now)
         for name, handed_until in list(self._handed.items()):
             if handed_until > now:
                 break
@@ -277,7 +269,7 @@ class TxRequest:
 
     def _ask(self, peer: PeerId, now: float) -> list[Effect]:
         """Ask a peer for what it announced and nobody delivers, and for parents."""
-        source, link = self._sources[peer], self._link_of(peer)
+        source, link = self._sources[peer], self._connections.link(peer)
         if link is None or source.asking or now < source.rest_until or not (source.offers or source.parents):
             return []
         names = self.choose(peer, now)
@@ -299,7 +291,7 @@ class TxRequest:
         return tuple(chosen)
 
     def _on_answer(
-        self, peer: PeerId, names: frozenset[Name], txids: frozenset[Txid], reply: Any, now: float
+        self, peer: PeerId, names: frozenset[Name], txids: frozenset[Txid], reply: PeerReply, now: float
     ) -> list[Effect]:
         source = self._sources.get(peer)
         if source is None:

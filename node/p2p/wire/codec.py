@@ -9,7 +9,7 @@ Decoding knows no chain and no clock: `Invalid(MALFORMED)` is all it can say.
 """
 
 from dataclasses import fields as fields_of
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from chain.codec import Reader, malformed
 from node.interface.messages import (
@@ -208,22 +208,20 @@ def encode(message: Message) -> bytes:
 
 def decode_request(name: str, body: bytes) -> Request:
     """The request in a body sent to route `name`. Raises Invalid(MALFORMED), KeyError without such a route."""
-    request: Request = _decode((ROUTES[name].request,), body)
-    return request
+    return cast(Request, _decode((ROUTES[name].request,), body))
 
 
 def decode_reply(name: str, body: bytes) -> Reply:
     """The reply that route `name` gave. Raises Invalid(MALFORMED), KeyError without such a route."""
-    reply: Reply = _decode((*ROUTES[name].replies, Refusal), body)
-    return reply
+    return cast(Reply, _decode((*ROUTES[name].replies, Refusal), body))
 
 
-def _write(message: Any, layout: tuple[Field, ...]) -> bytes:
+def _write(message: Message, layout: tuple[Field, ...]) -> bytes:
     given = (getattr(message, field.name) for field in fields_of(message))
     return b"".join(field.write(part) for field, part in zip(layout, given, strict=True))
 
 
-def _decode(allowed: tuple[type[Message], ...], body: bytes) -> Any:
+def _decode(allowed: tuple[type[Message], ...], body: bytes) -> Message:
     """The one message, of a kind in `allowed`, that the body is."""
     reader = Reader(body)
     if reader.uint(1) != WIRE_VERSION:

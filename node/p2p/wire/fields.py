@@ -52,10 +52,10 @@ def text(most: int) -> Field:
     return Field(f"length, up to {most} characters", COUNT_SIZE + most, lambda s: varbytes(s.encode("ascii")), read)
 
 
-def choice(codes: Collection[int], make: Callable[[int], Any]) -> Field:
+def choice(codes: Collection[int], make: Callable[[int], object]) -> Field:
     """One of a few numbers."""
 
-    def read(reader: Reader) -> Any:
+    def read(reader: Reader) -> object:
         code = reader.uint(1)
         if code not in codes:
             raise malformed("unknown code")

@@ -1,11 +1,10 @@
 """Sizes of messages on the wire, without writing them where that would be costly."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from node.interface.checked_block import CheckedBlock
-from node.interface.effects import Failed
-from node.interface.messages import Blocks, BlockTxs, Headers, Refusal, Txs
+from node.interface.effects import Failed, PeerReply
+from node.interface.messages import Blocks, BlockTxs, Headers, Message, Refusal, Txs
 from node.p2p.wire.codec import LAYOUTS, encode
 
 MESSAGE_BYTES = 2
@@ -15,7 +14,7 @@ COUNT_BYTES = 3
 HEADER_BYTES = 80
 
 
-def size_of(message: Any) -> int:
+def size_of(message: Message | PeerReply | None) -> int:
     """Bytes of a message's body, those of long lists to within a few in a hundred; 0 for none."""
     match message:
         case Failed() | None:

@@ -23,6 +23,7 @@ from node.api.p2p_gate import P2pGate
 from node.api.services.request_metrics import RequestMetrics
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config
+from node.core.config import NodeConfig
 from node.core.node import Node, Submission
 from node.interface.checked_block import examine
 from node.interface.effects import Dial, Failed, Send
@@ -94,7 +95,7 @@ class Desk:
         self.store = open_memory(MemoryDisk(), params.network_id, index=index)
         rng = random.Random(7)
         identity = NodeIdentity(rng.randbytes(32), ENGINE, rng)
-        self.node = Node(params, self.store, identity, rng, coinbase_tag=self.config.coinbase_tag)
+        self.node = Node(params, self.store, identity, rng, NodeConfig(coinbase_tag=self.config.coinbase_tag))
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), solver)
         self.runtime.open(self.node, NoCarrier())
         if admit:

@@ -104,7 +104,7 @@ def test_forged_addresses_are_never_dialled(make_desk: Callable[..., Desk], monk
     rng.shuffle(told)
     for group, start in enumerate(range(0, len(told), 8), 1):
         source, part = Endpoint(f"9.{group}.9.9", 1), told[start : start + 8]
-        desk.runtime.call(lambda node, now, s=source, p=part: Step(node._network.book.add(p, s, now)))
+        desk.runtime.call(lambda node, now, s=source, p=part: Step(node._peers.addrman.add(p, s, now)))
     token = greet(desk)
     assert ask(desk, AnnounceAddress(FORGED[:8]), token) == (200, Ok())
     eventually(lambda: HONEST in dialled, "the honest one to be dialled")

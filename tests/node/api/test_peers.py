@@ -91,7 +91,7 @@ def test_who_only_visits_is_no_peer(desk: Desk) -> None:
 def test_bad_deeds_show_in_score_and_why(desk: Desk) -> None:
     caller = Caller(desk).greet()
     desk.runtime.call(
-        lambda node, now: Step(node._network.standing.note(caller.identity.id, PeerEvent.BROKEN_PROMISE, now, 25))
+        lambda node, now: Step(node._peers.scoring.note(caller.identity.id, PeerEvent.BROKEN_PROMISE, now, 25))
     )
     [peer] = peers(desk)
     assert (peer["grade"], peer["why"][0]["reason"]) == ("choke", "announced and did not deliver")

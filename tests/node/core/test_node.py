@@ -150,7 +150,7 @@ def test_a_batch_with_wrong_ones_among_it(driver: Driver, lab: Lab) -> None:
     """A peer's delivery: what stands behind a wrong signature is verified all the same."""
     good = [pay(lab.take(), fee=1000) for _ in range(4)]
     batch = [good[0], forged(pay(lab.take(), fee=1000)), good[1], forged(pay(lab.take(), fee=1000)), *good[2:]]
-    driver._carry_out(Step(None, tuple(driver.node.take_txs(PEER, batch, LATER))))
+    driver._carry_out(Step(None, tuple(driver.node._txs.take_txs(PEER, batch, LATER))))
     assert driver.pool == {tx.txid for tx in good}
 
 
@@ -162,7 +162,7 @@ def test_orphans_follow_their_parents(driver: Driver, lab: Lab) -> None:
     child = pay([made_by(parent)], fee=1000)
     grandchild = pay([made_by(child)], fee=1000)
     for tx in (grandchild, child):
-        driver._carry_out(Step(None, tuple(driver.node.take_txs(PEER, [tx], LATER))))
+        driver._carry_out(Step(None, tuple(driver.node._txs.take_txs(PEER, [tx], LATER))))
     assert driver.pool == set()
     assert refusal(lambda: driver.submit_tx(child)).code is Reject.INPUTS_MISSING_OR_SPENT
     driver.submit_tx(parent)
@@ -175,7 +175,7 @@ def test_a_family_in_one_delivery_enters(driver: Driver, lab: Lab) -> None:
     child = pay([made_by(parent) for parent in parents], fee=1000)
     grandchild = pay([made_by(child)], fee=1000)
     batch = [grandchild, parents[0], child, parents[1]]
-    driver._carry_out(Step(None, tuple(driver.node.take_txs(PEER, batch, LATER))))
+    driver._carry_out(Step(None, tuple(driver.node._txs.take_txs(PEER, batch, LATER))))
     assert driver.pool == {tx.txid for tx in batch}
 
 
@@ -193,18 +193,18 @@ def test_who_waits_for_a_transaction_is_woken(driver: Driver, lab: Lab, first: s
     node = driver.node
     mine, other = pay(lab.take(), fee=1000), pay(lab.take(), fee=1000)
     if first == "peer":
-        [verify] = node.take_txs(PEER, [other, mine], LATER)
+        [verify] = node._txs.take_txs(PEER, [other, mine], LATER)
         step = node.submit_tx(mine, LATER)
         assert step.effects == ()
     else:
         step = node.submit_tx(mine, LATER)
         [verify] = step.effects
-        assert node.take_txs(PEER, [mine], LATER) == []
+        assert node._txs.take_txs(PEER, [mine], LATER) == []
     assert isinstance(step.reply, Park)
     settled = node.handle(None, verdict(verify), LATER)
     assert [effect.topic for effect in published(settled, "tx:")] == [step.reply.topic]
     assert node.submit_tx(mine, LATER).reply == mine.txid
-    assert not node._awaited
+    assert not node._txs._awaited
 
 
 def test_who_waits_for_a_wrong_one_is_woken(driver: Driver, lab: Lab) -> None:

@@ -170,7 +170,7 @@ def check(forest: Forest, skipper: Skipper, *, in_order: bool) -> None:
     plain = fresh([*funded().blocks, *forest.branch(tip)])
     assert skipper.store.tip().digest == plain.store.tip().digest == recompute_digest(skipper.store)
     check_pool(tip, skipper)
-    assert set(node._admission._verified) <= forest.good_wtxids
-    assert forest.good_wtxids.isdisjoint(node._admission._guilty)
+    assert set(node._txs._accept._verified) <= forest.good_wtxids
+    assert forest.good_wtxids.isdisjoint(node._txs._accept._guilty)
     assert 0 < skipper.verified < signatures(forest.planted[1:])
     assert skipper.counts["offered"] >= BLOCKS // 4

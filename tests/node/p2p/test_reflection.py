@@ -1,5 +1,6 @@
 """Nobody can have us knock at a third party's door many times by greeting us."""
 
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.endpoint import Endpoint
 from node.interface.messages import Confirm, Hello, Ok, Welcome
 from node.p2p.addrman.dial_budget import (
@@ -52,7 +53,7 @@ def test_many_keys_at_many_addresses_lead_to_one_third_party_a_few_times() -> No
     for number in range(60):
         attacker = public(net, 100 + number, f"20.{number}.1.1")
         greets(attacker, victim, Endpoint(THIRD.host, 1 + number))
-        victim.perform(victim.sessions.drop(attacker.id, "room for the next", net.now))
+        victim.perform(victim.sessions.drop(attacker.id, DisconnectReason.OPERATOR, net.now))
     net.run(60)
     assert 0 < dials(victim, THIRD.host) <= BACK_BY_TARGET.burst * DIAL_BACK_TRIES
 
@@ -63,7 +64,7 @@ def test_one_address_has_us_dial_few_others() -> None:
     for number in range(60):
         attacker = public(net, 100 + number, "20.6.6.6")
         greets(attacker, victim, Endpoint(f"30.{number}.1.1", 80))
-        victim.perform(victim.sessions.drop(attacker.id, "room for the next", net.now))
+        victim.perform(victim.sessions.drop(attacker.id, DisconnectReason.OPERATOR, net.now))
     net.run(10)
     assert 0 < len(victim.dials) <= BACK_BY_SOURCE.burst * DIAL_BACK_TRIES
 
@@ -99,7 +100,7 @@ def test_who_greets_honestly_is_dialled_back() -> None:
 def test_who_comes_to_ask_is_not_dialled() -> None:
     net = Net()
     victim, guest = victim_of(net), End(net, 2, host="20.1.1.1", allow_local=False)
-    guest.perform([guest.sessions.visit(victim.endpoint, victim.id, net.now, lambda met, now: [])])
+    guest.perform([guest.sessions.handshake.visit(victim.endpoint, victim.id, net.now, lambda met, now: [])])
     net.run(30)
     assert not victim.dials
     peer = victim.sessions.get(guest.id)

@@ -14,6 +14,7 @@ import pytest
 from chain.block import Header, make_header
 from chain.errors import Invalid, Reject, Unready
 from chain.keys import Check, default_engine
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import (
     Answer,
     Close,
@@ -299,12 +300,12 @@ def test_requests_are_queued_in_the_order_of_the_steps(world: World) -> None:
 
 def test_dials_and_closes_reach_the_carrier(world: World) -> None:
     dial = Dial(Endpoint("127.0.0.1", 2), "hello", 7, 0.0)
-    world.runtime.call(step(None, dial, Close(PEER, "why")))
+    world.runtime.call(step(None, dial, Close(PEER, DisconnectReason.OPERATOR)))
     assert world.carrier.taken == [dial, PEER]
 
 
 def test_what_cannot_be_queued_comes_back_as_a_failure_and_its_effects_are_carried_out(world: World) -> None:
-    world.core.on[Answer] = lambda answer: Step(None, (Close(PEER, "full"),))
+    world.core.on[Answer] = lambda answer: Step(None, (Close(PEER, DisconnectReason.OPERATOR),))
     world.carrier.full = True
     world.runtime.call(step("reply", Send(LINK, "m", 3, 0.0), Dial(LINK.endpoint, "m", 4, 0.0)))
     assert world.core.given == [(PEER, Answer(3, Failed("full"))), (None, Answer(4, Failed("full")))]

@@ -153,7 +153,7 @@ def test_pages_do_not_speak_to_peers(desk: Desk, name: str, sign: dict[str, str]
     sent = head(name, len(body), Groat_Session=greet(desk).hex(), **sign) + body
     status, _, line = exchange(desk, sent)
     assert (status, line) == (403, b"pages may not speak to peers")
-    assert len(desk.node._network._sessions._greeter._greetings) == 0
+    assert len(desk.node._peers.connections.handshake._greetings) == 0
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip", "GZIP"])

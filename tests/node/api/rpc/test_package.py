@@ -66,7 +66,9 @@ def test_one_that_leaves_for_another_of_its_package_is_not_forgotten(
     desk: Desk, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its signatures, that nobody had asked for while it was here, are verified, and it enters by itself."""
-    monkeypatch.setattr(desk.node._packages, "verify", lambda txs: None)  # as if it had been here until a moment ago
+    monkeypatch.setattr(
+        desk.node._txs._packages, "verify", lambda txs: None
+    )  # as if it had been here until a moment ago
     tx = pay(lab.take())
     assert submit(desk, tx)["package_msg"] == "transaction failed"
     assert desk.rpc("getrawmempool") == [to_hex(tx.txid)]

@@ -1,25 +1,18 @@
 """Compact blocks from and to scripted peers, in virtual time, with a real chainstate and mempool."""
 
 import heapq
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from chain.block import Block
-from chain.blocktree import BlockNode
 from chain.connect import context_after
 from chain.hashes import BlockHash
 from chain.tx import Tx
-from node.interface.checked_block import CheckedBlock
 from node.interface.effects import Compute, Effect, Failed, Send
-from node.interface.endpoint import PeerId
 from node.interface.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlocks, GetBlockTxs, GetCompact, Ok, Prefer
-from node.mempool.mempool import Mempool
 from node.p2p.block_sync.compact_block import shorten
-from node.p2p.block_sync.compact_relay import CompactRelay
-from node.p2p.scoring.peer_services import EVERYTHING
 from tests.chainlab import funded, pay
-from tests.node.p2p.block_sync.sync_lab import TICK_S, FakePeer, SyncLab
+from tests.node.p2p.block_sync.sync_lab import FakePeer, SyncLab
 
 COMPUTE_S = 0.002
 
@@ -84,22 +77,13 @@ class Withholding(CompactPeer):
 class CompactLab(SyncLab):
     """A node with a funded chain, a mempool and compact block relay."""
 
+    has_compact = True
+
     def __init__(self) -> None:
         super().__init__()
         self.book = funded()
-        self.pool = Mempool()
-        self.compact = CompactRelay(
-            self.chain,
-            self.pool,
-            self.requests,
-            self.sync,
-            self.link_of,
-            lambda peer: getattr(self.peers.get(peer), "outbound", False),
-            self.accept,
-            self.punish,
-            EVERYTHING,
-            random.Random(1),
-        )
+        self.compact = self.parts.compact
+        self.serve = self.parts.serve
         self.give_at_once(self.book.blocks)
         self.computed = 0
         """Jobs done."""
@@ -132,42 +116,26 @@ class CompactLab(SyncLab):
     def make_pusher(self, peer: CompactPeer) -> None:
         """As if it had brought a block."""
         entry = self.chain.tip
-        self.compact.brought(peer.id, entry)
-        self.carry(self.compact.on_tip(self.now))
+        self.parts.pushers.brought_by(peer.id, entry)
+        self.carry(self.parts.pushers.on_tip(entry, self.now))
         self.run(0.2)
         assert peer.wants_pushes()
 
-    def push(self, peer: CompactPeer, form: CompactBlock) -> Any:
-        """The peer pushes; our answer."""
-        reply, effects = self.compact.handle(peer.id, form, self.now)
-        self.carry(effects)
-        return reply
+    def push(self, peer: CompactPeer, form: CompactBlock) -> None:
+        """The peer pushes."""
+        self.carry(self.parts.on_pushed(peer.id, form, self.now))
+
+    def ask(self, request: GetCompact | GetBlockTxs) -> Any:
+        """What a peer is answered."""
+        return self.serve.serve(request) if isinstance(request, GetCompact) else self.serve.serve_txs(request)
 
     def has(self, block: Block) -> Callable[[], bool]:
         return lambda: self.chain.tip.hash == block.hash
 
     # --- what SyncLab does, with compact blocks --------------------------------------------------
 
-    def accept(self, peer: PeerId, body: CheckedBlock, now: float) -> list[Effect]:
-        entry = self.chain.tree.get(body.block.hash)
-        assert entry is not None
-        self.compact.brought(peer, entry)
-        return super().accept(peer, body, now)
-
-    def settle(self, before: BlockNode, now: float) -> list[Effect]:
-        effects = super().settle(before, now)
-        return effects + self.compact.on_tip(now) if self.chain.tip is not before else effects
-
-    def drop(self, peer: PeerId) -> list[Effect]:
-        self.compact.left(peer)
-        return super().drop(peer)
-
-    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
-        start = self.now
-        while self.now < start + seconds - 1e-6 and not until():
-            super().run(TICK_S, until)
-            self.carry(self.compact.tick(self.now))
-        return self.now - start
+    def on_tip(self, now: float) -> list[Effect]:
+        return self.parts.on_tip(now)
 
     def carry(self, effects: Sequence[Effect]) -> None:
         super().carry([effect for effect in effects if isinstance(effect, Send)])
@@ -180,7 +148,9 @@ class CompactLab(SyncLab):
         self.computed += 1
 
         def event() -> None:
-            self.carry(self.compact.on_computed(effect.job, outcome, self.now))
+            before = self.chain.tip
+            effects = self.jobs.take(effect.job)(outcome, self.now)
+            self.carry(effects + self.settle(before, self.now))
 
         heapq.heappush(self._events, (self.now + COMPUTE_S, next(self._number), event))
 

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,16 +11,22 @@ from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, sha256
 from chain.params import GENESIS, REGTEST
 from node.chainstate.chainstate import Chainstate
-from node.interface.checked_block import CheckedBlock, examine
+from node.interface.checked_block import examine
 from node.interface.effects import Effect, Failed, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
-from node.p2p.block_sync.header_sync import HeaderSync
+from node.mempool.mempool import Mempool
+from node.p2p.block_sync.block_sync import BlockSync
+from node.p2p.block_sync.context import BlockSyncContext
+from node.p2p.block_sync.pending_jobs import PendingJobs
 from node.p2p.block_sync.unpack import prepare
+from node.p2p.connections.peer_services import PeerServices
 from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.scoring.service_flags import Role
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import ENGINE, NOW
+from tests.node.p2p.doubles import FakeConnections, FakeScoring
 
 TICK_S = 0.1
 START = float(NOW)
@@ -114,8 +121,17 @@ class Failing(FakePeer):
         return Failed("connection lost")
 
 
+class _NoCompact:
+    """Compact blocks are asked of nobody."""
+
+    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
+        return []
+
+
 class SyncLab:
-    """One `HeaderSync` on a real chainstate, its peers, and the clock."""
+    """Headers and blocks on a real chainstate, their peers, and the clock."""
+
+    has_compact = False
 
     def __init__(self, headers_max: int = 2_000, minimum_work: int = 0) -> None:
         self.now = START
@@ -124,15 +140,16 @@ class SyncLab:
         self.requests = PendingRequests()
         self.peers: dict[PeerId, FakePeer] = {}
         self.punished: list[tuple[PeerId, str]] = []
-        self.sync = HeaderSync(
-            self.chain,
-            self.requests,
-            self.link_of,
-            self.accept,
-            self.punish,
-            secret=bytes(32),
-            minimum_work=minimum_work,
-        )
+        self.pool = Mempool()
+        self.scoring: Any = FakeScoring()
+        self.jobs = PendingJobs()
+        connections: Any = FakeConnections(self.link_of, self.punish, self.is_outbound)
+        self.services = PeerServices(connections, self.chain, Role.FULL)
+        context = BlockSyncContext(self.chain, self.requests, self.jobs, connections, self.services, self.scoring)
+        self.parts = BlockSync(context, self.pool, random.Random(1), secret=bytes(32), minimum_work=minimum_work)
+        self.sync = self.parts.headers
+        if not self.has_compact:
+            self.sync._compact = _NoCompact()  # type: ignore[assignment]
         self.accepted: list[BlockHash] = []
         self.connecting = True
         """False: bodies are taken, and wait."""
@@ -142,22 +159,23 @@ class SyncLab:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
 
-    # --- what HeaderSync is given ------------------------------------------------------------------
-
     def link_of(self, peer: PeerId) -> Link | None:
         found = self.peers.get(peer)
         return found.link if found else None
 
-    def accept(self, peer: PeerId, body: CheckedBlock, now: float) -> list[Effect]:
-        before = self.chain.tip
-        self.sync.delivered(self.chain.submit_block(body, int(now), sync=False), now)
-        self.accepted.append(body.block.hash)
-        return self.settle(before, now)
+    def is_outbound(self, peer: PeerId) -> bool:
+        return bool(getattr(self.peers.get(peer), "outbound", False))
 
     def settle(self, before: BlockNode, now: float) -> list[Effect]:
+        """Connect what has come in, as the node does at the end of each step."""
+        self.accepted += [entry.hash for entry, source in self.chain.stored if source]
+        self.chain.stored.clear()
         while self.connecting and (staged := self.chain.advance()) is not None:
             self.chain.verified(staged.token, ENGINE.first_failure(b"".join(staged.checks)))
-        return self.sync.on_tip(now) if self.chain.tip is not before else []
+        return self.on_tip(now) if self.chain.tip is not before else []
+
+    def on_tip(self, now: float) -> list[Effect]:
+        return self.sync.on_tip(now)
 
     def punish(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
         self.punished.append((peer, reason))
@@ -178,7 +196,7 @@ class SyncLab:
         if self.peers.pop(peer, None) is None:
             return []
         self.requests.forget(peer)
-        return self.sync.left(peer, self.now)
+        return self.parts.left(peer, self.now)
 
     def announce(self, peer: FakePeer, *headers: Header) -> None:
         self.carry(self.sync.on_announce(peer.id, Announce(headers), self.now))
@@ -208,7 +226,7 @@ class SyncLab:
             for number in self.requests.overdue(self.now):
                 self.answer(number, Failed("no answer"))
             self.carry(self.settle(self.chain.tip, self.now))
-            self.carry(self.sync.tick(self.now))
+            self.carry(self.parts.tick(self.now))
         return self.now - start
 
     def synced(self, blocks: Sequence[Block]) -> Callable[[], bool]:
@@ -238,6 +256,7 @@ class SyncLab:
         heapq.heappush(self._events, (at, next(self._number), event))
 
     def answer(self, request_id: int, reply: Any) -> None:
-        pending = self.requests.take(request_id)
+        pending, before = self.requests.take(request_id), self.chain.tip
         if pending is not None:
-            self.carry(pending.then(reply, self.now))
+            effects = pending.then(reply, self.now)
+            self.carry(effects + self.settle(before, self.now))

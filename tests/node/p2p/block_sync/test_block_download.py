@@ -259,7 +259,7 @@ def test_stalling_peers_lose_their_requests(blocks: list[Block]) -> None:
 
 def test_patience_doubles_and_returns(blocks: list[Block]) -> None:
     lab = SyncLab()
-    download = lab.sync.download
+    download = lab.parts.download
     lab.add(Stalling(1, blocks))
     lab.run(0.5)
     helper = FakePeer(2, blocks[:10])
@@ -316,7 +316,7 @@ def test_nothing_is_taken_where_nobody_else_could_deliver(blocks: list[Block]) -
     lab.add(slow)
     while lab.chain.tip.height < 20:
         lab.run(1)
-        assert lab.sync.download.patience_s == PATIENCE_S
+        assert lab.parts.download.patience_s == PATIENCE_S
     assert {height: count for height, count in asked([slow, low]).items() if count > 1} == {}
 
 
@@ -437,7 +437,7 @@ def test_a_slow_peer_is_asked_for_little() -> None:
     lab.run(30, lab.synced(blocks))
     assert lab.chain.tip.hash == blocks[-1].hash
     assert 1 <= lab.most_open[slow.id] <= 2
-    assert lab.sync.download.patience_s == PATIENCE_S
+    assert lab.parts.download.patience_s == PATIENCE_S
 
 
 def test_a_slow_peer_alone_is_asked_for_as_much_as_any(blocks: list[Block]) -> None:

@@ -37,7 +37,6 @@ from node.p2p.block_sync.compact_serve import DEPTH_MAX, FORMS_MAX
 from node.p2p.block_sync.extra_txs import SPARE_BYTES_MAX, SPARE_MAX, ExtraTxs
 from node.p2p.block_sync.high_bandwidth_peers import PUSHERS_MAX
 from node.p2p.scoring.peer_score import PeerEvent
-from node.p2p.scoring.peer_services import PeerServices
 from tests.chainlab import unsolved, with_coinbase, with_header, with_input, with_output
 from tests.node.p2p.block_sync.compact_lab import CompactLab, CompactPeer, Withholding
 
@@ -57,7 +56,7 @@ def pusher(lab: CompactLab, *blocks: Block, kind: type[CompactPeer] = CompactPee
 
 
 def push(lab: CompactLab, peer: CompactPeer, block: Block) -> None:
-    assert lab.push(peer, peer.short(block)) == Ok()
+    lab.push(peer, peer.short(block))
 
 
 def blamed(lab: CompactLab) -> list[str]:
@@ -136,7 +135,7 @@ def test_missing_ones_are_asked_for_in_one_round(lab: CompactLab) -> None:
 def test_orphans_and_what_left_the_pool_are_looked_at(lab: CompactLab) -> None:
     txs = lab.payments(4, known=0)
     for tx in txs:
-        lab.compact.keep_spare(tx)
+        lab.compact.extra_txs.add(tx)
     block = lab.next_block(txs)
     peer = pusher(lab, block)
     push(lab, peer, block)
@@ -295,8 +294,6 @@ def test_an_invalid_block_is_marked_and_not_blamed_on_who_passed_it_on(lab: Comp
 @pytest.mark.parametrize("known", [4, 0], ids=["rebuilt", "fetched whole"])
 def test_a_block_shown_early_that_turns_out_invalid_costs_points_and_no_more(lab: CompactLab, known: int) -> None:
     """Also where all of it had to be fetched from the one who pushed it: it may have had no verdict yet."""
-    deeds: list[tuple[bytes, PeerEvent]] = []
-    lab.sync.download._terms = PeerServices(note=lambda who, deed, now: deeds.append((who, deed)))
     block = lab.next_block(lab.payments(4, known=known))
     block = with_coinbase(block, lambda coinbase: with_output(coinbase, value=coinbase.outputs[0].value + 1))
     peer = pusher(lab, block)
@@ -306,7 +303,7 @@ def test_a_block_shown_early_that_turns_out_invalid_costs_points_and_no_more(lab
     assert entry
     assert entry.invalid
     assert lab.whole() == ([] if known else [peer])
-    assert deeds == [(peer.id, PeerEvent.EARLY_INVALID)]
+    assert lab.scoring.deeds == [(peer.id, PeerEvent.EARLY_INVALID)]
     assert not lab.punished
 
 
@@ -508,7 +505,7 @@ def siblings(lab: CompactLab, count: int) -> list[Block]:
 
 
 def works(lab: CompactLab) -> int:
-    return len(lab.compact._fetch._works)
+    return len(lab.compact._works)
 
 
 def test_reconstructions_of_one_peer_are_limited(lab: CompactLab) -> None:
@@ -633,7 +630,7 @@ def test_a_block_is_passed_on_before_it_is_connected(lab: CompactLab) -> None:
     block = lab.next_block(lab.payments(4))
     source, eager, other = pusher(lab, block), lab.add_with(number=2), lab.add_with(number=3)
     for peer in (source, eager):
-        lab.compact.handle(peer.id, Prefer(True), lab.now)
+        lab.serve.prefer(peer.id, True)
     lab.connecting = False
     push(lab, source, block)
     lab.run(0.3)
@@ -641,8 +638,9 @@ def test_a_block_is_passed_on_before_it_is_connected(lab: CompactLab) -> None:
     assert [told(peer, block) for peer in (source, eager, other)] == [False, True, False]
     [form] = eager.got(CompactBlock)
     assert form.salt != source.short(block).salt, "each sender draws its own"
-    reply, _ = lab.compact.handle(eager.id, GetBlockTxs(block.hash, (0, 2)), lab.now)
-    assert reply == BlockTxs((block.txs[0], block.txs[2])), "it serves what it has passed on"
+    assert lab.ask(GetBlockTxs(block.hash, (0, 2))) == BlockTxs((block.txs[0], block.txs[2])), (
+        "it serves what it has passed on"
+    )
     lab.connecting = True
     lab.run(0.5)
     assert len(eager.got(CompactBlock)) == 1
@@ -654,7 +652,7 @@ def test_a_block_on_one_that_is_not_connected_waits(lab: CompactLab) -> None:
     source, eager = pusher(lab, one), lab.add_with(number=2)
     lab.book.accept(one)
     two = lab.next_block()
-    lab.compact.handle(eager.id, Prefer(True), lab.now)
+    lab.serve.prefer(eager.id, True)
     lab.connecting = False
     for block in (one, two):
         push(lab, source, block)
@@ -668,12 +666,12 @@ def test_a_block_on_one_that_is_not_connected_waits(lab: CompactLab) -> None:
 def test_all_who_want_it_get_blocks_unasked(lab: CompactLab) -> None:
     peers = [lab.add_with(number=number) for number in range(6)]
     for peer in peers[:5]:
-        lab.compact.handle(peer.id, Prefer(True), lab.now)
+        lab.serve.prefer(peer.id, True)
     block = lab.next_block()
     lab.give(block)
     lab.run(0.5)
     assert [told(peer, block) for peer in peers] == [True, True, True, True, True, False]
-    lab.compact.handle(peers[0].id, Prefer(False), lab.now)
+    lab.serve.prefer(peers[0].id, False)
     lab.leave(peers[1])
     lab.book.accept(block)
     block = lab.next_block()
@@ -683,20 +681,19 @@ def test_all_who_want_it_get_blocks_unasked(lab: CompactLab) -> None:
 
 
 def test_only_recent_blocks_are_served_in_parts(lab: CompactLab) -> None:
-    peer = lab.add_with()
+    lab.add_with()
     tip = lab.chain.tip.height
     for height, is_served in ((tip, True), (tip - DEPTH_MAX, True), (tip - DEPTH_MAX - 1, False)):
         block_hash = lab.book.blocks[height - 1].hash
         for request in (GetCompact(block_hash), GetBlockTxs(block_hash, (0,))):
-            reply, _ = lab.compact.handle(peer.id, request, lab.now)
-            assert (reply != Ok()) is is_served
+            assert (lab.ask(request) != Ok()) is is_served
     for unknown in (GetCompact(BlockHash(bytes(32))), GetBlockTxs(lab.book.blocks[-1].hash, (5_000,))):
-        assert lab.compact.handle(peer.id, unknown, lab.now)[0] == Ok()
-    assert len(lab.compact._serve._forms) <= FORMS_MAX
+        assert lab.ask(unknown) == Ok()
+    assert len(lab.serve._forms) <= FORMS_MAX
 
 
 def test_one_salt_for_a_block_and_another_for_the_next(lab: CompactLab) -> None:
-    peer = lab.add_with()
-    forms = [lab.compact.handle(peer.id, GetCompact(lab.book.blocks[-n].hash), lab.now)[0] for n in (1, 1, 2)]
+    lab.add_with()
+    forms = [lab.ask(GetCompact(lab.book.blocks[-n].hash)) for n in (1, 1, 2)]
     assert forms[0] == forms[1]
     assert forms[0].salt != forms[2].salt

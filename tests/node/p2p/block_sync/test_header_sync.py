@@ -347,9 +347,9 @@ def test_while_catching_up_nobody_ahead_is_told(long: Lab) -> None:
     peer = FakePeer(1, long.blocks)
     lab.add(peer)
     lab.run(0.2)
-    assert lab.sync.behind
+    assert lab.parts.is_behind()
     lab.run(30, lab.synced(long.blocks))
-    assert not lab.sync.behind
+    assert not lab.parts.is_behind()
     assert announcements(peer) == []
 
 
@@ -359,16 +359,16 @@ def test_while_catching_up_nobody_ahead_is_told(long: Lab) -> None:
 def test_a_node_that_comes_forward_is_behind(long: Lab) -> None:
     lab = SyncLab()
     lab.add(FakePeer(1, long.blocks))
-    assert not lab.sync.behind
+    assert not lab.parts.is_behind()
     seen: set[bool] = set()
 
     def note() -> bool:
-        seen.add(lab.sync.behind)
+        seen.add(lab.parts.is_behind())
         return lab.synced(long.blocks)()
 
     lab.run(30, note)
     assert True in seen
-    assert not lab.sync.behind
+    assert not lab.parts.is_behind()
 
 
 def test_headers_whose_bodies_nobody_delivers_do_not_make_it_behind(long: Lab) -> None:
@@ -378,7 +378,7 @@ def test_headers_whose_bodies_nobody_delivers_do_not_make_it_behind(long: Lab) -
     lab.run(5)
     assert lab.chain.tree.best_header.height == len(long.blocks)
     assert lab.chain.tip.height == 0
-    assert not lab.sync.behind
+    assert not lab.parts.is_behind()
 
 
 def test_own_blocks_below_such_headers_do_not_either(long: Lab) -> None:
@@ -388,5 +388,5 @@ def test_own_blocks_below_such_headers_do_not_either(long: Lab) -> None:
     for block in chain(20, extra_nonce=1).blocks:
         lab.give(block)
         lab.run(0.5)
-        assert not lab.sync.behind
+        assert not lab.parts.is_behind()
     assert lab.chain.tip.height == 20

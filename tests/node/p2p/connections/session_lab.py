@@ -123,8 +123,8 @@ class End:
                     self.net.ask(self, endpoint, message, request_id, deadline)
                 case Send(link, message, request_id, deadline):
                     self.net.ask(self, link.endpoint, message, request_id, deadline)
-                case Close(peer, reason):
-                    self.closed.append((peer, reason))
+                case Close():
+                    self.closed.append((effect.peer, effect.why))
 
     def answer(self, request_id: int, reply: Any) -> None:
         pending = self.requests.take(request_id)

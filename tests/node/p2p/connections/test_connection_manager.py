@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Failed
 from node.interface.endpoint import Endpoint
 from node.interface.messages import (
@@ -20,11 +21,11 @@ from node.interface.messages import (
     Refusal,
     Welcome,
 )
-from node.p2p.connections import connection_manager as sessions_module
-from node.p2p.connections import handshake
-from node.p2p.connections.connection_manager import IDLE_S, INBOUND_MAX, LINK_FAILURES_MAX
+from node.p2p.connections import handshake, inbound
+from node.p2p.connections.connection_manager import IDLE_S, LINK_FAILURES_MAX
 from node.p2p.connections.handshake import HANDSHAKE_S
 from node.p2p.connections.identity import HandshakeSide, handshake_digest
+from node.p2p.connections.inbound import INBOUND_MAX
 from node.p2p.connections.outbound import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX, Place
 from node.p2p.scoring.banman import DISCOURAGED_S
 from tests.node.p2p.connections.session_lab import NETWORK_ID, End, Net, Wire
@@ -263,7 +264,7 @@ def test_a_node_knows_itself(net: Net) -> None:
 
 def test_inbound_is_limited(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     assert INBOUND_MAX == 117
-    monkeypatch.setattr(sessions_module, "INBOUND_MAX", 3)
+    monkeypatch.setattr(inbound, "INBOUND_MAX", 3)
     hub = End(net, 0)
     others = [End(net, number, listens=False) for number in range(1, 6)]
     for other in others:
@@ -273,7 +274,7 @@ def test_inbound_is_limited(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     # One that is in may greet again; when one leaves there is room.
     member = next(other for other in others if other.is_linked(hub))
     assert isinstance(hub.sessions.on_hello(Hello(member.facts, bytes(32)), "10.0.0.9", net.now), Welcome)
-    hub.perform(hub.sessions.drop(member.id, "test", net.now))
+    hub.perform(hub.sessions.drop(member.id, DisconnectReason.OPERATOR, net.now))
     member.up = False
     net.run(BACKOFF_MAX_S * 2)
     assert len(list(hub.sessions.peers())) == 3
@@ -353,7 +354,7 @@ def test_so_it_does_where_the_operator_named_the_address(net: Net) -> None:
     net.run(1)
     [peer] = a.sessions.peers()
     assert peer.id == c.id
-    assert a.sessions.is_static(peer)
+    assert a.sessions.outbound.is_static(peer.id)
     assert a.is_linked(c)
 
 
@@ -403,9 +404,9 @@ def test_a_peer_that_passes_for_us_keeps_its_place(net: Net, by_operator: bool) 
     if by_operator:
         a.keep(b)
     else:
-        a.sessions.try_once(b.endpoint)
+        a.sessions.outbound.once(b.endpoint)
     net.run(1)
-    targets = list(a.sessions._dialler.targets())
+    targets = list(a.sessions.outbound.targets())
     b.lies = True
     helper = End(net, 3, host=b.endpoint.host)
     net.ends[b.endpoint] = b
@@ -414,17 +415,17 @@ def test_a_peer_that_passes_for_us_keeps_its_place(net: Net, by_operator: bool) 
     helper.keep(a)
     net.run(1)
     assert [endpoint for _, endpoint in a.dials].count(b.endpoint) == 2
-    assert list(a.sessions._dialler.targets()) == targets
+    assert list(a.sessions.outbound.targets()) == targets
     assert a.is_linked(b)
 
 
 def test_a_peer_with_two_addresses_is_dropped_where_another_proves_to_be_at_one(net: Net) -> None:
     a, b = both(net)
-    a.sessions.try_once(b.endpoint)
+    a.sessions.outbound.once(b.endpoint)
     net.run(1)
     second = Endpoint("10.9.0.1", 18444)
     net.ends[second] = b
-    a.sessions.try_once(second)
+    a.sessions.outbound.once(second)
     net.run(1)
     c = End(net, 3)
     c.endpoint = b.endpoint
@@ -447,7 +448,7 @@ def test_a_lost_greeting_is_made_up_for_when_the_old_one_is_found_dead(net: Net)
     net.run(5)
     assert not a.is_linked(c)
     net.requests = Wire()
-    a.perform(a.sessions.drop(b.id, "it does not answer", net.now))
+    a.perform(a.sessions.drop(b.id, DisconnectReason.OPERATOR, net.now))
     net.run(1)
     assert a.is_linked(c)
 
@@ -478,9 +479,9 @@ def test_what_is_released_while_it_is_greeted_is_not_kept(net: Net) -> None:
 
 def test_an_address_of_a_peer_that_the_operator_names_replaces_nobody(net: Net) -> None:
     a, b = both(net)
-    a.sessions.try_once(b.endpoint)
+    a.sessions.outbound.once(b.endpoint)
     net.run(2)
-    dialler, second = a.sessions._dialler, Endpoint("10.9.0.1", 18444)
+    dialler, second = a.sessions.outbound, Endpoint("10.9.0.1", 18444)
     net.ends[second] = b
     [near] = dialler.targets()
     dialler._want(second, Place.NEAR, set()).replaces = near
@@ -595,7 +596,7 @@ def test_requests_of_the_gone_are_forgotten(net: Net) -> None:
         return []
 
     send = a.requests.send(link, GetAddresses(), net.now, 10, then)
-    a.perform(a.sessions.drop(b.id, "test", net.now))
+    a.perform(a.sessions.drop(b.id, DisconnectReason.OPERATOR, net.now))
     a.answer(send.request_id, Ok())
     assert not answers
 
@@ -650,7 +651,7 @@ def test_a_lost_outbound_peer_is_replaced(net: Net) -> None:
     net.run(30)
     for peer in list(a.sessions.peers())[:4]:
         others[peer.id].up = False
-        a.perform(a.sessions.drop(peer.id, "test", net.now))
+        a.perform(a.sessions.drop(peer.id, DisconnectReason.OPERATOR, net.now))
     net.run(60)
     living = [peer.blocks_only for peer in a.sessions.peers() if peer.outbound and others[peer.id].up]
     assert (living.count(False), living.count(True)) == (OUTBOUND_MAX, BLOCKS_ONLY_MAX)
@@ -710,7 +711,7 @@ def test_nor_does_one_with_a_node_that_is_not_wanted(net: Net) -> None:
     a, light = End(net, 1), End(net, 2, listens=False)
     light.change(services=SERVES_HEADERS)
     a.perform(a.sessions.tick(net.now))
-    a.sessions.try_once(light.endpoint)
+    a.sessions.outbound.once(light.endpoint)
     net.run(1)
     assert not a.sessions.link(light.id)
     assert [peer for peer, _ in a.closed] == [light.id]
@@ -722,10 +723,10 @@ def test_why_a_named_endpoint_does_not_answer_is_told_once(net: Net, caplog: pyt
     a, b = both(net)
     b.change(network_id=bytes(32))
     for _ in range(3):
-        a.sessions.try_once(b.endpoint)
+        a.sessions.outbound.once(b.endpoint)
         net.run(2)
     b.up = False
-    a.sessions.try_once(b.endpoint)
+    a.sessions.outbound.once(b.endpoint)
     net.run(2)
     told = [record.getMessage() for record in caplog.records if "no link" in record.getMessage()]
     assert told == [f"no link with {b.endpoint}: wrong_network", f"no link with {b.endpoint}: refused the connection"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.hashes import BlockHash, sha256
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Close, Dial, Effect, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import PROTOCOL_VERSION, Facts, Request
@@ -121,7 +122,7 @@ class Stage:
     def sample(self, peer: PeerId, now: float) -> tuple[Endpoint, ...]:
         return self.known
 
-    def drop(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> list[Effect]:
         self.dropped.append(peer)
         del self.peers[peer]
         return [Close(peer, reason), *self.way.left(peer, now)]

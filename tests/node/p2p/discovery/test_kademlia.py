@@ -2,6 +2,7 @@
 
 import pytest
 
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Close, Failed
 from node.interface.endpoint import Endpoint
 from node.interface.messages import NEIGHBOURS_MAX, Bye, FindNode, GetAddresses, Neighbour, Nodes, Ok, Reason, Refusal
@@ -70,8 +71,8 @@ def test_whoever_is_named_is_visited_asked_and_left() -> None:
     assert stage.answer(Nodes(()), NOW).request == FindNode(stage.own)
     assert stage.answer(Ok(), NOW).request == Bye()
     assert not stage.questions
-    assert Close(node_id(2), "the visit is over") not in way.tick(NOW + LINGER_S - 1)
-    assert Close(node_id(2), "the visit is over") in way.tick(NOW + LINGER_S)
+    assert Close(node_id(2), DisconnectReason.VISIT_OVER) not in way.tick(NOW + LINGER_S - 1)
+    assert Close(node_id(2), DisconnectReason.VISIT_OVER) in way.tick(NOW + LINGER_S)
 
 
 def test_who_has_become_a_peer_meanwhile_is_not_left() -> None:

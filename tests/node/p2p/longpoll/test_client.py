@@ -1,6 +1,7 @@
 """Polls: when one is opened, how long it is held, what it brings, and what becomes of what is lost."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from chain.params import REGTEST
 from node.interface.effects import Compute, Effect, Failed, Park, Publish, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Blocks, GetTxs, News, Ok, Poll, Txs
+from node.p2p.block_sync.pending_jobs import PendingJobs
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll import server as news_module
 from node.p2p.longpoll.client import DIAL_BACK_S, LEAST_S, RETRY_S, SHORT_S, LongpollClient
@@ -18,6 +20,7 @@ from node.p2p.longpoll.pushed_blocks import JOBS_MAX, PUSH_S, PushedBlocks
 from node.p2p.longpoll.server import HELD_S, NOTHING, LongpollServer
 from node.p2p.tx_relay.tx_announce import ORDINARY
 from tests.chainlab import Lab, funded
+from tests.node.p2p.doubles import FakeConnections, facts
 from tests.node.p2p.tx_relay.relay_lab import FakePeer, RelayLab
 
 ALICE, BOB = PeerId(b"a" * 20), PeerId(b"b" * 20)
@@ -41,7 +44,8 @@ class Told:
         self.blocks: tuple[BlockHash, ...] = ()
         self.links: set[PeerId] = set()
         self.arrived: list[Wtxid] = []
-        self.polls = LongpollServer(_Sync(self), _Relay(self), _Pushes(self), self.link_of, lambda peer: TIP)  # type: ignore[arg-type]
+        connections: Any = FakeConnections(self.link_of, facts=lambda peer: facts(tip=TIP))
+        self.polls = LongpollServer(connections, _Sync(self), _Relay(self), _Pushes(self))  # type: ignore[arg-type]
 
     def link_of(self, peer: PeerId) -> Link | None:
         return Link(peer, Endpoint("10.0.0.1", 1), bytes(16)) if peer in self.links else None
@@ -207,9 +211,9 @@ class Asker:
         self.taken: list[News] = []
         self.blocks: dict[BlockHash, bytes] = {}
         link = Link(ALICE, Endpoint("10.0.0.1", 1), bytes(16))
-        self.poller = LongpollClient(
-            self.requests, lambda peer: link, lambda peer: self.reaches_us, self.take, self.blocks.get, is_listed
-        )
+        connections: Any = FakeConnections(lambda peer: link, reaches_us=lambda peer: self.reaches_us)
+        chain: Any = SimpleNamespace(raw_block=self.blocks.get)
+        self.poller = LongpollClient(self.requests, connections, chain, self.take, is_listed)
         self.poller.linked(ALICE, self.now)
 
     def take(self, peer: PeerId, news: News, now: float) -> list[Effect]:
@@ -405,15 +409,20 @@ class Pushed:
         self.accepted: list[BlockHash] = []
         self.punished: list[str] = []
         self.verdict: Callable[[], None] = lambda: None
-        self.deliveries = PushedBlocks(self, self.accept, self.punish, REGTEST)  # type: ignore[arg-type]
+        self.jobs = PendingJobs()
+        connections: Any = FakeConnections(lambda peer: None, self.punish)
+        chain: Any = SimpleNamespace(params=REGTEST)
+        context: Any = SimpleNamespace(jobs=self.jobs, connections=connections, chain=chain)
+        download: Any = self
+        blocks: Any = self
+        self.deliveries = PushedBlocks(context, download, blocks)
 
     def only_with(self, peer: PeerId) -> list[Any]:
         return self.lacking
 
-    def accept(self, peer: PeerId, body: Any, now: float) -> list[Effect]:
+    def process_block(self, peer: PeerId, body: Any, now: float) -> None:
         self.verdict()
         self.accepted.append(body.block.hash)
-        return []
 
     def punish(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
         self.punished.append(reason)
@@ -423,7 +432,7 @@ class Pushed:
         """And have it unpacked."""
         for effect in self.deliveries.on_blocks(ALICE, Blocks(raws), NOW):
             assert isinstance(effect, Compute)
-            self.deliveries.on_computed(effect.job, effect.run(), NOW)
+            self.jobs.take(effect.job)(effect.run(), NOW)
 
 
 @pytest.fixture

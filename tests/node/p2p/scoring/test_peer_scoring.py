@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from chain.hashes import BlockHash
+from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Failed
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import GetAddresses, GetBlocks, Hello, Ok, Reason, Refusal, Welcome
-from node.p2p.connections import connection_manager as sessions_module
-from node.p2p.connections.connection_manager import EVICTED_S
+from node.p2p.connections import inbound
+from node.p2p.connections.inbound import EVICTED_S
 from node.p2p.scoring import peer_scoring as standing_module
 from node.p2p.scoring.banman import DISCOURAGED_S
 from node.p2p.scoring.block_serving import Note
@@ -224,7 +225,7 @@ def test_light_nodes_fill_no_place_of_our_choice(net: Net) -> None:
     assert light.endpoint in [endpoint for _, endpoint in full.dials]
     assert not any(peer.outbound for peer in full.sessions.peers())
     assert any(peer.outbound for peer in other.sessions.peers())
-    full.perform(full.sessions.drop(light.id, "test", net.now))
+    full.perform(full.sessions.drop(light.id, DisconnectReason.OPERATOR, net.now))
     full.keep(light)
     net.run(30)
     assert full.is_linked(light)
@@ -236,7 +237,7 @@ def test_light_nodes_fill_no_place_of_our_choice(net: Net) -> None:
 @pytest.fixture
 def hub(net: Net, monkeypatch: pytest.MonkeyPatch) -> End:
     """Has room for thirty, and they are here: twenty of one group, then ten of others."""
-    monkeypatch.setattr(sessions_module, "INBOUND_MAX", 30)
+    monkeypatch.setattr(inbound, "INBOUND_MAX", 30)
     hub = End(net, 0)
     hosts = [f"20.1.0.{number}" for number in range(1, 21)] + [f"{number}.1.0.1" for number in range(30, 40)]
     for number, host in enumerate(hosts, 1):
@@ -294,7 +295,7 @@ def test_who_made_room_does_not_push_out_others_in_turn(net: Net, hub: End) -> N
     hello = Hello(evicted.facts, bytes(32))
     assert hub.sessions.on_hello(hello, "20.1.0.1", net.now) == Refusal(Reason.BUSY)
     assert isinstance(hub.sessions.on_hello(hello, "20.1.0.1", net.now + EVICTED_S), Welcome)
-    hub.perform(hub.sessions.drop(comes.id, "test", net.now))
+    hub.perform(hub.sessions.drop(comes.id, DisconnectReason.OPERATOR, net.now))
     assert isinstance(hub.sessions.on_hello(hello, "20.1.0.1", net.now), Welcome)  # there is room
 
 
@@ -306,7 +307,7 @@ def test_an_unproved_greeting_evicts_nobody(net: Net, hub: End) -> None:
 
 
 def test_those_that_the_operator_keeps_are_never_evicted(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions_module, "INBOUND_MAX", 20)
+    monkeypatch.setattr(inbound, "INBOUND_MAX", 20)
     hub = End(net, 0)
     for number in range(2, 21):
         newcomer(net, hub, number, f"20.1.0.{number}")

@@ -13,9 +13,11 @@ from node.interface.effects import Effect, Failed, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import GetTxs, Inv, Txs, Want
 from node.p2p.connections.pending_requests import PendingRequests
+from node.p2p.tx_relay.context import TxRelayContext
 from node.p2p.tx_relay.tx_announce import LOCAL, AnnouncePace, TxAnnounce
 from node.p2p.wire.short_txid import Name, names_at
 from tests.node.mempool.mempool_lab import PoolLab
+from tests.node.p2p.doubles import FakeConnections, FakeScoring, facts
 
 TICK_S = 0.1
 SALT = b"the lab."
@@ -82,16 +84,13 @@ class RelayLab:
         self.sources: dict[Wtxid, PeerId] = {}
         self.judge: Callable[[PeerId, Tx], None] = self.accept
         """What the mempool makes of a delivery."""
+        connections: Any = FakeConnections(self.link_of, facts=lambda peer: facts(self.peers[peer].salt))
+        self.scoring: Any = FakeScoring()
         self.relay = TxAnnounce(
-            self.pool.pool,
-            self.requests,
-            self.link_of,
-            lambda: self.paused,
-            self.deliver,
+            TxRelayContext(self.pool.pool, self.requests, connections, self.scoring, lambda: self.paused, self.deliver),
             random.Random(seed),
             pace,
             salt=SALT,
-            salt_of=lambda peer: self.peers[peer].salt,
         )
         self.sent: list[Send] = []
         self.announced: dict[bytes, Wtxid] = {}

@@ -195,14 +195,14 @@ def test_nothing_is_fetched_while_catching_up_and_all_afterwards(lab: RelayLab) 
 
 def test_a_refused_transaction_is_not_fetched_before_the_tip_changes(lab: RelayLab) -> None:
     [tx] = lab.make()
-    lab.judge = lambda peer, tx: lab.relay.rejected(tx.wtxid)
+    lab.judge = lambda peer, tx: lab.relay.tx_request.rejected(tx.wtxid)
     first, second = lab.add(FakePeer(1)), lab.add(FakePeer(2))
     lab.announce(first, tx)
     lab.push(first, tx)
     assert lab.announce(second, tx) == ()
     lab.push(second, tx)
     assert lab.delivered[tx.wtxid] == 1
-    lab.relay.on_tip((), True)
+    lab.relay.tx_request.on_tip((), True)
     assert lab.announce(second, tx) == (tx.wtxid,)
 
 
@@ -210,7 +210,9 @@ def test_a_refused_witness_does_not_hide_another(lab: RelayLab) -> None:
     [good] = lab.make()
     bad = lab.pool.pay(good.inputs[0].outpoint, to=good.outputs, witness=(b"bad",))
     assert bad.txid == good.txid
-    lab.judge = lambda peer, tx: lab.relay.rejected(tx.wtxid) if tx.wtxid == bad.wtxid else lab.accept(peer, tx)
+    lab.judge = lambda peer, tx: (
+        lab.relay.tx_request.rejected(tx.wtxid) if tx.wtxid == bad.wtxid else lab.accept(peer, tx)
+    )
     liar, honest = lab.add(FakePeer(1)), lab.add(FakePeer(2))
     lab.announce(liar, bad)
     lab.push(liar, bad)
@@ -222,9 +224,9 @@ def test_a_refused_witness_does_not_hide_another(lab: RelayLab) -> None:
 def test_what_was_mined_is_not_fetched(lab: RelayLab) -> None:
     [tx] = lab.make()
     peer = lab.add(FakePeer(1, [tx]))
-    lab.relay.on_tip([tx.wtxid], True)
+    lab.relay.tx_request.on_tip([tx.wtxid], True)
     assert lab.announce(peer, tx) == ()
-    lab.relay.on_tip([], False)  # its block left the chain
+    lab.relay.tx_request.on_tip([], False)  # its block left the chain
     assert lab.announce(peer, tx) == (tx.wtxid,)
 
 
@@ -233,7 +235,7 @@ def test_what_was_mined_meanwhile_is_not_waited_for(lab: RelayLab) -> None:
     peer = lab.add(FakePeer(1))
     first, more = lab.make(IN_FLIGHT_MAX), lab.make(3)
     assert lab.announce(peer, *first, *more) == tuple(wtxids(first))
-    lab.relay.on_tip(wtxids(first), True)
+    lab.relay.tx_request.on_tip(wtxids(first), True)
     assert lab.announce(peer) == tuple(wtxids(more))
 
 
@@ -254,7 +256,7 @@ def test_parents_of_an_orphan_are_asked_of_whoever_brought_it(lab: RelayLab) -> 
 
     def judge(peer: PeerId, tx: Tx) -> None:
         if tx is child and not lab.has(parent):
-            lab.relay.orphaned(tx, [parent.txid], peer, lab.now)
+            lab.relay.tx_request.orphaned(tx, [parent.txid], peer, lab.now)
         else:
             lab.accept(peer, tx)
 
@@ -274,7 +276,7 @@ def test_a_parent_that_came_meanwhile_is_not_asked_for(lab: RelayLab) -> None:
     parent, child = lab.make(2)
     peer = lab.add(FakePeer(1, [parent]))
     lab.announce(peer, child)
-    lab.judge = lambda peer, tx: lab.relay.orphaned(tx, [parent.txid], peer, lab.now)
+    lab.judge = lambda peer, tx: lab.relay.tx_request.orphaned(tx, [parent.txid], peer, lab.now)
     lab.push(peer, child)
     lab.submit(parent)
     lab.run(3)
@@ -487,7 +489,7 @@ def test_parents_are_bounded(lab: RelayLab) -> None:
     peer = lab.add(FakePeer(1))
     for start in range(0, len(many), 10):
         [child] = lab.make()
-        lab.relay.orphaned(child, many[start : start + 10], peer.id, lab.now)
+        lab.relay.tx_request.orphaned(child, many[start : start + 10], peer.id, lab.now)
     lab.run(3)
     assert sum(len(request.txids) for request in peer.asked) == PARENTS_MAX
 
