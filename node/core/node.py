@@ -8,6 +8,7 @@ peers, `Verified` for signatures.
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from chain.block import Block, Header
 from chain.blocktemplate import build_block
@@ -26,10 +27,11 @@ from node.core.tx_processing import VERDICT_WAIT_S, Accepted, TxProcessing
 from node.core.view import NodeView
 from node.interface.checked_block import CheckedBlock
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Answer, Computed, Effect, Park, Publish, Resume, Step, Verified, Verify
+from node.interface.effects import Answer, Computed, Park, Publish, Resume, Step, Verified, Verify
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.events import TIP
 from node.interface.messages import Hello, Refusal, Reply, Request, Welcome
+from node.interface.outbox import Outbox
 from node.interface.storage import Store
 from node.mempool.accept import MempoolAccept, VerifiedCache
 from node.mempool.accept_package import Outcome, PackageAccept
@@ -46,6 +48,9 @@ CHAIN_TOPIC = "chain"
 """Published whenever a block is committed or ruled out."""
 READY_TOPIC = "ready"
 """Published once, when the stored blocks' best chain is committed."""
+
+
+R = TypeVar("R")
 
 
 class Submission:
@@ -88,47 +93,57 @@ class Node:
         """Counts of what has happened so far."""
         self.time = self._chain.time
         """The time for rules, policy and mining."""
-        self._events = EventPublisher(self._chain.tree, store)
+        self._outbox = Outbox()
+        self._events = EventPublisher(self._outbox, self._chain.tree, store)
         self._tip_log = TipLog()
         self._mempool = Mempool()
-        self._peers = PeerManager(params, self._chain, self._mempool, identity, rng, config.p2p, self._take_txs)
+        self._peers = PeerManager(
+            self._outbox, params, self._chain, self._mempool, identity, rng, config.p2p, self._take_txs
+        )
         accept = MempoolAccept(self._mempool, verified, store.coin, self._context, token)
         packages = PackageAccept(self._mempool, accept, store.coin, self._context, token)
-        self._txs = TxProcessing(self._chain, store, self._mempool, accept, packages, self._peers, self._events)
+        self._txs = TxProcessing(
+            self._outbox, self._chain, store, self._mempool, accept, packages, self._peers, self._events
+        )
         self.services = config.p2p.local_services
         """Bits of what peers are told that this node offers."""
         self._marked = 0
-        self._left: list[Effect] = []
-        """Effects of a step that ended in a refusal: the next one takes them along."""
 
     def start(self, now: float) -> Step[None]:
         """Begin: connect what is stored, greet the nodes that the operator named."""
         self._reached(now)
-        return Step(None, tuple(self._pump() + self._peers.start(self._config.peers, now)))
+        self._pump()
+        self._peers.start(self._config.peers, now)
+        return self._step(None)
 
     def tick(self, now: float) -> Step[None]:
         """Do what is due by now; called several times a second."""
-        return Step(None, tuple(self._peers.tick(now) + self._txs.tick(now) + self._pump()))
+        self._peers.tick(now)
+        self._txs.tick(now)
+        return self._connected(None)
 
     def handle(
         self, peer: PeerId | None, message: Request | Verified | Answer | Computed | Resume, now: float
     ) -> Step[Reply | None]:
         """A peer's request, or (with no peer) what an effect came to."""
         if isinstance(message, Verified):
-            return Step(None, tuple(self._on_verified(message, now)))
+            self._on_verified(message, now)
+            return self._step(None)
         if isinstance(message, Answer):
-            return Step(None, tuple(self._peers.on_answer(message, now) + self._pump()))
+            self._peers.on_answer(message, now)
+            return self._connected(None)
         if isinstance(message, Computed):
             # A block that can be passed on now shall not wait here until it is connected.
-            return Step(None, (*self._peers.on_computed(message, now), Resume()))
+            self._peers.on_computed(message, now)
+            self._outbox.add(Resume())
+            return self._step(None)
         if isinstance(message, Resume):
-            return Step(None, tuple(self._pump()))
-        reply, effects = self._peers.handle(peer, message, now)
-        return Step(reply, tuple(effects + self._pump()))
+            return self._connected(None)
+        return self._connected(self._peers.handle(peer, message, now))
 
     def greet(self, hello: Hello, host: str, now: float) -> Step[Welcome | Refusal]:
         """A greeting from the address `host`."""
-        return Step(self._peers.connections.on_hello(hello, host, now))
+        return self._step(self._peers.connections.on_hello(hello, host, now))
 
     def peer_of(self, token: bytes) -> PeerId | None:
         """The peer of a session token, if there is one. Needs no lock."""
@@ -156,19 +171,19 @@ class Node:
     ) -> Step[Txid]:
         """Take a transaction into the mempool. `max_fee_rate` is in sat/kvB; `time` is when it
         first entered, if it was saved: then its fee is no question. Raises Rejected."""
-        return self._txs.submit_tx(tx, now, max_fee_rate, time)
+        return self._step(self._txs.submit_tx(tx, now, max_fee_rate, time))
 
     def test_accept(self, tx: Tx, now: float, *, max_fee_rate: float | None = None) -> Step[Accepted]:
         """The mempool's verdict on a transaction. Raises Rejected."""
-        return self._txs.test_accept(tx, now, max_fee_rate)
+        return self._step(self._txs.test_accept(tx, now, max_fee_rate))
 
     def submit_package(self, txs: Sequence[Tx], now: float, *, max_fee_rate: float | None = None) -> Step[Outcome]:
         """Take a child with its parents into the mempool, as far as they may enter."""
-        return self._txs.submit_package(txs, now, max_fee_rate)
+        return self._step(self._txs.submit_package(txs, now, max_fee_rate))
 
     def test_package(self, txs: Sequence[Tx], now: float) -> Step[Outcome]:
         """The mempool's verdicts on these transactions, one after the other."""
-        return self._txs.test_package(txs, now)
+        return self._step(self._txs.test_package(txs, now))
 
     def dump_mempool(self, now: float) -> Step[bytes]:
         """The mempool as bytes to save."""
@@ -192,22 +207,21 @@ class Node:
             source = "" if submission.was_known else submission.source
             entry = self._chain.submit_block(submission.examined, int(now), sync=True, source=source)
             submission.entry = entry
-        effects = tuple(self._pump())
+        self._pump()
         if self._is_followed(entry):
-            return Step("duplicate" if submission.was_known else None, effects)
+            return self._step("duplicate" if submission.was_known else None)
         if entry.invalid:
-            self._left += effects
             raise self._chain.failure(entry.hash) or Invalid(Reject.BAD_PREV)
         if is_on(entry, self._chain.best):
-            return Step(Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
-        return Step("duplicate-inconclusive" if submission.was_known else "inconclusive", effects)
+            return self._step(Park(CHAIN_TOPIC, now + VERDICT_WAIT_S))
+        return self._step("duplicate-inconclusive" if submission.was_known else "inconclusive")
 
     def submit_header(self, header: Header, now: float) -> Step[str | None]:
         """Take in the header of a block whose body was refused as not its own. None: another body may come; else
         the word for a block that is here already, as of `submit_block`. Raises Rejected."""
         entry = self._chain.submit_header(header, int(now))
         if not entry.has_body:
-            return Step(None, tuple(self._pump()))
+            return self._connected(None)
         return Step("duplicate" if self._is_followed(entry) else "duplicate-inconclusive")
 
     def submit_next(self, submission: Submission, now: float) -> Step[bool]:
@@ -237,7 +251,8 @@ class Node:
         """Set that time for rules, policy and mining; None: the clock's again. What has waited
         too long by then leaves the mempool."""
         self.time.set(time)
-        return Step(None, tuple(self._txs.expire(now)))
+        self._txs.expire(now)
+        return self._step(None)
 
     def await_tip(self, is_wanted: Callable[[BlockNode], bool], deadline: float, now: float) -> Step[BlockNode]:
         """The tip, as soon as it is wanted."""
@@ -267,8 +282,8 @@ class Node:
         return self._settled(now)
 
     def _settled(self, now: float) -> Step[None]:
-        effects = tuple(self._pump())
-        return Step(None if self._chain.settled else Park(CHAIN_TOPIC, now + VERDICT_WAIT_S), effects)
+        self._pump()
+        return self._step(None if self._chain.settled else Park(CHAIN_TOPIC, now + VERDICT_WAIT_S))
 
     def _entry(self, block_hash: BlockHash) -> BlockNode:
         entry = self._chain.tree.get(block_hash)
@@ -289,54 +304,61 @@ class Node:
 
     def malformed(self, token: bytes, reason: str, now: float) -> Step[None]:
         """End the session with this token, in whose name undecodable bytes came."""
-        return Step(None, tuple(self._peers.malformed(token, reason, now) + self._pump()))
+        self._peers.malformed(token, reason, now)
+        return self._connected(None)
 
     def add_peer(self, endpoint: Endpoint, now: float) -> Step[bool]:
         """Stay linked with an endpoint. False if it was kept already."""
-        added, effects = self._peers.connections.keep(endpoint, now)
-        return Step(added, tuple(effects))
+        return self._step(self._peers.connections.keep(endpoint, now))
 
     def remove_peer(self, endpoint: Endpoint, now: float) -> Step[bool]:
         """Keep an endpoint no longer. False if it was not kept."""
-        removed, effects = self._peers.connections.release(endpoint, now)
-        return Step(removed, tuple(effects))
+        return self._step(self._peers.connections.release(endpoint, now))
 
     def disconnect(self, peer: PeerId, now: float) -> Step[None]:
         """End a peer's sessions, for now."""
-        return Step(None, tuple(self._peers.connections.drop(peer, DisconnectReason.OPERATOR, now)))
+        self._peers.connections.drop(peer, DisconnectReason.OPERATOR, now)
+        return self._step(None)
 
-    def _take_txs(self, peer: PeerId, txs: Sequence[Tx], now: float) -> list[Effect]:
+    def _step(self, reply: R | Park) -> Step[R]:
+        """A call's outcome, with all that is to be done."""
+        return Step(reply, self._outbox.take())
+
+    def _connected(self, reply: R | Park) -> Step[R]:
+        """The same, once what has come in is on its way to be connected."""
+        self._pump()
+        return self._step(reply)
+
+    def _take_txs(self, peer: PeerId, txs: Sequence[Tx], now: float) -> None:
         """Hand on what peers bring: they are below what judges it."""
-        return self._txs.take_txs(peer, txs, now)
+        self._txs.take_txs(peer, txs, now)
 
-    def _pump(self) -> list[Effect]:
+    def _pump(self) -> None:
         """Stage what can be staged, and send out its signatures."""
-        effects, self._left = self._left, []
         if self._chain.stored:
             for entry, source in self._chain.stored:
-                effects.append(self._events.stored(entry))
+                self._events.stored(entry)
                 if source:
                     self._tip_log.came(entry.hash, source)
             self._chain.stored.clear()
         while (staged := self._chain.advance()) is not None:
-            effects.append(Verify(staged.token, staged.checks))
+            self._outbox.add(Verify(staged.token, staged.checks))
         if self._chain.ruled_out != self._marked:
             self._marked = self._chain.ruled_out
-            effects.append(Publish(CHAIN_TOPIC))
+            self._outbox.add(Publish(CHAIN_TOPIC))
         if not self.ready and self._chain.settled:
             self.ready = True
             self.view_version += 1
-            effects.append(Publish(READY_TOPIC))
-        return effects
+            self._outbox.add(Publish(READY_TOPIC))
 
-    def _on_verified(self, verified: Verified, now: float) -> list[Effect]:
-        effects = self._txs.on_verified(verified, now)
-        if effects is not None:
-            return effects
-        changes = self._chain.verified(verified.token, verified.failure)
-        return [effect for change in changes for effect in self._on_tip(change, now)] + self._pump()
+    def _on_verified(self, verified: Verified, now: float) -> None:
+        if self._txs.on_verified(verified, now):
+            return
+        for change in self._chain.verified(verified.token, verified.failure):
+            self._on_tip(change, now)
+        self._pump()
 
-    def _on_tip(self, change: TipChange, now: float) -> list[Effect]:
+    def _on_tip(self, change: TipChange, now: float) -> None:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
         self.counts.moved(change.old, change.new, len(change.disconnected), len(change.connected), now)
         self._reached(now)
@@ -345,12 +367,14 @@ class Node:
             is_far_behind = best - change.new.height > BEHIND_MAX
             is_catching_up = is_far_behind and self._peers.block_sync.catch_up.is_under_way(now)
             self._tip_log.moved(change, best, is_catching_up, now)
-        told = self._events.moved(change) + self._txs.follow(change, now)
+        self._events.moved(change)
+        self._txs.follow(change, now)
         self.view_version += 1
-        told += [self._events.tip(change, len(self._mempool)), Publish(CHAIN_TOPIC)]
+        self._events.tip(change, len(self._mempool))
+        self._outbox.add(Publish(CHAIN_TOPIC))
         mined = [tx.wtxid for connected in change.connected for tx in connected.block.txs]
-        effects = self._peers.on_tip(mined, not change.disconnected, now) + told
-        return effects + self._txs.on_connected(change, now)
+        self._peers.on_tip(mined, not change.disconnected, now)
+        self._txs.on_connected(change, now)
 
     def _reached(self, now: float) -> None:
         tip = self._chain.tip

@@ -3,6 +3,6 @@
 Owns no state but the counters'. A call of the core returns a `Step`: a reply, and effects that the runtime
 carries out; the core calls only the `Store`.
 
-Reading order: endpoint, messages, checked_block, events, disconnect_reason, effects, storage, counters, mock_time;
-settings is for the command line.
+Reading order: endpoint, messages, checked_block, events, disconnect_reason, effects, outbox, storage, counters,
+mock_time; settings is for the command line.
 """

@@ -14,7 +14,7 @@ from chain.hashes import BlockHash, Wtxid
 from chain.params import Params
 from node.chainstate.chainstate import Chainstate
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Answer, Computed, Effect, Failed, Park
+from node.interface.effects import Answer, Computed, Failed, Park
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import (
     PROTOCOL_VERSION,
@@ -44,6 +44,7 @@ from node.interface.messages import (
     Txs,
     Want,
 )
+from node.interface.outbox import Outbox
 from node.mempool.mempool import Mempool
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.block_sync.block_sync import BlockSync
@@ -71,8 +72,6 @@ log = logging.getLogger("groat.peers")
 
 STEP_S = 2.0
 """A clock that goes back by more than this was set."""
-Served = tuple[Reply | Park, list[Effect]]
-"""What a request comes to: its reply, or a wait for one, and what is to be done."""
 
 
 class PeerManager:
@@ -80,6 +79,7 @@ class PeerManager:
 
     def __init__(
         self,
+        outbox: Outbox,
         params: Params,
         chain: Chainstate,
         mempool: Mempool,
@@ -93,13 +93,13 @@ class PeerManager:
         self._identity = identity
         self._instance = rng.randbytes(8)
         self._config = config
-        self._requests, self._jobs = PendingRequests(), PendingJobs()
+        self._requests, self._jobs = PendingRequests(outbox), PendingJobs(outbox)
         self.addrman = AddrMan(rng, params.allow_local)
         """The address book."""
         self.scoring = PeerScoring(params.allow_local, config.role, self._peer_of, config.bulk_bytes_s)
         """What each peer did, and what it gets for it."""
         self.connections = ConnectionManager(
-            identity, self._facts, self._requests, self.addrman, self, rng, params.allow_local, self.scoring
+            outbox, identity, self._facts, self._requests, self.addrman, self, rng, params.allow_local, self.scoring
         )
         """Who is connected."""
         if config.discovery.only_introduces:
@@ -125,10 +125,17 @@ class PeerManager:
             self._requests, self.connections, chain, self._on_news, config.listen is not None
         )
         self._longpoll_server = LongpollServer(
-            self.connections, self.block_sync.announce, self.tx_announce, self._pushed
+            outbox, self.connections, self.block_sync.announce, self.tx_announce, self._pushed
         )
         self._discovery_context = PeerDiscoveryContext(
-            config.discovery, identity.id, self.connections, self._requests, self.addrman, rng, params.allow_local
+            outbox,
+            config.discovery,
+            identity.id,
+            self.connections,
+            self._requests,
+            self.addrman,
+            rng,
+            params.allow_local,
         )
         self._discovery = self._discovery_context.discovery
         self._visitors = ProbedBy()
@@ -139,85 +146,89 @@ class PeerManager:
         self.version = 0
         """Changes when peers come and go."""
 
-    def handle(self, peer: PeerId | None, request: Request, now: float) -> Served:
+    def handle(self, peer: PeerId | None, request: Request, now: float) -> Reply | Park:
         """Answer a request. Without a session there is nothing but Confirm and GetBlocks."""
         if isinstance(request, Confirm):
-            reply, effects = self.connections.on_confirm(request, now)
+            reply = self.connections.on_confirm(request, now)
             if isinstance(reply, Ok) and (met := self.connections.peer_of(request.token)):
-                effects += self._join(met, now)
-            return reply, effects
+                self._join(met, now)
+            return reply
         if isinstance(request, GetBlocks):
-            return self._serve_blocks(peer, request), []
+            return self._serve_blocks(peer, request)
         if peer is None or self.connections.get(peer) is None:
-            return Refusal(Reason.NO_SESSION), []
+            return Refusal(Reason.NO_SESSION)
         self.connections.on_request(peer, now)
         self.scoring.received(peer, request)
-        served, effects = self._of_peer(peer, request, now)
+        served = self._of_peer(peer, request, now)
         if not isinstance(served, Park):
             self.scoring.sent(peer, served)
-        return served, effects
+        return served
 
-    def on_answer(self, answer: Answer, now: float) -> list[Effect]:
+    def on_answer(self, answer: Answer, now: float) -> None:
         """Take the answer to one of our requests."""
         pending = self._requests.take(answer.request_id)
         if pending is None:
-            return []
-        effects: list[Effect] = []
+            return
         if pending.peer is not None and not isinstance(pending.request, Confirm):
             self.scoring.answered(pending.peer, pending.request, answer.message, now)
             round_trip_s = None if isinstance(pending.request, Poll) else now - pending.sent
-            effects += self.connections.on_reply(pending.peer, answer.message, round_trip_s, now)
-        return effects + pending.then(answer.message, now)
+            self.connections.on_reply(pending.peer, answer.message, round_trip_s, now)
+        pending.then(answer.message, now)
 
-    def on_computed(self, computed: Computed, now: float) -> list[Effect]:
+    def on_computed(self, computed: Computed, now: float) -> None:
         """Take the outcome of a Compute."""
-        return self._jobs.take(computed.job)(computed.outcome, now)
+        self._jobs.take(computed.job)(computed.outcome, now)
 
-    def malformed(self, token: bytes, fault: str, now: float) -> list[Effect]:
+    def malformed(self, token: bytes, fault: str, now: float) -> None:
         """Punish a session in whose name undecodable bytes came: that is no accident."""
         peer = self.connections.peer_of(token)
-        return self.connections.punish(peer, f"sent a malformed message: {fault}", now) if peer else []
+        if peer:
+            self.connections.punish(peer, f"sent a malformed message: {fault}", now)
 
-    def _of_visitor(self, peer: PeerId, request: Request, now: float) -> Served:
+    def _of_visitor(self, peer: PeerId, request: Request, now: float) -> Reply | Park:
         match request:
             case FindNode() | GetAddresses() if (reply := self._discovery.serve(peer, request, now)) is not None:
-                return reply, []
+                return reply
             case Bye():
-                return Ok(), self.connections.drop(peer, DisconnectReason.GOODBYE, now)
-        return Refusal(Reason.NO_SESSION), []
+                self.connections.drop(peer, DisconnectReason.GOODBYE, now)
+                return Ok()
+        return Refusal(Reason.NO_SESSION)
 
-    def _of_peer(self, peer: PeerId, request: Request, now: float) -> Served:
+    def _of_peer(self, peer: PeerId, request: Request, now: float) -> Reply | Park:
         if peer in self._visitors:
             return self._of_visitor(peer, request, now)
         discovery = Silent() if self._services.is_for_blocks_only(peer) else self._discovery
         if (reply := discovery.serve(peer, request, now)) is not None:
-            return reply, []
+            return reply
         match request:
             case Bye():
-                return Ok(), []
+                return Ok()
             case GetHeaders():
-                return self._serve_headers(peer, request), []
+                return self._serve_headers(peer, request)
             case Announce():
-                return Ok(), self.block_sync.headers.on_announce(peer, request, now)
+                self.block_sync.headers.on_announce(peer, request, now)
+                return Ok()
             case CompactBlock():
-                return Ok(), self.block_sync.on_pushed(peer, request, now)
+                self.block_sync.on_pushed(peer, request, now)
+                return Ok()
             case GetCompact() | GetBlockTxs() | Prefer():
-                return self._serve_compact(peer, request), []
+                return self._serve_compact(peer, request)
             case Inv() | Txs() | GetTxs():
                 return self._of_tx_relay(peer, request, now)
             case Poll():
                 return self._longpoll_server.on_poll(peer, request, now)
             case Blocks():
-                return Ok(), self._pushed.on_blocks(peer, request, now)
+                self._pushed.on_blocks(peer, request, now)
+                return Ok()
         raise AssertionError(f"no such request: {request!r}")
 
-    def _of_tx_relay(self, peer: PeerId, request: Inv | Txs | GetTxs, now: float) -> Served:
+    def _of_tx_relay(self, peer: PeerId, request: Inv | Txs | GetTxs, now: float) -> Reply | Park:
         if isinstance(request, GetTxs):
-            return self.tx_announce.serve(peer, request), []
+            return self.tx_announce.serve(peer, request)
         if not self._services.relays_with(peer):
-            return Want(()), []
+            return Want(())
         if isinstance(request, Inv):
-            return self.tx_announce.on_inv(peer, request, now), []
+            return self.tx_announce.on_inv(peer, request, now)
         return self.tx_announce.on_txs(peer, request, now)
 
     def _serve_blocks(self, peer: PeerId | None, request: GetBlocks) -> Blocks | Refusal:
@@ -246,73 +257,80 @@ class PeerManager:
             known.sent_headers(peer, found.headers[-1].hash)
         return refusal or found
 
-    def _on_news(self, peer: PeerId, news: News, now: float) -> list[Effect]:
+    def _on_news(self, peer: PeerId, news: News, now: float) -> None:
         """Take the news of a peer that cannot reach us."""
         headers = self.block_sync.headers
-        effects = headers.on_announce(peer, Announce(news.headers), now) if news.headers else []
+        if news.headers:
+            headers.on_announce(peer, Announce(news.headers), now)
         if news.wtxids and self.connections.get(peer) and self._services.relays_with(peer):
-            effects += self.tx_announce.on_news(peer, news.wtxids, now)
-        return effects
+            self.tx_announce.on_news(peer, news.wtxids, now)
 
-    def linked(self, peer: PeerId, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, now: float) -> None:
         """We can send to this peer now."""
         found = self.connections[peer]
         assert found.link is not None
         self.version += 1
         self._visitors.went(peer)
-        effects: list[Effect] = []
         if not self._config.discovery.only_introduces:
             if self._services.relays_with(peer):
                 self.tx_announce.linked(peer, found.outbound, now)
             self._longpoll_client.linked(peer, now)
-            effects += self._longpoll_server.linked(peer)
-            effects += self.block_sync.headers.linked(peer, found.facts.tip, now)
+            self._longpoll_server.linked(peer)
+            self.block_sync.headers.linked(peer, found.facts.tip, now)
         if not found.blocks_only:
-            effects += self._discovery.proved(peer, found.link.endpoint, now)
-            effects += self._discovery.linked(peer, found.link.endpoint, now)
-        return effects
+            self._discovery.proved(peer, found.link.endpoint, now)
+            self._discovery.linked(peer, found.link.endpoint, now)
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """This peer is gone, and all requests to it."""
         self.version += 1
         self._visitors.went(peer)
         self._longpoll_client.left(peer)
-        effects = self._longpoll_server.left(peer) + self.tx_announce.left(peer, now)
-        return effects + self.block_sync.left(peer, now) + self._discovery.left(peer, now)
+        self._longpoll_server.left(peer)
+        self.tx_announce.left(peer, now)
+        self.block_sync.left(peer, now)
+        self._discovery.left(peer, now)
 
-    def _join(self, peer: PeerId, now: float) -> list[Effect]:
+    def _join(self, peer: PeerId, now: float) -> None:
         """A peer, or a visitor, has opened a session."""
         found = self.connections[peer]
         if found.is_visitor:
             crowd = self._visitors.came(peer, now)
-            return [effect for gone in crowd for effect in self.connections.drop(gone, DisconnectReason.CROWDED, now)]
+            for gone in crowd:
+                self.connections.drop(gone, DisconnectReason.CROWDED, now)
+            return
         self._visitors.went(peer)
         self.version += 1
         if self._services.relays_with(peer):
             self.tx_announce.joined(peer, found.outbound, now)
-        return []
 
-    def start(self, peers: Iterable[Endpoint], now: float) -> list[Effect]:
+    def start(self, peers: Iterable[Endpoint], now: float) -> None:
         """Greet those to be kept."""
-        return [effect for endpoint in peers for effect in self.connections.keep(endpoint, now)[1]]
+        for endpoint in peers:
+            self.connections.keep(endpoint, now)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Everything that time brings."""
         lost = [Answer(number, Failed("no answer")) for number in self._requests.overdue(now)]
-        effects = [effect for answer in lost for effect in self.on_answer(answer, now)]
-        effects += self._watch_for_steps(now)
+        for answer in lost:
+            self.on_answer(answer, now)
+        self._watch_for_steps(now)
         self.scoring.tick(self._is_connected, now)
         self._watch_clock()
         for visitor in self._visitors.overdue(now):
-            effects += self.connections.drop(visitor, DisconnectReason.VISIT_TOO_LONG, now)
-        effects += self._discovery.tick(now) + self.connections.tick(now)
-        effects += self.block_sync.tick(now) + self.tx_announce.tick(now)
-        return effects + self._longpoll_client.tick(now) + self._longpoll_server.tick(now)
+            self.connections.drop(visitor, DisconnectReason.VISIT_TOO_LONG, now)
+        self._discovery.tick(now)
+        self.connections.tick(now)
+        self.block_sync.tick(now)
+        self.tx_announce.tick(now)
+        self._longpoll_client.tick(now)
+        self._longpoll_server.tick(now)
 
-    def on_tip(self, confirmed: Iterable[Wtxid], extends: bool, now: float) -> list[Effect]:
+    def on_tip(self, confirmed: Iterable[Wtxid], extends: bool, now: float) -> None:
         """The tip has changed: `confirmed` is in its new blocks; `extends` is false if old ones left."""
         self.tx_request.on_tip(confirmed, extends)
-        return self.block_sync.on_tip(now) + self._longpoll_server.on_tip()
+        self.block_sync.on_tip(now)
+        self._longpoll_server.on_tip()
 
     def _peer_of(self, token: bytes) -> PeerId | None:
         """Ask the connections, which are made after those who ask."""
@@ -331,15 +349,16 @@ class PeerManager:
         warning = clock_warning(ahead)
         return (warning,) if warning else ()
 
-    def _watch_for_steps(self, now: float) -> list[Effect]:
+    def _watch_for_steps(self, now: float) -> None:
         """Where the clock was set back, all that was to be done at a time would wait for that time to come
         again: peers are met anew. What is not of one peer waits for no longer than it ever does."""
         stepped, self._ticked = now < self._ticked - STEP_S, now
         if not stepped:
-            return []
+            return
         log.warning("the clock was set back: all peers are greeted again")
         met = [peer.id for peer in self.connections.peers()]
-        return [effect for peer in met for effect in self.connections.drop(peer, DisconnectReason.RESTARTED, now)]
+        for peer in met:
+            self.connections.drop(peer, DisconnectReason.RESTARTED, now)
 
     def _watch_clock(self) -> None:
         """Log a warning once, until the state behind it has ended."""

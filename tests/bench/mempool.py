@@ -85,7 +85,8 @@ class BareNode:
     def accept(self, raws: Sequence[bytes]) -> None:
         """Bring encoded transactions into the mempool, in batches as peers send them."""
         for batch in batched(raws, WANT_MAX):
-            self._carry(self.core._txs.take_txs(PEER, [decode_tx(raw) for raw in batch], time.time()))
+            self.core._txs.take_txs(PEER, [decode_tx(raw) for raw in batch], time.time())
+            self._carry(self.core.tick(time.time()).effects)
 
     def _carry(self, effects: Sequence[Effect]) -> None:
         todo = list(effects)

@@ -126,8 +126,6 @@ class Fuzzer:
         endpoint = Endpoint(f"10.{100 + self.sim.index}.{self.hosts // 250}.{self.hosts % 250 + 1}", PORT)
         self.world.move(self.sim, endpoint)
 
-    # --- what the world calls ------------------------------------------------------------
-
     def peer_of(self, token: bytes) -> PeerId | None:
         return PeerId(token[:16] + bytes(4))
 
@@ -208,8 +206,6 @@ class Fuzzer:
             self.said["a wrong kind of answer"] += 1
         self.said["answer " + type(reply).__name__] += 1
         return Step(reply)
-
-    # --- what it says --------------------------------------------------------------------
 
     def send(self, link: Link, message: Any, then: Callable[[Any], list[Effect]] | None = None) -> Effect:
         self.last_request += 1

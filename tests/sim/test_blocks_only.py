@@ -2,7 +2,6 @@
 
 import pytest
 
-from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import Addresses, GetAddresses
 from node.p2p.discovery.base import NoDiscovery
@@ -61,9 +60,8 @@ class Talker(NoDiscovery):
     def __init__(self) -> None:
         self.heard_of: list[PeerId] = []
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         self.heard_of.append(peer)
-        return []
 
     proved = linked
 

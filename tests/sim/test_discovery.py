@@ -8,7 +8,6 @@ import pytest
 
 from chain.hashes import sha256
 from chain.params import REGTEST
-from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import (
     PUSHED_MAX,
@@ -161,18 +160,17 @@ def test_a_visitor_may_ask_for_nodes_and_nothing_else() -> None:
     host, guest = world.add(), world.add(finding=DiscoveryConfig(frozenset()))
     network, replies = guest.node._peers, list[Any]()
 
-    def note(reply: Any, now: float) -> list[Effect]:
+    def note(reply: Any, now: float) -> None:
         replies.append(reply)
-        return []
 
     def ask(link: Link, request: Request) -> Any:
         before = len(replies)
-        world._carry(guest, network._requests.send(link, request, world.now, 5.0, note))
+        network._requests.send(link, request, world.now, 5.0, note)
         world.until(lambda: len(replies) > before, 5)
         return replies[-1]
 
     visit = network.connections.handshake.visit
-    world._carry(guest, visit(host.endpoint, host.node._peers._identity.id, world.now, note))
+    visit(host.endpoint, host.node._peers._identity.id, world.now, note)
     world.until(lambda: bool(replies), 5)
     link = replies[0].link
     assert not world.call(host, lambda core, now: core.peers(now))
@@ -185,8 +183,6 @@ def test_a_visitor_may_ask_for_nodes_and_nothing_else() -> None:
     assert ask(link, Bye()) == Ok()
     assert ask(link, FindNode(bytes(20))) == Refusal(Reason.NO_SESSION)
 
-
-# --- lies ---------------------------------------------------------------------------------------
 
 OURS = "20.1.2.3"
 KINDS = (
@@ -234,8 +230,7 @@ class Liar(NoDiscovery):
             for start in range(0, len(ON_THE_WIRE), PUSHED_MAX):
                 message = AnnounceAddress(tuple(ON_THE_WIRE[start : start + PUSHED_MAX]))
                 if peer.link:
-                    send = network._requests.send(peer.link, message, world.now, 20.0, lambda reply, now: [])
-                    world._carry(self.node, send)
+                    network._requests.send(peer.link, message, world.now, 20.0, lambda reply, now: None)
 
 
 def test_forged_addresses_lead_to_no_forbidden_connection() -> None:

@@ -205,9 +205,6 @@ def test_a_real_newcomer_syncs_while_others_only_take(long: Lab) -> None:
     assert took_s < 1
 
 
-# --- roles -------------------------------------------------------------------------------
-
-
 def asked_for_blocks(world: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[SimNode, int]]:
     """Whom anybody asks for which height, from now on."""
     asked: list[tuple[SimNode, int]] = []
@@ -293,9 +290,6 @@ def test_relays_pass_on_tips_and_payments(long: Lab) -> None:
     world.until(lambda: world.have([payment.txid]), 10)
     block = world.mine(one)
     world.until(lambda: other.tip.hash == block.hash, 5)
-
-
-# --- clocks ------------------------------------------------------------------------------
 
 
 def test_the_operator_is_warned_of_a_wrong_clock_once(caplog: pytest.LogCaptureFixture) -> None:

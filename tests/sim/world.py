@@ -151,8 +151,6 @@ class World:
         self._by_endpoint: dict[Endpoint, SimNode] = {}
         self._verdicts: dict[Check, bool] = {}
 
-    # --- the cast ------------------------------------------------------------------------
-
     def add(
         self,
         peers: Iterable[SimNode] = (),
@@ -231,8 +229,6 @@ class World:
         """One network again."""
         self.partition(self.nodes)
 
-    # --- time ------------------------------------------------------------------------------
-
     def run(self, seconds: float) -> None:
         """Let time pass."""
         self._run_until(self.now + seconds)
@@ -268,8 +264,6 @@ class World:
 
         self._at(self.now + self.rng.random() * TICK_S, tick)
 
-    # --- what people do ----------------------------------------------------------------------
-
     def call(self, node: SimNode, fn: Callable[[Node, float], Step[R]], within_s: float = 90.0) -> R:
         """A local call; where its reply is to wait, time passes."""
         start = self.now
@@ -303,8 +297,6 @@ class World:
         """A payment submitted to a node."""
         self.call(node, lambda core, now: core.submit_tx(tx, now))
 
-    # --- questions -----------------------------------------------------------------------------
-
     @property
     def up(self) -> list[SimNode]:
         """The nodes that are not down."""
@@ -318,8 +310,6 @@ class World:
         """True if all have these transactions in their mempools."""
         wanted = set(txids)
         return all(wanted <= node.txids for node in nodes or self.up)
-
-    # --- effects -----------------------------------------------------------------------------------
 
     def _perform(self, node: SimNode, fn: Callable[[Node], Step[R]]) -> R | Park:
         step = fn(node.node)

@@ -87,8 +87,6 @@ class AddrMan:
         """The network group of an endpoint, on this network."""
         return network_group(endpoint, self._allow_local)
 
-    # --- what is told, and what we find --------------------------------------------------------
-
     def add(self, endpoints: Iterable[Endpoint], source: Endpoint | None, now: float) -> int:
         """Remember what the node at `source` told us, as far as it may tell so much; None is the
         operator, who may tell anything. Returns how many were new."""
@@ -198,8 +196,6 @@ class AddrMan:
         self._entries.pop(entry.endpoint, None)
         self._collisions.pop(entry.endpoint, None)
 
-    # --- choosing --------------------------------------------------------------------------------
-
     def select(self, exclude: Collection[Endpoint], now: float, groups: Collection[bytes] = ()) -> Endpoint | None:
         """One to dial that does not rest and is not in `exclude`, nor its network group in
         `groups`: of the tried or of the new, as a coin falls, and there of any group alike."""
@@ -279,8 +275,6 @@ class AddrMan:
                 test = holder.endpoint
         return test
 
-    # --- telling ----------------------------------------------------------------------------------
-
     def sample(self, now: float, exclude: Collection[Endpoint] = ()) -> tuple[Endpoint, ...]:
         """The endpoints told to a peer that asks, without those in `exclude`: a random choice, the same for
         all who ask for a day, of those that a handshake has proved."""
@@ -291,8 +285,6 @@ class AddrMan:
             self._reply_until = now + (REPLY_LOCAL_S if self._allow_local else REPLY_S)
             self._reply_of = max(1, len(proved))
         return tuple(endpoint for endpoint in self._reply if endpoint not in exclude)
-
-    # --- keeping ----------------------------------------------------------------------------------
 
     def dump(self) -> bytes:
         """The book as bytes to save."""

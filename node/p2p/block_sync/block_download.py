@@ -14,7 +14,7 @@ from chain.blocktree import BlockNode, between, fork_point, is_on
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash, to_hex
 from node.interface.checked_block import CheckedBlock
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import BLOCKS_MAX, GetBlocks, Reason, Refusal
 from node.p2p.block_sync.block_processing import BlockProcessing
@@ -146,19 +146,18 @@ class BlockDownload:
         """The blocks in flight, each with the peer that it is fetched from."""
         return dict(self._in_flight)
 
-    # --- asking --------------------------------------------------------------------------
-
-    def pump(self, now: float) -> list[Effect]:
+    def pump(self, now: float) -> None:
         """Ask for what is missing, in turn, of every peer that has it and has room."""
         if self._unpacking or not self._services.takes_bodies or self._is_ahead():
-            return []
+            return
         turn = [peer for peer, source in self._sources.items() if source.room(now) > 0]
         turn.sort(key=lambda peer: self._sources[peer].rank)
         branches: dict[BlockHash, _Branch] = {}
         given: dict[PeerId, list[BlockNode]] = {peer: [] for peer in turn}
         while turn:
             turn = [peer for peer in turn if self._give_one(peer, branches, given[peer], now)]
-        return [effect for peer, entries in given.items() for effect in self._ask(peer, entries, now)]
+        for peer, entries in given.items():
+            self._ask(peer, entries, now)
 
     def _is_ahead(self) -> bool:
         """True if as much waits to be connected as may."""
@@ -194,7 +193,7 @@ class BlockDownload:
         given.append(entry)
         return True
 
-    def _ask(self, peer: PeerId, entries: list[BlockNode], now: float) -> Iterator[Effect]:
+    def _ask(self, peer: PeerId, entries: list[BlockNode], now: float) -> None:
         """Ask a peer for what it owes us from now on, as many blocks at once as fit into one answer."""
         source, link = self._sources[peer], self._connections.link(peer)
         for start in range(0, len(entries), source.batch):
@@ -202,7 +201,7 @@ class BlockDownload:
             batch = entries[start : start + source.batch]
             then = partial(self._on_blocks, peer, batch)
             request = GetBlocks(tuple(e.hash for e in batch))
-            yield self._requests.send(link, request, now, source.timeout_s, then)
+            self._requests.send(link, request, now, source.timeout_s, then)
 
     def missing(self, best: BlockNode) -> Iterator[BlockNode]:
         """The blocks without bodies that lead to `best`, lowest first, within one window."""
@@ -239,14 +238,11 @@ class BlockDownload:
 
         return tuple(islice((entry for entry in self.missing(best) if not is_askable(entry)), BLOCKS_MAX))
 
-    # --- answers -------------------------------------------------------------------------
-
-    def _on_blocks(self, peer: PeerId, entries: Sequence[BlockNode], reply: PeerReply, now: float) -> list[Effect]:
+    def _on_blocks(self, peer: PeerId, entries: Sequence[BlockNode], reply: PeerReply, now: float) -> None:
         """The answer to a request for `entries`; what is not in it is to be asked for again."""
         source = self._sources.get(peer)
         if source is None:
-            return []
-        effects: list[Effect] = []
+            return
         if not isinstance(reply, tuple):
             choked = reply == Refusal(Reason.CHOKED)
             source.rest_until = now + (CHOKED_REST_S if choked else REST_S)
@@ -255,9 +251,9 @@ class BlockDownload:
             if reply == Refusal(Reason.NOT_SERVED):
                 source.lacking.update(entry.hash for entry in entries)
             if isinstance(reply, Failed) and reply.offence:
-                effects = self._connections.punish(peer, reply.reason, now)
+                self._connections.punish(peer, reply.reason, now)
         elif len(reply) > len(entries):
-            effects = self._connections.punish(peer, "sent more blocks than it was asked for", now)
+            self._connections.punish(peer, "sent more blocks than it was asked for", now)
         else:
             asked_at = source.asked[entries[0].hash].at if entries[0].hash in source.asked else now
             source.measure(reply, asked_at, now)
@@ -265,52 +261,48 @@ class BlockDownload:
             ration(self._sources.values())
             self._unpacking = True  # what is in there and not looked at yet is not to be asked for
             for entry, body in zip(entries, reply, strict=False):
-                effects += self._on_body(peer, source, entry, body, now)
+                self._on_body(peer, source, entry, body, now)
             self._unpacking = False
         for entry in entries:
             source.asked.pop(entry.hash, None)
             if self._in_flight.get(entry.hash) == peer:
                 del self._in_flight[entry.hash]
-        return effects + self.pump(now)
+        self.pump(now)
 
     def _on_body(
         self, peer: PeerId, source: DownloadSource, entry: BlockNode, body: CheckedBlock | None, now: float
-    ) -> list[Effect]:
+    ) -> None:
         if peer not in self._sources:
-            return []  # punished for one of those before it
+            return  # punished for one of those before it
         if body is None:
             source.lacking.add(entry.hash)
             self._scoring.note(peer, PeerEvent.BROKEN_PROMISE, now)
-            return []
+            return
         if body.block.hash != entry.hash:
-            return self._connections.punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
+            self._connections.punish(peer, f"sent another block than {to_hex(entry.hash)}", now)
+            return
         source.delivered(now)
         self._be_less_patient(PATIENCE_DECAY)
         if entry.has_body or entry.invalid:
-            return []  # the request had been given to another peer meanwhile
+            return  # the request had been given to another peer meanwhile
         self._remember(entry, _Delivery(peer, body.block.size, entry.hash in source.early))
-        effects: list[Effect] = []
         try:
             self._blocks.process_block(peer, body, now)
         except Rejected as fault:
             self._delivered.pop(entry.hash, None)
             if isinstance(fault, Invalid):
-                effects += self._connections.punish(peer, f"sent an invalid block: {fault}", now)
+                self._connections.punish(peer, f"sent an invalid block: {fault}", now)
         if not entry.has_body:
             source.lacking.add(entry.hash)  # whatever was wrong with it: not from this peer again
-        return effects
 
-    # --- time ----------------------------------------------------------------------------
-
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Take requests from peers that stall, and see who delivered what turned out invalid."""
-        effects: list[Effect] = []
         if not 0 < self._review_at - now <= REVIEW_EVERY_S:  # the clock may have been set back
             self._review_at = now + REVIEW_EVERY_S
             self._be_less_patient(PATIENCE_DECAY_S)
-            effects += self._punish_deliverers(now)
+            self._punish_deliverers(now)
         self._take_from_stalled(now)
-        return effects + self.pump(now)
+        self.pump(now)
 
     def _take_from_stalled(self, now: float) -> None:
         """Free what peers owe that have been silent for too long, where another could do it; and
@@ -345,9 +337,8 @@ class BlockDownload:
             for p, s in others
         )
 
-    def _punish_deliverers(self, now: float) -> list[Effect]:
+    def _punish_deliverers(self, now: float) -> None:
         """A body is connected long after its delivery; only then its inputs and signatures are judged."""
-        effects: list[Effect] = []
         for block_hash, (peer, _, is_early) in list(self._delivered.items()):
             entry = self._chain.tree.get(block_hash)
             if entry is None or entry.invalid or is_on(entry, self._chain.tip):
@@ -358,5 +349,4 @@ class BlockDownload:
                 if is_early:
                     self._scoring.note(peer, PeerEvent.EARLY_INVALID, now)
                 else:
-                    effects += self._connections.punish(peer, f"sent an invalid block: {fault}", now)
-        return effects
+                    self._connections.punish(peer, f"sent an invalid block: {fault}", now)

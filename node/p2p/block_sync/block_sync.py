@@ -2,7 +2,6 @@
 
 import random
 
-from node.interface.effects import Effect
 from node.interface.endpoint import PeerId
 from node.interface.messages import CompactBlock
 from node.mempool.mempool import Mempool
@@ -65,28 +64,31 @@ class BlockSync:
         is_behind = self._chain.tree.best_header.height - self._chain.tip.height > BEHIND_BLOCKS
         return is_behind and self.catch_up.is_under_way(self._ticked, PROGRESS_BLOCKS, PROGRESS_S)
 
-    def on_pushed(self, peer: PeerId, compact: CompactBlock, now: float) -> list[Effect]:
+    def on_pushed(self, peer: PeerId, compact: CompactBlock, now: float) -> None:
         """A peer has pushed a compact block. A header that is not accepted ends it here: the costly part is only
         for proof of work that connects."""
-        entry, effects = self.headers.meet(peer, (compact.header,), now)
+        entry = self.headers.meet(peer, (compact.header,), now)
         if entry is None:
-            return effects
+            return
         self.download.shown_early(peer, entry)
-        return self.compact.on_pushed(peer, entry, compact, now) + self.download.pump(now)
+        self.compact.on_pushed(peer, entry, compact, now)
+        self.download.pump(now)
 
-    def on_tip(self, now: float) -> list[Effect]:
+    def on_tip(self, now: float) -> None:
         """There is a new tip."""
-        return self.pushers.on_tip(self._chain.tip, now) + self.headers.on_tip(now)
+        self.pushers.on_tip(self._chain.tip, now)
+        self.headers.on_tip(now)
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """A peer is gone: others take over what was asked of it."""
         self.compact.left(peer)
         self.pushers.left(peer)
         self.serve.left(peer)
         self.known.left(peer)
-        return self.headers.left(peer, now)
+        self.headers.left(peer, now)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Do what is due by now."""
         self._ticked = now
-        return self.compact.tick(now) + self.headers.tick(now)
+        self.compact.tick(now)
+        self.headers.tick(now)

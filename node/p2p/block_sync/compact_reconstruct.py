@@ -23,7 +23,7 @@ from chain.blocktree import BlockNode
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import BlockTxs, CompactBlock, GetBlockTxs, GetCompact
 from node.mempool.mempool import Mempool
@@ -101,29 +101,29 @@ class CompactReconstruct:
         self._first: OrderedDict[BlockHash, float] = OrderedDict()
         """Arrival time of the first compact form, by block."""
 
-    # --- what is to be rebuilt -----------------------------------------------------------
-
     def holds(self, entry: BlockNode) -> bool:
         """True if this block shall not be fetched whole now."""
         return any(work.entry is entry and not work.is_late for work in self._works)
 
-    def on_pushed(self, peer: PeerId, entry: BlockNode, compact: CompactBlock, now: float) -> list[Effect]:
+    def on_pushed(self, peer: PeerId, entry: BlockNode, compact: CompactBlock, now: float) -> None:
         """A peer has pushed a block whose header has found its place."""
         # Without a link there was no way to ask it to push, nor is there one to ask for the block.
         if peer not in self._pushers and self._connections.link(peer):
-            return self.on_announced(peer, entry, now)
+            self.on_announced(peer, entry, now)
+            return
         work = self._begin(peer, entry, now)
-        return [self._rebuild(work, compact)] if work else []
+        if work:
+            self._rebuild(work, compact)
 
-    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
+    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> None:
         """A peer has told us of a header: ask it for the compact form, unless the block is on its way."""
         link = self._connections.link(peer)
         if link is None or self.holds(entry) or not self._download.may_have(peer, entry):
-            return []
+            return
         work = self._begin(peer, entry, now)
         if work is None:
-            return []
-        return [self._requests.send(link, GetCompact(entry.hash), now, REQUEST_S, partial(self._on_form, work))]
+            return
+        self._requests.send(link, GetCompact(entry.hash), now, REQUEST_S, partial(self._on_form, work))
 
     def _begin(self, peer: PeerId, entry: BlockNode, now: float) -> _Work | None:
         """Start on a block that connects near the tip and has its work at least, if there is room."""
@@ -149,11 +149,9 @@ class CompactReconstruct:
         self._tried.add((peer, entry.hash))
         return work
 
-    # --- the work ------------------------------------------------------------------------
-
-    def _rebuild(self, work: _Work, compact: CompactBlock) -> Effect:
+    def _rebuild(self, work: _Work, compact: CompactBlock) -> None:
         given = self._materials()
-        return self._compute(work, given, Rebuild(compact, given))
+        self._compute(work, given, Rebuild(compact, given))
 
     def _materials(self) -> Materials:
         return Materials(
@@ -164,86 +162,86 @@ class CompactReconstruct:
             self._serve.salt(),
         )
 
-    def _compute(self, work: _Work, given: Materials, run: Callable[[], Rebuilt | PartialBlock | Unfit]) -> Effect:
-        return self._jobs.start(run, partial(self._on_computed, work, given))
+    def _compute(self, work: _Work, given: Materials, run: Callable[[], Rebuilt | PartialBlock | Unfit]) -> None:
+        self._jobs.start(run, partial(self._on_computed, work, given))
 
-    def _on_form(self, work: _Work, reply: PeerReply, now: float) -> list[Effect]:
+    def _on_form(self, work: _Work, reply: PeerReply, now: float) -> None:
         """The answer to a GetCompact."""
         if work not in self._works:
-            return []
+            return
         if isinstance(reply, CompactBlock):
             if reply.header.hash != work.entry.hash:
-                return self._connections.punish(work.peer, f"sent another block than {to_hex(work.entry.hash)}", now)
-            return [self._rebuild(work, reply)]
-        return self._give_up(work, now)
+                self._connections.punish(work.peer, f"sent another block than {to_hex(work.entry.hash)}", now)
+                return
+            self._rebuild(work, reply)
+            return
+        self._give_up(work, now)
 
-    def _on_computed(
-        self, work: _Work, given: Materials, outcome: Rebuilt | PartialBlock | Unfit, now: float
-    ) -> list[Effect]:
+    def _on_computed(self, work: _Work, given: Materials, outcome: Rebuilt | PartialBlock | Unfit, now: float) -> None:
         """Take the outcome of a job."""
         if work not in self._works:
-            return []  # the block is here, or its peer gone
+            return  # the block is here, or its peer gone
         if isinstance(outcome, Rebuilt):
-            return self._take(work, outcome, now)
+            self._take(work, outcome, now)
+            return
         if isinstance(outcome, PartialBlock) and len(outcome.missing) <= WHOLE_SHARE * len(outcome.txs):
             link = self._connections.link(work.peer)
             if link is not None:
                 then = partial(self._on_txs, work, outcome, given)
                 request = GetBlockTxs(work.entry.hash, outcome.missing)
-                return [self._requests.send(link, request, now, REQUEST_S, then)]
-        return self._give_up(work, now)
+                self._requests.send(link, request, now, REQUEST_S, then)
+                return
+        self._give_up(work, now)
 
-    def _on_txs(
-        self, work: _Work, partly: PartialBlock, given: Materials, reply: PeerReply, now: float
-    ) -> list[Effect]:
+    def _on_txs(self, work: _Work, partly: PartialBlock, given: Materials, reply: PeerReply, now: float) -> None:
         """The answer to a GetBlockTxs."""
         if work not in self._works:
-            return []
+            return
         if isinstance(reply, BlockTxs):
             if len(reply.txs) != len(partly.missing):
-                return self._connections.punish(
-                    work.peer, "sent other transactions of a block than it was asked for", now
-                )
-            return [self._compute(work, given, Fill(partly, reply.txs, given))]
-        return self._give_up(work, now, isinstance(reply, Failed))
+                self._connections.punish(work.peer, "sent other transactions of a block than it was asked for", now)
+                return
+            self._compute(work, given, Fill(partly, reply.txs, given))
+            return
+        self._give_up(work, now, isinstance(reply, Failed))
 
-    def _take(self, work: _Work, rebuilt: Rebuilt, now: float) -> list[Effect]:
+    def _take(self, work: _Work, rebuilt: Rebuilt, now: float) -> None:
         """The block is here: store it, and let it be passed on."""
         entry = work.entry
         self._drop(lambda other: other.entry is entry)
         if entry.has_body or entry.invalid:
-            return []  # it has come in another way
+            return  # it has come in another way
         try:
             self._blocks.process_block(work.peer, rebuilt.body, now)
         except Rejected:
-            return []  # its header stood: the peer may have passed it on in good faith
+            return  # its header stood: the peer may have passed it on in good faith
         self._download.rebuilt(work.peer, entry, rebuilt.body.block.size)
         self._serve.put(rebuilt.body.block, rebuilt.form)
         # Before it is connected, if its parent is.
-        return self._announce.pass_on(entry, now) if entry.parent is self._chain.tip else []
+        if entry.parent is self._chain.tip:
+            self._announce.pass_on(entry, now)
 
-    def _give_up(self, work: _Work, now: float, is_slow: bool = False) -> list[Effect]:
+    def _give_up(self, work: _Work, now: float, is_slow: bool = False) -> None:
         self._works.remove(work)
-        return self._fetch_whole([work.peer] if is_slow else [], now)
+        self._fetch_whole([work.peer] if is_slow else [], now)
 
-    def _fetch_whole(self, slow: Sequence[PeerId], now: float) -> list[Effect]:
+    def _fetch_whole(self, slow: Sequence[PeerId], now: float) -> None:
         """Have blocks fetched in another way, and not first from those that are slow."""
         for peer in slow:
             self._download.rest(peer, now)
-        return self._download.pump(now)
+        self._download.pump(now)
 
     def _drop(self, is_over: Callable[[_Work], bool]) -> None:
         self._works = [work for work in self._works if not is_over(work)]
 
-    # --- time, and peers that go ---------------------------------------------------------
-
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Let others deliver what takes too long, and forget what came in another way."""
         self._drop(lambda work: work.entry.has_body or work.entry.invalid or now >= work.ends)
         late = [work for work in self._works if now >= work.hold_until and not work.is_late]
         for work in late:
             work.is_late = True
-        return self._fetch_whole([work.peer for work in late], now) if late else []
+        if late:
+            self._fetch_whole([work.peer for work in late], now)
 
     def left(self, peer: PeerId) -> None:
         """A peer is gone."""

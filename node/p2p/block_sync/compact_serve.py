@@ -32,8 +32,6 @@ class CompactServe:
         """Salt for the form of one block."""
         return self._rng.randbytes(SALT_SIZE)
 
-    # --- who gets blocks unasked ---------------------------------------------------------
-
     def prefer(self, peer: PeerId, pushed: bool) -> None:
         """A peer wants blocks pushed, or no longer."""
         if pushed:
@@ -48,8 +46,6 @@ class CompactServe:
     def pushed_to(self, peer: PeerId, entry: BlockNode) -> CompactBlock | None:
         """The compact block that this peer gets in the place of an announcement, if any."""
         return self.form_of(entry) if peer in self._wants else None
-
-    # --- the forms -----------------------------------------------------------------------
 
     def put(self, block: Block, form: CompactBlock | None) -> None:
         """A block is here, perhaps not connected yet."""

@@ -6,7 +6,7 @@ from functools import partial
 from chain.block import Header
 from chain.blocktree import BlockNode, between, fork_point, is_on
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import ANNOUNCED_MAX, Announce
 from node.p2p.block_sync.compact_serve import CompactServe
@@ -32,23 +32,24 @@ class HeaderAnnounce:
         self._known = known
         self._serve = serve
 
-    def pass_on(self, entry: BlockNode, now: float) -> list[Effect]:
+    def pass_on(self, entry: BlockNode, now: float) -> None:
         """Push a block that is not connected yet to those who want it so."""
-        return [effect for peer in self._peers for effect in self.announce(peer, now, entry)]
+        for peer in self._peers:
+            self.announce(peer, now, entry)
 
-    def announce(self, peer: PeerId, now: float, early: BlockNode | None = None) -> list[Effect]:
+    def announce(self, peer: PeerId, now: float, early: BlockNode | None = None) -> None:
         """Tell a peer of our tip, or push a block `early`, if it can be told now and does not know it."""
         state, link, tip = self._peers[peer], self._connections.link(peer), early or self._next_stop(peer)
         if link is None or state.announcing or now < state.quiet_until or not (headers := self._unknown_to(peer, tip)):
-            return []
+            return
         # Whoever has not the block before it gets headers to ask from.
         follows = tip.parent and _is_on_any(tip.parent, self._branches(peer))
         pushed = self._serve.pushed_to(peer, tip) if follows else None
         if pushed is None and early:
-            return []
+            return
         state.announcing, state.told = True, tip
         request, then = pushed or Announce(headers), partial(self._on_announced, peer)
-        return [self._requests.send(link, request, now, ANNOUNCE_S, then)]
+        self._requests.send(link, request, now, ANNOUNCE_S, then)
 
     def _next_stop(self, peer: PeerId) -> BlockNode:
         """Our tip; for one that cannot ask for what is before it, the end of the next few headers."""
@@ -76,24 +77,22 @@ class HeaderAnnounce:
             headers = headers[:1]  # it will ask for the others
         return tuple(reversed(headers))
 
-    def _on_announced(self, peer: PeerId, reply: PeerReply, now: float) -> list[Effect]:
+    def _on_announced(self, peer: PeerId, reply: PeerReply, now: float) -> None:
         state = self._peers.get(peer)
         if state is None:
-            return []
+            return
         state.announcing = False
         if isinstance(reply, Failed):
             state.told, state.quiet_until = None, now + RETRY_S
         elif state.told:
             self._note_told(peer, state.told)
-        return self.announce(peer, now)
+        self.announce(peer, now)
 
     def _note_told(self, peer: PeerId, told: BlockNode) -> None:
         """A peer has heard of our chain up to `told`, from the last few headers."""
         few = min(told.height, ANNOUNCED_MAX)
         for entry in between(told.ancestor(told.height - few), told):
             self._known.told(peer, entry)
-
-    # --- peers that poll -----------------------------------------------------------------
 
     def polled(self, peer: PeerId, tip: BlockHash) -> None:
         """A peer asks for our news; `tip` is what it said in the handshake."""

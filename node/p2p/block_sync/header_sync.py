@@ -12,7 +12,7 @@ from chain.block import Header
 from chain.blocktree import BlockNode, between, is_on, locator
 from chain.errors import Invalid, Reject, Rejected
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import HEADERS_MAX, Announce, GetHeaders, Headers, Reason, Refusal
 from node.p2p.block_sync.block_download import CHOKED_REST_S, BlockDownload
@@ -65,24 +65,22 @@ class HeaderSync:
         self._walking: set[PeerId] = set()
         self._promises = UnclaimedHeaders(context.chain)
 
-    # --- peers come and go ---------------------------------------------------------------
-
-    def linked(self, peer: PeerId, tip: BlockHash, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, tip: BlockHash, now: float) -> None:
         """A peer can be asked; `tip` is what it said in the handshake."""
         state = self._peers.add(peer)
         state.claimed = tip
         self._download.linked(peer)
-        return self._ask(peer, now) + self._announce.announce(peer, now)
+        self._ask(peer, now)
+        self._announce.announce(peer, now)
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """A peer is gone: others take over what was asked of it."""
         self._peers.left(peer)
         self._walking.discard(peer)
         self._gate.end(peer)
         self._download.left(peer)
-        return self._next_walk(now) + self._download.pump(now)
-
-    # --- headers -------------------------------------------------------------------------
+        self._next_walk(now)
+        self._download.pump(now)
 
     def serve(self, request: GetHeaders) -> Headers:
         """Our best chain's headers after the first hash of the locator that is on it."""
@@ -95,58 +93,60 @@ class HeaderSync:
             top = stop
         return Headers(tuple(entry.header for entry in between(start, top)))
 
-    def on_announce(self, peer: PeerId, announce: Announce, now: float) -> list[Effect]:
+    def on_announce(self, peer: PeerId, announce: Announce, now: float) -> None:
         """A peer has new blocks: fetch them from it at once, or its headers where a parent is unknown."""
-        last, effects = self.meet(peer, announce.headers, now)
+        last = self.meet(peer, announce.headers, now)
         if last is None:
-            return effects
+            return
         is_coming = last.hash in self._download.in_flight()
-        asked = [] if is_coming else self._compact.on_announced(peer, last, now)
-        return asked + self._download.pump(now)
+        if not is_coming:
+            self._compact.on_announced(peer, last, now)
+        self._download.pump(now)
 
-    def meet(self, peer: PeerId, headers: Sequence[Header], now: float) -> tuple[BlockNode | None, list[Effect]]:
-        """Take a peer's announcement of headers: the place of the last one, or what follows if there is none for it."""
+    def meet(self, peer: PeerId, headers: Sequence[Header], now: float) -> BlockNode | None:
+        """Take a peer's announcement of headers: the place of the last one, if there is one for it."""
         state = self._peers.add(peer)
         last, fault = self._enter(state, headers, now)
         if isinstance(fault, HeadersPresync):
-            return None, []  # if it leads to a branch worth having, that comes when we ask
+            return None  # if it leads to a branch worth having, that comes when we ask
         if fault is None:
             state.heard = now
-            return last, []
+            return last
         if fault.code == Reject.PREV_NOT_FOUND:
             state.claimed = headers[-1].hash
-            return None, self._ask(peer, now)
-        return None, self._judge(peer, fault, now)
+            self._ask(peer, now)
+        else:
+            self._judge(peer, fault, now)
+        return None
 
-    def _ask(self, peer: PeerId, now: float, after: BlockNode | None = None) -> list[Effect]:
+    def _ask(self, peer: PeerId, now: float, after: BlockNode | None = None) -> None:
         """Ask for the headers behind `after`, or behind the best that we know."""
         state, link = self._peers[peer], self._connections.link(peer)
         if link is None or not self._services.has_headers(peer):
-            return []
+            return
         if state.request.is_under_way:
             state.request = HeadersRequest.ASKING_AGAIN
-            return []
+            return
         best = self._chain.tree.best_header
         start = after if after is not None and not is_on(after, best) else best
         state.request, state.heard = HeadersRequest.ASKING, now
         walk = self._gate.walk(peer)
         request = GetHeaders(walk.locator() if walk else tuple(locator(start)))
-        return [self._requests.send(link, request, now, HEADERS_S, partial(self._on_headers, peer))]
+        self._requests.send(link, request, now, HEADERS_S, partial(self._on_headers, peer))
 
-    def _on_headers(self, peer: PeerId, reply: PeerReply, now: float) -> list[Effect]:
+    def _on_headers(self, peer: PeerId, reply: PeerReply, now: float) -> None:
         state = self._peers.get(peer)
         if state is None:
-            return []
+            return
         is_again, state.request = state.request is HeadersRequest.ASKING_AGAIN, HeadersRequest.IDLE
         self._walking.discard(peer)
-        effects: list[Effect] = []
         if isinstance(reply, Headers):
             state.heard = now
             is_full = len(reply.headers) == HEADERS_MAX
             if self._gate.walk(peer):
-                effects = self._prove(peer, state, reply.headers, is_full, now)
+                self._prove(peer, state, reply.headers, is_full, now)
             else:
-                effects = self._enter_batch(peer, state, reply.headers, is_full, now)
+                self._enter_batch(peer, state, reply.headers, is_full, now)
         else:
             self._gate.end(peer)
             if reply == Refusal(Reason.CHOKED):
@@ -154,25 +154,27 @@ class HeaderSync:
             elif isinstance(reply, Failed):
                 state.heard = now - POLL_S + RETRY_S  # lost on the way, perhaps with what nobody else will tell
         if is_again and not state.request.is_under_way and peer in self._peers:
-            effects += self._ask(peer, now)
-        return effects + self._next_walk(now) + self._download.pump(now)
+            self._ask(peer, now)
+        self._next_walk(now)
+        self._download.pump(now)
 
     def _enter_batch(
         self, peer: PeerId, state: HeaderPeer, headers: Sequence[Header], is_full: bool, now: float
-    ) -> list[Effect]:
+    ) -> None:
         """Take a peer's answer with headers; asks for more if there are more."""
         last, fault = self._enter(state, headers, now)
         if isinstance(fault, HeadersPresync):
             if not is_full or self._gate.begin(peer, fault, now) is None:
-                return []  # if this is all that it has, nobody needs it
-            return self._prove(peer, state, fault.headers, is_full, now)
+                return  # if this is all that it has, nobody needs it
+            self._prove(peer, state, fault.headers, is_full, now)
+            return
         if fault is not None:
-            return self._judge(peer, fault, now)
-        return self._walk(peer, last, now) if last is not None and is_full else []
+            self._judge(peer, fault, now)
+            return
+        if last is not None and is_full:
+            self._walk(peer, last, now)
 
-    def _prove(
-        self, peer: PeerId, state: HeaderPeer, headers: Sequence[Header], is_full: bool, now: float
-    ) -> list[Effect]:
+    def _prove(self, peer: PeerId, state: HeaderPeer, headers: Sequence[Header], is_full: bool, now: float) -> None:
         """The next headers of a branch that has to show its work before it is kept."""
         walk = self._gate.walk(peer)
         assert walk is not None
@@ -180,19 +182,23 @@ class HeaderSync:
             proved = walk.take(headers, is_full, now)
         except GivenUp:
             self._gate.end(peer)
-            return []
+            return
         except Rejected as fault:
             self._gate.end(peer)
-            return self._judge(peer, fault, now)
+            self._judge(peer, fault, now)
+            return
         if walk.is_over:
             self._gate.end(peer)
         last, refused = self._submit(state, proved, now)
         if refused is not None:
             self._gate.end(peer)
-            return self._judge(peer, refused, now)
+            self._judge(peer, refused, now)
+            return
         if not walk.is_over:
-            return self._ask(peer, now)
-        return self._walk(peer, last, now) if last is not None and is_full else []
+            self._ask(peer, now)
+            return
+        if last is not None and is_full:
+            self._walk(peer, last, now)
 
     def _enter(
         self, state: HeaderPeer, headers: Sequence[Header], now: float
@@ -233,49 +239,46 @@ class HeaderSync:
             branches = [best for peer in self._peers if (best := self._peers.best_of(peer))]
             self._promises.sweep(self._services.top, branches, now)
 
-    def _judge(self, peer: PeerId, fault: Rejected, now: float) -> list[Effect]:
+    def _judge(self, peer: PeerId, fault: Rejected, now: float) -> None:
         if not isinstance(fault, Invalid) or fault.code in BLAMELESS:
-            return []
-        return self._connections.punish(peer, f"sent an invalid header: {fault}", now)
+            return
+        self._connections.punish(peer, f"sent an invalid header: {fault}", now)
 
-    def _walk(self, peer: PeerId, last: BlockNode, now: float) -> list[Effect]:
+    def _walk(self, peer: PeerId, last: BlockNode, now: float) -> None:
         """A full batch came: ask for the next, if it is this peer's turn."""
         if len(self._walking) >= WALKS_MAX or self._is_far_ahead(last):
             self._peers[peer].request = HeadersRequest.WAITING
-            return []
+            return
         self._walking.add(peer)
-        return self._ask(peer, now, last)
+        self._ask(peer, now, last)
 
     def _is_far_ahead(self, last: BlockNode | None) -> bool:
         """True if it is for the bodies to come first: else whoever makes headers fills our memory with them."""
         most = HEADERS_AHEAD_MAX if len(self._promises) < HEADERS_ALL_MAX else HEADERS_LEAST
         return last is not None and last.height - self._services.top.height >= most
 
-    def _next_walk(self, now: float) -> list[Effect]:
+    def _next_walk(self, now: float) -> None:
         """Let peers that wait take places that have become free."""
-        effects: list[Effect] = []
         for peer, state in self._peers.items():
             is_waiting = state.request is HeadersRequest.WAITING
             if not is_waiting or len(self._walking) >= WALKS_MAX or self._is_far_ahead(state.best):
                 continue
             if self._connections.link(peer):
                 self._walking.add(peer)
-                effects += self._ask(peer, now, state.best)
-        return effects
+                self._ask(peer, now, state.best)
 
-    # --- time ----------------------------------------------------------------------------
-
-    def on_tip(self, now: float) -> list[Effect]:
+    def on_tip(self, now: float) -> None:
         """Our tip has changed: tell every peer that does not know it, and go on."""
-        announced = [effect for peer in self._peers for effect in self._announce.announce(peer, now)]
-        return announced + self._next_walk(now) + self._download.pump(now)
+        for peer in self._peers:
+            self._announce.announce(peer, now)
+        self._next_walk(now)
+        self._download.pump(now)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Repeat what failed, ask who was silent, move on what stalls."""
         self._sweep(now)
-        effects: list[Effect] = []
         for peer, state in self._peers.items():
-            effects += self._announce.announce(peer, now)
+            self._announce.announce(peer, now)
             if not state.request.is_under_way and now - state.heard >= POLL_S:
-                effects += self._ask(peer, now)
-        return effects + self._download.tick(now)
+                self._ask(peer, now)
+        self._download.tick(now)

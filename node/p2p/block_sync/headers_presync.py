@@ -181,8 +181,6 @@ class HeadersAdmission:
                 return None
         return HeadersPresync(base, headers[fresh:])
 
-    # --- walks ---------------------------------------------------------------------------
-
     def walk(self, peer: PeerId) -> Walk | None:
         """The walk that a peer is at."""
         return self._walks.get(peer)

@@ -1,12 +1,11 @@
 """Peers that are asked to push new blocks to us: the last ones that brought a new best block first."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from functools import partial
 
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import Link, PeerId
 from node.interface.messages import Prefer
 from node.p2p.block_sync.context import BlockSyncContext
@@ -43,37 +42,35 @@ class HighBandwidthPeers:
         if len(self._bringers) > BROUGHT_MAX:
             self._bringers.popitem(last=False)
 
-    def on_tip(self, tip: BlockNode, now: float) -> list[Effect]:
+    def on_tip(self, tip: BlockNode, now: float) -> None:
         """A block is the new tip, so it is valid: whoever brought it shall push the next ones."""
         peer = self._bringers.pop(tip.hash, None)
         link = self._connections.link(peer) if peer else None
         if peer is None or link is None:
-            return []
+            return
         if peer in self._pushers:
             self._pushers.remove(peer)
             self._pushers.append(peer)
-            return []
+            return
         self._pushers.append(peer)
-        effects = [self._prefer(link, True, now)]
+        self._prefer(link, True, now)
         if len(self._pushers) > PUSHERS_MAX:
-            effects += self._dismiss(self._superfluous(), now)
-        return effects
+            self._dismiss(self._superfluous(), now)
 
     def _superfluous(self) -> PeerId:
         """The peer that was of use the longest ago; of peers that we chose one stays."""
         chosen = [peer for peer in self._pushers if self._connections.is_outbound(peer)]
         return next(peer for peer in self._pushers if chosen != [peer])
 
-    def _dismiss(self, peer: PeerId, now: float) -> Iterable[Effect]:
+    def _dismiss(self, peer: PeerId, now: float) -> None:
         self._pushers.remove(peer)
-        link = self._connections.link(peer)
-        return [self._prefer(link, False, now)] if link else []
+        if link := self._connections.link(peer):
+            self._prefer(link, False, now)
 
-    def _prefer(self, link: Link, pushed: bool, now: float) -> Effect:
+    def _prefer(self, link: Link, pushed: bool, now: float) -> None:
         then = partial(self._on_preferred, link.peer, pushed)
-        return self._requests.send(link, Prefer(pushed), now, PREFER_S, then)
+        self._requests.send(link, Prefer(pushed), now, PREFER_S, then)
 
-    def _on_preferred(self, peer: PeerId, pushed: bool, reply: PeerReply, now: float) -> list[Effect]:
+    def _on_preferred(self, peer: PeerId, pushed: bool, reply: PeerReply, now: float) -> None:
         if isinstance(reply, Failed) and pushed and peer in self._pushers:
             self._pushers.remove(peer)  # its next block makes us ask again
-        return []

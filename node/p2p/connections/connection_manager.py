@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Close, Effect, Failed
+from node.interface.effects import Close, Failed
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import (
     BLOCKS_ONLY,
@@ -24,6 +24,7 @@ from node.interface.messages import (
     Refusal,
     Welcome,
 )
+from node.interface.outbox import Outbox
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.dial_budget import dial_backs
 from node.p2p.addrman.net_address import is_dialable
@@ -51,11 +52,11 @@ TOKENS_MAX = 2
 class ConnectionEvents(Protocol):
     """Callbacks for links made and ended."""
 
-    def linked(self, peer: PeerId, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, now: float) -> None:
         """We can send to this peer now."""
         ...
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """This peer is gone, and all requests to it."""
         ...
 
@@ -65,6 +66,7 @@ class ConnectionManager:
 
     def __init__(
         self,
+        outbox: Outbox,
         identity: NodeIdentity,
         describe: Callable[[], Facts],
         requests: PendingRequests,
@@ -75,6 +77,7 @@ class ConnectionManager:
         scoring: PeerScoring,
     ) -> None:
         """`describe` gives what we say of ourselves, as it is now."""
+        self._outbox = outbox
         self._scoring = scoring
         salt = rng.randbytes(16)
         self._describe = describe
@@ -136,43 +139,46 @@ class ConnectionManager:
             return Refusal(reason)
         return self.handshake.welcome(hello, host, now)
 
-    def on_confirm(self, confirm: Confirm, now: float) -> tuple[Ok | Refusal, list[Effect]]:
+    def on_confirm(self, confirm: Confirm, now: float) -> Ok | Refusal:
         """Open a session, and dial back a greeter that listens somewhere."""
         greeting = self.handshake.check(confirm, now)
         if isinstance(greeting, Refusal):
-            return greeting, []
+            return greeting
         if reason := self._inbound.refusal(greeting.facts, greeting.host, now):
-            return Refusal(reason), []
-        victim = self._inbound.evict_for(greeting.facts, now)
-        evicted = self.drop(victim, DisconnectReason.EVICTED, now) if victim else []
+            return Refusal(reason)
+        if victim := self._inbound.evict_for(greeting.facts, now):
+            self.drop(victim, DisconnectReason.EVICTED, now)
         known = peer_id(greeting.facts.public_key) in self._peers
-        peer, effects = self._meet(greeting.facts, greeting.host, False, now)
+        peer = self._meet(greeting.facts, greeting.host, False, now)
         if not known:
             peer.blocks_only = bool(greeting.facts.services & BLOCKS_ONLY)
         for token in peer.tokens[TOKENS_MAX - 1 :]:
             del self._by_token[token]
         peer.tokens = (confirm.token, *peer.tokens[: TOKENS_MAX - 1])
         self._by_token[confirm.token] = peer.id
-        return Ok(), evicted + effects + self._dial_back(peer, now) + self._dial_due(now)
+        self._dial_back(peer, now)
+        self._dial_due(now)
+        return Ok()
 
-    def _dial_back(self, peer: Peer, now: float) -> list[Effect]:
+    def _dial_back(self, peer: Peer, now: float) -> None:
         """Dial who greeted us, unless somebody has us dial others too often."""
         endpoint = peer.endpoint
         if peer.link or not endpoint or not is_dialable(endpoint, self._allow_local):
-            return []
+            return
         if self.outbound.is_about_to_greet(endpoint, peer.id) or self._scoring.discouraged.has_host(endpoint.host, now):
-            return []
+            return
         if not self._dial_backs.spend(peer.host, endpoint.host, now):
-            return []
+            return
         disputed = self.outbound.back(endpoint, peer.id, now, is_own=endpoint.host == peer.host)
-        return [self._dial(disputed, now)] if disputed else []
+        if disputed:
+            self._dial(disputed, now)
 
-    def _meet(self, facts: Facts, host: str, outbound: bool, now: float) -> tuple[Peer, list[Effect]]:
+    def _meet(self, facts: Facts, host: str, outbound: bool, now: float) -> Peer:
         """The peer that has proved to be who these facts say."""
         them = peer_id(facts.public_key)
-        peer, effects = self._peers.get(them), []
+        peer = self._peers.get(them)
         if peer and peer.facts.instance != facts.instance:
-            effects = self.drop(them, DisconnectReason.RESTARTED, now)
+            self.drop(them, DisconnectReason.RESTARTED, now)
             peer = None
         if peer is None:
             self._last_number += 1
@@ -186,97 +192,107 @@ class ConnectionManager:
         peer.outbound = peer.outbound or outbound  # its dial-back may have been quicker than our greeting
         peer.host, peer.heard = host, now
         peer.clock_ahead_s = facts.time - now if facts.time else None
-        return peer, effects
+        return peer
 
-    def keep(self, endpoint: Endpoint, now: float) -> tuple[bool, list[Effect]]:
+    def keep(self, endpoint: Endpoint, now: float) -> bool:
         """Stay linked with an endpoint for good. False if it is kept already."""
-        return self.outbound.keep(endpoint), self._dial_due(now)
+        is_new = self.outbound.keep(endpoint)
+        self._dial_due(now)
+        return is_new
 
-    def release(self, endpoint: Endpoint, now: float) -> tuple[bool, list[Effect]]:
+    def release(self, endpoint: Endpoint, now: float) -> bool:
         """Keep an endpoint no longer, and drop who is there. False if it was not kept."""
         if not self.outbound.release(endpoint):
-            return False, []
+            return False
         self._troubles.pop(endpoint, None)
-        gone = [peer.id for peer in self._peers.values() if peer.endpoint == endpoint]
-        return True, [effect for peer in gone for effect in self.drop(peer, DisconnectReason.OPERATOR, now)]
+        for peer in [peer.id for peer in self._peers.values() if peer.endpoint == endpoint]:
+            self.drop(peer, DisconnectReason.OPERATOR, now)
+        return True
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Greet who is due, ask for addresses, drop who fell silent or cannot be borne any longer."""
         silent = [p.id for p in self._peers.values() if not p.link and now - p.heard > IDLE_S]
-        effects = [effect for peer in silent for effect in self.drop(peer, DisconnectReason.SILENT, now)]
+        for peer in silent:
+            self.drop(peer, DisconnectReason.SILENT, now)
         for peer in self._scoring.unbearable(now):
             [(words, points), *_] = self._scoring.reputation.why(peer, now)
             why = f"it {words} ({points:g})"
-            effects += self.drop(peer, DisconnectReason.LOW_SCORE, now, BACKOFF_MAX_S, detail=why)
-        return effects + self._dial_due(now)
+            self.drop(peer, DisconnectReason.LOW_SCORE, now, BACKOFF_MAX_S, detail=why)
+        self._dial_due(now)
 
-    def _dial_due(self, now: float) -> list[Effect]:
+    def _dial_due(self, now: float) -> None:
         busy = [peer.endpoint for peer in self._peers.values() if peer.endpoint]
-        effects: list[Effect] = []
         for target in self.outbound.due(now, busy):
             if target.kind is not ConnectionType.STATIC and self._scoring.discouraged.has_host(
                 target.endpoint.host, now
             ):
-                effects += self._fail(target, Refusal(Reason.DISCOURAGED), now)
+                self._fail(target, Refusal(Reason.DISCOURAGED), now)
             else:
-                effects.append(self._dial(target, now))
-        return effects
+                self._dial(target, now)
 
-    def _dial(self, target: Target, now: float) -> Effect:
+    def _dial(self, target: Target, now: float) -> None:
         target.dialling = True
         if target.kind is ConnectionType.FEELER:
-            return self.handshake.feel(target.endpoint, now, partial(self._on_felt, target))
+            self.handshake.feel(target.endpoint, now, partial(self._on_felt, target))
+            return
         expected = target.peer if target.kind is ConnectionType.BACK else None
         extra = BLOCKS_ONLY if target.place is Place.BLOCKS_ONLY else 0
         then = partial(self._on_outcome, target)
-        return self.handshake.greet(target.endpoint, expected, now, then, extra_services=extra)
+        self.handshake.greet(target.endpoint, expected, now, then, extra_services=extra)
 
-    def _on_felt(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> list[Effect]:
+    def _on_felt(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> None:
         """A feeler has come back."""
         target.dialling = False
         if not isinstance(outcome, Met):
-            return self._fail(target, outcome, now)
+            self._fail(target, outcome, now)
+            return
         self.outbound.felt(target, now, outcome.round_trip_s)
-        return []
 
-    def _on_outcome(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> list[Effect]:
+    def _on_outcome(self, target: Target, outcome: Met | Failed | Refusal, now: float) -> None:
         """Our greeting has made a link, or not."""
         target.dialling = False
         if not isinstance(outcome, Met):
-            return self._fail(target, outcome, now)
+            self._fail(target, outcome, now)
+            return
         facts, link = outcome.facts, outcome.link
         if target.kind is not ConnectionType.STATIC and self._inbound.is_unwelcome(link.peer, now):
-            return [*self._fail(target, Refusal(Reason.DISCOURAGED), now), *self._hang_up(link.peer)]
+            self._fail(target, Refusal(Reason.DISCOURAGED), now)
+            self._hang_up(link.peer)
+            return
         if target.kind is ConnectionType.LEARNED and self._is_idle(facts):
-            return [*self._fail(target, Refusal(Reason.NOT_SERVED), now), *self._hang_up(link.peer)]
+            self._fail(target, Refusal(Reason.NOT_SERVED), now)
+            self._hang_up(link.peer)
+            return
         if target.kind is not ConnectionType.BACK and not self.outbound.holds(target):
-            return self._hang_up(link.peer)  # meanwhile the operator has released it
+            self._hang_up(link.peer)
+            return  # meanwhile the operator has released it
         known = link.peer in self._peers
-        peer, effects = self._meet(facts, target.endpoint.host, target.kind is not ConnectionType.BACK, now)
+        peer = self._meet(facts, target.endpoint.host, target.kind is not ConnectionType.BACK, now)
         peer.link, peer.failures = link, 0
-        effects += self._drop_others(link, now)
+        self._drop_others(link, now)
         if not known:
             peer.blocks_only = target.place is Place.BLOCKS_ONLY
         if replaced := self.outbound.linked(target, peer.id, now, outcome.round_trip_s, known=known):
-            effects += self.drop(replaced, DisconnectReason.NEARER, now)
+            self.drop(replaced, DisconnectReason.NEARER, now)
         self._troubles.pop(target.endpoint, None)
         log.info("linked with %s at %s, height %d", peer.id.hex(), link.endpoint, facts.height)
-        return effects + self._events.linked(peer.id, now)
+        self._events.linked(peer.id, now)
 
-    def _drop_others(self, link: Link, now: float) -> list[Effect]:
+    def _drop_others(self, link: Link, now: float) -> None:
         """Drop the peers taken to be at an endpoint where another has proved to be: its place may have
         been taken by a node with a new identity, which does not know its tokens."""
         there = {p.id: None for p in self._peers.values() if p.link and p.link.endpoint == link.endpoint}
         if holder := self.outbound.holder(link.endpoint):
             there[holder] = None  # it may have a second address
         others = [peer for peer in there if peer != link.peer]
-        return [effect for peer in others for effect in self.drop(peer, DisconnectReason.REPLACED, now)]
+        for peer in others:
+            self.drop(peer, DisconnectReason.REPLACED, now)
 
-    def _hang_up(self, peer: PeerId) -> list[Effect]:
+    def _hang_up(self, peer: PeerId) -> None:
         """Close the connections of a handshake that made no peer: ids cost nothing, and each holds threads."""
         if peer in self._peers or self._requests.has(peer):
-            return []  # another handshake is under way
-        return [Close(peer, DisconnectReason.HANDSHAKE)]
+            return  # another handshake is under way
+        self._outbox.add(Close(peer, DisconnectReason.HANDSHAKE))
 
     def _is_idle(self, facts: Facts) -> bool:
         """True for a light node, unless we are light too: it would fill one of our few places for nothing."""
@@ -286,61 +302,62 @@ class ConnectionManager:
             and (role_of(self._describe().services) is not Role.LIGHT)
         )
 
-    def _fail(self, target: Target, reply: Failed | Refusal, now: float) -> list[Effect]:
+    def _fail(self, target: Target, reply: Failed | Refusal, now: float) -> None:
         if reply == Refusal(Reason.SELF):
             self.outbound.is_self(target)
-            return []
+            return
         trouble = reply.reason.name.lower() if isinstance(reply, Refusal) else reply.reason
         is_operators = target.kind is ConnectionType.STATIC or target.named
         if is_operators and trouble != self._troubles.get(target.endpoint):
             self._troubles[target.endpoint] = trouble
             log.info("no link with %s: %s", target.endpoint, trouble)
         self.outbound.failed(target, trouble, now)
-        return []
 
     def on_request(self, peer: PeerId, now: float) -> None:
         """A request came from this peer."""
         if found := self._peers.get(peer):
             found.heard, found.has_spoken = now, True
 
-    def on_reply(self, peer: PeerId, reply: object, round_trip_s: float | None, now: float) -> list[Effect]:
+    def on_reply(self, peer: PeerId, reply: object, round_trip_s: float | None, now: float) -> None:
         """A request to this peer brought `reply`; drops a peer that broke the rules or does not answer.
         `round_trip_s` is None where the peer was free to take its time."""
         found = self._peers.get(peer)
         if found is None:
-            return []
+            return
         if isinstance(reply, Refusal) and reply.reason not in BLAMELESS:
-            return self.drop(peer, DisconnectReason.REFUSED, now, detail=reply.reason.name.lower())
+            self.drop(peer, DisconnectReason.REFUSED, now, detail=reply.reason.name.lower())
+            return
         if not isinstance(reply, Failed):
             found.failures, found.heard = 0, now
             if round_trip_s is not None:
                 found.round_trip_s = round_trip_s
                 found.least_round_trip_s = min(found.least_round_trip_s or round_trip_s, round_trip_s)
-            return []
+            return
         if reply.offence:
-            return self.punish(peer, reply.reason, now)
+            self.punish(peer, reply.reason, now)
+            return
         if reply.retry_s:
-            return []  # it is there, and we were too fast
+            return  # it is there, and we were too fast
         found.failures += 1
         if found.failures >= LINK_FAILURES_MAX:
-            return self.drop(peer, DisconnectReason.UNRESPONSIVE, now, detail=reply.reason)
-        return []
+            self.drop(peer, DisconnectReason.UNRESPONSIVE, now, detail=reply.reason)
+            return
 
-    def punish(self, peer: PeerId, offence: str, now: float) -> list[Effect]:
+    def punish(self, peer: PeerId, offence: str, now: float) -> None:
         """Drop a peer for a provable offence, and refuse it and its address for a while."""
         found = self._peers.get(peer)
         self._scoring.offended(peer, found.host if found else "", now)
         if found and found.link:
             self._book.blame(found.link.endpoint)
-        return self.drop(peer, DisconnectReason.OFFENCE, now, BACKOFF_MAX_S, detail=offence)
+        self.drop(peer, DisconnectReason.OFFENCE, now, BACKOFF_MAX_S, detail=offence)
 
     def drop(
         self, peer: PeerId, reason: DisconnectReason, now: float, wait_s: float = BACKOFF_S, *, detail: str = ""
-    ) -> list[Effect]:
+    ) -> None:
         """End a peer's link and sessions. A static one is greeted again after `wait_s`."""
         gone = self._peers.pop(peer, None)
         if gone is None:
-            return []
+            return
         for token in gone.tokens:
             del self._by_token[token]
         self._requests.forget(peer)
@@ -349,8 +366,8 @@ class ConnectionManager:
         level = logging.DEBUG if gone.is_visitor else logging.INFO
         close = Close(peer, reason, detail)
         log.log(level, "dropped %s at %s: %s", peer.hex(), gone.endpoint or gone.host, close.why)
-        effects: list[Effect] = [close, *self._events.left(peer, now)]
+        self._outbox.add(close)
+        self._events.left(peer, now)
         # Who says that it is where this one was could not be told from it, or was dialled in vain.
         for other in [other for other in self._peers.values() if other.endpoint == gone.endpoint]:
-            effects += self._dial_back(other, now)
-        return effects
+            self._dial_back(other, now)

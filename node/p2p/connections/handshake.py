@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import (
     PROTOCOL_VERSION_LEAST,
@@ -56,9 +56,9 @@ class Met:
     """Round-trip time of one request that nothing else waited behind, connecting included."""
 
 
-Outcome = Callable[[Met | Failed | Refusal, float], list[Effect]]
+Outcome = Callable[[Met | Failed | Refusal, float], None]
 """Callback for the end of a greeting."""
-GoesOn = Callable[[Met, bytes, Outcome, float], list[Effect]]
+GoesOn = Callable[[Met, bytes, Outcome, float], None]
 """Callback for a good welcome; the bytes are what we have to sign to open the session."""
 
 
@@ -70,7 +70,7 @@ class Handshake:
         identity: NodeIdentity,
         describe: Callable[[], Facts],
         requests: PendingRequests,
-        hang_up: Callable[[PeerId], list[Effect]] = lambda peer: [],
+        hang_up: Callable[[PeerId], None] = lambda peer: None,
     ) -> None:
         """`describe` gives what we say of ourselves, as it is now; `hang_up` ends the connections with
         a node whose Confirm came to nothing."""
@@ -88,8 +88,6 @@ class Handshake:
         if facts.network_id != self._describe().network_id:
             return Reason.WRONG_NETWORK
         return Reason.SELF if facts.public_key == self._identity.public_key else None
-
-    # --- being greeted -----------------------------------------------------------------
 
     def welcome(self, hello: Hello, host: str, now: float) -> Welcome | Refusal:
         """Answer a greeting. Nothing is known of the greeter before its Confirm."""
@@ -113,29 +111,27 @@ class Handshake:
             return Refusal(Reason.BAD_PROOF)
         return greeting
 
-    # --- greeting ----------------------------------------------------------------------
-
     def greet(
         self, endpoint: Endpoint, expected: PeerId | None, now: float, outcome: Outcome, *, extra_services: int = 0
-    ) -> Effect:
+    ) -> None:
         """Greet whoever listens there; if `expected` is given, it must be that node."""
         facts = self._described(now)
         facts = replace(facts, services=facts.services | extra_services)
-        return self._greet(endpoint, expected, facts, now, self._confirm, outcome)
+        self._greet(endpoint, expected, facts, now, self._confirm, outcome)
 
-    def feel(self, endpoint: Endpoint, now: float, outcome: Outcome) -> Effect:
+    def feel(self, endpoint: Endpoint, now: float, outcome: Outcome) -> None:
         """Find out who listens there: its welcome proves it, and no session is opened."""
         facts = replace(self._described(now), listen=None, services=VISITOR)
 
-        def goes_on(met: Met, ours: bytes, outcome: Outcome, now: float) -> list[Effect]:
-            return outcome(met, now)
+        def goes_on(met: Met, ours: bytes, outcome: Outcome, now: float) -> None:
+            outcome(met, now)
 
-        return self._greet(endpoint, None, facts, now, goes_on, outcome)
+        self._greet(endpoint, None, facts, now, goes_on, outcome)
 
-    def visit(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+    def visit(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> None:
         """Greet the node `expected` as somebody who is not to be dialled back, nor to be a peer."""
         facts = replace(self._described(now), listen=None, services=VISITOR)
-        return self._greet(endpoint, expected, facts, now, self._confirm, outcome)
+        self._greet(endpoint, expected, facts, now, self._confirm, outcome)
 
     def _greet(
         self,
@@ -145,10 +141,10 @@ class Handshake:
         now: float,
         goes_on: GoesOn,
         outcome: Outcome,
-    ) -> Effect:
+    ) -> None:
         challenge = self._identity.unguessable("challenge", 32)
         then = partial(self._on_welcome, endpoint, expected, challenge, now, goes_on, outcome)
-        return self._requests.dial(endpoint, Hello(facts, challenge), now, HANDSHAKE_S, then)
+        self._requests.dial(endpoint, Hello(facts, challenge), now, HANDSHAKE_S, then)
 
     def _described(self, now: float) -> Facts:
         """This node's facts, with its clock."""
@@ -164,31 +160,37 @@ class Handshake:
         outcome: Outcome,
         reply: PeerReply,
         now: float,
-    ) -> list[Effect]:
+    ) -> None:
         if not isinstance(reply, Welcome):
-            return outcome(_failure(reply), now)
+            outcome(_failure(reply), now)
+            return
         facts = reply.facts
         if reason := self.objection(facts):
-            return outcome(Refusal(reason), now)
+            outcome(Refusal(reason), now)
+            return
         them = peer_id(facts.public_key)
         if expected not in (None, them):
-            return outcome(Failed(ANOTHER), now)
+            outcome(Failed(ANOTHER), now)
+            return
         ids, challenges = (self._identity.id, them), (challenge, reply.challenge)
         ours, theirs = (handshake_digest(facts.network_id, side, ids, challenges) for side in HandshakeSide)
         if not self._identity.is_proof(facts.public_key, reply.proof, theirs):
-            return outcome(Refusal(Reason.BAD_PROOF), now)
-        return goes_on(Met(facts, Link(them, endpoint, reply.token), now - sent), ours, outcome, now)
+            outcome(Refusal(Reason.BAD_PROOF), now)
+            return
+        goes_on(Met(facts, Link(them, endpoint, reply.token), now - sent), ours, outcome, now)
 
-    def _confirm(self, met: Met, ours: bytes, outcome: Outcome, now: float) -> list[Effect]:
+    def _confirm(self, met: Met, ours: bytes, outcome: Outcome, now: float) -> None:
         confirm = Confirm(met.link.token, self._identity.prove(ours))
         then = partial(self._on_confirmed, met, now, outcome)
-        return [self._requests.send(met.link, confirm, now, HANDSHAKE_S, then)]
+        self._requests.send(met.link, confirm, now, HANDSHAKE_S, then)
 
-    def _on_confirmed(self, met: Met, sent: float, outcome: Outcome, reply: PeerReply, now: float) -> list[Effect]:
+    def _on_confirmed(self, met: Met, sent: float, outcome: Outcome, reply: PeerReply, now: float) -> None:
         # Of the two requests the second is measured: the first may have waited behind other greetings.
         if not isinstance(reply, Ok):
-            return [*outcome(_failure(reply), now), *self._hang_up(met.link.peer)]
-        return outcome(replace(met, round_trip_s=now - sent), now)
+            outcome(_failure(reply), now)
+            self._hang_up(met.link.peer)
+            return
+        outcome(replace(met, round_trip_s=now - sent), now)
 
 
 def _failure(reply: PeerReply) -> Failed | Refusal:

@@ -182,8 +182,6 @@ class OutboundConnections:
             ConnectionType.FEELER: False,
         }[target.kind]
 
-    # --- choosing --------------------------------------------------------------------------------
-
     def due(self, now: float, busy: Iterable[Endpoint]) -> list[Target]:
         """The endpoints to be greeted now. `busy` are endpoints of peers that the book need not offer."""
         if self.seeks:
@@ -293,8 +291,6 @@ class OutboundConnections:
     def _after(self, seconds: float, now: float) -> float:
         """About so much later: nobody shall know when."""
         return now + seconds * self._rng.uniform(0.5, 1.5)
-
-    # --- what came of it -------------------------------------------------------------------------
 
     def linked(
         self, target: Target, peer: PeerId, now: float, round_trip_s: float | None = None, *, known: bool = False

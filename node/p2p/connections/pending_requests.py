@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.interface.effects import Dial, Effect, PeerReply, Send
+from node.interface.effects import Dial, PeerReply, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Confirm, Hello, Request
+from node.interface.outbox import Outbox
 
 GRACE_S = 5.0
 """After its deadline plus this a request has failed, whatever became of it outside."""
 
-Then = Callable[[PeerReply, float], list[Effect]]
+Then = Callable[[PeerReply, float], None]
 """Goes on with what a request came to, and the time."""
 
 
@@ -29,19 +30,20 @@ class Pending:
 class PendingRequests:
     """All requests under way. Bounded by what each of its users may have open at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._last_id = 0
         self._pending: dict[int, Pending] = {}
 
-    def send(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Send:
+    def send(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> None:
         """Ask a peer; its answer goes to `then`."""
         request_id = self._open(Pending(request, link.peer, now, now + timeout_s, then))
-        return Send(link, request, request_id, now + timeout_s)
+        self._outbox.add(Send(link, request, request_id, now + timeout_s))
 
-    def dial(self, endpoint: Endpoint, hello: Hello, now: float, timeout_s: float, then: Then) -> Dial:
+    def dial(self, endpoint: Endpoint, hello: Hello, now: float, timeout_s: float, then: Then) -> None:
         """Greet whoever listens there; the answer goes to `then`."""
         request_id = self._open(Pending(hello, None, now, now + timeout_s, then))
-        return Dial(endpoint, hello, request_id, now + timeout_s)
+        self._outbox.add(Dial(endpoint, hello, request_id, now + timeout_s))
 
     def take(self, request_id: int) -> Pending | None:
         """Close a request: None if its peer is gone or its time was over before."""

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Reply, Request
 from node.p2p.connections.handshake import Outcome
@@ -20,15 +19,15 @@ from node.p2p.connections.pending_requests import Then
 class Discovery(Protocol):
     """A way of finding nodes."""
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """We can send to this peer now. `proved` came before."""
         ...
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """This peer is gone, and all requests to it."""
         ...
 
-    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Note a successful handshake with a node that we dialled: it listens at this address."""
         ...
 
@@ -36,7 +35,7 @@ class Discovery(Protocol):
         """The reply to a peer's request; None if the request belongs to another way."""
         ...
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Everything that time brings."""
         ...
 
@@ -74,11 +73,11 @@ class DiscoveryContext(Protocol):
         """True while there are fewer peers of our choice than there could be."""
         ...
 
-    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Effect:
+    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> None:
         """Ask a peer. `then` may never be called: a peer that leaves takes its requests along."""
         ...
 
-    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> None:
         """Greet the node `expected` as a visitor. The link that comes of it is the caller's alone."""
         ...
 
@@ -90,7 +89,7 @@ class DiscoveryContext(Protocol):
         """Put endpoints into the address book, as somebody at `source` told them; `way` is for operators."""
         ...
 
-    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """A visit has proved an endpoint: tell the book and every way of finding nodes."""
         ...
 
@@ -98,7 +97,11 @@ class DiscoveryContext(Protocol):
         """Endpoints to tell a peer, drawn from the address book, but for its own."""
         ...
 
-    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> list[Effect]:
+    def close(self, peer: PeerId, reason: DisconnectReason) -> None:
+        """Close the connections to a node that is no peer."""
+        ...
+
+    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> None:
         """End a peer's link and sessions, without prejudice."""
         ...
 
@@ -106,25 +109,21 @@ class DiscoveryContext(Protocol):
 class NoDiscovery:
     """A way that finds nothing: what the others are built on."""
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Nothing to do."""
-        return []
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """Nothing to do."""
-        return []
 
-    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Nothing to do."""
-        return []
 
     def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Nothing is ours."""
         return None
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Nothing to do."""
-        return []
 
 
 class CombinedDiscovery:
@@ -133,17 +132,20 @@ class CombinedDiscovery:
     def __init__(self, ways: Collection[Discovery]) -> None:
         self._ways = tuple(ways)
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Tell all."""
-        return [effect for way in self._ways for effect in way.linked(peer, endpoint, now)]
+        for way in self._ways:
+            way.linked(peer, endpoint, now)
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """Tell all."""
-        return [effect for way in self._ways for effect in way.left(peer, now)]
+        for way in self._ways:
+            way.left(peer, now)
 
-    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Tell all."""
-        return [effect for way in self._ways for effect in way.proved(peer, endpoint, now)]
+        for way in self._ways:
+            way.proved(peer, endpoint, now)
 
     def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """The first one's reply that has one."""
@@ -152,6 +154,7 @@ class CombinedDiscovery:
                 return reply
         return None
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Do what is due by now, for each way."""
-        return [effect for way in self._ways for effect in way.tick(now)]
+        for way in self._ways:
+            way.tick(now)

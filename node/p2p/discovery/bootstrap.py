@@ -8,7 +8,6 @@ that grew apart from one list of such endpoints meet there.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, PeerId
 from node.p2p.discovery.base import DiscoveryContext, NoDiscovery
 
@@ -38,23 +37,21 @@ class Bootstrap(NoDiscovery):
         self._ground = ground
         self._doors = {endpoint: _Door() for endpoint in endpoints}
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """One of them has answered, perhaps."""
         if door := self._doors.get(endpoint):
             door.answered, door.tries = True, 0
             door.next_try = now + (MEET_LOCAL_S if self._ground.allow_local else MEET_S)
-        return []
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """Dial bootstrap nodes again when no peer is left, soon but not at once: it may have had a reason."""
         if any(link.peer != peer for link in self._ground.links()):
-            return []
+            return
         wait_s = ALONE_LOCAL_S if self._ground.allow_local else ALONE_S
         for door in self._doors.values():
             door.next_try = min(door.next_try, now + wait_s)
-        return []
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Dial who is due: all that never answered, the others while there is room."""
         for endpoint, door in self._doors.items():
             if now < door.next_try or (door.answered and not self._ground.wants_more()):
@@ -64,4 +61,3 @@ class Bootstrap(NoDiscovery):
             door.tries += 1
             if not any(link.endpoint == endpoint for link in self._ground.links()):
                 self._ground.try_once(endpoint)
-        return []

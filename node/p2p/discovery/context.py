@@ -5,9 +5,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Effect
+from node.interface.effects import Close
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Request
+from node.interface.outbox import Outbox
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.connections.handshake import Outcome
@@ -24,6 +25,7 @@ class PeerDiscoveryContext:
 
     def __init__(
         self,
+        outbox: Outbox,
         finding: DiscoveryConfig,
         own: PeerId,
         connections: ConnectionManager,
@@ -33,6 +35,7 @@ class PeerDiscoveryContext:
         allow_local: bool,
     ) -> None:
         self.own = own
+        self._outbox = outbox
         self.allow_local = allow_local
         self.rng = rng
         self._connections = connections
@@ -69,13 +72,13 @@ class PeerDiscoveryContext:
         """True while there are fewer peers of our choice than there could be."""
         return self._connections.outbound.has_room()
 
-    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Effect:
+    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> None:
         """Ask a peer."""
-        return self._requests.send(link, request, now, timeout_s, then)
+        self._requests.send(link, request, now, timeout_s, then)
 
-    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> None:
         """Greet the node `expected` as a visitor."""
-        return self._connections.handshake.visit(endpoint, expected, now, outcome)
+        self._connections.handshake.visit(endpoint, expected, now, outcome)
 
     def try_once(self, endpoint: Endpoint) -> None:
         """Have an endpoint dialled, to be a peer like any other."""
@@ -97,17 +100,21 @@ class PeerDiscoveryContext:
             return "bootstrap"
         return self._first_heard.get(endpoint, "address book")
 
-    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """A visit has proved an endpoint."""
         # Others chose whom we visit, so the book must not count it as chosen.
         self._book.proved(endpoint, now, chosen=False)
-        return self.discovery.proved(peer, endpoint, now)
+        self.discovery.proved(peer, endpoint, now)
 
     def sample(self, peer: PeerId, now: float) -> tuple[Endpoint, ...]:
         """Endpoints to tell a peer, but for its own."""
         own = self.endpoint(peer)
         return self._book.sample(now, (own,) if own else ())
 
-    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> list[Effect]:
+    def close(self, peer: PeerId, reason: DisconnectReason) -> None:
+        """Close the connections to a node that is no peer."""
+        self._outbox.add(Close(peer, reason))
+
+    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> None:
         """End a peer's link and sessions, without prejudice."""
-        return self._connections.drop(peer, reason, now)
+        self._connections.drop(peer, reason, now)

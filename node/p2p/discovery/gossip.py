@@ -5,7 +5,7 @@ How much is told, and how much is believed of one source, is the address book's 
 """
 
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, PeerReply
+from node.interface.effects import PeerReply
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import PUSHED_MAX, Addresses, AnnounceAddress, GetAddresses, Ok, Reply, Request
 from node.p2p.addrman.dial_budget import Rate
@@ -43,16 +43,15 @@ class Gossip(NoDiscovery):
         self._told: BoundedSet[Endpoint] = BoundedSet(TOLD_MAX)
         self._news: list[tuple[PeerId, Endpoint]] = []
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """A new peer is the first to be asked."""
-        return self._ask(peer, now)
+        self._ask(peer, now)
 
-    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """News, if it was not told lately. What does not fit into one message waits for no other."""
         is_news = endpoint not in self._told and all(endpoint != other for _, other in self._news)
         if is_news and is_dialable(endpoint, self._ground.allow_local):
             self._news = [*self._news, (peer, endpoint)][-PUSHED_MAX:]
-        return []
 
     def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Tell who asks, and hear who tells."""
@@ -63,52 +62,46 @@ class Gossip(NoDiscovery):
             return Ok()
         return None
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Tell the news; ask somebody while we want more peers."""
         self._push_at = min(self._push_at, now + self._push_every_s)  # the clock may have been set back
         self._ask_at = min(self._ask_at, now + self._ask_every_s)
-        return self._push(now) + self._ask_somebody(now)
+        self._push(now)
+        self._ask_somebody(now)
 
-    # --- asking --------------------------------------------------------------------------------
-
-    def _ask_somebody(self, now: float) -> list[Effect]:
+    def _ask_somebody(self, now: float) -> None:
         if now < self._ask_at or not self._ground.wants_more() or not (links := self._ground.links()):
-            return []
+            return
         self._ask_at = now + self._ask_every_s
-        return self._ask(self._ground.rng.choice(links).peer, now)
+        self._ask(self._ground.rng.choice(links).peer, now)
 
-    def _ask(self, peer: PeerId, now: float) -> list[Effect]:
+    def _ask(self, peer: PeerId, now: float) -> None:
         link = self._ground.link(peer)
         if link is None:
-            return []
+            return
 
-        def then(reply: PeerReply, now: float) -> list[Effect]:
+        def then(reply: PeerReply, now: float) -> None:
             if isinstance(reply, Addresses):
                 self._ground.heard(reply.endpoints, link.endpoint, now)
-            return []
 
-        return [self._ground.ask(link, GetAddresses(), now, ADDRESSES_S, then)]
+        self._ground.ask(link, GetAddresses(), now, ADDRESSES_S, then)
 
     def _hear(self, peer: PeerId, endpoints: tuple[Endpoint, ...], now: float) -> None:
         """Take endpoints told unasked: as many as the teller may tell."""
         taken = endpoints[: self._accepted.take(peer, len(endpoints), now)]
         self._ground.heard(taken, self._ground.endpoint(peer), now)
 
-    # --- telling -------------------------------------------------------------------------------
-
-    def _push(self, now: float) -> list[Effect]:
+    def _push(self, now: float) -> None:
         """Tell a few peers what was proved since the last round."""
         if not self._news or now < self._push_at:
-            return []
+            return
         self._push_at = now + self._push_every_s
         news, self._news = self._news, []
         self._told.update(endpoint for _, endpoint in news)
         links = self._ground.links()
         chosen = self._ground.rng.sample(links, min(FANOUT, len(links)))
-        effects = []
         for link in chosen:
             endpoints = tuple(dict.fromkeys(endpoint for peer, endpoint in news if peer != link.peer))
             if endpoints:
                 message = AnnounceAddress(endpoints)
-                effects.append(self._ground.ask(link, message, now, ADDRESSES_S, lambda reply, now: []))
-        return effects
+                self._ground.ask(link, message, now, ADDRESSES_S, lambda reply, now: None)

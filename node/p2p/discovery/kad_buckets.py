@@ -174,8 +174,6 @@ class RoutingTable:
         offset = (1 << number) | rng.getrandbits(number)
         return (int.from_bytes(self._own, "big") ^ offset).to_bytes(ID_BITS // 8, "big")
 
-    # --- places --------------------------------------------------------------------------------
-
     def _bucket(self, node: PeerId) -> _KadBucket:
         return self._buckets[distance(self._own, node).bit_length() - 1]
 

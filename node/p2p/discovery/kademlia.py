@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from node.interface.effects import Effect, PeerReply
+from node.interface.effects import PeerReply
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import FindNode, Neighbour, Nodes, Reply, Request
 from node.p2p.addrman.net_address import is_dialable
@@ -66,22 +66,18 @@ class Kademlia(NoDiscovery):
         """The nodes known."""
         return self._table
 
-    # --- what happens ----------------------------------------------------------------------------
-
-    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """A node was met there: it has a right to a place. Something new makes it worth to search on."""
         if is_dialable(endpoint, self._ground.allow_local) and self._table.proved(peer, endpoint, now):
             self._hurry(now)
-        return []
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """A peer's requests are gone with it."""
         if peer in self._asked:
             self._unanswered(peer)
         if self._testing == peer:
             self._testing = None
         self._hurry(now)
-        return []
 
     def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """The closest that we have met, but for the asker."""
@@ -90,19 +86,18 @@ class Kademlia(NoDiscovery):
         closest = self._table.closest(request.target, K, (peer,))
         return Nodes(tuple(contact.neighbour for contact in closest))
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Go on with the search, begin another, look whether old acquaintances are there."""
         pace = self._pace  # the clock may have been set back
         self._search_at = min(self._search_at, now + pace.search_most)
         self._test_at, self._test_until = min(self._test_at, now + pace.test), min(self._test_until, now + VISIT_S)
-        effects = self._visits.tick(now)
+        self._visits.tick(now)
         for peer in [peer for peer, until in self._asked.items() if until < now]:
             self._unanswered(peer)
         if self._lookup is None:
             self._begin(now)
-        return effects + self._go_on(now) + self._test(now)
-
-    # --- searching -------------------------------------------------------------------------------
+        self._go_on(now)
+        self._test(now)
 
     def _hurry(self, now: float) -> None:
         self._wait_s = self._pace.search
@@ -126,16 +121,14 @@ class Kademlia(NoDiscovery):
         known = [contact.neighbour for contact in self._table.closest(target)]
         self._lookup = Lookup(target, self._ground.own, known, self._ground.allow_local)
 
-    def _go_on(self, now: float) -> list[Effect]:
+    def _go_on(self, now: float) -> None:
         """Ask the nodes that the search is to ask next."""
-        effects: list[Effect] = []
         lookup = self._lookup
         while lookup and (neighbour := lookup.next()):
             self._asked[neighbour.id] = now + (QUERY_S if self._ground.link(neighbour.id) else VISIT_S)
-            effects += self._ask(neighbour, lookup.target, now, partial(self._on_nodes, lookup))
+            self._ask(neighbour, lookup.target, now, partial(self._on_nodes, lookup))
         if lookup and lookup.is_over:
             self._lookup = None
-        return effects
 
     def _unanswered(self, peer: PeerId) -> None:
         del self._asked[peer]
@@ -144,20 +137,18 @@ class Kademlia(NoDiscovery):
 
     def _ask(
         self, neighbour: Neighbour, target: bytes, now: float, heard: Callable[[PeerId, PeerReply | None, float], None]
-    ) -> list[Effect]:
+    ) -> None:
         """Put the question over a link or in a visit; `heard` gets what comes of it."""
         request = FindNode(target)
 
-        def then(reply: PeerReply, now: float) -> list[Effect]:
+        def then(reply: PeerReply, now: float) -> None:
             heard(neighbour.id, reply, now)
-            return self._go_on(now)
+            self._go_on(now)
 
         if link := self._ground.link(neighbour.id):
-            return [self._ground.ask(link, request, now, QUERY_S, then)]
-        if self._ground.is_peer(neighbour.id) or (effects := self._visits.ask(neighbour, request, now, then)) is None:
+            self._ground.ask(link, request, now, QUERY_S, then)
+        elif self._ground.is_peer(neighbour.id) or not self._visits.ask(neighbour, request, now, then):
             heard(neighbour.id, None, now)
-            return []
-        return effects
 
     def _on_nodes(self, lookup: Lookup, node: PeerId, reply: PeerReply | None, now: float) -> None:
         """Take the answer of a node that this search asked; None if it could not be asked."""
@@ -172,18 +163,16 @@ class Kademlia(NoDiscovery):
         contact = self._table.get(node)
         self._ground.heard([each.endpoint for each in told], contact.endpoint if contact else None, now, "kademlia")
 
-    # --- testing ---------------------------------------------------------------------------------
-
-    def _test(self, now: float) -> list[Effect]:
+    def _test(self, now: float) -> None:
         """Ask one node of the table for a sign of life (see `to_test`). If it has none, the place is free."""
         if now < self._test_at or (self._testing and now < self._test_until):
-            return []
+            return
         self._test_at = now + self._pace.test
         contact = self._table.to_test(now, self._pace.at_rest)
         if contact is None:
-            return []
+            return
         self._testing, self._test_until = contact.id, now + VISIT_S
-        return self._ask(contact.neighbour, contact.id, now, self._on_sign)
+        self._ask(contact.neighbour, contact.id, now, self._on_sign)
 
     def _on_sign(self, node: PeerId, reply: PeerReply | None, now: float) -> None:
         if self._testing == node:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Close, Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Bye, Neighbour, Reason, Refusal, Request
 from node.p2p.addrman.dial_budget import DialBudget, Rate
@@ -66,31 +66,33 @@ class Probes:
         """True if another visit may begin."""
         return len(self._under_way) < VISITS_MAX
 
-    def ask(self, neighbour: Neighbour, request: Request, now: float, then: Then) -> list[Effect] | None:
-        """Visit a node and ask it; `then` gets the answer or Failed, always. None: it cannot be visited now."""
+    def ask(self, neighbour: Neighbour, request: Request, now: float, then: Then) -> bool:
+        """Visit a node and ask it; `then` gets the answer or Failed, always. False: it cannot be visited now."""
         endpoint = neighbour.endpoint
         is_allowed = is_dialable(endpoint, self._ground.allow_local) and self._resting.get(endpoint, now) <= now
         if not (is_allowed and self.has_room and self._budget.spend(None, endpoint.host, now)):
-            return None
+            return False
         visit = _Probe(neighbour, request, then, now + VISIT_S)
         self._under_way.append(visit)
 
-        def outcome(met: Met | Failed | Refusal, now: float) -> list[Effect]:
-            return self._on_outcome(visit, met, now)
+        def outcome(met: Met | Failed | Refusal, now: float) -> None:
+            self._on_outcome(visit, met, now)
 
-        return [self._ground.greet(endpoint, neighbour.id, now, outcome)]
+        self._ground.greet(endpoint, neighbour.id, now, outcome)
+        return True
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Give up what has taken too long, close what is no longer used."""
         lost = [visit for visit in self._under_way if now > visit.until]
-        effects = [effect for visit in lost for effect in self._end(visit, Failed("the visit took too long"), now)]
+        for visit in lost:
+            self._end(visit, Failed("the visit took too long"), now)
         for peer, at in list(self._leaving.items()):
             if at <= now and not self._ground.is_busy(peer):
                 del self._leaving[peer]
-                effects += [] if self._ground.is_peer(peer) else [Close(peer, DisconnectReason.VISIT_OVER)]
-        return effects
+                if not self._ground.is_peer(peer):
+                    self._ground.close(peer, DisconnectReason.VISIT_OVER)
 
-    def _on_outcome(self, visit: _Probe, met: Met | Failed | Refusal, now: float) -> list[Effect]:
+    def _on_outcome(self, visit: _Probe, met: Met | Failed | Refusal, now: float) -> None:
         """Nobody is there, or who was to be there is: its endpoint is proved."""
         if not isinstance(met, Met):
             # Where we have met ourselves there will never be anybody else.
@@ -99,27 +101,29 @@ class Probes:
             self._resting.move_to_end(visit.neighbour.endpoint)
             if len(self._resting) > RESTING_MAX:
                 self._resting.popitem(last=False)
-            return self._end(visit, met, now)
+            self._end(visit, met, now)
+            return
 
-        def then(reply: PeerReply, now: float) -> list[Effect]:
-            return self._end(visit, reply, now) + self._leave(met.link, now)
+        def then(reply: PeerReply, now: float) -> None:
+            self._end(visit, reply, now)
+            self._leave(met.link, now)
 
         self._leaving[met.link.peer] = now + LINGER_S
-        effects = self._ground.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
-        return [*effects, self._ground.ask(met.link, visit.request, now, QUESTION_S, then)]
+        self._ground.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
+        self._ground.ask(met.link, visit.request, now, QUESTION_S, then)
 
-    def _end(self, visit: _Probe, reply: PeerReply, now: float) -> list[Effect]:
+    def _end(self, visit: _Probe, reply: PeerReply, now: float) -> None:
         if visit not in self._under_way:
-            return []  # it was given up before
+            return  # it was given up before
         self._under_way.remove(visit)
-        return visit.then(reply, now)
+        visit.then(reply, now)
 
-    def _leave(self, link: Link, now: float) -> list[Effect]:
+    def _leave(self, link: Link, now: float) -> None:
         """Say goodbye, unless we have become peers meanwhile."""
         if self._ground.link(link.peer):
-            return []
+            return
         self._leaving[link.peer] = now + LINGER_S
-        return [self._ground.ask(link, Bye(), now, BYE_S, lambda reply, now: [])]
+        self._ground.ask(link, Bye(), now, BYE_S, lambda reply, now: None)
 
 
 class ProbedBy:

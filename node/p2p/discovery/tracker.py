@@ -8,7 +8,6 @@ nothing of it: to them it is a peer that has addresses and no blocks.
 from collections import OrderedDict
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import (
     ADDRESSES_MAX,
@@ -57,24 +56,21 @@ class Tracker(NoDiscovery):
         self._met: OrderedDict[PeerId, tuple[Endpoint, float]] = OrderedDict()
         self._until: dict[PeerId, float] = {}
 
-    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Somebody is here, for a while."""
         self._until[peer] = now + self._stay_s
-        return []
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """Note that a peer is gone; its endpoint is remembered."""
         self._until.pop(peer, None)
-        return []
 
-    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
+    def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Somebody to tell others of."""
         if is_dialable(endpoint, self._ground.allow_local):
             self._met[peer] = endpoint, now + TRACKED_S
             self._met.move_to_end(peer)
             if len(self._met) > TRACKED_MAX:
                 self._met.popitem(last=False)
-        return []
 
     def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Introduce; all that concerns the chain has the answer of somebody who has none."""
@@ -98,10 +94,11 @@ class Tracker(NoDiscovery):
                 return Txs(())
         return None
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Let go who has been here for long enough."""
         over = [peer for peer, until in self._until.items() if until <= now]
-        return [effect for peer in over for effect in self._ground.drop(peer, DisconnectReason.INTRODUCED, now)]
+        for peer in over:
+            self._ground.drop(peer, DisconnectReason.INTRODUCED, now)
 
     def _others(self, peer: PeerId, now: float) -> list[Neighbour]:
         """All that came lately, but for one."""

@@ -10,7 +10,7 @@ from functools import partial
 
 from chain.hashes import BlockHash
 from node.chainstate.chainstate import Chainstate
-from node.interface.effects import Effect, PeerReply
+from node.interface.effects import PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import Blocks, GetBlocks, News, Poll
 from node.p2p.connections.connection_manager import ConnectionManager
@@ -31,7 +31,7 @@ RETRY_S = 2.0
 PUSH_S = 60.0
 """Deadline of a push of blocks."""
 
-Take = Callable[[PeerId, News, float], list[Effect]]
+Take = Callable[[PeerId, News, float], None]
 """Takes what a peer has told us."""
 
 
@@ -77,50 +77,51 @@ class LongpollClient:
         """This peer is gone, and all requests to it."""
         self._peers.pop(peer, None)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Open what polls are due."""
-        return [effect for peer in self._peers for effect in self._poll(peer, now)]
+        for peer in self._peers:
+            self._poll(peer, now)
 
-    def _poll(self, peer: PeerId, now: float) -> list[Effect]:
+    def _poll(self, peer: PeerId, now: float) -> None:
         state, link = self._peers[peer], self._connections.link(peer)
         if state.is_open or now < state.next_at or link is None or self._connections.reaches_us(peer):
-            return []
+            return
         self._last_number += 1
         state.is_open, state.next_at = True, now + LEAST_S
         then = partial(self._on_news, peer, state, self._last_number, now)
         request = Poll(self._last_number, state.received)
-        return [self._requests.send(link, request, now, HELD_S + TRAVEL_S, then)]
+        self._requests.send(link, request, now, HELD_S + TRAVEL_S, then)
 
-    def _on_news(
-        self, peer: PeerId, state: _Asked, number: int, asked: float, reply: PeerReply, now: float
-    ) -> list[Effect]:
+    def _on_news(self, peer: PeerId, state: _Asked, number: int, asked: float, reply: PeerReply, now: float) -> None:
         """The answer, or none; and the next Poll."""
         state.is_open = False
         if self._peers.get(peer) is not state:
-            return []  # it left and came back meanwhile
+            return  # it left and came back meanwhile
         if not isinstance(reply, News):
             state.next_at = now + RETRY_S
-            return []
+            return
         state.received = number
         if reply == NOTHING:
             state.next_at = max(state.next_at, asked + SHORT_S)
-        effects = self._poll(peer, now) + self._push(peer, state, reply.blocks, now)
-        return effects + self._take(peer, reply, now)
+        self._poll(peer, now)
+        self._push(peer, state, reply.blocks, now)
+        self._take(peer, reply, now)
 
-    def _push(self, peer: PeerId, state: _Asked, hashes: tuple[BlockHash, ...], now: float) -> list[Effect]:
+    def _push(self, peer: PeerId, state: _Asked, hashes: tuple[BlockHash, ...], now: float) -> None:
         """Push blocks that the peer lacks, of those that we have; one message at a time."""
         link = self._connections.link(peer)
         if state.is_pushing:
             state.named = hashes or state.named
-            return []
+            return
         if not hashes or link is None:
-            return []
+            return
         raws = tuple(raw for raw in pack(GetBlocks(hashes), self._chain.raw_block).raws if raw)
         if not raws:
-            return []
+            return
         state.is_pushing = True
-        return [self._requests.send(link, Blocks(raws), now, PUSH_S, partial(self._on_pushed, peer, state))]
+        self._requests.send(link, Blocks(raws), now, PUSH_S, partial(self._on_pushed, peer, state))
 
-    def _on_pushed(self, peer: PeerId, state: _Asked, reply: PeerReply, now: float) -> list[Effect]:
+    def _on_pushed(self, peer: PeerId, state: _Asked, reply: PeerReply, now: float) -> None:
         named, state.named, state.is_pushing = state.named, (), False
-        return self._push(peer, state, named, now) if self._peers.get(peer) is state else []
+        if self._peers.get(peer) is state:
+            self._push(peer, state, named, now)

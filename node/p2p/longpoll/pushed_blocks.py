@@ -8,7 +8,7 @@ from functools import partial
 from chain.block import HEADER_SIZE, decode_header
 from chain.errors import Invalid, Rejected
 from chain.hashes import BlockHash
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import Blocks
 from node.p2p.block_sync.block_download import BlockDownload
@@ -52,30 +52,31 @@ class PushedBlocks:
             return ()  # those first
         return tuple(entry.hash for entry in self._download.only_with(peer))
 
-    def on_blocks(self, peer: PeerId, blocks: Blocks, now: float) -> list[Effect]:
+    def on_blocks(self, peer: PeerId, blocks: Blocks, now: float) -> None:
         """A peer pushes: what it was not asked for is ignored unread."""
         asked = self._wanted.get(peer)
         if not asked or self._unpacking >= JOBS_MAX:
-            return []
+            return
         raws = tuple(raw for raw in blocks.raws if (name := _hash_of(raw)) and asked.pop(name, None))
         if not raws:
-            return []
+            return
         self._unpacking += 1
-        return [self._jobs.start(partial(prepare, Blocks(raws), self._params), partial(self._on_unpacked, peer))]
+        self._jobs.start(partial(prepare, Blocks(raws), self._params), partial(self._on_unpacked, peer))
 
-    def _on_unpacked(self, peer: PeerId, bodies: PeerReply, now: float) -> list[Effect]:
+    def _on_unpacked(self, peer: PeerId, bodies: PeerReply, now: float) -> None:
         self._unpacking -= 1
         if isinstance(bodies, Failed):
-            return self._connections.punish(peer, bodies.reason, now)
+            self._connections.punish(peer, bodies.reason, now)
+            return
         assert isinstance(bodies, tuple)
         for body in filter(None, bodies):
             try:
                 self._blocks.process_block(peer, body, now)
             except Invalid as fault:
-                return self._connections.punish(peer, f"sent an invalid block: {fault}", now)
+                self._connections.punish(peer, f"sent an invalid block: {fault}", now)
+                return
             except Rejected:
                 continue  # not now; it will be named again
-        return []
 
     def left(self, peer: PeerId) -> None:
         """A peer is gone, or can be asked now."""

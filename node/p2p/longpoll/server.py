@@ -7,9 +7,10 @@ has arrived, else it is told again.
 from dataclasses import dataclass
 
 from chain.hashes import Wtxid
-from node.interface.effects import Effect, Park, Publish
+from node.interface.effects import Park, Publish
 from node.interface.endpoint import PeerId
 from node.interface.messages import News, Poll
+from node.interface.outbox import Outbox
 from node.p2p.block_sync.header_announce import HeaderAnnounce
 from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.longpoll.pushed_blocks import PushedBlocks
@@ -46,41 +47,43 @@ class LongpollServer:
 
     def __init__(
         self,
+        outbox: Outbox,
         connections: ConnectionManager,
         headers: HeaderAnnounce,
         txs: TxAnnounce,
         pushed: PushedBlocks,
     ) -> None:
         """A poll brings what `headers` and `txs` announce, and names the blocks to be `pushed`."""
+        self._outbox = outbox
         self._connections = connections
         self._headers = headers
         self._txs = txs
         self._pushed = pushed
         self._callers: dict[PeerId, _Caller] = {}
 
-    def on_poll(self, peer: PeerId, poll: Poll, now: float) -> tuple[News | Park, list[Effect]]:
+    def on_poll(self, peer: PeerId, poll: Poll, now: float) -> News | Park:
         """The answer to a Poll, or to wait; asked again with the very same `poll` after that."""
         if self._connections.link(peer):
-            return NOTHING, []  # it is told without asking
+            return NOTHING  # it is told without asking
         caller = self._callers.get(peer)
         if caller is None:
             caller = self._callers[peer] = _Caller()
             self._headers.polled(peer, self._connections[peer].facts.tip)
             self._txs.polled(peer)
-        effects: list[Effect] = []
         if poll is not caller.open:
             if poll.number <= caller.number:
-                return NOTHING, []  # a newer one has taken its place
-            effects = self._open(peer, caller, poll, now)
+                return NOTHING  # a newer one has taken its place
+            self._open(peer, caller, poll, now)
         news = self._gather(peer, caller, now)
         if news == NOTHING and now < caller.until:
-            return Park(_topic(peer), caller.until + SLACK_S), effects
+            return Park(_topic(peer), caller.until + SLACK_S)
         caller.open = None
-        return news, effects
+        return news
 
-    def _open(self, peer: PeerId, caller: _Caller, poll: Poll, now: float) -> list[Effect]:
+    def _open(self, peer: PeerId, caller: _Caller, poll: Poll, now: float) -> None:
         """A new Poll; the one before ends, and what that or an earlier one brought has arrived or not."""
-        effects = _ring(peer) if caller.open else []
+        if caller.open:
+            self._ring(peer)
         caller.open = None
         held = sum(1 for other in self._callers.values() if other.open)
         caller.number, caller.open = poll.number, poll
@@ -91,7 +94,6 @@ class LongpollServer:
         elif caller.told_in:
             self._lost(peer, caller)
         caller.told_in, caller.wtxids = 0, ()
-        return effects
 
     def _lost(self, peer: PeerId, caller: _Caller) -> None:
         self._headers.news_lost(peer)
@@ -104,41 +106,36 @@ class LongpollServer:
             caller.told_in, caller.wtxids = caller.number, news.wtxids
         return news
 
-    def linked(self, peer: PeerId) -> list[Effect]:
+    def _ring(self, peer: PeerId) -> None:
+        """Have whoever waits for a peer ask again."""
+        self._outbox.add(Publish(_topic(peer)))
+
+    def linked(self, peer: PeerId) -> None:
         """We can send to a peer now: of what it may not have heard it is told that way."""
         caller = self._callers.get(peer)
         if caller and caller.told_in:
             self._lost(peer, caller)
-        return self.left(peer)
+        self.left(peer)
 
-    def left(self, peer: PeerId) -> list[Effect]:
+    def left(self, peer: PeerId) -> None:
         """A peer is gone; whoever still asks for it is sent away."""
         self._pushed.left(peer)
         caller = self._callers.pop(peer, None)
-        return _ring(peer) if caller and caller.open else []
+        if caller and caller.open:
+            self._ring(peer)
 
-    def on_tip(self) -> list[Effect]:
+    def on_tip(self) -> None:
         """The tip has changed: whoever does not know it is told."""
-        return [
-            effect
-            for peer, caller in self._callers.items()
-            if caller.open and self._headers.has_news(peer)
-            for effect in _ring(peer)
-        ]
+        for peer, caller in self._callers.items():
+            if caller.open and self._headers.has_news(peer):
+                self._ring(peer)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Answer where transactions are due, or blocks to be named."""
-        return [
-            effect
-            for peer, caller in self._callers.items()
-            if caller.open and (self._txs.is_news_due(peer, now) or self._pushed.is_due(peer, now))
-            for effect in _ring(peer)
-        ]
+        for peer, caller in self._callers.items():
+            if caller.open and (self._txs.is_news_due(peer, now) or self._pushed.is_due(peer, now)):
+                self._ring(peer)
 
 
 def _topic(peer: PeerId) -> str:
     return f"poll:{peer.hex()}"
-
-
-def _ring(peer: PeerId) -> list[Effect]:
-    return [Publish(_topic(peer))]

@@ -83,8 +83,6 @@ class PeerScoring:
         """True if its record is a reason to look for another."""
         return self.reputation.grade(peer, now) in (Grade.CHOKE, Grade.DROP)
 
-    # --- what peers do -------------------------------------------------------------------
-
     def note(self, peer: PeerId, deed: PeerEvent, now: float, times: float = 1.0) -> None:
         """A peer did this."""
         self.reputation.note(peer, deed, now, times)
@@ -128,8 +126,6 @@ class PeerScoring:
         self._taken.setdefault(block_hash, (peer, size))
         if len(self._taken) > TAKEN_MAX:
             self._taken.popitem(last=False)
-
-    # --- time ----------------------------------------------------------------------------
 
     def tick(self, is_connected: Callable[[BlockHash], bool | None], now: float) -> None:
         """Count what was served, choose the peers to choke, credit those that brought blocks.

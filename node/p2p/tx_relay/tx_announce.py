@@ -18,7 +18,7 @@ from itertools import islice
 from chain.hashes import Wtxid
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, PeerReply
+from node.interface.effects import PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import INV_MAX, TXS_BYTES_MAX, WANT_MAX, GetTxs, Inv, Txs, Want
 from node.p2p.tx_relay.context import TxRelayContext
@@ -114,8 +114,6 @@ class TxAnnounce:
         self.tx_request = TxRequest(context, self._names, pace.ttl_s, pace.parent_s, has=self._note_has)
         """What is asked for of what peers announce."""
 
-    # --- peers come and go ---------------------------------------------------------------
-
     def joined(self, peer: PeerId, outbound: bool, now: float) -> None:
         """A peer may speak to us."""
         if peer not in self._peers:
@@ -129,12 +127,10 @@ class TxAnnounce:
         self.joined(peer, outbound, now)
         self.polled(peer)
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """A peer is gone: others that announced the same are asked."""
         self._peers.pop(peer, None)
-        return self.tx_request.left(peer, now)
-
-    # --- what peers say ------------------------------------------------------------------
+        self.tx_request.left(peer, now)
 
     def on_inv(self, peer: PeerId, inv: Inv, now: float) -> Want:
         """A peer has these; the answer is what it shall deliver."""
@@ -145,20 +141,20 @@ class TxAnnounce:
         self.tx_request.offer(peer, names, now)
         return Want(self.tx_request.choose(peer, now))
 
-    def on_news(self, peer: PeerId, wtxids: Iterable[Wtxid], now: float) -> list[Effect]:
+    def on_news(self, peer: PeerId, wtxids: Iterable[Wtxid], now: float) -> None:
         """A peer that cannot reach us has these: it is asked at once for what we lack."""
         state = self._peers[peer]
         names = tuple(map(self._names.of, wtxids))
         for name in names:
             state.queue.pop(name, None)
         self.tx_request.offer(peer, names, now)
-        return self.tx_request.ask(peer, now)
+        self.tx_request.ask(peer, now)
 
-    def on_txs(self, peer: PeerId, message: Txs, now: float) -> tuple[Want, list[Effect]]:
+    def on_txs(self, peer: PeerId, message: Txs, now: float) -> Want:
         """A peer delivers; the answer is what it shall deliver next. What it never announced is ignored."""
         announced = [tx for tx in message.txs if self._has_announced(peer, self._names.of(tx.wtxid))]
-        effects = self.tx_request.take(peer, announced, now)
-        return Want(self.tx_request.choose(peer, now)), effects
+        self.tx_request.take(peer, announced, now)
+        return Want(self.tx_request.choose(peer, now))
 
     def _has_announced(self, peer: PeerId, name: Name) -> bool:
         return name in self._peers[peer].known or self.tx_request.has_offered(peer, name)
@@ -178,8 +174,6 @@ class TxAnnounce:
         entries += [self._mempool.get(txid) for txid in request.txids]
         return Txs(next(_batches([entry.tx for entry in entries if entry]), ()))
 
-    # --- what became of it ---------------------------------------------------------------
-
     def accepted(self, tx: Tx) -> None:
         """It is in the mempool: every peer that does not have it will be told."""
         name = self._names.of(tx.wtxid)
@@ -188,23 +182,20 @@ class TxAnnounce:
         for state in self._peers.values():
             state.enqueue(name, tx.wtxid)
 
-    # --- announcing and delivering -------------------------------------------------------
-
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Announce what is due, and ask others for what was not delivered."""
-        effects: list[Effect] = []
         for peer, state in self._peers.items():
-            effects += self._announce_due(peer, state, now)
-        return effects + self.tx_request.tick(now)
+            self._announce_due(peer, state, now)
+        self.tx_request.tick(now)
 
-    def _announce_due(self, peer: PeerId, state: _RelayPeer, now: float) -> list[Effect]:
+    def _announce_due(self, peer: PeerId, state: _RelayPeer, now: float) -> None:
         """Tell a peer of a batch from its queue, if the time has come and nothing else is under way."""
         link = self._connections.link(peer)
         if link is None or state.busy or state.flush_at > now or not (batch := self._take_batch(state, now)):
-            return []
+            return
         state.busy = True
         then = partial(self._on_want, peer, batch)
-        return [self._requests.send(link, Inv(state.tell(batch)), now, INV_S, then)]
+        self._requests.send(link, Inv(state.tell(batch)), now, INV_S, then)
 
     def _take_batch(self, state: _RelayPeer, now: float) -> tuple[Wtxid, ...]:
         """The next of a peer's queue that are still in the mempool, and a time for those after."""
@@ -215,8 +206,6 @@ class TxAnnounce:
             if self._mempool.has_wtxid(wtxid):
                 batch.append(wtxid)
         return tuple(batch)
-
-    # --- peers that poll -----------------------------------------------------------------
 
     def polled(self, peer: PeerId) -> None:
         """A peer asks for our news from now on: it will be told of all that we have, if it has joined."""
@@ -248,24 +237,22 @@ class TxAnnounce:
             for wtxid in wtxids:
                 state.enqueue(self._names.of(wtxid), wtxid)
 
-    # --- deliveries ----------------------------------------------------------------------
-
-    def _on_want(self, peer: PeerId, told: tuple[Wtxid, ...], reply: PeerReply, now: float) -> list[Effect]:
+    def _on_want(self, peer: PeerId, told: tuple[Wtxid, ...], reply: PeerReply, now: float) -> None:
         """The answer to an Inv, which told it of `told`, or to a delivery."""
         state = self._peers.get(peer)
         if state is None:
-            return []
+            return
         state.busy = False
         if not isinstance(reply, Want):
             for wtxid in told:
                 state.enqueue(self._names.of(wtxid), wtxid)
-            return []
+            return
         state.known.update(map(self._names.of, told))
         state.owed.update(names_at(state.salt, told))
-        effects = self._send(peer, state, [name for given in reply.names if (name := Name(given)) in state.owed], now)
-        return effects or self._announce_due(peer, state, now)
+        self._send(peer, state, [name for given in reply.names if (name := Name(given)) in state.owed], now)
+        self._announce_due(peer, state, now)
 
-    def _send(self, peer: PeerId, state: _RelayPeer, names: list[Name], now: float) -> list[Effect]:
+    def _send(self, peer: PeerId, state: _RelayPeer, names: list[Name], now: float) -> None:
         """Deliver what a peer wants."""
         link = self._connections.link(peer)
         wtxids = [state.told[name] for name in names if name in state.told]
@@ -273,20 +260,18 @@ class TxAnnounce:
         for name in names:
             state.owed.discard(name)
         if link is None or not entries:
-            return []
+            return
         state.busy = True
-        return [
+        for batch in _batches([entry.tx for entry in entries]):
             self._requests.send(link, Txs(batch), now, DELIVERY_S, partial(self._on_delivered, peer, batch))
-            for batch in _batches([entry.tx for entry in entries])
-        ]
 
-    def _on_delivered(self, peer: PeerId, batch: Sequence[Tx], reply: PeerReply, now: float) -> list[Effect]:
+    def _on_delivered(self, peer: PeerId, batch: Sequence[Tx], reply: PeerReply, now: float) -> None:
         """Announce once more what was lost: the peer may not be able to ask for it."""
         state, lost = self._peers.get(peer), () if isinstance(reply, Want) else tuple(tx.wtxid for tx in batch)
         if state:
             for wtxid in lost:
                 state.known.discard(self._names.of(wtxid))
-        return self._on_want(peer, lost, reply, now)
+        self._on_want(peer, lost, reply, now)
 
 
 def _batches(txs: Sequence[Tx]) -> Iterator[tuple[Tx, ...]]:

@@ -12,7 +12,7 @@ from itertools import islice
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
 from node.interface.bounded import BoundedSet
-from node.interface.effects import Effect, Failed, PeerReply
+from node.interface.effects import Failed, PeerReply
 from node.interface.endpoint import PeerId
 from node.interface.messages import WANT_MAX, GetTxs, Txs
 from node.p2p.scoring.peer_score import PeerEvent
@@ -101,19 +101,17 @@ class TxRequest:
         """A peer may announce."""
         self._sources.setdefault(peer, _TxSource())
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         """A peer is gone: others that announced the same are asked."""
         gone = self._sources.pop(peer, None)
         if gone is None:
-            return []
+            return
         self._offered -= len(gone.offers)
         if not gone.in_flight:
-            return []
+            return
         for name in gone.in_flight:
             self._in_flight.pop(name, None)
-        return self._ask_all(now)
-
-    # --- receiving -----------------------------------------------------------------------
+        self._ask_all(now)
 
     def offer(self, peer: PeerId, names: Iterable[Name], now: float) -> None:
         """A peer has these."""
@@ -160,7 +158,7 @@ class TxRequest:
                 chosen.append(name)
         return tuple(chosen)
 
-    def take(self, peer: PeerId, txs: Iterable[Tx], now: float) -> list[Effect]:
+    def take(self, peer: PeerId, txs: Iterable[Tx], now: float) -> None:
         """A peer brought what it was asked for, or had announced: hand on what is new."""
         fresh = []
         for tx in txs:
@@ -170,7 +168,8 @@ class TxRequest:
             if not settled:
                 self._handed[name] = now + HANDED_S
                 fresh.append(tx)
-        return self._take_txs(peer, fresh, now) if fresh else []
+        if fresh:
+            self._take_txs(peer, fresh, now)
 
     def _is_settled(self, name: Name, now: float) -> bool:
         """True if there is no point in fetching it."""
@@ -180,8 +179,6 @@ class TxRequest:
             or name in self._rejected
             or name in self._confirmed
         )
-
-    # --- what became of it ---------------------------------------------------------------
 
     def settled(self, name: Name) -> None:
         """The mempool has its verdict on it, or it is in a block: nobody needs to bring it."""
@@ -230,15 +227,13 @@ class TxRequest:
         if owner and (source := self._sources.get(owner[0])):
             source.in_flight.pop(name, None)
 
-    # --- asking --------------------------------------------------------------------------
-
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """Ask others for what was not delivered, and for parents."""
         freed = self._expire(now)
         if not freed and 0 < self._ask_at - now <= ASK_EVERY_S:  # more: the clock was set back
-            return []
+            return
         self._ask_at = now + ASK_EVERY_S
-        return self._ask_all(now)
+        self._ask_all(now)
 
     def _expire(self, now: float) -> bool:
         """Forget what took too long; True if something is free to be asked of others."""
@@ -260,25 +255,27 @@ class TxRequest:
             del self._handed[name]
         return freed
 
-    def ask(self, peer: PeerId, now: float) -> list[Effect]:
+    def ask(self, peer: PeerId, now: float) -> None:
         """Ask one peer now."""
-        return self._ask(peer, now) if peer in self._sources else []
+        if peer in self._sources:
+            self._ask(peer, now)
 
-    def _ask_all(self, now: float) -> list[Effect]:
-        return [effect for peer in list(self._sources) for effect in self._ask(peer, now)]
+    def _ask_all(self, now: float) -> None:
+        for peer in list(self._sources):
+            self._ask(peer, now)
 
-    def _ask(self, peer: PeerId, now: float) -> list[Effect]:
+    def _ask(self, peer: PeerId, now: float) -> None:
         """Ask a peer for what it announced and nobody delivers, and for parents."""
         source, link = self._sources[peer], self._connections.link(peer)
         if link is None or source.asking or now < source.rest_until or not (source.offers or source.parents):
-            return []
+            return
         names = self.choose(peer, now)
         txids = self._choose_parents(source, WANT_MAX - len(names), now)
         if not names and not txids:
-            return []
+            return
         source.asking = True
         then = partial(self._on_answer, peer, frozenset(names), frozenset(txids))
-        return [self._requests.send(link, GetTxs(names, txids), now, REQUEST_S, then)]
+        self._requests.send(link, GetTxs(names, txids), now, REQUEST_S, then)
 
     def _choose_parents(self, source: _TxSource, most: int, now: float) -> tuple[Txid, ...]:
         chosen: list[Txid] = []
@@ -292,10 +289,10 @@ class TxRequest:
 
     def _on_answer(
         self, peer: PeerId, names: frozenset[Name], txids: frozenset[Txid], reply: PeerReply, now: float
-    ) -> list[Effect]:
+    ) -> None:
         source = self._sources.get(peer)
         if source is None:
-            return []
+            return
         source.asking = False
         failed = isinstance(reply, Failed)
         txs = reply.txs if isinstance(reply, Txs) else ()
@@ -307,5 +304,5 @@ class TxRequest:
                 self._release(name)
                 if not brought and not failed:
                     self._withdraw(source, name)  # it has none of these any longer
-        effects = self.take(peer, brought, now)
-        return effects + self._ask_all(now)
+        self.take(peer, brought, now)
+        self._ask_all(now)

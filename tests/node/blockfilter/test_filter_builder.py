@@ -47,8 +47,6 @@ class Day:
             self.looks += 1
         return self.looks >= len(self.views)
 
-    # --- as an index
-
     def open(self, view: Any) -> None:
         if isinstance(self.fails, StoreError):
             raise self.fails

@@ -1,7 +1,7 @@
 """The composition, through its local calls: a payment's and a block's way in, and out again."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -54,6 +54,10 @@ class Driver:
                 failure = ENGINE.first_failure(b"".join(effect.checks))
                 todo += self.node.handle(None, Verified(effect.token, failure), LATER).effects
         return step.reply
+
+    def deliver(self, txs: Sequence[Tx]) -> None:
+        """A peer brings these."""
+        self._carry_out(delivered(self.node, txs))
 
     def submit_block(self, block: Any) -> str | None:
         submission = Submission(examine(block, REGTEST))
@@ -150,7 +154,7 @@ def test_a_batch_with_wrong_ones_among_it(driver: Driver, lab: Lab) -> None:
     """A peer's delivery: what stands behind a wrong signature is verified all the same."""
     good = [pay(lab.take(), fee=1000) for _ in range(4)]
     batch = [good[0], forged(pay(lab.take(), fee=1000)), good[1], forged(pay(lab.take(), fee=1000)), *good[2:]]
-    driver._carry_out(Step(None, tuple(driver.node._txs.take_txs(PEER, batch, LATER))))
+    driver.deliver(batch)
     assert driver.pool == {tx.txid for tx in good}
 
 
@@ -162,7 +166,7 @@ def test_orphans_follow_their_parents(driver: Driver, lab: Lab) -> None:
     child = pay([made_by(parent)], fee=1000)
     grandchild = pay([made_by(child)], fee=1000)
     for tx in (grandchild, child):
-        driver._carry_out(Step(None, tuple(driver.node._txs.take_txs(PEER, [tx], LATER))))
+        driver.deliver([tx])
     assert driver.pool == set()
     assert refusal(lambda: driver.submit_tx(child)).code is Reject.INPUTS_MISSING_OR_SPENT
     driver.submit_tx(parent)
@@ -175,8 +179,14 @@ def test_a_family_in_one_delivery_enters(driver: Driver, lab: Lab) -> None:
     child = pay([made_by(parent) for parent in parents], fee=1000)
     grandchild = pay([made_by(child)], fee=1000)
     batch = [grandchild, parents[0], child, parents[1]]
-    driver._carry_out(Step(None, tuple(driver.node._txs.take_txs(PEER, batch, LATER))))
+    driver.deliver(batch)
     assert driver.pool == {tx.txid for tx in batch}
+
+
+def delivered(node: Node, txs: Sequence[Tx]) -> Step[None]:
+    """The step in which a peer brings these."""
+    node._txs.take_txs(PEER, txs, LATER)
+    return node.tick(LATER)
 
 
 def verdict(verify: Verify) -> Verified:
@@ -193,13 +203,13 @@ def test_who_waits_for_a_transaction_is_woken(driver: Driver, lab: Lab, first: s
     node = driver.node
     mine, other = pay(lab.take(), fee=1000), pay(lab.take(), fee=1000)
     if first == "peer":
-        [verify] = node._txs.take_txs(PEER, [other, mine], LATER)
+        [verify] = delivered(node, [other, mine]).effects
         step = node.submit_tx(mine, LATER)
         assert step.effects == ()
     else:
         step = node.submit_tx(mine, LATER)
         [verify] = step.effects
-        assert node._txs.take_txs(PEER, [mine], LATER) == []
+        assert not delivered(node, [mine]).effects
     assert isinstance(step.reply, Park)
     settled = node.handle(None, verdict(verify), LATER)
     assert [effect.topic for effect in published(settled, "tx:")] == [step.reply.topic]

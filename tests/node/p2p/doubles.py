@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chain.hashes import BlockHash
-from node.interface.effects import Effect
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import PROTOCOL_VERSION, SERVES_BLOCKS, Facts
 from node.p2p.connections.peer import Peer
@@ -22,7 +21,7 @@ class FakeConnections:
     """Peers as the lab says, in the place of `ConnectionManager`."""
 
     link: Callable[[PeerId], Link | None]
-    punish: Callable[[PeerId, str, float], list[Effect]] = lambda peer, offence, now: []
+    punish: Callable[[PeerId, str, float], None] = lambda peer, offence, now: None
     is_outbound: Callable[[PeerId], bool] = lambda peer: False
     reaches_us: Callable[[PeerId], bool] = lambda peer: True
     facts: Callable[[PeerId], Facts] = lambda peer: facts()

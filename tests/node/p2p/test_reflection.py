@@ -28,9 +28,9 @@ def greets(attacker: End, victim: End, claim: Endpoint | None) -> None:
     assert isinstance(welcome, Welcome)
     ids, challenges = (attacker.id, victim.id), (hello.challenge, welcome.challenge)
     proof = attacker.identity.prove(handshake_digest(NETWORK_ID, HandshakeSide.DIALLER, ids, challenges))
-    reply, effects = victim.sessions.on_confirm(Confirm(welcome.token, proof), victim.net.now)
+    reply = victim.sessions.on_confirm(Confirm(welcome.token, proof), victim.net.now)
     assert reply == Ok()
-    victim.perform(effects)
+    victim.perform()
 
 
 def dials(victim: End, host: str) -> int:
@@ -53,7 +53,8 @@ def test_many_keys_at_many_addresses_lead_to_one_third_party_a_few_times() -> No
     for number in range(60):
         attacker = public(net, 100 + number, f"20.{number}.1.1")
         greets(attacker, victim, Endpoint(THIRD.host, 1 + number))
-        victim.perform(victim.sessions.drop(attacker.id, DisconnectReason.OPERATOR, net.now))
+        victim.sessions.drop(attacker.id, DisconnectReason.OPERATOR, net.now)
+        victim.perform()
     net.run(60)
     assert 0 < dials(victim, THIRD.host) <= BACK_BY_TARGET.burst * DIAL_BACK_TRIES
 
@@ -64,7 +65,8 @@ def test_one_address_has_us_dial_few_others() -> None:
     for number in range(60):
         attacker = public(net, 100 + number, "20.6.6.6")
         greets(attacker, victim, Endpoint(f"30.{number}.1.1", 80))
-        victim.perform(victim.sessions.drop(attacker.id, DisconnectReason.OPERATOR, net.now))
+        victim.sessions.drop(attacker.id, DisconnectReason.OPERATOR, net.now)
+        victim.perform()
     net.run(10)
     assert 0 < len(victim.dials) <= BACK_BY_SOURCE.burst * DIAL_BACK_TRIES
 
@@ -100,7 +102,8 @@ def test_who_greets_honestly_is_dialled_back() -> None:
 def test_who_comes_to_ask_is_not_dialled() -> None:
     net = Net()
     victim, guest = victim_of(net), End(net, 2, host="20.1.1.1", allow_local=False)
-    guest.perform([guest.sessions.handshake.visit(victim.endpoint, victim.id, net.now, lambda met, now: [])])
+    guest.sessions.handshake.visit(victim.endpoint, victim.id, net.now, lambda met, now: None)
+    guest.perform()
     net.run(30)
     assert not victim.dials
     peer = victim.sessions.get(guest.id)
@@ -110,9 +113,6 @@ def test_who_comes_to_ask_is_not_dialled() -> None:
     assert not peer.is_visitor
     net.run(5)
     assert victim.sessions.link(guest.id)
-
-
-# --- the budget itself --------------------------------------------------------------------------
 
 
 def test_an_owner_is_an_address_or_half_of_an_ipv6_one() -> None:

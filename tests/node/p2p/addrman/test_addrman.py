@@ -68,9 +68,6 @@ def used(known: AddrMan) -> tuple[set[int], set[int]]:
     )
 
 
-# --- what is taken in ------------------------------------------------------------------------
-
-
 def test_the_book_takes_only_what_may_be_dialled() -> None:
     public = book(allow_local=False)
     assert public.add([Endpoint("127.0.0.1", 1), Endpoint("8.8.8.8", 1), Endpoint("localhost", 1)], None, NOW) == 1
@@ -178,9 +175,6 @@ def test_the_out_of_date_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(known) == BUCKET_SIZE
 
 
-# --- tested before evicted ---------------------------------------------------------------------
-
-
 @pytest.fixture
 def contested(monkeypatch: pytest.MonkeyPatch) -> tuple[AddrMan, Endpoint, Endpoint]:
     """A book where the second endpoint wants the first one's place among the tried."""
@@ -240,9 +234,6 @@ def test_collisions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     known = book(False)
     proved(known, apart(500))
     assert len(known._collisions) == COLLISIONS_MAX == 10
-
-
-# --- choosing ----------------------------------------------------------------------------------
 
 
 def test_selection_leaves_out_the_excluded_and_the_resting() -> None:
@@ -343,9 +334,6 @@ def test_whoever_broke_the_rules_is_forgotten() -> None:
     known.blame(endpoint)
     assert endpoint not in known
     assert known.anchors == ()
-
-
-# --- telling -----------------------------------------------------------------------------------
 
 
 def test_only_the_proved_are_told() -> None:

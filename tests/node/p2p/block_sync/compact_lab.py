@@ -8,7 +8,7 @@ from chain.block import Block
 from chain.connect import context_after
 from chain.hashes import BlockHash
 from chain.tx import Tx
-from node.interface.effects import Compute, Effect, Failed, Send
+from node.interface.effects import Compute, Effect, Failed
 from node.interface.messages import SALT_SIZE, BlockTxs, CompactBlock, GetBlocks, GetBlockTxs, GetCompact, Ok, Prefer
 from node.p2p.block_sync.compact_block import shorten
 from tests.chainlab import funded, pay
@@ -88,8 +88,6 @@ class CompactLab(SyncLab):
         self.computed = 0
         """Jobs done."""
 
-    # --- the chain and its payments ------------------------------------------------------------
-
     def payments(self, count: int, known: int | None = None) -> list[Tx]:
         """Payments of which the first `known` are in the mempool; all, if not told."""
         txs = [pay(self.book.take()) for _ in range(count)]
@@ -117,13 +115,15 @@ class CompactLab(SyncLab):
         """As if it had brought a block."""
         entry = self.chain.tip
         self.parts.pushers.brought_by(peer.id, entry)
-        self.carry(self.parts.pushers.on_tip(entry, self.now))
+        self.parts.pushers.on_tip(entry, self.now)
+        self.carry()
         self.run(0.2)
         assert peer.wants_pushes()
 
     def push(self, peer: CompactPeer, form: CompactBlock) -> None:
         """The peer pushes."""
-        self.carry(self.parts.on_pushed(peer.id, form, self.now))
+        self.parts.on_pushed(peer.id, form, self.now)
+        self.carry()
 
     def ask(self, request: GetCompact | GetBlockTxs) -> Any:
         """What a peer is answered."""
@@ -132,16 +132,14 @@ class CompactLab(SyncLab):
     def has(self, block: Block) -> Callable[[], bool]:
         return lambda: self.chain.tip.hash == block.hash
 
-    # --- what SyncLab does, with compact blocks --------------------------------------------------
+    def on_tip(self, now: float) -> None:
+        self.parts.on_tip(now)
 
-    def on_tip(self, now: float) -> list[Effect]:
-        return self.parts.on_tip(now)
-
-    def carry(self, effects: Sequence[Effect]) -> None:
-        super().carry([effect for effect in effects if isinstance(effect, Send)])
-        for effect in effects:
-            if isinstance(effect, Compute):
-                self._compute(effect)
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Compute):
+            self._compute(effect)
+        else:
+            super()._carry_out(effect)
 
     def _compute(self, effect: Compute) -> None:
         outcome = effect.run()
@@ -149,8 +147,9 @@ class CompactLab(SyncLab):
 
         def event() -> None:
             before = self.chain.tip
-            effects = self.jobs.take(effect.job)(outcome, self.now)
-            self.carry(effects + self.settle(before, self.now))
+            self.jobs.take(effect.job)(outcome, self.now)
+            self.settle(before, self.now)
+            self.carry()
 
         heapq.heappush(self._events, (self.now + COMPUTE_S, next(self._number), event))
 

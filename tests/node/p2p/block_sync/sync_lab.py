@@ -15,6 +15,7 @@ from node.interface.checked_block import examine
 from node.interface.effects import Effect, Failed, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Announce, Blocks, GetBlocks, GetHeaders, Headers, Ok
+from node.interface.outbox import Outbox
 from node.mempool.mempool import Mempool
 from node.p2p.block_sync.block_sync import BlockSync
 from node.p2p.block_sync.context import BlockSyncContext
@@ -124,8 +125,8 @@ class Failing(FakePeer):
 class _NoCompact:
     """Compact blocks are asked of nobody."""
 
-    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> list[Effect]:
-        return []
+    def on_announced(self, peer: PeerId, entry: BlockNode, now: float) -> None:
+        pass
 
 
 class SyncLab:
@@ -137,12 +138,13 @@ class SyncLab:
         self.now = START
         self.headers_max = headers_max
         self.chain = Chainstate(REGTEST, open_memory(MemoryDisk(), REGTEST.network_id), itertools.count(1).__next__)
-        self.requests = PendingRequests()
+        self.outbox = Outbox()
+        self.requests = PendingRequests(self.outbox)
         self.peers: dict[PeerId, FakePeer] = {}
         self.punished: list[tuple[PeerId, str]] = []
         self.pool = Mempool()
         self.scoring: Any = FakeScoring()
-        self.jobs = PendingJobs()
+        self.jobs = PendingJobs(self.outbox)
         connections: Any = FakeConnections(self.link_of, self.punish, self.is_outbound)
         self.services = PeerServices(connections, self.chain, Role.FULL)
         context = BlockSyncContext(self.chain, self.requests, self.jobs, connections, self.services, self.scoring)
@@ -166,40 +168,42 @@ class SyncLab:
     def is_outbound(self, peer: PeerId) -> bool:
         return bool(getattr(self.peers.get(peer), "outbound", False))
 
-    def settle(self, before: BlockNode, now: float) -> list[Effect]:
+    def settle(self, before: BlockNode, now: float) -> None:
         """Connect what has come in, as the node does at the end of each step."""
         self.accepted += [entry.hash for entry, source in self.chain.stored if source]
         self.chain.stored.clear()
         while self.connecting and (staged := self.chain.advance()) is not None:
             self.chain.verified(staged.token, ENGINE.first_failure(b"".join(staged.checks)))
-        return self.on_tip(now) if self.chain.tip is not before else []
+        if self.chain.tip is not before:
+            self.on_tip(now)
 
-    def on_tip(self, now: float) -> list[Effect]:
-        return self.sync.on_tip(now)
+    def on_tip(self, now: float) -> None:
+        self.sync.on_tip(now)
 
-    def punish(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+    def punish(self, peer: PeerId, reason: str, now: float) -> None:
         self.punished.append((peer, reason))
-        return self.drop(peer)
-
-    # --- what tests do -------------------------------------------------------------------------
+        self.drop(peer)
 
     def add(self, peer: FakePeer) -> None:
         peer.lab = self
         self.peers[peer.id] = peer
         self.open[peer.id] = self.most_open[peer.id] = 0
-        self.carry(self.sync.linked(peer.id, peer.tip, self.now))
+        self.sync.linked(peer.id, peer.tip, self.now)
+        self.carry()
 
     def leave(self, peer: FakePeer) -> None:
-        self.carry(self.drop(peer.id))
+        self.drop(peer.id)
+        self.carry()
 
-    def drop(self, peer: PeerId) -> list[Effect]:
+    def drop(self, peer: PeerId) -> None:
         if self.peers.pop(peer, None) is None:
-            return []
+            return
         self.requests.forget(peer)
-        return self.parts.left(peer, self.now)
+        self.parts.left(peer, self.now)
 
     def announce(self, peer: FakePeer, *headers: Header) -> None:
-        self.carry(self.sync.on_announce(peer.id, Announce(headers), self.now))
+        self.sync.on_announce(peer.id, Announce(headers), self.now)
+        self.carry()
 
     def give(self, *blocks: Block) -> None:
         """Blocks that the node has found or stored itself."""
@@ -211,7 +215,8 @@ class SyncLab:
         before = self.chain.tip
         for block in blocks:
             self.chain.submit_block(examine(block, REGTEST), int(self.now), sync=False)
-        self.carry(self.settle(before, self.now))
+        self.settle(before, self.now)
+        self.carry()
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
         """Let time pass; how much, if `until` ended it."""
@@ -225,19 +230,23 @@ class SyncLab:
             self.now = tick
             for number in self.requests.overdue(self.now):
                 self.answer(number, Failed("no answer"))
-            self.carry(self.settle(self.chain.tip, self.now))
-            self.carry(self.parts.tick(self.now))
+            self.settle(self.chain.tip, self.now)
+            self.carry()
+            self.parts.tick(self.now)
+            self.carry()
         return self.now - start
 
     def synced(self, blocks: Sequence[Block]) -> Callable[[], bool]:
         return lambda: self.chain.tip.hash == blocks[-1].hash
 
-    # --- effects -------------------------------------------------------------------------------
+    def carry(self) -> None:
+        """Do what has to be done."""
+        for effect in self.outbox.take():
+            self._carry_out(effect)
 
-    def carry(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            assert isinstance(effect, Send)
-            self._send(effect)
+    def _carry_out(self, effect: Effect) -> None:
+        assert isinstance(effect, Send)
+        self._send(effect)
 
     def _send(self, send: Send) -> None:
         peer = self.peers.get(send.link.peer)
@@ -258,5 +267,6 @@ class SyncLab:
     def answer(self, request_id: int, reply: Any) -> None:
         pending, before = self.requests.take(request_id), self.chain.tip
         if pending is not None:
-            effects = pending.then(reply, self.now)
-            self.carry(effects + self.settle(before, self.now))
+            pending.then(reply, self.now)
+            self.settle(before, self.now)
+            self.carry()

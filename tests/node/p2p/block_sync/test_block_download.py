@@ -122,9 +122,6 @@ def test_a_branch_longer_than_the_window_is_fetched_whole(monkeypatch: pytest.Mo
     sync(lab, [FakePeer(1, theirs.blocks)], theirs.blocks, 30)
 
 
-# --- several blocks at once ----------------------------------------------------------------
-
-
 def requests_of(peer: FakePeer) -> list[GetBlocks]:
     return [request for request in peer.asked if isinstance(request, GetBlocks)]
 
@@ -200,9 +197,6 @@ def test_what_a_liar_sent_before_its_lie_is_kept(blocks: list[Block]) -> None:
     assert 1 not in honest.heights
 
 
-# --- not faster than they are connected ----------------------------------------------------
-
-
 def test_no_more_is_fetched_while_much_waits_to_be_connected(blocks: list[Block]) -> None:
     lab = SyncLab()
     lab.connecting = False
@@ -241,9 +235,6 @@ def test_blocks_behind_a_missing_one_do_not_count(blocks: list[Block]) -> None:
     lab.run(20)
     assert len(lab.accepted) == COUNT - 1
     sync(lab, [FakePeer(2, blocks)], blocks, 10)
-
-
-# --- peers that do not deliver -----------------------------------------------------------
 
 
 def test_stalling_peers_lose_their_requests(blocks: list[Block]) -> None:
@@ -575,9 +566,6 @@ def test_deadlines_double_until_something_comes(blocks: list[Block]) -> None:
     assert len(peer.heights) == 3
     lab.run(3 + BLOCK_MAX_S)
     assert len(peer.heights) == 4
-
-
-# --- peers that lie ------------------------------------------------------------------------
 
 
 def wrong_witness(block: Block) -> Block:

@@ -63,9 +63,6 @@ def blamed(lab: CompactLab) -> list[str]:
     return [reason for _, reason in lab.punished]
 
 
-# --- the form ------------------------------------------------------------------------------------
-
-
 def test_short_ids_are_keyed_hashes_of_witness_ids(lab: CompactLab) -> None:
     block = lab.next_block(lab.payments(3))
     form = shorten(block, SALT)
@@ -79,9 +76,6 @@ def test_no_form_of_a_block_with_a_huge_coinbase(lab: CompactLab) -> None:
     script = b"\x6a" * COINBASE_BYTES_MAX
     huge = with_coinbase(block, lambda coinbase: with_output(coinbase, script=script))
     assert shorten(huge, SALT) is None
-
-
-# --- from the mempool ----------------------------------------------------------------------------
 
 
 def test_a_pushed_block_of_known_payments_needs_nothing_more(lab: CompactLab) -> None:
@@ -179,9 +173,6 @@ def test_spare_transactions_are_bounded(lab: CompactLab) -> None:
     assert sum(tx.size for tx in spare.all()) <= SPARE_BYTES_MAX
 
 
-# --- chance --------------------------------------------------------------------------------------
-
-
 def test_a_short_id_twice_in_a_block_makes_it_whole(lab: CompactLab) -> None:
     block = lab.next_block(lab.payments(4))
 
@@ -232,9 +223,6 @@ def test_a_wrong_fill_makes_it_whole_and_is_nobodys_fault(lab: CompactLab, monke
     assert lab.accepted == [block.hash]
     assert lab.whole() == [peer]
     assert not lab.punished
-
-
-# --- offences, and what is none ------------------------------------------------------------------
 
 
 def test_a_pushed_header_without_proof_of_work_is_an_offence(lab: CompactLab) -> None:
@@ -377,9 +365,6 @@ def test_whoever_cannot_serve_parts_is_asked_for_the_whole(lab: CompactLab) -> N
     assert not lab.punished
 
 
-# --- stalling, and others' downloads -------------------------------------------------------------
-
-
 def test_after_two_seconds_another_peer_is_asked(lab: CompactLab) -> None:
     block = lab.next_block(lab.payments(6, known=4))
     staller = pusher(lab, block, kind=Withholding)
@@ -496,9 +481,6 @@ def test_who_leaves_sets_the_block_free(lab: CompactLab) -> None:
     assert lab.run(2, lab.has(block)) < 0.5
 
 
-# --- limits --------------------------------------------------------------------------------------
-
-
 def siblings(lab: CompactLab, count: int) -> list[Block]:
     txs = lab.payments(6, known=4)
     return [lab.next_block(txs, extra_nonce=number) for number in range(count)]
@@ -576,9 +558,6 @@ def test_blocks_that_were_not_asked_for_are_only_headers(lab: CompactLab) -> Non
     assert lab.computed == done + 1
 
 
-# --- who pushes ----------------------------------------------------------------------------------
-
-
 def bring(lab: CompactLab, peer: CompactPeer) -> None:
     """A peer is the first with a block."""
     block = lab.next_block()
@@ -616,9 +595,6 @@ def test_an_invalid_block_makes_nobody_a_pusher(lab: CompactLab) -> None:
     lab.announce(peer, block.header)
     lab.run(3)
     assert not peer.wants_pushes()
-
-
-# --- what we give --------------------------------------------------------------------------------
 
 
 def told(peer: CompactPeer, block: Block) -> bool:

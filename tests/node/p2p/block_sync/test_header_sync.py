@@ -39,9 +39,6 @@ def announcements(peer: FakePeer) -> list[Announce]:
     return [request for request in peer.asked if isinstance(request, Announce)]
 
 
-# --- headers -----------------------------------------------------------------------------
-
-
 def test_sync_from_nothing(long: Lab, short_batches: int) -> None:
     lab = SyncLab(short_batches)
     peer = FakePeer(1, long.blocks)
@@ -175,7 +172,8 @@ def test_a_branch_ruled_out_by_the_operator_is_nobodys_fault() -> None:
     entry = lab.chain.tree.get(blocks[8].hash)
     assert entry is not None
     lab.chain.invalidate(entry)
-    lab.carry(lab.settle(lab.chain.tip, lab.now))
+    lab.settle(lab.chain.tip, lab.now)
+    lab.carry()
     assert lab.chain.tip.height == 8
     peer = FakePeer(1, blocks)
     lab.add(peer)
@@ -239,9 +237,6 @@ def test_a_reply_is_never_longer_than_a_batch(monkeypatch: pytest.MonkeyPatch) -
     lab = SyncLab()
     lab.give(*chain(20).blocks)
     assert len(lab.sync.serve(GetHeaders(())).headers) == 7
-
-
-# --- announcements -----------------------------------------------------------------------
 
 
 def test_an_announced_block_is_fetched_from_the_announcer_at_once() -> None:
@@ -351,9 +346,6 @@ def test_while_catching_up_nobody_ahead_is_told(long: Lab) -> None:
     lab.run(30, lab.synced(long.blocks))
     assert not lab.parts.is_behind()
     assert announcements(peer) == []
-
-
-# --- catching up -------------------------------------------------------------------------
 
 
 def test_a_node_that_comes_forward_is_behind(long: Lab) -> None:

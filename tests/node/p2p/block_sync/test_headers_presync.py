@@ -72,9 +72,6 @@ def stored(lab: SyncLab) -> int:
     return len(lab.chain.tree.entries) - 1
 
 
-# --- what costs nothing to make costs nothing to ignore ------------------------------------------
-
-
 def test_announced_low_work_is_not_kept(lab: SyncLab) -> None:
     peer = FakePeer(1, [])
     lab.add(peer)
@@ -217,9 +214,6 @@ def test_a_whole_node_keeps_none_either(small: None, ours: Lab) -> None:
     assert not node.closed
 
 
-# --- an invalid header is an offence wherever it stands -----------------------------------------
-
-
 def bad(headers: list[Header]) -> list[Header]:
     return [*headers[:-1], unsolved(headers[-1])]
 
@@ -242,9 +236,6 @@ def test_claimed_work_is_not_believed(lab: SyncLab) -> None:
     lab.announce(peer, *headers, claim)
     assert [who for who, _ in lab.punished] == [peer.id]
     assert stored(lab) == OURS
-
-
-# --- what is worth having gets in -------------------------------------------------------------------
 
 
 def test_a_deep_reorganisation_proves_itself_and_is_followed(lab: SyncLab, theirs: Lab) -> None:

@@ -76,9 +76,6 @@ def test_one_bad_body_is_an_offence(lab: Lab) -> None:
         assert outcome.offence
 
 
-# --- what the mempool has ------------------------------------------------------------------------
-
-
 def view_with(lab: Lab, txs: Sequence[Tx], connected: Sequence[Block] = ()) -> NodeView:
     """A view with these in its mempool, and these blocks among the recent ones."""
     pool = Mempool()

@@ -1,12 +1,12 @@
 """Nodes that do nothing but greet each other, in virtual time."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chain.hashes import BlockHash, sha256
-from node.interface.effects import Close, Dial, Effect, Failed, Send
+from node.interface.effects import Close, Dial, Failed, Send
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import (
     PROTOCOL_VERSION,
@@ -19,6 +19,7 @@ from node.interface.messages import (
     Reason,
     Refusal,
 )
+from node.interface.outbox import Outbox
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.connections.connection_manager import ConnectionManager
 from node.p2p.connections.identity import NodeIdentity
@@ -55,14 +56,17 @@ class End:
             0,
             BlockHash(bytes(32)),
         )
+        self.outbox = Outbox()
         self.book = AddrMan(rng, allow_local)
-        self.requests = PendingRequests()
+        self.requests = PendingRequests(self.outbox)
         self.standing = PeerScoring(allow_local)
         self.sessions = ConnectionManager(
-            self.identity, self.describe, self.requests, self.book, self, rng, allow_local, self.standing
+            self.outbox, self.identity, self.describe, self.requests, self.book, self, rng, allow_local, self.standing
         )
         ways = DiscoveryConfig(frozenset({DiscoveryMethod.GOSSIP}))
-        ground = PeerDiscoveryContext(ways, self.id, self.sessions, self.requests, self.book, rng, allow_local)
+        ground = PeerDiscoveryContext(
+            self.outbox, ways, self.id, self.sessions, self.requests, self.book, rng, allow_local
+        )
         self.discovery = ground.discovery
         self.linked_with: list[PeerId] = []
         self.left_by: list[PeerId] = []
@@ -82,18 +86,20 @@ class End:
         """Say something else of itself."""
         self.facts = replace(self.facts, **facts)
 
-    def linked(self, peer: PeerId, now: float) -> list[Effect]:
+    def linked(self, peer: PeerId, now: float) -> None:
         self.linked_with.append(peer)
         link = self.sessions.link(peer)
         assert link is not None
-        return self.discovery.proved(peer, link.endpoint, now) + self.discovery.linked(peer, link.endpoint, now)
+        self.discovery.proved(peer, link.endpoint, now)
+        self.discovery.linked(peer, link.endpoint, now)
 
-    def left(self, peer: PeerId, now: float) -> list[Effect]:
+    def left(self, peer: PeerId, now: float) -> None:
         self.left_by.append(peer)
-        return self.discovery.left(peer, now)
+        self.discovery.left(peer, now)
 
     def keep(self, other: "End") -> None:
-        self.perform(self.sessions.keep(other.endpoint, self.net.now)[1])
+        self.sessions.keep(other.endpoint, self.net.now)
+        self.perform()
 
     def is_linked(self, other: "End") -> bool:
         """True if it can send to the other, and the other would listen."""
@@ -105,8 +111,8 @@ class End:
             case Hello():
                 return self.sessions.on_hello(message, host, self.net.now)
             case Confirm():
-                reply, effects = self.sessions.on_confirm(message, self.net.now)
-                self.perform(effects)
+                reply = self.sessions.on_confirm(message, self.net.now)
+                self.perform()
                 return reply
             case GetAddresses() | AnnounceAddress():
                 peer = next((peer.id for peer in self.sessions.peers() if peer.host == host), None)
@@ -115,8 +121,9 @@ class End:
                 return self.discovery.serve(peer, message, self.net.now)
         raise AssertionError(message)
 
-    def perform(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
+    def perform(self) -> None:
+        """Do what has to be done."""
+        for effect in self.outbox.take():
             match effect:
                 case Dial(endpoint, message, request_id, deadline):
                     self.dials.append((self.net.now, endpoint))
@@ -131,10 +138,10 @@ class End:
         if pending is None:
             return
         assert isinstance(reply, Failed) or may_answer(pending.request, reply)
-        effects = pending.then(reply, self.net.now)
+        pending.then(reply, self.net.now)
         if pending.peer and not isinstance(pending.request, Confirm):
-            effects += self.sessions.on_reply(pending.peer, reply, 0.1, self.net.now)
-        self.perform(effects)
+            self.sessions.on_reply(pending.peer, reply, 0.1, self.net.now)
+        self.perform()
 
 
 @dataclass
@@ -174,4 +181,6 @@ class Net:
                 self._events.pop(0)[1]()
             for other in list(self.ends.values()):
                 if other.up:
-                    other.perform(other.sessions.tick(self.now) + other.discovery.tick(self.now))
+                    other.sessions.tick(self.now)
+                    other.discovery.tick(self.now)
+                    other.perform()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Failed
+from node.interface.effects import Failed, Send
 from node.interface.endpoint import Endpoint
 from node.interface.messages import (
     BLOCKS_ONLY,
@@ -53,9 +53,6 @@ def confirmation(
 ) -> Confirm:
     digest = handshake_digest(NETWORK_ID, side, (a.id, b.id), (hello.challenge, welcome.challenge))
     return Confirm(welcome.token, a.identity.prove(digest))
-
-
-# --- both ways ---------------------------------------------------------------------------
 
 
 def test_a_kept_peer_is_linked_both_ways(net: Net) -> None:
@@ -144,27 +141,24 @@ def test_the_dialled_back_must_be_the_greeter(net: Net) -> None:
     assert c.endpoint not in b.book
 
 
-# --- proofs and tokens -------------------------------------------------------------------
-
-
 def test_no_session_without_the_proof(net: Net) -> None:
     a, b = both(net)
     hello, welcome = welcomed(a, b)
     assert b.sessions.peer_of(welcome.token) is None
     forged = replace(confirmation(a, b, hello, welcome), proof=bytes(64))
-    assert b.sessions.on_confirm(forged, net.now) == (Refusal(Reason.BAD_PROOF), [])
+    assert b.sessions.on_confirm(forged, net.now) == Refusal(Reason.BAD_PROOF)
     # A failed attempt uses up the greeting.
     good = confirmation(a, b, hello, welcome)
-    assert b.sessions.on_confirm(good, net.now) == (Refusal(Reason.NO_SESSION), [])
+    assert b.sessions.on_confirm(good, net.now) == Refusal(Reason.NO_SESSION)
 
 
 def test_a_proof_opens_one_session_once(net: Net) -> None:
     a, b = both(net)
     hello, welcome = welcomed(a, b)
     confirm = confirmation(a, b, hello, welcome)
-    assert b.sessions.on_confirm(confirm, net.now)[0] == Ok()
+    assert b.sessions.on_confirm(confirm, net.now) == Ok()
     assert b.sessions.peer_of(welcome.token) == a.id
-    assert b.sessions.on_confirm(confirm, net.now)[0] == Refusal(Reason.NO_SESSION)
+    assert b.sessions.on_confirm(confirm, net.now) == Refusal(Reason.NO_SESSION)
 
 
 def test_nobody_can_pass_for_another(net: Net) -> None:
@@ -173,17 +167,17 @@ def test_nobody_can_pass_for_another(net: Net) -> None:
     hello, welcome = welcomed(a, b)
     digest = handshake_digest(NETWORK_ID, HandshakeSide.DIALLER, (a.id, b.id), (hello.challenge, welcome.challenge))
     stolen = Confirm(welcome.token, c.identity.prove(digest))
-    assert b.sessions.on_confirm(stolen, net.now)[0] == Refusal(Reason.BAD_PROOF)
+    assert b.sessions.on_confirm(stolen, net.now) == Refusal(Reason.BAD_PROOF)
     assert b.sessions.get(a.id) is None
 
 
 def test_the_welcomes_own_proof_is_of_no_use(net: Net) -> None:
     a, b = both(net)
     _, welcome = welcomed(a, b)
-    assert b.sessions.on_confirm(Confirm(welcome.token, welcome.proof), net.now)[0] == Refusal(Reason.BAD_PROOF)
+    assert b.sessions.on_confirm(Confirm(welcome.token, welcome.proof), net.now) == Refusal(Reason.BAD_PROOF)
     hello, welcome = welcomed(a, b)
     wrong_side = confirmation(a, b, hello, welcome, HandshakeSide.ANSWERER)
-    assert b.sessions.on_confirm(wrong_side, net.now)[0] == Refusal(Reason.BAD_PROOF)
+    assert b.sessions.on_confirm(wrong_side, net.now) == Refusal(Reason.BAD_PROOF)
 
 
 @pytest.mark.parametrize("field", ["challenge", "proof"])
@@ -202,7 +196,7 @@ def test_a_late_confirmation_is_void(net: Net) -> None:
     a, b = both(net)
     hello, welcome = welcomed(a, b)
     net.now += HANDSHAKE_S + 1
-    assert b.sessions.on_confirm(confirmation(a, b, hello, welcome), net.now)[0] == Refusal(Reason.NO_SESSION)
+    assert b.sessions.on_confirm(confirmation(a, b, hello, welcome), net.now) == Refusal(Reason.NO_SESSION)
 
 
 def test_tokens_and_challenges_never_repeat(net: Net) -> None:
@@ -217,8 +211,8 @@ def test_greetings_are_bounded(net: Net, monkeypatch: pytest.MonkeyPatch) -> Non
     a, b = both(net)
     first = welcomed(a, b)
     rest = [welcomed(a, b) for _ in range(3)]
-    assert b.sessions.on_confirm(confirmation(a, b, *first), net.now)[0] == Refusal(Reason.NO_SESSION)
-    assert b.sessions.on_confirm(confirmation(a, b, *rest[-1]), net.now)[0] == Ok()
+    assert b.sessions.on_confirm(confirmation(a, b, *first), net.now) == Refusal(Reason.NO_SESSION)
+    assert b.sessions.on_confirm(confirmation(a, b, *rest[-1]), net.now) == Ok()
 
 
 def test_the_two_newest_sessions_of_a_peer_are_open(net: Net) -> None:
@@ -229,9 +223,6 @@ def test_the_two_newest_sessions_of_a_peer_are_open(net: Net) -> None:
         b.sessions.on_confirm(confirmation(a, b, hello, welcome), net.now)
         tokens.append(welcome.token)
     assert [b.sessions.peer_of(token) for token in tokens] == [None, a.id, a.id]
-
-
-# --- refusals ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -274,13 +265,11 @@ def test_inbound_is_limited(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     # One that is in may greet again; when one leaves there is room.
     member = next(other for other in others if other.is_linked(hub))
     assert isinstance(hub.sessions.on_hello(Hello(member.facts, bytes(32)), "10.0.0.9", net.now), Welcome)
-    hub.perform(hub.sessions.drop(member.id, DisconnectReason.OPERATOR, net.now))
+    hub.sessions.drop(member.id, DisconnectReason.OPERATOR, net.now)
+    hub.perform()
     member.up = False
     net.run(BACKOFF_MAX_S * 2)
     assert len(list(hub.sessions.peers())) == 3
-
-
-# --- keeping, trying, leaving --------------------------------------------------------------
 
 
 def test_a_static_peer_is_tried_for_ever_with_growing_patience(net: Net) -> None:
@@ -303,7 +292,8 @@ def test_a_restarted_peer_is_linked_anew(net: Net) -> None:
     net.run(1)
     reborn = End(net, 2)
     reborn.change(instance=b"reborn!!")
-    a.perform(a.sessions.on_reply(b.id, Refusal(Reason.NO_SESSION), 0.1, net.now))
+    a.sessions.on_reply(b.id, Refusal(Reason.NO_SESSION), 0.1, net.now)
+    a.perform()
     net.run(5)
     assert a.is_linked(reborn)
     assert reborn.is_linked(a)
@@ -370,7 +360,8 @@ def test_who_claims_the_address_of_a_peer_takes_nothing_from_it(net: Net) -> Non
     failures = a.book.dump()
     for _ in range(3):
         liar.keep(a)
-        liar.perform(liar.sessions.release(a.endpoint, net.now)[1])
+        liar.sessions.release(a.endpoint, net.now)
+        liar.perform()
         net.run(1)
     assert a.is_linked(b)
     assert not a.closed
@@ -448,7 +439,8 @@ def test_a_lost_greeting_is_made_up_for_when_the_old_one_is_found_dead(net: Net)
     net.run(5)
     assert not a.is_linked(c)
     net.requests = Wire()
-    a.perform(a.sessions.drop(b.id, DisconnectReason.OPERATOR, net.now))
+    a.sessions.drop(b.id, DisconnectReason.OPERATOR, net.now)
+    a.perform()
     net.run(1)
     assert a.is_linked(c)
 
@@ -472,7 +464,7 @@ def test_who_names_another_s_address_does_not_take_over_its_dial_back(net: Net) 
 def test_what_is_released_while_it_is_greeted_is_not_kept(net: Net) -> None:
     a, b = End(net, 1, listens=False), End(net, 2)
     a.keep(b)
-    assert a.sessions.release(b.endpoint, net.now)[0]
+    assert a.sessions.release(b.endpoint, net.now)
     net.run(5)
     assert a.sessions.get(b.id) is None
 
@@ -485,7 +477,8 @@ def test_an_address_of_a_peer_that_the_operator_names_replaces_nobody(net: Net) 
     net.ends[second] = b
     [near] = dialler.targets()
     dialler._want(second, Place.NEAR, set()).replaces = near
-    a.perform(a.sessions.keep(second, net.now)[1])
+    a.sessions.keep(second, net.now)
+    a.perform()
     net.run(2)
     assert a.is_linked(b)
 
@@ -511,7 +504,8 @@ def test_a_dial_back_that_waits_is_asked_for_once(net: Net, monkeypatch: pytest.
     for _ in range(5):
         a.keep(b)
         net.run(0.3)
-        a.perform(a.sessions.release(b.endpoint, net.now)[1])
+        a.sessions.release(b.endpoint, net.now)
+        a.perform()
     assert b.sessions.get(a.id) is not None
     assert spent == [a.endpoint.host]
 
@@ -522,7 +516,8 @@ def test_a_peer_that_does_not_answer_is_dropped_and_greeted_again(net: Net) -> N
     net.run(1)
     for number in range(LINK_FAILURES_MAX):
         assert a.sessions.get(b.id), number
-        a.perform(a.sessions.on_reply(b.id, Failed("timed out"), 20.0, net.now))
+        a.sessions.on_reply(b.id, Failed("timed out"), 20.0, net.now)
+        a.perform()
     assert a.sessions.get(b.id) is None
     assert a.left_by == [b.id]
     void = b.sessions.link(a.id)
@@ -537,7 +532,8 @@ def test_a_peer_that_has_us_wait_is_not_dropped(net: Net) -> None:
     a.keep(b)
     net.run(1)
     for _ in range(LINK_FAILURES_MAX + 1):
-        a.perform(a.sessions.on_reply(b.id, Failed("told to wait", retry_s=2.0), 20.0, net.now))
+        a.sessions.on_reply(b.id, Failed("told to wait", retry_s=2.0), 20.0, net.now)
+        a.perform()
     assert a.is_linked(b)
 
 
@@ -546,8 +542,10 @@ def test_one_answer_makes_up_for_failures(net: Net) -> None:
     a.keep(b)
     net.run(1)
     for _ in range(LINK_FAILURES_MAX * 3):
-        a.perform(a.sessions.on_reply(b.id, Failed("timed out"), 20.0, net.now))
-        a.perform(a.sessions.on_reply(b.id, Ok(), 0.1, net.now))
+        a.sessions.on_reply(b.id, Failed("timed out"), 20.0, net.now)
+        a.perform()
+        a.sessions.on_reply(b.id, Ok(), 0.1, net.now)
+        a.perform()
     assert not a.closed
 
 
@@ -567,7 +565,8 @@ def test_an_offender_is_refused_for_a_while(net: Net) -> None:
     a, b = both(net)
     a.keep(b)
     net.run(1)
-    b.perform(b.sessions.punish(a.id, "sent an invalid block", net.now))
+    b.sessions.punish(a.id, "sent an invalid block", net.now)
+    b.perform()
     assert b.sessions.get(a.id) is None
     hello = Hello(a.facts, bytes(32))
     assert b.sessions.on_hello(hello, "10.0.0.2", net.now) == Refusal(Reason.DISCOURAGED)
@@ -578,7 +577,8 @@ def test_what_breaks_the_protocol_is_an_offence(net: Net) -> None:
     a, b = both(net)
     a.keep(b)
     net.run(1)
-    a.perform(a.sessions.on_reply(b.id, Failed("not decodable", offence=True), 0.1, net.now))
+    a.sessions.on_reply(b.id, Failed("not decodable", offence=True), 0.1, net.now)
+    a.perform()
     assert a.sessions.get(b.id) is None
     assert "broke the rules" in a.closed[0][1]
 
@@ -591,12 +591,11 @@ def test_requests_of_the_gone_are_forgotten(net: Net) -> None:
     assert link
     answers: list[Any] = []
 
-    def then(reply: Any, now: float) -> list[Any]:
-        answers.append(reply)
-        return []
-
-    send = a.requests.send(link, GetAddresses(), net.now, 10, then)
-    a.perform(a.sessions.drop(b.id, DisconnectReason.OPERATOR, net.now))
+    a.requests.send(link, GetAddresses(), net.now, 10, lambda reply, now: answers.append(reply))
+    [send] = a.outbox.take()
+    assert isinstance(send, Send)
+    a.sessions.drop(b.id, DisconnectReason.OPERATOR, net.now)
+    a.perform()
     a.answer(send.request_id, Ok())
     assert not answers
 
@@ -604,13 +603,13 @@ def test_requests_of_the_gone_are_forgotten(net: Net) -> None:
 def test_release_ends_it(net: Net) -> None:
     a, b = both(net)
     a.keep(b)
-    assert a.sessions.keep(b.endpoint, net.now)[0] is False
+    assert a.sessions.keep(b.endpoint, net.now) is False
     net.run(1)
-    released, effects = a.sessions.release(b.endpoint, net.now)
-    a.perform(effects)
+    released = a.sessions.release(b.endpoint, net.now)
+    a.perform()
     assert released
     assert a.sessions.get(b.id) is None
-    assert a.sessions.release(b.endpoint, net.now) == (False, [])
+    assert a.sessions.release(b.endpoint, net.now) is False
     a.book.failed(b.endpoint, net.now)
     dials = len(a.dials)
     net.run(3)
@@ -651,7 +650,8 @@ def test_a_lost_outbound_peer_is_replaced(net: Net) -> None:
     net.run(30)
     for peer in list(a.sessions.peers())[:4]:
         others[peer.id].up = False
-        a.perform(a.sessions.drop(peer.id, DisconnectReason.OPERATOR, net.now))
+        a.sessions.drop(peer.id, DisconnectReason.OPERATOR, net.now)
+        a.perform()
     net.run(60)
     living = [peer.blocks_only for peer in a.sessions.peers() if peer.outbound and others[peer.id].up]
     assert (living.count(False), living.count(True)) == (OUTBOUND_MAX, BLOCKS_ONLY_MAX)
@@ -684,7 +684,8 @@ def test_whoever_broke_the_rules_leaves_the_book(net: Net) -> None:
     a.keep(b)
     net.run(1)
     assert b.endpoint in a.book
-    a.perform(a.sessions.punish(b.id, "sent an invalid block", net.now))
+    a.sessions.punish(b.id, "sent an invalid block", net.now)
+    a.perform()
     assert b.endpoint not in a.book
 
 
@@ -710,7 +711,8 @@ def test_a_handshake_that_comes_to_nothing_leaves_no_connections(net: Net) -> No
 def test_nor_does_one_with_a_node_that_is_not_wanted(net: Net) -> None:
     a, light = End(net, 1), End(net, 2, listens=False)
     light.change(services=SERVES_HEADERS)
-    a.perform(a.sessions.tick(net.now))
+    a.sessions.tick(net.now)
+    a.perform()
     a.sessions.outbound.once(light.endpoint)
     net.run(1)
     assert not a.sessions.link(light.id)

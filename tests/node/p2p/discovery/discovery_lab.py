@@ -7,7 +7,6 @@ from typing import Any
 
 from chain.hashes import BlockHash, sha256
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Close, Dial, Effect, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import PROTOCOL_VERSION, Facts, Request
 from node.p2p.connections.handshake import Met, Outcome
@@ -60,6 +59,7 @@ class Stage:
         self.tried: list[Endpoint] = []
         self.known: tuple[Endpoint, ...] = ()
         self.dropped: list[PeerId] = []
+        self.closed: list[tuple[PeerId, DisconnectReason]] = []
         self.way: Discovery = NoDiscovery()
 
     def join(self, number: int, endpoint: Endpoint, now: float) -> PeerId:
@@ -102,13 +102,11 @@ class Stage:
     def wants_more(self) -> bool:
         return self.wants
 
-    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> Effect:
+    def ask(self, link: Link, request: Request, now: float, timeout_s: float, then: Then) -> None:
         self.questions.append(Question(link, request, then))
-        return Send(link, request, 0, now + timeout_s)
 
-    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> Effect:
+    def greet(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> None:
         self.knocks.append(Knock(endpoint, expected, outcome))
-        return Dial(endpoint, None, 0, now)
 
     def try_once(self, endpoint: Endpoint) -> None:
         self.tried.append(endpoint)
@@ -116,13 +114,16 @@ class Stage:
     def heard(self, endpoints: Iterable[Endpoint], source: Endpoint | None, now: float, way: str = "") -> None:
         self.told += [(endpoint, source) for endpoint in endpoints]
 
-    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> list[Effect]:
-        return self.way.proved(peer, endpoint, now)
+    def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
+        self.way.proved(peer, endpoint, now)
 
     def sample(self, peer: PeerId, now: float) -> tuple[Endpoint, ...]:
         return self.known
 
-    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> list[Effect]:
+    def close(self, peer: PeerId, reason: DisconnectReason) -> None:
+        self.closed.append((peer, reason))
+
+    def drop(self, peer: PeerId, reason: DisconnectReason, now: float) -> None:
         self.dropped.append(peer)
         del self.peers[peer]
-        return [Close(peer, reason), *self.way.left(peer, now)]
+        self.way.left(peer, now)

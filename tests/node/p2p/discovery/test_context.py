@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from node.interface.endpoint import Endpoint, PeerId
+from node.interface.outbox import Outbox
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.discovery import context
 from node.p2p.discovery.config import DiscoveryConfig
@@ -19,7 +20,7 @@ SOURCE, DOOR, ONE, OTHER = (Endpoint("127.0.0.1", port) for port in range(1000, 
 def ground() -> PeerDiscoveryContext:
     rng = random.Random(1)
     finding = DiscoveryConfig(bootstrap=(DOOR,))
-    return PeerDiscoveryContext(finding, PeerId(bytes(20)), NOBODY, NOBODY, AddrMan(rng, True), rng, True)
+    return PeerDiscoveryContext(Outbox(), finding, PeerId(bytes(20)), NOBODY, NOBODY, AddrMan(rng, True), rng, True)
 
 
 def test_who_was_the_first_to_tell(ground: PeerDiscoveryContext) -> None:

@@ -47,9 +47,6 @@ def pushed(stage: Stage) -> list[tuple[Endpoint, ...]]:
     return [q.request.endpoints for q in stage.questions if isinstance(q.request, AnnounceAddress)]
 
 
-# --- gossip -------------------------------------------------------------------------------------
-
-
 def test_a_new_peer_is_asked_and_its_answer_is_hearsay() -> None:
     stage, _ = gossip()
     stage.join(1, place(1), NOW)
@@ -127,9 +124,6 @@ def test_what_was_heard_is_not_passed_on() -> None:
     assert not pushed(stage)
 
 
-# --- where to begin -----------------------------------------------------------------------------
-
-
 def bootstrap(*numbers: int) -> tuple[Stage, Bootstrap]:
     stage = Stage()
     stage.way = way = Bootstrap([place(number) for number in numbers], stage)
@@ -180,9 +174,6 @@ def test_who_is_alone_begins_again_but_not_at_once() -> None:
     assert len(stage.tried) >= 2
 
 
-# --- a tracker ----------------------------------------------------------------------------------
-
-
 def test_a_tracker_introduces_who_was_proved_and_lets_go() -> None:
     stage = Stage()
     stage.way = way = Tracker(stage)
@@ -212,9 +203,6 @@ def test_a_tracker_remembers_a_bounded_number_and_nothing_forbidden() -> None:
     known = [way.serve(node_id(n), FindNode(node_id(n + 1)), NOW).neighbours[0].id for n in (0, 100)]
     assert known[0] != node_id(1)
     assert known[1] == node_id(101)
-
-
-# --- together -----------------------------------------------------------------------------------
 
 
 def test_a_way_that_is_off_has_empty_answers() -> None:

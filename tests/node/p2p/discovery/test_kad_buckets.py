@@ -42,9 +42,6 @@ def table(allow_local: bool = False) -> RoutingTable:
     return RoutingTable(OWN, allow_local)
 
 
-# --- places -------------------------------------------------------------------------------------
-
-
 def test_a_bucket_is_full_and_who_has_a_place_keeps_it() -> None:
     known = table()
     assert all(known.proved(far(n), alone(n), NOW + n) for n in range(K))
@@ -112,9 +109,6 @@ def test_one_listener_is_one_node_and_one_node_is_at_one_place() -> None:
     assert [contact.endpoint for contact in known] == [alone(2)]
 
 
-# --- one owner with many ids --------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("host", ["20.1.2.{}", "2001:db8:7::{:x}"])
 def test_ids_of_one_subnet_get_few_places(host: str) -> None:
     known = table()
@@ -154,9 +148,6 @@ def test_on_one_machine_a_network_may_form() -> None:
     assert subnet(Endpoint("10.0.0.7", 1), True) == "10.0.0.0/24"
 
 
-# --- answers ------------------------------------------------------------------------------------
-
-
 def test_the_closest_are_the_closest() -> None:
     known, rng = table(), random.Random(3)
     for n in range(300):
@@ -176,9 +167,6 @@ def test_buckets_are_refreshed_in_turn() -> None:
     assert {distance(OWN, target).bit_length() - 1 for target in targets if target} == set(range(150, 160))
     assert known.stale_target(NOW + 99, 100, rng) is None
     assert known.stale_target(NOW + 100, 100, rng)
-
-
-# --- a search -----------------------------------------------------------------------------------
 
 
 def neighbours(numbers: range) -> list[Neighbour]:

@@ -3,7 +3,7 @@
 import pytest
 
 from node.interface.disconnect_reason import DisconnectReason
-from node.interface.effects import Close, Failed
+from node.interface.effects import Failed
 from node.interface.endpoint import Endpoint
 from node.interface.messages import NEIGHBOURS_MAX, Bye, FindNode, GetAddresses, Neighbour, Nodes, Ok, Reason, Refusal
 from node.p2p.discovery.base import NoDiscovery
@@ -48,9 +48,6 @@ def tell(stage: Stage, way: Kademlia, *told: Neighbour) -> None:
     stage.answer(Nodes(told), NOW)
 
 
-# --- asking -------------------------------------------------------------------------------------
-
-
 def test_the_first_search_is_for_our_own_id() -> None:
     stage, way = kademlia()
     way.tick(NOW)
@@ -71,8 +68,10 @@ def test_whoever_is_named_is_visited_asked_and_left() -> None:
     assert stage.answer(Nodes(()), NOW).request == FindNode(stage.own)
     assert stage.answer(Ok(), NOW).request == Bye()
     assert not stage.questions
-    assert Close(node_id(2), DisconnectReason.VISIT_OVER) not in way.tick(NOW + LINGER_S - 1)
-    assert Close(node_id(2), DisconnectReason.VISIT_OVER) in way.tick(NOW + LINGER_S)
+    way.tick(NOW + LINGER_S - 1)
+    assert not stage.closed
+    way.tick(NOW + LINGER_S)
+    assert stage.closed == [(node_id(2), DisconnectReason.VISIT_OVER)]
 
 
 def test_who_has_become_a_peer_meanwhile_is_not_left() -> None:
@@ -82,8 +81,8 @@ def test_who_has_become_a_peer_meanwhile_is_not_left() -> None:
     stage.join(2, place(2), NOW)
     stage.answer(Nodes(()), NOW)
     assert not stage.questions
-    effects = way.tick(NOW + LINGER_S)
-    assert not any(isinstance(effect, Close) for effect in effects)
+    way.tick(NOW + LINGER_S)
+    assert not stage.closed
 
 
 def test_a_visit_that_brings_nothing_ends_all_the_same() -> None:
@@ -128,9 +127,6 @@ def test_peers_without_a_link_are_not_visited() -> None:
     assert not stage.knocks
 
 
-# --- believing and telling ----------------------------------------------------------------------
-
-
 def test_what_others_say_enters_no_table_and_is_told_to_nobody() -> None:
     stage, way = kademlia()
     tell(stage, way, *neighbours(*range(2, 10)))
@@ -171,10 +167,7 @@ def test_forbidden_places_are_neither_visited_nor_passed_on(host: str) -> None:
     assert not stage.knocks
     assert not stage.told
     assert all(contact.endpoint.host != host for contact in way.table)
-    assert Probes(stage).ask(Neighbour(node_id(2), Endpoint(host, 80)), Bye(), NOW, lambda reply, now: []) is None
-
-
-# --- places in the table ------------------------------------------------------------------------
+    assert Probes(stage).ask(Neighbour(node_id(2), Endpoint(host, 80)), Bye(), NOW, lambda reply, now: None) is False
 
 
 def test_the_dead_are_found_out() -> None:
@@ -192,11 +185,8 @@ def test_the_dead_are_found_out() -> None:
     assert ORDINARY.at_rest <= now - NOW < 3 * 3600
 
 
-# --- visits -------------------------------------------------------------------------------------
-
-
 def knocks(visits: Probes, stage: Stage, neighbour: Neighbour, now: float, outcome: object) -> bool:
-    if visits.ask(neighbour, Bye(), now, lambda reply, now: []) is None:
+    if not visits.ask(neighbour, Bye(), now, lambda reply, now: None):
         return False
     stage.open(outcome, now)
     return True
@@ -263,7 +253,7 @@ def test_few_visits_are_under_way_and_none_for_ever() -> None:
 
     def begin(number: int, now: float) -> bool:
         [node] = neighbours(number)
-        return visits.ask(node, Bye(), now, lambda reply, now: replies.append(reply) or []) is not None
+        return visits.ask(node, Bye(), now, lambda reply, now: replies.append(reply))
 
     assert sum(begin(number, NOW) for number in range(2, 30)) == VISITS_MAX
     visits.tick(NOW + VISIT_S)
@@ -290,6 +280,8 @@ def test_visitors_are_few_and_do_not_stay() -> None:
 def test_nowhere_finds_nothing() -> None:
     way = NoDiscovery()
     peer = node_id(1)
-    assert way.linked(peer, place(1), NOW) == way.left(peer, NOW) == way.proved(peer, place(1), NOW) == []
+    way.linked(peer, place(1), NOW)
+    way.proved(peer, place(1), NOW)
+    way.left(peer, NOW)
+    way.tick(NOW)
     assert way.serve(peer, GetAddresses(), NOW) is None
-    assert way.tick(NOW) == []

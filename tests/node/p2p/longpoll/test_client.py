@@ -12,6 +12,7 @@ from chain.params import REGTEST
 from node.interface.effects import Compute, Effect, Failed, Park, Publish, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import Blocks, GetTxs, News, Ok, Poll, Txs
+from node.interface.outbox import Outbox
 from node.p2p.block_sync.pending_jobs import PendingJobs
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.longpoll import server as news_module
@@ -32,9 +33,6 @@ WTXIDS = tuple(Wtxid(sha256(b"%d" % number)) for number in range(3))
 RUNG = [Publish(f"poll:{ALICE.hex()}")]
 
 
-# --- the side that answers -----------------------------------------------------------------------
-
-
 class Told:
     """What there is to tell, in the place of `Sync`, `Relay` and `PushedBlocks`."""
 
@@ -44,14 +42,27 @@ class Told:
         self.blocks: tuple[BlockHash, ...] = ()
         self.links: set[PeerId] = set()
         self.arrived: list[Wtxid] = []
+        self.outbox = Outbox()
         connections: Any = FakeConnections(self.link_of, facts=lambda peer: facts(tip=TIP))
-        self.polls = LongpollServer(connections, _Sync(self), _Relay(self), _Pushes(self))  # type: ignore[arg-type]
+        self.polls = LongpollServer(self.outbox, connections, _Sync(self), _Relay(self), _Pushes(self))  # type: ignore[arg-type]
 
     def link_of(self, peer: PeerId) -> Link | None:
         return Link(peer, Endpoint("10.0.0.1", 1), bytes(16)) if peer in self.links else None
 
     def ask(self, poll: Poll, now: float = NOW, peer: PeerId = ALICE) -> News | Park:
-        return self.polls.on_poll(peer, poll, now)[0]
+        return self.polls.on_poll(peer, poll, now)
+
+    def rung_on_tip(self) -> list[Effect]:
+        """Those woken by a new tip."""
+        self.outbox.take()
+        self.polls.on_tip()
+        return list(self.outbox.take())
+
+    def rung_at(self, now: float) -> list[Effect]:
+        """Those woken at that time."""
+        self.outbox.take()
+        self.polls.tick(now)
+        return list(self.outbox.take())
 
 
 class _Part:
@@ -122,19 +133,19 @@ def test_is_held_until_there_is_something(told: Told) -> None:
     parked = told.ask(poll)
     assert isinstance(parked, Park)
     assert NOW + HELD_S < parked.deadline < NOW + HELD_S + 1
-    assert told.polls.tick(NOW + 1) == told.polls.on_tip() == []
+    assert told.rung_at(NOW + 1) == told.rung_on_tip() == []
     told.headers = (HEADER,)
-    assert told.polls.on_tip() == RUNG == [Publish(parked.topic)]
+    assert told.rung_on_tip() == RUNG == [Publish(parked.topic)]
     assert told.ask(poll, NOW + 1) == News((HEADER,), ())
-    assert told.polls.on_tip() == []
+    assert told.rung_on_tip() == []
 
 
 def test_is_rung_when_transactions_are_due_or_blocks_to_be_named(told: Told) -> None:
     told.ask(Poll(1, 0))
     told.wtxids = WTXIDS
-    assert told.polls.tick(NOW + 1) == RUNG
+    assert told.rung_at(NOW + 1) == RUNG
     told.wtxids, told.blocks = (), (TIP,)
-    assert told.polls.tick(NOW + 1) == RUNG
+    assert told.rung_at(NOW + 1) == RUNG
 
 
 def test_is_answered_in_the_end(told: Told) -> None:
@@ -156,9 +167,9 @@ def test_what_is_lost_is_told_again(told: Told) -> None:
 def test_a_second_poll_ends_the_first(told: Told) -> None:
     first, second = Poll(1, 0), Poll(2, 0)
     told.ask(first)
-    reply, effects = told.polls.on_poll(ALICE, second, NOW + 1)
-    assert isinstance(reply, Park)
-    assert effects == RUNG
+    told.outbox.take()
+    assert isinstance(told.ask(second, NOW + 1), Park)
+    assert list(told.outbox.take()) == RUNG
     assert told.ask(first, NOW + 1) == NOTHING
     told.headers = (HEADER,)
     assert told.ask(first, NOW + 1) == NOTHING
@@ -185,20 +196,22 @@ def test_whom_we_can_reach_is_told_that_way(told: Told) -> None:
     told.headers = (HEADER,)
     told.ask(second)
     told.links.add(ALICE)
-    assert told.polls.linked(ALICE) == [], "none is open"
+    told.polls.linked(ALICE)
+    assert not told.outbox.take(), "none is open"
     assert told.headers == (HEADER,), "nobody knows whether that arrived"
     assert told.ask(Poll(3, 2)) == NOTHING
 
 
 def test_an_open_poll_ends_with_the_link_or_the_peer(told: Told) -> None:
     told.ask(Poll(1, 0))
-    assert told.polls.left(ALICE) == RUNG
-    assert told.polls.left(ALICE) == []
+    told.polls.left(ALICE)
+    assert list(told.outbox.take()) == RUNG
+    told.polls.left(ALICE)
+    assert not told.outbox.take()
     told.ask(Poll(1, 0))
-    assert told.polls.linked(ALICE) == RUNG
-
-
-# --- the side that asks --------------------------------------------------------------------------
+    told.outbox.take()
+    told.polls.linked(ALICE)
+    assert list(told.outbox.take()) == RUNG
 
 
 class Asker:
@@ -206,7 +219,8 @@ class Asker:
 
     def __init__(self, *, is_listed: bool = False) -> None:
         self.now = NOW
-        self.requests = PendingRequests()
+        self.outbox = Outbox()
+        self.requests = PendingRequests(self.outbox)
         self.reaches_us = False
         self.taken: list[News] = []
         self.blocks: dict[BlockHash, bytes] = {}
@@ -216,21 +230,22 @@ class Asker:
         self.poller = LongpollClient(self.requests, connections, chain, self.take, is_listed)
         self.poller.linked(ALICE, self.now)
 
-    def take(self, peer: PeerId, news: News, now: float) -> list[Effect]:
+    def take(self, peer: PeerId, news: News, now: float) -> None:
         self.taken.append(news)
-        return []
 
     def after(self, seconds: float) -> list[Send]:
         """What is sent at the next tick after so long."""
         self.now += seconds
-        return [effect for effect in self.poller.tick(self.now) if isinstance(effect, Send)]
+        self.poller.tick(self.now)
+        return [effect for effect in self.outbox.take() if isinstance(effect, Send)]
 
     def answer(self, sent: Send, reply: Any, after_s: float) -> list[Any]:
         """What follows at once."""
         self.now += after_s
         pending = self.requests.take(sent.request_id)
         assert pending is not None
-        return pending.then(reply, self.now)
+        pending.then(reply, self.now)
+        return list(self.outbox.take())
 
 
 def test_polls_who_does_not_dial_back() -> None:
@@ -321,9 +336,6 @@ def test_pushes_the_named_blocks_one_message_at_a_time() -> None:
     assert [type(sent.message) for sent in asker.answer(following, News((), (), (here,)), 1)] == [Poll, Blocks]
 
 
-# --- transactions for those who poll ---------------------------------------------------------------
-
-
 def test_transactions_are_told_at_the_same_random_times_as_to_others() -> None:
     """Else whoever polls sees where a payment starts."""
     waits = []
@@ -392,12 +404,10 @@ def test_a_question_that_is_lost_is_asked_again() -> None:
     [payment] = lab.make()
     peer = Forgetful(1, [payment])
     lab.add(peer)
-    lab.carry(lab.relay.on_news(peer.id, (payment.wtxid,), lab.now))
+    lab.relay.on_news(peer.id, (payment.wtxid,), lab.now)
+    lab.carry()
     lab.run(60)
     assert lab.has(payment)
-
-
-# --- what is pushed ------------------------------------------------------------------------------
 
 
 class Pushed:
@@ -409,7 +419,8 @@ class Pushed:
         self.accepted: list[BlockHash] = []
         self.punished: list[str] = []
         self.verdict: Callable[[], None] = lambda: None
-        self.jobs = PendingJobs()
+        self.outbox = Outbox()
+        self.jobs = PendingJobs(self.outbox)
         connections: Any = FakeConnections(lambda peer: None, self.punish)
         chain: Any = SimpleNamespace(params=REGTEST)
         context: Any = SimpleNamespace(jobs=self.jobs, connections=connections, chain=chain)
@@ -424,13 +435,17 @@ class Pushed:
         self.verdict()
         self.accepted.append(body.block.hash)
 
-    def punish(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+    def punish(self, peer: PeerId, reason: str, now: float) -> None:
         self.punished.append(reason)
-        return []
+
+    def on_blocks(self, *raws: bytes) -> list[Effect]:
+        """What is to be done with these from Alice."""
+        self.deliveries.on_blocks(ALICE, Blocks(raws), NOW)
+        return list(self.outbox.take())
 
     def push(self, *raws: bytes) -> None:
         """And have it unpacked."""
-        for effect in self.deliveries.on_blocks(ALICE, Blocks(raws), NOW):
+        for effect in self.on_blocks(*raws):
             assert isinstance(effect, Compute)
             self.jobs.take(effect.job)(effect.run(), NOW)
 
@@ -451,16 +466,16 @@ def test_named_blocks_are_taken(pushed: Pushed) -> None:
 
 def test_what_was_not_named_is_not_unpacked(pushed: Pushed) -> None:
     raw = pushed.lacking[0].raw
-    assert pushed.deliveries.on_blocks(ALICE, Blocks((raw,)), NOW) == []
+    assert pushed.on_blocks(raw) == []
     pushed.deliveries.take(BOB, NOW)
-    assert pushed.deliveries.on_blocks(ALICE, Blocks((raw,)), NOW) == []
+    assert pushed.on_blocks(raw) == []
     pushed.deliveries.take(ALICE, NOW)
     other = pushed.lab.blocks[0].raw
     pushed.push(other, b"", b"x", raw, raw)
     assert pushed.accepted == [pushed.lacking[0].hash]
-    assert pushed.deliveries.on_blocks(ALICE, Blocks((raw,)), NOW) == []
+    assert pushed.on_blocks(raw) == []
     pushed.deliveries.left(ALICE)
-    assert pushed.deliveries.on_blocks(ALICE, Blocks((pushed.lacking[1].raw,)), NOW) == []
+    assert pushed.on_blocks(pushed.lacking[1].raw) == []
     assert not pushed.punished
 
 
@@ -483,5 +498,5 @@ def test_only_so_many_are_unpacked_at_once(pushed: Pushed) -> None:
     for _ in range(JOBS_MAX + 1):
         pushed.deliveries.left(ALICE)
         pushed.deliveries.take(ALICE, NOW)
-        jobs += pushed.deliveries.on_blocks(ALICE, Blocks((pushed.lacking[0].raw,)), NOW)
+        jobs += pushed.on_blocks(pushed.lacking[0].raw)
     assert len(jobs) == JOBS_MAX

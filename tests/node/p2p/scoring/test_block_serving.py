@@ -140,9 +140,6 @@ def test_what_was_served_is_noted(blocks: list[Block]) -> None:
     assert server.service.take_notes() == []
 
 
-# --- what peers say that they offer -----------------------------------------------------
-
-
 @pytest.mark.parametrize("role", Role)
 def test_services_tell_the_role(role: Role) -> None:
     for mines in (False, True):
@@ -168,9 +165,6 @@ def test_what_each_role_is_asked_for(blocks: list[Block]) -> None:
     assert asked[Role.RELAY] == list(range(RELAYED_BLOCKS - 2))
     assert asked[Role.LIGHT] == []
     assert not should_have(Role.PRUNED.services(), None, best)
-
-
-# --- sizes --------------------------------------------------------------------------------
 
 
 def test_sizes_are_about_those_on_the_wire(blocks: list[Block]) -> None:

@@ -131,9 +131,6 @@ def test_the_table_is_bounded(reputation: PeerScore, monkeypatch: pytest.MonkeyP
     assert reputation.score(PeerId(bytes(20)), NOW) == 0
 
 
-# --- who is refused ----------------------------------------------------------------------
-
-
 def test_the_discouraged_are_refused_for_their_time() -> None:
     discouraged = BanMan(allow_local=False)
     discouraged.add(A, "8.8.4.4", NOW)

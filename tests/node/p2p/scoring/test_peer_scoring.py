@@ -42,9 +42,6 @@ def standing() -> PeerScoring:
     return standing
 
 
-# --- deeds -------------------------------------------------------------------------------
-
-
 def test_the_first_to_deliver_a_valid_block_is_credited(standing: PeerScoring) -> None:
     standing.took_block(A, BLOCK, MEGABYTE)
     standing.took_block(B, BLOCK, MEGABYTE)
@@ -129,9 +126,6 @@ def test_peers_that_want_too_much_are_choked(standing: PeerScoring) -> None:
     assert not any(standing.is_choked(peer) for peer in peers)  # none of it was bulk
 
 
-# --- who may stay and come -----------------------------------------------------------------
-
-
 def met(net: Net, **options: Any) -> tuple[End, End]:
     """The first greets the second."""
     a, b = End(net, 1, **options), End(net, 2, **{name: options[name] for name in options if name != "host"})
@@ -171,7 +165,8 @@ def test_honest_faults_never_end_a_session(net: Net) -> None:
 
 def test_the_address_of_an_offender_is_refused_whatever_its_id(net: Net) -> None:
     a, b = met(net, host="8.8.8.8", allow_local=False)
-    b.perform(b.sessions.punish(a.id, "sent an invalid block", net.now))
+    b.sessions.punish(a.id, "sent an invalid block", net.now)
+    b.perform()
     other = End(net, 3)
     hello = Hello(other.facts, bytes(32))
     assert b.sessions.on_hello(hello, "8.8.8.8", net.now) == Refusal(Reason.DISCOURAGED)
@@ -181,7 +176,8 @@ def test_the_address_of_an_offender_is_refused_whatever_its_id(net: Net) -> None
 
 def test_where_nodes_share_an_address_only_ids_are_refused(net: Net) -> None:
     a, b = met(net, host="8.8.8.8", allow_local=True)
-    b.perform(b.sessions.punish(a.id, "sent an invalid block", net.now))
+    b.sessions.punish(a.id, "sent an invalid block", net.now)
+    b.perform()
     assert isinstance(b.sessions.on_hello(Hello(End(net, 3).facts, bytes(32)), "8.8.8.8", net.now), Welcome)
 
 
@@ -208,9 +204,11 @@ def test_an_offender_is_not_linked_with_wherever_it_listens(net: Net) -> None:
 @pytest.mark.parametrize("reason", [Reason.CHOKED, Reason.NOT_SERVED])
 def test_not_to_be_served_is_no_reason_to_leave(net: Net, reason: Reason) -> None:
     a, b = met(net)
-    a.perform(a.sessions.on_reply(b.id, Refusal(reason), 0.1, net.now))
+    a.sessions.on_reply(b.id, Refusal(reason), 0.1, net.now)
+    a.perform()
     assert not a.closed
-    a.perform(a.sessions.on_reply(b.id, Refusal(Reason.NO_SESSION), 0.1, net.now))
+    a.sessions.on_reply(b.id, Refusal(Reason.NO_SESSION), 0.1, net.now)
+    a.perform()
     assert a.closed
 
 
@@ -225,13 +223,11 @@ def test_light_nodes_fill_no_place_of_our_choice(net: Net) -> None:
     assert light.endpoint in [endpoint for _, endpoint in full.dials]
     assert not any(peer.outbound for peer in full.sessions.peers())
     assert any(peer.outbound for peer in other.sessions.peers())
-    full.perform(full.sessions.drop(light.id, DisconnectReason.OPERATOR, net.now))
+    full.sessions.drop(light.id, DisconnectReason.OPERATOR, net.now)
+    full.perform()
     full.keep(light)
     net.run(30)
     assert full.is_linked(light)
-
-
-# --- who makes room ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -295,7 +291,8 @@ def test_who_made_room_does_not_push_out_others_in_turn(net: Net, hub: End) -> N
     hello = Hello(evicted.facts, bytes(32))
     assert hub.sessions.on_hello(hello, "20.1.0.1", net.now) == Refusal(Reason.BUSY)
     assert isinstance(hub.sessions.on_hello(hello, "20.1.0.1", net.now + EVICTED_S), Welcome)
-    hub.perform(hub.sessions.drop(comes.id, DisconnectReason.OPERATOR, net.now))
+    hub.sessions.drop(comes.id, DisconnectReason.OPERATOR, net.now)
+    hub.perform()
     assert isinstance(hub.sessions.on_hello(hello, "20.1.0.1", net.now), Welcome)  # there is room
 
 
@@ -331,9 +328,6 @@ def test_a_lie_about_where_it_listens_changes_no_group(net: Net, hub: End) -> No
             found.facts = replace(end.facts, listen=Endpoint(f"7{end.endpoint.host[-1]}.1.0.1", 1 + len(net.ends)))
     newcomer(net, hub, 50, "60.1.0.1")
     assert group_of(net, hub, hub.closed[0][0]) == "20"
-
-
-# --- clocks --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sign", [1, -1])

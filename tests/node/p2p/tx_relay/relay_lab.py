@@ -9,9 +9,10 @@ from typing import Any
 
 from chain.hashes import Txid, Wtxid, sha256
 from chain.tx import Tx
-from node.interface.effects import Effect, Failed, Send
+from node.interface.effects import Failed, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import GetTxs, Inv, Txs, Want
+from node.interface.outbox import Outbox
 from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.tx_relay.context import TxRelayContext
 from node.p2p.tx_relay.tx_announce import LOCAL, AnnouncePace, TxAnnounce
@@ -76,7 +77,8 @@ class RelayLab:
 
     def __init__(self, pace: AnnouncePace = LOCAL, seed: int = 1) -> None:
         self.pool = PoolLab()
-        self.requests = PendingRequests()
+        self.outbox = Outbox()
+        self.requests = PendingRequests(self.outbox)
         self.peers: dict[PeerId, FakePeer] = {}
         self.paused = False
         self.delivered: Counter[Wtxid] = Counter()
@@ -106,18 +108,15 @@ class RelayLab:
         found = self.peers.get(peer)
         return found.link if found else None
 
-    # --- the mempool -----------------------------------------------------------------------
-
     def make(self, count: int = 1) -> list[Tx]:
         """Payments that nobody has yet."""
         return [self.pool.pay(self.pool.fund()) for _ in range(count)]
 
-    def deliver(self, peer: PeerId, txs: Sequence[Tx], now: float) -> list[Effect]:
+    def deliver(self, peer: PeerId, txs: Sequence[Tx], now: float) -> None:
         for tx in txs:
             self.delivered[tx.wtxid] += 1
             self.sources[tx.wtxid] = peer
             self.judge(peer, tx)
-        return []
 
     def accept(self, peer: PeerId | None, tx: Tx) -> None:
         self.pool.add(tx)
@@ -131,8 +130,6 @@ class RelayLab:
     def has(self, *txs: Tx) -> bool:
         return all(tx.txid in self.pool.pool for tx in txs)
 
-    # --- peers ------------------------------------------------------------------------------
-
     def add(self, peer: FakePeer, outbound: bool = True) -> FakePeer:
         self.peers[peer.id] = peer
         peer.lab = self
@@ -144,7 +141,8 @@ class RelayLab:
     def leave(self, peer: FakePeer) -> None:
         del self.peers[peer.id]
         self.requests.forget(peer.id)
-        self.carry(self.relay.left(peer.id, self.now))
+        self.relay.left(peer.id, self.now)
+        self.carry()
 
     def announce(self, peer: FakePeer, *txs: Tx) -> tuple[Wtxid, ...]:
         """What the node wants of these."""
@@ -153,15 +151,13 @@ class RelayLab:
 
     def push(self, peer: FakePeer, *txs: Tx) -> tuple[Wtxid, ...]:
         """A delivery; what the node wants next."""
-        want, effects = self.relay.on_txs(peer.id, Txs(txs), self.now)
-        self.carry(effects)
+        want = self.relay.on_txs(peer.id, Txs(txs), self.now)
+        self.carry()
         return self.wanted(want)
 
     def wanted(self, want: Want) -> tuple[Wtxid, ...]:
         """What the node wants, of what was announced to it."""
         return tuple(self.announced[name] for name in want.names)
-
-    # --- time -------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
         end = self.now + seconds
@@ -171,10 +167,12 @@ class RelayLab:
                 self.pool.now, _, event = heapq.heappop(self._events)
                 event()
             self.pool.now = tick
-            self.carry(self.relay.tick(self.now))
+            self.relay.tick(self.now)
+            self.carry()
 
-    def carry(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
+    def carry(self) -> None:
+        """Do what has to be done."""
+        for effect in self.outbox.take():
             assert isinstance(effect, Send)
             self.sent.append(effect)
             reply = self.peers[effect.link.peer].answer(effect.message)
@@ -185,7 +183,8 @@ class RelayLab:
         def event() -> None:
             pending = self.requests.take(request_id)
             if pending is not None:
-                self.carry(pending.then(Failed("timed out") if reply is None else reply, self.now))
+                pending.then(Failed("timed out") if reply is None else reply, self.now)
+                self.carry()
 
         return event
 

@@ -31,9 +31,6 @@ class Silent(FakePeer):
         return None
 
 
-# --- asking ------------------------------------------------------------------------------
-
-
 def test_what_is_announced_is_wanted_once(lab: RelayLab) -> None:
     txs = lab.make(3)
     first, second = lab.add(FakePeer(1, txs)), lab.add(FakePeer(2, txs))
@@ -190,9 +187,6 @@ def test_nothing_is_fetched_while_catching_up_and_all_afterwards(lab: RelayLab) 
     assert lab.has(*txs)
 
 
-# --- what was refused, mined or is with the mempool ----------------------------------------
-
-
 def test_a_refused_transaction_is_not_fetched_before_the_tip_changes(lab: RelayLab) -> None:
     [tx] = lab.make()
     lab.judge = lambda peer, tx: lab.relay.tx_request.rejected(tx.wtxid)
@@ -281,9 +275,6 @@ def test_a_parent_that_came_meanwhile_is_not_asked_for(lab: RelayLab) -> None:
     lab.submit(parent)
     lab.run(3)
     assert not peer.asked
-
-
-# --- telling -----------------------------------------------------------------------------
 
 
 def test_what_is_accepted_is_told_to_those_who_lack_it(lab: RelayLab) -> None:
@@ -433,9 +424,6 @@ def test_an_answer_is_limited_in_number(lab: RelayLab) -> None:
     assert wtxids(served.txs) == wtxids(txs[:WANT_MAX])
 
 
-# --- limits --------------------------------------------------------------------------------
-
-
 def test_offers_are_bounded(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OFFERS_MAX == 5_000
     monkeypatch.setattr(tx_request, "OFFERS_MAX", 30)
@@ -518,9 +506,6 @@ def test_announcements_are_spread_in_time() -> None:
     mean = {outbound: sum(found) / len(found) for outbound, found in waits.items()}
     assert 1.2 < mean[True] < 3.2
     assert 3.2 < mean[False] < 8
-
-
-# --- names -----------------------------------------------------------------------------------------
 
 
 def test_a_transaction_has_one_name_at_each_node(lab: RelayLab) -> None:
