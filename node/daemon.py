@@ -297,6 +297,7 @@ class Running:
                 config.peers,
                 config.coinbase_tag,
             ),
+            runtime.wall,
         )
         self._load_book(core)
         runtime.open(core, self._courier)

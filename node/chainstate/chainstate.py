@@ -29,6 +29,7 @@ from node.interface.checked_block import CheckedBlock
 from node.interface.counters import BLOCK, Counters
 from node.interface.mock_time import MockTime
 from node.interface.storage import Damaged, LedgerChange, Store, StoreError
+from node.interface.wall_clock import WallClock
 
 log = logging.getLogger("groat.chain")
 
@@ -68,11 +69,16 @@ class Chainstate:
     """Blocks, branches and the committed ledger. Call only under the lock."""
 
     def __init__(
-        self, params: Params, store: Store, next_token: Callable[[], int], known: Container[Wtxid] = frozenset()
+        self,
+        params: Params,
+        store: Store,
+        next_token: Callable[[], int],
+        known: Container[Wtxid] = frozenset(),
+        wall: WallClock | None = None,
     ) -> None:
         """`known` holds witness txids whose signatures the mempool has verified."""
         self.params = params
-        self.time = MockTime()
+        self.time = MockTime(wall)
         """The time that headers are checked against."""
         self.tree = BlockTree(params)
         self._store = store
@@ -133,7 +139,7 @@ class Chainstate:
         """The chain's tip once every move under way is over."""
         return self._moves[-1].target if self._moves else self.tip
 
-    def submit_header(self, header: Header, now: int) -> BlockNode:
+    def submit_header(self, header: Header, now: float) -> BlockNode:
         """Find the header's place in the tree, adding it if it is new and passes steps 1 and 2.
 
         `now` is the clock's. Raises Rejected.
@@ -167,7 +173,7 @@ class Chainstate:
         if self.tip.chainwork == self.tree.best_header.chainwork and not self.tip.invalid:
             self.tree.best_header = self.tip
 
-    def submit_block(self, examined: CheckedBlock, now: int, *, sync: bool, source: str = "") -> BlockNode:
+    def submit_block(self, examined: CheckedBlock, now: float, *, sync: bool, source: str = "") -> BlockNode:
         """Take in a body: its node has its whole chain (`has_chain`) as soon as all bodies before it are here too.
 
         `sync` makes it survive a power cut at once; `source` is how the log says where it came from. Raises Rejected;

@@ -33,6 +33,7 @@ from node.interface.events import TIP
 from node.interface.messages import Hello, Refusal, Reply, Request, Welcome
 from node.interface.outbox import Outbox
 from node.interface.storage import Store
+from node.interface.wall_clock import WallClock
 from node.mempool.accept import MempoolAccept, VerifiedCache
 from node.mempool.accept_package import Outcome, PackageAccept
 from node.mempool.block_assembler import select_for_block
@@ -76,7 +77,9 @@ class Node:
         identity: NodeIdentity,
         rng: random.Random,
         config: NodeConfig | None = None,
+        wall: WallClock | None = None,
     ) -> None:
+        """`wall` makes Unix time of the times that the calls are given, which are monotonic."""
         config = config or NodeConfig()
         token = itertools.count(1).__next__
         verified = VerifiedCache()
@@ -88,7 +91,7 @@ class Node:
         self._store = store
         self._rng = rng
         self._config = config
-        self._chain = Chainstate(params, store, token, verified)
+        self._chain = Chainstate(params, store, token, verified, wall)
         self.counts = self._chain.counts
         """Counts of what has happened so far."""
         self.time = self._chain.time
@@ -205,7 +208,7 @@ class Node:
             known = self._chain.tree.get(submission.examined.block.hash)
             submission.was_known = known is not None and known.has_body
             source = "" if submission.was_known else submission.source
-            entry = self._chain.submit_block(submission.examined, int(now), sync=True, source=source)
+            entry = self._chain.submit_block(submission.examined, now, sync=True, source=source)
             submission.entry = entry
         self._pump()
         if self._is_followed(entry):
@@ -219,7 +222,7 @@ class Node:
     def submit_header(self, header: Header, now: float) -> Step[str | None]:
         """Take in the header of a block whose body was refused as not its own. None: another body may come; else
         the word for a block that is here already, as of `submit_block`. Raises Rejected."""
-        entry = self._chain.submit_header(header, int(now))
+        entry = self._chain.submit_header(header, now)
         if not entry.has_body:
             return self._connected(None)
         return Step("duplicate" if self._is_followed(entry) else "duplicate-inconclusive")
@@ -360,7 +363,8 @@ class Node:
 
     def _on_tip(self, change: TipChange, now: float) -> None:
         """The ledger has moved: so do mempool, estimates, readers and peers."""
-        self.counts.moved(change.old, change.new, len(change.disconnected), len(change.connected), now)
+        unix_time = self.time.wall.at(now)
+        self.counts.moved(change.old, change.new, len(change.disconnected), len(change.connected), unix_time)
         self._reached(now)
         if self.ready:
             best = self._chain.tree.best_header.height

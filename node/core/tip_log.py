@@ -1,6 +1,7 @@
 """One line in the log for each new tip: height, hash, how many transactions, and where it came from."""
 
 import logging
+import math
 
 from chain.hashes import BlockHash, to_hex
 from node.chainstate.chainstate import TipChange
@@ -18,7 +19,7 @@ class TipLog:
 
     def __init__(self) -> None:
         self._sources: dict[BlockHash, str] = {}
-        self._told = 0.0
+        self._told = -math.inf
 
     def came(self, block_hash: BlockHash, source: str) -> None:
         """A block is new here; `source` is how it came, as it is to stand in the line."""
@@ -29,7 +30,7 @@ class TipLog:
     def moved(self, change: TipChange, best_height: int, is_catching_up: bool, now: float) -> None:
         """There is a new tip. While blocks up to `best_height` come in, not each is told."""
         sources = [self._sources.pop(connected.block.hash, None) for connected in change.connected]
-        if is_catching_up and 0 <= now - self._told < CATCHING_UP_S:  # less than 0: the clock was set back
+        if is_catching_up and now - self._told < CATCHING_UP_S:
             return
         self._told = now
         new = change.new

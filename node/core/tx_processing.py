@@ -146,7 +146,7 @@ class TxProcessing:
 
     def tick(self, now: float) -> None:
         """Forget what has waited too long."""
-        if 0 < self._expire_at - now <= EXPIRE_EVERY_S:  # else the clock may have been set back
+        if now < self._expire_at:
             return
         self._expire_at = now + EXPIRE_EVERY_S
         self._orphans.expire(now)

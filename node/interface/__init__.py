@@ -4,5 +4,5 @@ Owns no state but the counters'. A call of the core returns a `Step`: a reply, a
 carries out; the core calls only the `Store`.
 
 Reading order: endpoint, messages, checked_block, events, disconnect_reason, effects, outbox, storage, counters,
-mock_time; settings is for the command line.
+wall_clock, mock_time; settings is for the command line.
 """

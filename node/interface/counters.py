@@ -41,14 +41,14 @@ class Counters:
         """The newest first."""
         self._rejects: dict[tuple[str, str], int] = {}
 
-    def moved(self, old: BlockNode, new: BlockNode, disconnected: int, connected: int, now: float) -> None:
+    def moved(self, old: BlockNode, new: BlockNode, disconnected: int, connected: int, unix_time: float) -> None:
         """The tip is `new` after `old`: so many blocks have left the best chain, and so many have come."""
         self.blocks_connected += connected
         self.blocks_disconnected += disconnected
         if disconnected:
             self.reorgs += 1
             self.reorg_depth_most = max(self.reorg_depth_most, disconnected)
-            self.latest_reorgs = (ReorgRecord(old, new, now), *self.latest_reorgs[: REORGS_KEPT - 1])
+            self.latest_reorgs = (ReorgRecord(old, new, unix_time), *self.latest_reorgs[: REORGS_KEPT - 1])
 
     def rejected(self, what: str, code: str) -> None:
         """A TX or a BLOCK broke a rule. Codes come from the code's own lists, so the table is bounded."""

@@ -27,7 +27,7 @@ class Send:
     message: Request
     request_id: int
     deadline: float
-    """Unix time by which the whole answer must be here."""
+    """Time by which the whole answer must be here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Orphan:
     missing: tuple[Txid, ...]
     """Transactions that would make the coins that are missing."""
     expires: float
-    """Unix time."""
+    """By the clock that timers go by."""
     peers: set[PeerId]
     """Peers whose shares hold it, or held it when it was taken out."""
 

@@ -70,9 +70,6 @@ from node.p2p.wire.sizes import size_of
 
 log = logging.getLogger("groat.peers")
 
-STEP_S = 2.0
-"""A clock that goes back by more than this was set."""
-
 
 class PeerManager:
     """All peers of one node."""
@@ -94,12 +91,20 @@ class PeerManager:
         self._instance = rng.randbytes(8)
         self._config = config
         self._requests, self._jobs = PendingRequests(outbox), PendingJobs(outbox)
-        self.addrman = AddrMan(rng, params.allow_local)
+        self.addrman = AddrMan(rng, params.allow_local, chain.time.wall)
         """The address book."""
         self.scoring = PeerScoring(params.allow_local, config.role, self._peer_of, config.bulk_bytes_s)
         """What each peer did, and what it gets for it."""
         self.connections = ConnectionManager(
-            outbox, identity, self._facts, self._requests, self.addrman, self, rng, params.allow_local, self.scoring
+            outbox,
+            identity,
+            self._facts,
+            self._requests,
+            self.addrman,
+            self,
+            rng,
+            params.allow_local,
+            self.scoring,
         )
         """Who is connected."""
         if config.discovery.only_introduces:
@@ -139,8 +144,6 @@ class PeerManager:
         )
         self._discovery = self._discovery_context.discovery
         self._visitors = ProbedBy()
-        self._ticked = 0.0
-        """Time of the last tick."""
         self._warned = False
         """The operator has been told that the clock is wrong."""
         self.version = 0
@@ -314,7 +317,6 @@ class PeerManager:
         lost = [Answer(number, Failed("no answer")) for number in self._requests.overdue(now)]
         for answer in lost:
             self.on_answer(answer, now)
-        self._watch_for_steps(now)
         self.scoring.tick(self._is_connected, now)
         self._watch_clock()
         for visitor in self._visitors.overdue(now):
@@ -349,17 +351,6 @@ class PeerManager:
         warning = clock_warning(ahead)
         return (warning,) if warning else ()
 
-    def _watch_for_steps(self, now: float) -> None:
-        """Where the clock was set back, all that was to be done at a time would wait for that time to come
-        again: peers are met anew. What is not of one peer waits for no longer than it ever does."""
-        stepped, self._ticked = now < self._ticked - STEP_S, now
-        if not stepped:
-            return
-        log.warning("the clock was set back: all peers are greeted again")
-        met = [peer.id for peer in self.connections.peers()]
-        for peer in met:
-            self.connections.drop(peer, DisconnectReason.RESTARTED, now)
-
     def _watch_clock(self) -> None:
         """Log a warning once, until the state behind it has ended."""
         is_wrong = bool(warned := self.warnings())
@@ -373,7 +364,7 @@ class PeerManager:
         describe = partial(describe_peer, self.connections, self.block_sync, self._chain, self.scoring, found_by, now)
         return tuple(describe(peer) for peer in self.connections.peers() if not peer.is_visitor)
 
-    def _facts(self) -> Facts:
+    def _facts(self, now: float) -> Facts:
         """What we say of ourselves now."""
         tip, config = self._services.top, self._config
         return Facts(
@@ -387,4 +378,5 @@ class PeerManager:
             tip.height,
             tip.chainwork,
             tip.hash,
+            max(0, int(self._chain.time.wall.at(now))),
         )

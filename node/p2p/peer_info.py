@@ -35,7 +35,7 @@ class PeerInfo:
     since: float
     """Unix time of the handshake."""
     heard: float
-    """Time of its last message."""
+    """Unix time of its last message."""
     round_trip_s: float | None
     starting_height: int
     """Height of its tip at the handshake."""
@@ -63,7 +63,7 @@ class PeerInfo:
     first_txs: int
     """Valid transactions that it was the first to deliver in this session."""
     last_block: float
-    """Time of the last of these; 0 for never."""
+    """Unix time of the last of these; 0 for never."""
     last_tx: float
     least_round_trip_s: float | None
     """The least round-trip time of all requests; None before the first answer."""
@@ -99,6 +99,7 @@ def describe_peer(
     common = fork_point(has, tip) if has else None
     flying = (h for h, owner in sync.download.in_flight().items() if owner == peer.id)
     is_static, tally = connections.outbound.is_static(peer.id), scoring.tally(peer.id)
+    wall = chain.time.wall
     chosen_by = found_by(peer.endpoint) if peer.outbound and peer.endpoint else "itself"
     return PeerInfo(
         number=peer.number,
@@ -110,8 +111,8 @@ def describe_peer(
         agent=peer.facts.agent,
         version=peer.facts.version,
         services=peer.facts.services,
-        since=peer.since,
-        heard=peer.heard,
+        since=wall.at(peer.since),
+        heard=wall.at(peer.heard),
         round_trip_s=peer.round_trip_s,
         starting_height=peer.facts.height,
         synced_headers=best.height if best else -1,
@@ -126,8 +127,8 @@ def describe_peer(
         bytes_received=tally.bytes_received,
         first_blocks=tally.first_blocks,
         first_txs=tally.first_txs,
-        last_block=tally.last_block,
-        last_tx=tally.last_tx,
+        last_block=0.0 if tally.last_block is None else wall.at(tally.last_block),
+        last_tx=0.0 if tally.last_tx is None else wall.at(tally.last_tx),
         least_round_trip_s=peer.least_round_trip_s,
         clock_ahead_s=peer.clock_ahead_s,
         blocks_only=peer.blocks_only,

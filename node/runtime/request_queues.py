@@ -27,7 +27,7 @@ class QueuedRequest(NamedTuple):
     message: Request
     request_id: int
     deadline: float
-    """Unix time."""
+    """Time by which the whole answer must be here."""
 
 
 class RequestQueue:

@@ -61,7 +61,7 @@ class _RequestQueues(NamedTuple):
     bulk: RequestQueue
     polls: RequestQueue
     resting: dict[str, float]
-    """Routes by which the peer was asked too often, and until when it is not asked again (Unix time)."""
+    """Routes by which the peer was asked too often, and until when it is not asked again."""
 
     def of(self, message: Request) -> RequestQueue:
         """The queue that a request takes."""
@@ -84,7 +84,7 @@ class HttpRequestSender:
         note: Note = lambda peer, route, sent, received: None,
     ) -> None:
         """`prepare` is what can be done with a reply before the core has it, in the queue's own
-        thread. `clock` is Unix time in seconds."""
+        thread. `clock` is monotonic, in seconds."""
         self._note = note
         self._prepare = prepare
         self._deliver = deliver

@@ -34,6 +34,7 @@ from node.interface.effects import (
 )
 from node.interface.endpoint import PeerId
 from node.interface.storage import Damaged, StoreError
+from node.interface.wall_clock import WallClock
 from node.runtime.parking import Bell, Busy, EventLog, LoggedEvent, Parking, Ringer
 from node.runtime.protocols import Core, RequestSender, Solver, Switch
 from node.runtime.traffic_counters import TrafficCounters
@@ -80,12 +81,17 @@ class Runtime:
         self,
         verifiers: VerifierPool,
         solver: Solver | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = monotonic,
+        unix: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` is Unix time in seconds; `solver` is who does proof of work on demand."""
+        """`clock` counts seconds that only go forward, `unix` is Unix time in seconds, which may be set; `solver` is
+        who does proof of work on demand."""
         self._verifiers = verifiers
         self._solver = solver
         self.now = clock
+        self.unix = unix
+        self.wall = WallClock(unix() - clock())
+        """Unix time for the core, as of its last call."""
         self._lock = threading.Lock()
         self._core: Core | None = None
         self._carrier: RequestSender | None = None
@@ -253,7 +259,7 @@ class Runtime:
     def solve(self, header: Header, deadline: float) -> Header | None:
         """Do the header's proof of work in the miner processes.
 
-        None if `deadline` (Unix time) came first, the tip moved away from its parent, or no
+        None if `deadline` came first, the tip moved away from its parent, or no
         nonce fits. One at a time; others wait for their turn. Raises NotReady.
         """
         if not self._solver or not self._solving.acquire(timeout=max(0.0, deadline - self.now())):
@@ -327,7 +333,9 @@ class Runtime:
             if core is None:
                 raise NotReady
             try:
-                step = fn(core, self.now())
+                now = self.now()
+                self.wall.ahead_s = self.unix() - now
+                step = fn(core, now)
             except BaseException as error:
                 if is_refusal(error):
                     self._publish_view(core)  # it may have marked a block

@@ -86,10 +86,11 @@ class DiskNode:
         self.config.cookie.write_text(LOGIN)
         self.store = open_store(self.config.folder, REGTEST.network_id, index=True)
         rng = random.Random(7)
-        self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), clock=lambda: float(NOW))
+        self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), unix=lambda: float(NOW))
         self.filters = FilterIndex(lambda: open_filters(self.config.folder, REGTEST.network_id))
         try:
-            core = Node(REGTEST, self.store, NodeIdentity(rng.randbytes(32), ENGINE, rng), rng)
+            identity = NodeIdentity(rng.randbytes(32), ENGINE, rng)
+            core = Node(REGTEST, self.store, identity, rng, wall=self.runtime.wall)
             self.runtime.open(core, NoCarrier())
             assert self.runtime.await_core(READY_S)
             if self.runtime.fault:

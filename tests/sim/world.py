@@ -43,6 +43,7 @@ from node.interface.effects import (
 )
 from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import Hello, Refusal
+from node.interface.wall_clock import WallClock
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.config import PeerManagerConfig
 from node.p2p.connections.identity import NodeIdentity
@@ -139,6 +140,9 @@ class World:
     def __init__(self, seed: int, params: Params = REGTEST, faults: Faults | None = None) -> None:
         self.params = params
         self.now = START
+        """Monotonic: what the timers of all nodes go by."""
+        self.wall = WallClock()
+        """Unix time, at first the same."""
         self.rng = random.Random(seed)
         self.faults = faults or Faults()
         self.nodes: list[SimNode] = []
@@ -208,6 +212,7 @@ class World:
                 ),
                 node.peers,
             ),
+            self.wall,
         )
         node.life += 1
         self._perform(node, lambda core: core.start(self.now))
@@ -242,9 +247,8 @@ class World:
         return self.now - start
 
     def set_clock(self, step_s: float) -> None:
-        """Set all clocks, back if it is negative; what is under way takes no longer for it."""
-        self.now += step_s
-        self._events = [(time + step_s, number, event) for time, number, event in self._events]
+        """Set the wall clocks of all nodes, back if it is negative. Time itself goes on."""
+        self.wall.ahead_s += step_s
 
     def _run_until(self, end: float) -> None:
         while self._events and self._events[0][0] <= end:

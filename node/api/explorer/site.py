@@ -91,7 +91,7 @@ def _surroundings() -> dict[str, Any]:
     except NotReady:
         return {"chain": None}
     view = call.view
-    g.now = call.runtime.now()
+    g.now = call.runtime.unix()
     return {
         "chain": {
             "network": call.config.params.name,

@@ -34,7 +34,7 @@ class EventFeed:
         self._runtime = runtime
         # Ids go on from the microsecond of the start, so that none of an earlier run comes again:
         # a browser asks for what came after the last that it has seen, however old that is.
-        self._base = int(runtime.now() * 1_000_000)
+        self._base = int(runtime.unix() * 1_000_000)
         self._kept: list[_KeptEvent] = []
         """One after the other, up to number `last`."""
         self._last = 0

@@ -5,11 +5,13 @@ groups gets little room (see addrman_buckets.py) and is chosen seldom: choices a
 endpoint that works keeps its place: before another takes it, it is tested.
 """
 
+import math
 import random
 from collections.abc import Collection, Iterable
 
 from node.interface.endpoint import Endpoint
 from node.interface.messages import ADDRESSES_MAX
+from node.interface.wall_clock import WallClock
 from node.p2p.addrman import addrman_file
 from node.p2p.addrman.addrman_buckets import (
     BUCKET_SIZE,
@@ -58,7 +60,9 @@ TEST_S = 2_400.0
 class AddrMan:
     """Endpoints to dial and to tell others."""
 
-    def __init__(self, rng: random.Random, allow_local: bool) -> None:
+    def __init__(self, rng: random.Random, allow_local: bool, wall: WallClock | None = None) -> None:
+        """Times in it are monotonic, as all timers'; `wall` makes Unix time of them for the file."""
+        self._wall = wall or WallClock()
         self._rng = rng
         self._allow_local = allow_local
         self._clear(rng.randbytes(SECRET_SIZE))
@@ -240,7 +244,7 @@ class AddrMan:
         if held := self._contested(exclude, now):
             return held
         ready = [e for e in self._some_tried() if not _is_resting(e, now) and e.endpoint not in exclude]
-        tried = min(ready, key=lambda entry: entry.proved or 0.0).endpoint if ready else None
+        tried = min(ready, key=_proved).endpoint if ready else None
         fresh = self._pick(self._new, exclude, (), now)
         return (fresh or tried) if self._rng.getrandbits(1) else (tried or fresh)
 
@@ -269,7 +273,7 @@ class AddrMan:
             holder = self._tried.at(place)
             if holder is None or (holder.failures and holder.attempted >= since):
                 self._move(entry, place)
-            elif holder.endpoint in exclude or now - (holder.proved or 0.0) < ALIVE_S or now - since > TEST_S:
+            elif holder.endpoint in exclude or now - _proved(holder) < ALIVE_S or now - since > TEST_S:
                 del self._collisions[endpoint]
             elif test is None and not _is_resting(holder, now):
                 test = holder.endpoint
@@ -288,11 +292,12 @@ class AddrMan:
 
     def dump(self) -> bytes:
         """The book as bytes to save."""
-        return addrman_file.encode(Saved(self._secret, self.anchors[:ANCHORS_MAX], tuple(self._entries.values())))
+        book = Saved(self._secret, self.anchors[:ANCHORS_MAX], tuple(self._entries.values()))
+        return addrman_file.encode(book, self._wall)
 
     def load(self, saved: bytes) -> None:
         """Be the book that `dump` gave. Raises Invalid(MALFORMED), and is as it was then."""
-        book = addrman_file.decode(saved, self._allow_local)
+        book = addrman_file.decode(saved, self._allow_local, self._wall)
         self._clear(book.secret)
         self.anchors = tuple(anchor for anchor in book.anchors if is_dialable(anchor, self._allow_local))
         for entry in book.entries:
@@ -311,9 +316,14 @@ class AddrMan:
                 self._entries[entry.endpoint] = entry
 
 
+def _proved(entry: AddrInfo) -> float:
+    """Time of the last successful handshake there, long ago if there was none."""
+    return -math.inf if entry.proved is None else entry.proved
+
+
 def _is_resting(entry: AddrInfo, now: float) -> bool:
-    """True if it is not to be dialled yet. A longer rest than there ever is: the clock was set back."""
-    return now < entry.rest_until <= now + RETRY_MAX_S
+    """True if it is not to be dialled yet."""
+    return now < entry.rest_until
 
 
 def _smoothed(before_s: float | None, measured_s: float) -> float:

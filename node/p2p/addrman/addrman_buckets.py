@@ -7,6 +7,7 @@ that one group can say fills at most 64 of 1,024 buckets, and all endpoints of o
 """
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -55,8 +56,8 @@ class AddrInfo:
     """Time when it was last told of, or somebody met there."""
     proved: float | None = None
     """Time of the last successful handshake there."""
-    attempted: float = 0.0
-    """Time of the last failed one."""
+    attempted: float = -math.inf
+    """Time of the last failed one; -inf for never."""
     failures: int = 0
     """Number in a row."""
     rest_until: float = 0.0

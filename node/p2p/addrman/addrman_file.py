@@ -1,14 +1,15 @@
 """The address book as bytes, so that a restarted node trusts the same endpoints as before, and no others.
 
     version (1 byte), secret (32), anchors (count and endpoints), count (4 bytes), then for each
-    entry: endpoint (19), flags (1), three times of 8 bytes in whole seconds (heard, proved or 0,
-    attempted), failures (2), round-trip time in microseconds or 0 (4), source's group (length and
+    entry: endpoint (19), flags (1), three Unix times of 8 bytes in whole seconds (heard, proved or 0,
+    attempted or 0), failures (2), round-trip time in microseconds or 0 (4), source's group (length and
     bytes), buckets among the new (count, and 2 bytes each); sha256 over all before (32)
 
 Little endian, lengths and counts as compact sizes. What is believed is only the format: places
 are found anew, and whatever may not be dialled is left out by the book.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from chain.codec import Reader, malformed, varbytes
 from chain.hashes import sha256
 from node.interface.endpoint import Endpoint
+from node.interface.wall_clock import WallClock
 from node.p2p.addrman.addrman_buckets import BUCKET_SIZE, ENTRIES_MAX, NEW_BUCKETS, REFERENCES_MAX, AddrInfo, make_entry
 from node.p2p.wire import fields
 
@@ -51,14 +53,15 @@ class Saved:
     entries: Sequence[AddrInfo]
 
 
-def encode(book: Saved) -> bytes:
+def encode(book: Saved, wall: WallClock) -> bytes:
     """The file's content."""
     head = bytes((VERSION,)) + book.secret + _anchors.write(book.anchors)
-    body = head + len(book.entries).to_bytes(4, "little") + b"".join(map(_encode_entry, book.entries))
+    entries = b"".join([_encode_entry(entry, wall) for entry in book.entries])
+    body = head + len(book.entries).to_bytes(4, "little") + entries
     return body + sha256(body)
 
 
-def decode(saved: bytes, allow_local: bool) -> Saved:
+def decode(saved: bytes, allow_local: bool, wall: WallClock) -> Saved:
     """Decode what `encode` was given; of the places only the buckets. Raises Invalid(MALFORMED), also
     on trailing bytes and a wrong sum."""
     body, told = saved[:-SUM_SIZE], saved[-SUM_SIZE:]
@@ -71,12 +74,12 @@ def decode(saved: bytes, allow_local: bool) -> Saved:
     secret, anchors, count = reader.take(SECRET_SIZE), _anchors.read(reader), reader.uint(4)
     if count > ENTRIES_MAX:
         raise malformed(f"{count} endpoints are over the limit of {ENTRIES_MAX}")
-    entries = [_decode_entry(reader, allow_local) for _ in range(count)]
+    entries = [_decode_entry(reader, allow_local, wall) for _ in range(count)]
     reader.finish()
     return Saved(secret, anchors, entries)
 
 
-def _encode_entry(entry: AddrInfo) -> bytes:
+def _encode_entry(entry: AddrInfo, wall: WallClock) -> bytes:
     """One entry, fast: the core waits while a whole book is written."""
     host, port = entry.key[:-2], entry.key[-2:]
     buckets = [] if entry.tried else [place // BUCKET_SIZE for place in entry.places]
@@ -85,20 +88,21 @@ def _encode_entry(entry: AddrInfo) -> bytes:
         host.rjust(16, b"\0"),
         port,
         TRIED if entry.tried else 0,
-        _time(entry.heard),
-        _time(entry.proved or 0.0),
-        _time(entry.attempted),
+        _unix(entry.heard, wall),
+        _unix(entry.proved, wall),
+        _unix(entry.attempted, wall),
         min(FAILURES_TOLD_MAX, entry.failures),
         0 if entry.round_trip_s is None else min(MICROSECONDS_MAX, max(1, round(entry.round_trip_s * 1e6))),
     )
     return b"".join((fixed, varbytes(entry.source), struct.pack(f"<B{len(buckets)}H", len(buckets), *buckets)))
 
 
-def _time(seconds: float) -> int:
-    return min(TIME_MAX, max(0, int(seconds)))
+def _unix(time: float | None, wall: WallClock) -> int:
+    """Unix time of a monotonic one; 0 for never."""
+    return 0 if time in (None, -math.inf) else min(TIME_MAX, max(0, round(wall.at(time))))
 
 
-def _decode_entry(reader: Reader, allow_local: bool) -> AddrInfo:
+def _decode_entry(reader: Reader, allow_local: bool, wall: WallClock) -> AddrInfo:
     endpoint = _endpoint.read(reader)
     if endpoint is None or not endpoint.host:
         raise malformed("an endpoint without an address")
@@ -110,9 +114,10 @@ def _decode_entry(reader: Reader, allow_local: bool) -> AddrInfo:
         raise malformed("a flag or time that cannot be")
     if any(bucket >= NEW_BUCKETS for bucket in buckets):
         raise malformed("a bucket that does not exist")
-    entry = make_entry(endpoint, source, float(heard), allow_local)
+    entry = make_entry(endpoint, source, heard - wall.ahead_s, allow_local)
     entry.tried = bool(flags)
-    entry.proved, entry.attempted = float(proved) or None, float(attempted)
+    entry.proved = proved - wall.ahead_s if proved else None
+    entry.attempted = attempted - wall.ahead_s if attempted else -math.inf
     entry.failures, entry.round_trip_s = failures, round_trip / 1e6 or None
     entry.places = [bucket * BUCKET_SIZE for bucket in buckets]
     return entry

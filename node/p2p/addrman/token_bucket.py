@@ -22,7 +22,7 @@ class TokenBuckets(Generic[K]):
     def take(self, source: K, wanted: int, now: float) -> int:
         """Spend up to `wanted` tokens; how many there were."""
         tokens, counted = self._left.pop(source, (self._burst, now))
-        tokens = min(self._burst, tokens + max(0.0, now - counted) * self._rate)
+        tokens = min(self._burst, tokens + (now - counted) * self._rate)
         granted = min(wanted, int(tokens))
         self._left[source] = tokens - granted, now
         if len(self._left) > self._most:

@@ -297,7 +297,7 @@ class BlockDownload:
 
     def tick(self, now: float) -> None:
         """Take requests from peers that stall, and see who delivered what turned out invalid."""
-        if not 0 < self._review_at - now <= REVIEW_EVERY_S:  # the clock may have been set back
+        if now >= self._review_at:
             self._review_at = now + REVIEW_EVERY_S
             self._be_less_patient(PATIENCE_DECAY_S)
             self._punish_deliverers(now)

@@ -26,7 +26,7 @@ class BlockProcessing:
         chain, block = self._chain, body.block
         entry = chain.tree.get(block.hash)
         is_first = entry is None or not entry.has_body
-        chain.submit_block(body, int(now), sync=False, source=f"from {self._connections.where(peer)}")
+        chain.submit_block(body, now, sync=False, source=f"from {self._connections.where(peer)}")
         if not is_first or (entry := chain.tree.get(block.hash)) is None:
             return
         self._pushers.brought_by(peer, entry)

@@ -223,7 +223,7 @@ class HeaderSync:
         try:
             for header in headers:
                 is_new = self._chain.tree.get(header.hash) is None
-                last = self._chain.submit_header(header, int(now))
+                last = self._chain.submit_header(header, now)
                 if is_new:
                     self._promises.add(last)
         except Rejected as fault:

@@ -34,8 +34,8 @@ class InitialBlockDownload:
         """True if peers have delivered so many blocks in that time."""
         if len(self._delivered) < blocks:
             return False
-        return 0 <= now - self._delivered[-blocks] < within_s  # less than 0: the clock was set back
+        return now - self._delivered[-blocks] < within_s
 
-    def reached(self, tip_time: int, behind: int, now: float) -> None:
+    def reached(self, tip_time: int, behind: int, unix_time: float) -> None:
         """The tip has moved; it is `behind` blocks below the best header."""
-        self.is_synced = self.is_synced or (behind <= SYNCED_BLOCKS and tip_time >= now - SYNCED_AGE_S)
+        self.is_synced = self.is_synced or (behind <= SYNCED_BLOCKS and tip_time >= unix_time - SYNCED_AGE_S)

@@ -5,6 +5,7 @@ best branch, whose length is limited; what nobody has any longer (its sender is 
 branch now) nobody will deliver either. It is forgotten, and comes again with whoever has it.
 """
 
+import math
 from collections.abc import Iterable
 
 from chain.blocktree import BlockNode
@@ -29,7 +30,7 @@ class UnclaimedHeaders:
         self._unclaimed: dict[BlockHash, float] = {}
         """Headers that were on no peer's branch at the last look, and since when."""
         self._claimed = 0
-        self._swept = 0.0
+        self._swept = -math.inf
 
     def __len__(self) -> int:
         return len(self._headers)
@@ -41,7 +42,7 @@ class UnclaimedHeaders:
     def is_due(self, now: float) -> bool:
         """True if it is time for `sweep`."""
         is_full = len(self._headers) - self._claimed >= UNCLAIMED_MAX
-        return is_full or not 0 <= now - self._swept < SWEEP_EVERY_S
+        return is_full or now - self._swept >= SWEEP_EVERY_S
 
     def sweep(self, followed: BlockNode, branches: Iterable[BlockNode], now: float) -> None:
         """Forget what is on none of these branches, and has not been for a while or is too much. What is on the
@@ -65,7 +66,7 @@ class UnclaimedHeaders:
                 entry = entry.parent
         since = {name: self._unclaimed.get(name, now) for name in waiting if name not in claimed}
         is_full = len(since) >= UNCLAIMED_MAX
-        gone = {name for name, first in since.items() if is_full or not 0 <= now - first < UNCLAIMED_S}
+        gone = {name for name, first in since.items() if is_full or now - first >= UNCLAIMED_S}
         self._chain.forget([waiting[name] for name in reversed(waiting) if name in gone])
         self._headers = {name: entry for name, entry in waiting.items() if tree.get(name) is entry}
         self._unclaimed = {name: first for name, first in since.items() if name in self._headers}

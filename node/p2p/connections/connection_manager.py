@@ -68,7 +68,7 @@ class ConnectionManager:
         self,
         outbox: Outbox,
         identity: NodeIdentity,
-        describe: Callable[[], Facts],
+        describe: Callable[[float], Facts],
         requests: PendingRequests,
         book: AddrMan,
         events: ConnectionEvents,
@@ -76,7 +76,7 @@ class ConnectionManager:
         allow_local: bool,
         scoring: PeerScoring,
     ) -> None:
-        """`describe` gives what we say of ourselves, as it is now."""
+        """`describe` gives what we say of ourselves at a time."""
         self._outbox = outbox
         self._scoring = scoring
         salt = rng.randbytes(16)
@@ -191,7 +191,7 @@ class ConnectionManager:
             peer.facts = facts
         peer.outbound = peer.outbound or outbound  # its dial-back may have been quicker than our greeting
         peer.host, peer.heard = host, now
-        peer.clock_ahead_s = facts.time - now if facts.time else None
+        peer.clock_ahead_s = facts.time - self._describe(now).time if facts.time else None
         return peer
 
     def keep(self, endpoint: Endpoint, now: float) -> bool:
@@ -259,7 +259,7 @@ class ConnectionManager:
             self._fail(target, Refusal(Reason.DISCOURAGED), now)
             self._hang_up(link.peer)
             return
-        if target.kind is ConnectionType.LEARNED and self._is_idle(facts):
+        if target.kind is ConnectionType.LEARNED and self._is_idle(facts, now):
             self._fail(target, Refusal(Reason.NOT_SERVED), now)
             self._hang_up(link.peer)
             return
@@ -294,12 +294,12 @@ class ConnectionManager:
             return  # another handshake is under way
         self._outbox.add(Close(peer, DisconnectReason.HANDSHAKE))
 
-    def _is_idle(self, facts: Facts) -> bool:
+    def _is_idle(self, facts: Facts, now: float) -> bool:
         """True for a light node, unless we are light too: it would fill one of our few places for nothing."""
         return (
             role_of(facts.services) is Role.LIGHT
             and bool(facts.services & SERVES_HEADERS)
-            and (role_of(self._describe().services) is not Role.LIGHT)
+            and (role_of(self._describe(now).services) is not Role.LIGHT)
         )
 
     def _fail(self, target: Target, reply: Failed | Refusal, now: float) -> None:

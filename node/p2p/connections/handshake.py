@@ -43,7 +43,7 @@ class Greeting:
     digest: bytes
     """The hash that it has to sign."""
     until: float
-    """Unix time after which it is void."""
+    """Time after which it is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ class Handshake:
     def __init__(
         self,
         identity: NodeIdentity,
-        describe: Callable[[], Facts],
+        describe: Callable[[float], Facts],
         requests: PendingRequests,
         hang_up: Callable[[PeerId], None] = lambda peer: None,
     ) -> None:
-        """`describe` gives what we say of ourselves, as it is now; `hang_up` ends the connections with
+        """`describe` gives what we say of ourselves at a time; `hang_up` ends the connections with
         a node whose Confirm came to nothing."""
         self._hang_up = hang_up
         self._identity = identity
@@ -81,19 +81,19 @@ class Handshake:
         self._greetings: dict[bytes, Greeting] = {}
         """Greetings by the token of the session that each is to open; the oldest first."""
 
-    def objection(self, facts: Facts) -> Reason | None:
+    def objection(self, facts: Facts, now: float) -> Reason | None:
         """The reason not to talk to a node with these facts, if there is one."""
         if facts.version < PROTOCOL_VERSION_LEAST:
             return Reason.VERSION
-        if facts.network_id != self._describe().network_id:
+        if facts.network_id != self._describe(now).network_id:
             return Reason.WRONG_NETWORK
         return Reason.SELF if facts.public_key == self._identity.public_key else None
 
     def welcome(self, hello: Hello, host: str, now: float) -> Welcome | Refusal:
         """Answer a greeting. Nothing is known of the greeter before its Confirm."""
-        if reason := self.objection(hello.facts):
+        if reason := self.objection(hello.facts, now):
             return Refusal(reason)
-        facts, challenge = self._described(now), self._identity.unguessable("challenge", 32)
+        facts, challenge = self._describe(now), self._identity.unguessable("challenge", 32)
         token = self._identity.unguessable("token", TOKEN_SIZE)
         ids, challenges = (peer_id(hello.facts.public_key), self._identity.id), (hello.challenge, challenge)
         theirs, ours = (handshake_digest(facts.network_id, side, ids, challenges) for side in HandshakeSide)
@@ -115,13 +115,13 @@ class Handshake:
         self, endpoint: Endpoint, expected: PeerId | None, now: float, outcome: Outcome, *, extra_services: int = 0
     ) -> None:
         """Greet whoever listens there; if `expected` is given, it must be that node."""
-        facts = self._described(now)
+        facts = self._describe(now)
         facts = replace(facts, services=facts.services | extra_services)
         self._greet(endpoint, expected, facts, now, self._confirm, outcome)
 
     def feel(self, endpoint: Endpoint, now: float, outcome: Outcome) -> None:
         """Find out who listens there: its welcome proves it, and no session is opened."""
-        facts = replace(self._described(now), listen=None, services=VISITOR)
+        facts = replace(self._describe(now), listen=None, services=VISITOR)
 
         def goes_on(met: Met, ours: bytes, outcome: Outcome, now: float) -> None:
             outcome(met, now)
@@ -130,7 +130,7 @@ class Handshake:
 
     def visit(self, endpoint: Endpoint, expected: PeerId, now: float, outcome: Outcome) -> None:
         """Greet the node `expected` as somebody who is not to be dialled back, nor to be a peer."""
-        facts = replace(self._described(now), listen=None, services=VISITOR)
+        facts = replace(self._describe(now), listen=None, services=VISITOR)
         self._greet(endpoint, expected, facts, now, self._confirm, outcome)
 
     def _greet(
@@ -145,10 +145,6 @@ class Handshake:
         challenge = self._identity.unguessable("challenge", 32)
         then = partial(self._on_welcome, endpoint, expected, challenge, now, goes_on, outcome)
         self._requests.dial(endpoint, Hello(facts, challenge), now, HANDSHAKE_S, then)
-
-    def _described(self, now: float) -> Facts:
-        """This node's facts, with its clock."""
-        return replace(self._describe(), time=max(0, int(now)))
 
     def _on_welcome(
         self,
@@ -165,7 +161,7 @@ class Handshake:
             outcome(_failure(reply), now)
             return
         facts = reply.facts
-        if reason := self.objection(facts):
+        if reason := self.objection(facts, now):
             outcome(Refusal(reason), now)
             return
         them = peer_id(facts.public_key)

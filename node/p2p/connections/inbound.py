@@ -80,6 +80,6 @@ class InboundSlots:
             listen = peer.facts.listen
             group = self._book.group(Endpoint(peer.host, listen.port if listen else 0))
             tally, score = self._scoring.tally(peer.id), self._scoring.reputation.score(peer.id, now)
-            times = tally.last_block, tally.last_tx
+            times = tally.last_block or 0.0, tally.last_tx or 0.0
             candidates.append(EvictionCandidate(peer.id, group, peer.since, peer.least_round_trip_s, *times, score))
         return choose_victim(candidates, self._salt)

@@ -191,8 +191,6 @@ class OutboundConnections:
     def _seek(self, exclude: set[Endpoint], now: float) -> None:
         if not self._begun:
             self._begin(exclude, now)
-        self._feel_at = min(self._feel_at, now + 2 * self._feeler_s)  # the clock may have been set back
-        self._review_at = min(self._review_at, now + 2 * self._review_s)
         self._fill(exclude, now)
         self._review(exclude, now)
         self._feel(exclude, now)

@@ -64,8 +64,6 @@ class Gossip(NoDiscovery):
 
     def tick(self, now: float) -> None:
         """Tell the news; ask somebody while we want more peers."""
-        self._push_at = min(self._push_at, now + self._push_every_s)  # the clock may have been set back
-        self._ask_at = min(self._ask_at, now + self._ask_every_s)
         self._push(now)
         self._ask_somebody(now)
 

@@ -6,6 +6,7 @@ table from being filled by one owner is the limit per subnet, as in Ethereum's d
 """
 
 import ipaddress
+import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class _KadBucket:
     contacts: list[Contact] = field(default_factory=list)
     waiting: list[Contact] = field(default_factory=list)
     """Proved, but without a place. The newest last."""
-    refreshed: float = 0.0
+    refreshed: float = -math.inf
 
     def all(self) -> Iterator[Contact]:
         yield from self.contacts

@@ -88,9 +88,6 @@ class Kademlia(NoDiscovery):
 
     def tick(self, now: float) -> None:
         """Go on with the search, begin another, look whether old acquaintances are there."""
-        pace = self._pace  # the clock may have been set back
-        self._search_at = min(self._search_at, now + pace.search_most)
-        self._test_at, self._test_until = min(self._test_at, now + pace.test), min(self._test_until, now + VISIT_S)
         self._visits.tick(now)
         for peer in [peer for peer, until in self._asked.items() if until < now]:
             self._unanswered(peer)

@@ -5,6 +5,7 @@ old as anything in it has to get, the older one is forgotten whole. Nothing is e
 what to forget, and whoever floods it pushes out what is oldest, half of all at once.
 """
 
+import math
 from typing import Generic, TypeVar
 
 from node.interface.endpoint import PeerId
@@ -28,21 +29,21 @@ class RollingSet(Generic[K]):
         self._newer: dict[K, float] = {}
         """Time until which each is to stay."""
         self._older: dict[K, float] = {}
-        self._began = 0.0
+        self._began = -math.inf
 
     def __len__(self) -> int:
         return len(self._newer) + len(self._older)
 
     def add(self, member: K, now: float) -> None:
         """Put it in, for its whole time."""
-        if len(self._newer) >= self._most or not 0 <= now - self._began < self._lasts_s:
+        if len(self._newer) >= self._most or now - self._began >= self._lasts_s:
             self._older, self._newer, self._began = self._newer, {}, now
         self._newer[member] = now + self._lasts_s
 
     def has(self, member: K, now: float) -> bool:
         """True if it is in."""
         until = max(self._newer.get(member, now), self._older.get(member, now))
-        return now < until <= now + self._lasts_s  # later: the clock was set back
+        return now < until
 
 
 class BanMan:

@@ -13,6 +13,7 @@ Bytes alone count, not connections: so whoever serves us is served. Requests wit
 come last of all.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Choker:
         """Bytes in this round, to all."""
         self._is_newcomers_turn = False
         """True when a newcomer gets the optimistic slot."""
-        self._began = 0.0
+        self._began = -math.inf
         self.granted: frozenset[Client] | None = None
         """The askers served until the next choice; None: everybody. Replaced, never changed: any
         thread may read it."""
@@ -95,7 +96,7 @@ class Choker:
 
     def tick(self, now: float) -> None:
         """Choose anew when a round is over, or as soon as the first one is over its budget."""
-        is_over = not 0 <= now - self._began < ROUND_S
+        is_over = now - self._began >= ROUND_S
         if is_over or (self.granted is None and self._wanted() > self._round_bytes):
             self.granted = self._choose(now) if self._is_contended() else None
             self._began = now

@@ -34,7 +34,7 @@ class EvictionCandidate:
     group: Hashable
     """The peer's network group."""
     since: float
-    """Unix time of its handshake."""
+    """Time of its handshake."""
     round_trip_s: float | None
     """The least measured; None if none was."""
     last_block: float

@@ -147,5 +147,5 @@ class PeerScore:
 
 
 def _faded(elapsed_s: float, half_life_s: float) -> float:
-    """The factor left after so much time. A clock that was set back makes nothing grow."""
-    return float(0.5 ** (max(0.0, elapsed_s) / half_life_s))
+    """The factor left after so much time."""
+    return float(0.5 ** (elapsed_s / half_life_s))

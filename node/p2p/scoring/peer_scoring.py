@@ -34,9 +34,10 @@ class Tally:
     first_blocks: int = 0
     """Valid blocks that it was the first to deliver."""
     first_txs: int = 0
-    last_block: float = 0.0
-    """Time of the last block; 0 for never."""
-    last_tx: float = 0.0
+    last_block: float | None = None
+    """Time of the last block."""
+    last_tx: float | None = None
+    """Time of the last transaction."""
 
 
 class PeerScoring:
@@ -144,7 +145,7 @@ class PeerScoring:
             self.note(peer, PeerEvent.SPAM, now)
         self._choker.tick(now)
         self.service.granted = self._choker.granted
-        if not 0 < self._review_at - now <= REVIEW_EVERY_S:  # the clock may have been set back
+        if now >= self._review_at:
             self._review_at = now + REVIEW_EVERY_S
             self._credit(is_connected, now)
 

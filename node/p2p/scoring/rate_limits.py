@@ -139,7 +139,7 @@ class _Rate(NamedTuple):
 
     def take(self, bucket: _TokenBucket, size: int, now: float) -> float:
         """Take one message of so many bytes: 0.0, or the seconds after which there is room for it."""
-        passed = max(0.0, now - bucket.at)
+        passed = now - bucket.at
         bucket.at = now
         bucket.messages = min(self.messages_most, bucket.messages + passed * self.messages_s)
         bucket.bytes = min(self.bytes_most, bucket.bytes + passed * self.bytes_s)
@@ -208,7 +208,7 @@ class RateLimits:
         bucket = self._hosts.get(key, {}).get("refused") if key is not None else None
         if bucket is None:
             return False
-        return bucket.messages + max(0.0, now - bucket.at) * self._refusals.messages_s < 1
+        return bucket.messages + (now - bucket.at) * self._refusals.messages_s < 1
 
     def owner(self, host: str) -> bytes | None:
         """The owner of an address; None: the operator's own, that is not counted."""

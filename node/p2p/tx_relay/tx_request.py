@@ -230,7 +230,7 @@ class TxRequest:
     def tick(self, now: float) -> None:
         """Ask others for what was not delivered, and for parents."""
         freed = self._expire(now)
-        if not freed and 0 < self._ask_at - now <= ASK_EVERY_S:  # more: the clock was set back
+        if not freed and now < self._ask_at:
             return
         self._ask_at = now + ASK_EVERY_S
         self._ask_all(now)

@@ -95,8 +95,9 @@ class Desk:
         self.store = open_memory(MemoryDisk(), params.network_id, index=index)
         rng = random.Random(7)
         identity = NodeIdentity(rng.randbytes(32), ENGINE, rng)
-        self.node = Node(params, self.store, identity, rng, NodeConfig(coinbase_tag=self.config.coinbase_tag))
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic), solver)
+        options = NodeConfig(coinbase_tag=self.config.coinbase_tag)
+        self.node = Node(params, self.store, identity, rng, options, self.runtime.wall)
         self.runtime.open(self.node, NoCarrier())
         if admit:
             self.runtime.admit()

@@ -55,7 +55,7 @@ class Miner:
         self.runtime = Runtime(VerifierPool(ENGINE, 0, time.monotonic))
         identity = NodeIdentity(bytes(31) + b"\x01", ENGINE, random.Random(1))
         store = open_memory(MemoryDisk(), params.network_id)
-        self.runtime.open(Node(params, store, identity, random.Random(1)), Nobody())
+        self.runtime.open(Node(params, store, identity, random.Random(1), wall=self.runtime.wall), Nobody())
         self.runtime.admit()
         self.pool = MinerPool(threads, mine.duty_percent, time.monotonic)
         self.runtime.spawn("mining", Supervisor(self.runtime, self.pool, mine, time.monotonic).run)

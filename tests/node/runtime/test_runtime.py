@@ -625,7 +625,7 @@ def solving() -> Iterator[World]:
 
 def test_headers_are_solved_one_at_a_time(solving: World) -> None:
     header = header_on(b"tip0", 1)
-    runs = [solving.in_thread(lambda: solving.runtime.solve(header, time.time() + 10)) for _ in range(3)]
+    runs = [solving.in_thread(lambda: solving.runtime.solve(header, solving.runtime.now() + 10)) for _ in range(3)]
     for thread, outcome in runs:
         thread.join(10)
         assert outcome == [header]
@@ -633,15 +633,15 @@ def test_headers_are_solved_one_at_a_time(solving: World) -> None:
 
 def test_solving_ends_when_the_tip_moves_and_at_its_deadline(solving: World) -> None:
     header = header_on(b"tip0", 0)
-    assert solving.runtime.solve(header, time.time() + 0.1) is None
-    thread, outcome = solving.in_thread(lambda: solving.runtime.solve(header, time.time() + 10))
+    assert solving.runtime.solve(header, solving.runtime.now() + 0.1) is None
+    thread, outcome = solving.in_thread(lambda: solving.runtime.solve(header, solving.runtime.now() + 10))
     solving.runtime.call(bump)
     thread.join(5)
     assert outcome == [None]
 
 
 def test_without_miners_nothing_is_solved(world: World) -> None:
-    assert world.runtime.solve(header_on(b"tip0", 1), time.time() + 10) is None
+    assert world.runtime.solve(header_on(b"tip0", 1), world.runtime.now() + 10) is None
 
 
 # the end

@@ -181,24 +181,24 @@ def test_without_a_request_the_rules_are_missing_too(shared: Desk) -> None:
 def test_a_template_is_kept_as_long_as_it_is_the_best(desk: Desk, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     kept = TemplateCache(lambda: now)
-    first = kept.current(desk.runtime.view, int(desk.runtime.now()))
+    first = kept.current(desk.runtime.view, int(desk.runtime.unix()))
     now += 1000
-    assert kept.current(desk.runtime.view, int(desk.runtime.now())) is first
+    assert kept.current(desk.runtime.view, int(desk.runtime.unix())) is first
     desk.pool(pay(lab.take()))
-    second = kept.current(desk.runtime.view, int(desk.runtime.now()))
+    second = kept.current(desk.runtime.view, int(desk.runtime.unix()))
     assert (second.tx_count, second.longpollid) == (1, to_hex(lab.tip.hash) + "1")
     monkeypatch.setattr(template_cache, "SMALL_POOL_TXS", 1)  # from here on the mempool is a large one
     desk.pool(pay(lab.take()))
     now += template_cache.LIFE_S - 0.1
-    assert kept.current(desk.runtime.view, int(desk.runtime.now())) is second
+    assert kept.current(desk.runtime.view, int(desk.runtime.unix())) is second
     assert kept.due_in_s(desk.runtime.view) == pytest.approx(0.1)
     now += 0.2
     assert kept.due_in_s(desk.runtime.view) == 0
-    third = kept.current(desk.runtime.view, int(desk.runtime.now()))
+    third = kept.current(desk.runtime.view, int(desk.runtime.unix()))
     assert third.tx_count == 2
     desk.give([lab.mine()])
     assert kept.due_in_s(desk.runtime.view) == 0
-    assert kept.current(desk.runtime.view, int(desk.runtime.now())).parent.height == 113
+    assert kept.current(desk.runtime.view, int(desk.runtime.unix())).parent.height == 113
 
 
 # long polls

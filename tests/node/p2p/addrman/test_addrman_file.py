@@ -1,5 +1,6 @@
 """The address book as bytes: all of it comes back, and nothing that is damaged gets in."""
 
+import math
 import random
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from chain.errors import Invalid, Reject
 from chain.hashes import sha256
 from node.interface.endpoint import Endpoint
+from node.interface.wall_clock import WallClock
 from node.p2p.addrman import addrman_file
 from node.p2p.addrman.addrman import AddrMan
 from node.p2p.addrman.addrman_buckets import ENTRIES_MAX, HORIZON_S
@@ -52,6 +54,23 @@ def test_all_of_a_book_comes_back() -> None:
         if endpoint in known:
             assert again._entries[endpoint].places == known._entries[endpoint].places
             assert again._entries[endpoint].failures == known._entries[endpoint].failures
+
+
+def test_times_are_unix_times_in_the_file_and_those_of_the_timers_in_the_book() -> None:
+    """The next run's timers begin anew, where the machine was started since."""
+    first, second = (AddrMan(random.Random(99), False, WallClock(1_600_000_000.3 - up_s)) for up_s in (90_000.0, 7.0))
+    here, there = apart(2)
+    first.proved(here, 90_000.0)
+    first.failed(here, 90_020.0)
+    first.add([there], None, 90_010.0)
+    second.load(first.dump())
+    again = second._entries[here]
+    assert (again.proved, again.attempted) == (pytest.approx(7.0, abs=1.0), pytest.approx(27.0, abs=1.0))
+    assert second._entries[there].heard == pytest.approx(17.0, abs=1.0)
+    assert second._entries[there].attempted == -math.inf
+    third = AddrMan(random.Random(98), False, second._wall)
+    third.load(second.dump())
+    assert third.dump() == second.dump(), "nothing drifts"
 
 
 def test_it_goes_on_as_before() -> None:
@@ -116,9 +135,9 @@ def test_what_may_not_be_dialled_is_left_out() -> None:
 
 def test_an_old_secret_cannot_put_two_in_one_place() -> None:
     known = filled()
-    saved = addrman_file.decode(known.dump(), False)
+    saved = addrman_file.decode(known.dump(), False, WallClock())
     entries = [*known._entries.values(), *known._entries.values()]
-    twice = addrman_file.encode(addrman_file.Saved(saved.secret, (), entries))
+    twice = addrman_file.encode(addrman_file.Saved(saved.secret, (), entries), WallClock())
     again = restored(twice)
     assert len(again) == len(known)
 

@@ -30,12 +30,6 @@ def test_a_block_that_a_peer_brought_is_for_a_while() -> None:
     assert not view(2, catch_up).is_catching_up(2, 100.0)
 
 
-def test_a_clock_that_is_set_back_leaves_nobody_waiting() -> None:
-    catch_up = InitialBlockDownload()
-    catch_up.delivered(100.0)
-    assert not catch_up.is_under_way(50.0)
-
-
 @pytest.mark.parametrize(("deliveries", "is_enough"), [(4, False), (5, True), (9, True)])
 def test_several_in_a_short_time_can_be_asked_for(deliveries: int, is_enough: bool) -> None:
     catch_up = InitialBlockDownload()

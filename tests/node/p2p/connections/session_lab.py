@@ -61,7 +61,15 @@ class End:
         self.requests = PendingRequests(self.outbox)
         self.standing = PeerScoring(allow_local)
         self.sessions = ConnectionManager(
-            self.outbox, self.identity, self.describe, self.requests, self.book, self, rng, allow_local, self.standing
+            self.outbox,
+            self.identity,
+            self.describe,
+            self.requests,
+            self.book,
+            self,
+            rng,
+            allow_local,
+            self.standing,
         )
         ways = DiscoveryConfig(frozenset({DiscoveryMethod.GOSSIP}))
         ground = PeerDiscoveryContext(
@@ -79,8 +87,8 @@ class End:
     def id(self) -> PeerId:
         return self.identity.id
 
-    def describe(self) -> Facts:
-        return self.facts
+    def describe(self, now: float) -> Facts:
+        return replace(self.facts, time=int(now))
 
     def change(self, **facts: Any) -> None:
         """Say something else of itself."""

@@ -93,11 +93,6 @@ def test_what_was_done_fades(reputation: PeerScore) -> None:
     assert reputation.why(A, NOW + 20 * HALF_LIFE_S) == ()
 
 
-def test_a_clock_set_back_lets_nothing_grow(reputation: PeerScore) -> None:
-    reputation.note(A, PeerEvent.SPAM, NOW, 80)
-    assert reputation.score(A, NOW - 10 * HALF_LIFE_S) == -80
-
-
 def test_why_tells_the_weightiest_first(reputation: PeerScore) -> None:
     reputation.note(A, PeerEvent.LATE, NOW, 3)
     reputation.note(A, PeerEvent.BLOCK_FIRST, NOW, 2)
