@@ -19,7 +19,8 @@ from chain.errors import Invalid, Rejected
 from chain.tx import Tx
 from node.api.app import ApiApp
 from node.api.explorer.mount import EXPLORER
-from node.api.http.listener import API_THREADS, P2P_THREADS, Listener, Site, connections_allowed, raise_file_limit
+from node.api.http.listener import Listener, connections_allowed, raise_file_limit
+from node.api.http.site import API_THREADS, P2P_THREADS, Site
 from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.p2p_gate import P2pGate
 from node.api.services.request_metrics import RequestMetrics

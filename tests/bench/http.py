@@ -33,11 +33,11 @@ def measure(bench: Bench) -> Iterator[Row]:
         ours, bare = bench.in_turns(
             {
                 "tiny GET": lambda: asked / drive(port, [TIP] * asked, CLIENTS),
-                "bare waitress": lambda: _bare_rate(asked),
+                "bare asyncio": lambda: _bare_rate(asked),
             },
             bench.size(5, 1),
         ).values()
-    yield Row("GET /api/blocks/tip/height", "requests/s", ours, "waitress with a constant answer", bare)
+    yield Row("GET /api/blocks/tip/height", "requests/s", ours, "asyncio, httptools, a constant answer", bare)
     waits = [_tip_waits_ms(bench, chain, number) for number in range(bench.size(5, 1))]
     for percent in (50, 99):
         figures = tuple(sorted(found)[len(found) * percent // 100] for found in waits)
@@ -121,23 +121,30 @@ def _post_rate(bench: Bench, chain: Chain, number: int) -> float:
 
 
 BARE = """
-import logging
-from waitress.server import create_server
+import asyncio
+from httptools import HttpRequestParser
 
-def app(environ, start):
-    start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
-    return [b"126"]
+class Constant(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.parser = transport, HttpRequestParser(self)
 
-logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-server = create_server(app, host="127.0.0.1", port=0, threads=4)
-print(server.effective_port, flush=True)
-server.run()
+    def data_received(self, received):
+        self.parser.feed_data(received)
+
+    def on_message_complete(self):
+        self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: 3\\r\\n\\r\\n126")
+
+async def serve():
+    server = await asyncio.get_running_loop().create_server(Constant, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(serve())
 """
 
 
 def _bare_rate(asked: int) -> float:
-    """What waitress alone does with as small an answer, in a process of its own: in this one its
-    threads, which outlive its sockets, write to whatever has the number of one of them by then."""
+    """What asyncio and httptools alone do with as small an answer, in a process of its own."""
     with subprocess.Popen([sys.executable, "-c", BARE], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:

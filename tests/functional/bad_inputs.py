@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from node.api.http.request_parser import HEADER_BYTES_MAX
+from node.api.http.request_header import HEADER_BYTES_MAX
 from node.api.rest.table import ROUTES as API_ROUTES
 from node.api.rest.txs import TX_BODY_MAX
 from node.api.routing.route import BAD_VALUE, LENIENT, NO_BODY_MAX, PREFIXES, ParamType, Route
@@ -135,9 +135,11 @@ def wrong_methods(route: Route) -> Iterator[Case]:
     """Methods that the route does not have."""
     path = fill(route)
     taken = {other.method for other in API_ROUTES if other.path == route.path}
-    for method in {"POST", "GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW", "GETX"} - taken:
+    for method in {"POST", "GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"} - taken:
         raw = request(method, path, b"x" if method in ("POST", "PUT", "PATCH") else b"")
         yield case(f"{method} {route.path}", raw, 404, no_endpoint(path))
+    for method in ("CONNECT", "BREW", "GETX"):
+        yield case(f"{method} {route.path}", request(method, path), 501, f"no method {method} here")
 
 
 def bent_paths(route: Route) -> Iterator[Case]:
@@ -225,7 +227,7 @@ def oversized() -> Iterator[Case]:
         yield case(f"{route.method} {route.path} with too much body", raw, 413, too_large)
     yield case("POST /tx, twice its cap", request("POST", "/tx", bytes(2 * TX_BODY_MAX)), 413, too_large)
     yield case("an unknown path", request("POST", "/nothing", bytes(NO_BODY_MAX + 1)), 413, too_large)
-    yield case("a long URL", request("GET", "/broadcast?tx=" + "0" * HEADER_BYTES_MAX), 431)
+    yield case("a long URL", request("GET", "/broadcast?tx=" + "0" * HEADER_BYTES_MAX), 414)
     yield case("a long header", request("GET", "/blocks", X="a" * HEADER_BYTES_MAX), 431)
 
 
@@ -234,10 +236,9 @@ def bad_http() -> Iterator[Case]:
     host = b"Host: localhost\r\n"
     start = b"POST /tx HTTP/1.1\r\n" + host
     for raw in (
-        b"\r\n\r\nx\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n" + host + b"\r\n",
+        b"\r\n\r\nx\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n",
         b"\x00" * 50 + b"\r\n\r\n",
         b"GET /blocks HTTP/1.1\r\n\r\n", b"GET /blocks HTTP/1.1\r\n" + host + host + b"\r\n",
-        b"get /blocks HTTP/1.1\r\n" + host + b"\r\n",
         b"GET  /blocks HTTP/1.1\r\n" + host + b"\r\n", b"GET /blocks  HTTP/1.1\r\n" + host + b"\r\n",
         b"GET /bl ocks HTTP/1.1\r\n" + host + b"\r\n",
         b"GET /blocks HTTP/1.1 \r\n" + host + b"x\r\n\r\n",
@@ -264,9 +265,11 @@ def bad_http() -> Iterator[Case]:
     ):  # fmt: skip
         yield case(f"no HTTP: {raw[:60]!r}", raw, 400)
     yield case(
-        "a chunk without end", start + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n" + b"0" * 2_100_000, 413
+        "a chunk without end", start + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n" + b"0" * 2_100_000, 400
     )
-    yield case("an endless chunk line", start + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 2_100_000, 413)
+    yield case("an endless chunk line", start + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 2_100_000, 400)
+    yield case("another version", b"GET / HTTP/9.9\r\n" + host + b"\r\n", 505)
+    yield case("another method", b"get /blocks HTTP/1.1\r\n" + host + b"\r\n", 501)
     yield case("an endless header", b"GET /blocks HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, 431)
 
 

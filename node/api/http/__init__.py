@@ -1,9 +1,9 @@
-"""The HTTP server: sockets, connections, requests cut out of bytes, workers, streams. waitress below, limits on top.
+"""The HTTP server: sockets, connections, requests cut out of bytes, workers, streams. asyncio and httptools below.
 
-A request: listener accepts the connection if its gate lets it in, channel reads it within a deadline,
-request_parser and chunked_body cut it out of the bytes, worker_pool runs the handler, and its `Response` (message) is
-written; a `Stream` (streaming) is written piece by piece as it comes into being.
+A request: the listener accepts the connection if its gate lets it in, the channel reads it within a deadline,
+request_parser cuts it out of the bytes, a worker runs the handler, and its `Response` (message) is encoded and written;
+a `Stream` (streaming) is written piece by piece as it comes into being.
 
-Reading order: message, gate, chunked_body, request_parser, worker_pool, streaming, channel, listener;
-conditional (entity tags and ranges) by itself.
+Reading order: message, gate, request_header, request_parser, site, worker_pool, streaming, response_encoder, channel,
+connection_table, listener; conditional (entity tags and ranges) by itself.
 """

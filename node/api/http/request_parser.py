@@ -1,208 +1,228 @@
-"""Requests as they come in: what waitress parses, with limits before bytes.
+"""Requests cut out of a connection's bytes, each ending where its own bytes do.
 
-A request is refused as soon as its header shows that it must be. Anything that two parsers could
-read differently (two lengths, a length beside chunks, a line that goes on in the next) is refused,
-and before waitress's expressions see it anything that they need more than linear time for.
+A request is refused as soon as its header shows that it must be. Its body is counted here where its length is told;
+one in chunks is read by httptools, which takes extensions and trailers that nobody here needs: what is not a chunk's
+size or its bytes is refused. Knows no socket and no clock.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
-from typing import Any
 
-from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
+from httptools import HttpParserError, HttpRequestParser
 
-from node.api.http.chunked_body import ChunkedBody
+from chain.frozen import value
 from node.api.http.gate import Gate
-from node.api.http.message import TEXT, Request, Response, one_line
+from node.api.http.message import Request
+from node.api.http.request_header import (
+    LINE_BREAK,
+    RequestHeader,
+    RequestRefused,
+    check_beginning,
+    parse_header,
+    refused,
+)
 
-HEADER_BYTES_MAX = 64 * 1024
-"""Bytes of the request line and all header lines together; more is 431."""
-CHUNK_LINES_MAX = 4096
-"""Bytes of chunk lines that even an empty body may have."""
+CHUNK_FRAME_MAX = 11
+"""Bytes around a chunk that is not complete: a size of up to eight digits, a line break and half of the next."""
 
-TLS_HANDSHAKE = b"\x16"
-"""The first byte of a TLS connection, and of no request."""
-BLANKS_MAX = 64
-"""Spaces and tabs in a row: the time that a header line takes grows with their square."""
-
-_FIRST_LINE = re.compile(rb"[^ ]+ ([^ ]+)(?: HTTP/[0-9]\.[0-9])?")
-"""waitress's own needs time for this that grows with the square of a wrong line's length."""
-_TARGET = re.compile(rb"(?:[Hh][Tt][Tt][Pp]://([^/?]+)(?=/))?/[^#]*")
-"""A path, or an address of this node with a path."""
-_BLANKS = re.compile(rb"[ \t]{%d}" % (BLANKS_MAX + 1))
-_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r]*)", re.IGNORECASE)
-_OTHER_CODING = "Transfer-Encoding other than chunked"
-_IN_HEADERS = bytes({*range(0x20, 0x7F), *range(0x80, 0x100), *b"\t\r\n"})
-"""Bytes that a header may have; what stands around line breaks waitress sees to."""
+EMPTY_LINE = 2 * LINE_BREAK
+_CHUNKS_AHEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 BodyCap = Callable[[str, str, Mapping[str, str]], int]
 """(method, path, headers with upper-case names and underscores) -> bytes of body allowed."""
 
 
-class BadRequest:
-    """An answer given before any handler sees the request, in the form that waitress asks errors for."""
+@value
+class ParsedRequest:
+    """One request, and what it says of its connection."""
 
-    def __init__(self, code: int, line: str, answer: Response | None = None) -> None:
-        """`answer` is given instead of the line, if there is one."""
-        self.code = code
-        self.line = line
-        self._answer = answer or Response(code, one_line(line).encode(), TEXT)
-
-    @staticmethod
-    def of(answer: Response) -> "BadRequest":
-        """One that is already an answer."""
-        return BadRequest(answer.status, "", answer)
-
-    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """Status line, headers, body."""
-        answer = self._answer
-        headers = [("Content-Type", answer.content_type or TEXT), *answer.headers]
-        return f"{self.code} {HTTPStatus(self.code).phrase}", headers, answer.body
+    request: Request
+    body_bytes: int
+    version: str
+    """HTTP's, "1.0" or "1.1"."""
+    is_last: bool
+    """The connection ends with the answer."""
 
 
-class RequestParser(HTTPRequestParser):
-    """One request: its header decides at once how much body is read."""
+class _SizedBody:
+    """A body of a length that its header tells."""
 
-    path = ""
-    command = ""
-    error: Any = None
-    body_rcv: Any = None
-    connection_close: bool = False
-    empty: bool = False
-    body_max = 0
-    turned_away: BadRequest | None = None
-    """The answer that the header alone leads to."""
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self.pieces: list[bytes] = []
+        self.size = 0
 
-    def __init__(self, adj: Any, host: str = "") -> None:
-        """`host` is the address that it comes from."""
-        super().__init__(adj)
-        self.body_cap: BodyCap = adj.body_cap
-        self._door: Gate = adj.door
-        self._host = host
+    @property
+    def is_complete(self) -> bool:
+        return self.size == self._length
 
-    def parse_header(self, header_plus: bytes) -> None:
-        """As waitress does, and what it leaves open. Raises ParsingError."""
-        authority = _check_form(header_plus)
-        try:
-            super().parse_header(header_plus)
-        except TransferEncodingNotImplemented:
-            raise ParsingError(_OTHER_CODING) from None
-        except ValueError:  # a length of more digits than int() takes, a path that is no URI
-            raise ParsingError("malformed request") from None
-        self._check_headers(authority)
-        if self.chunked:
-            self.body_rcv = ChunkedBody(self.body_rcv.getbuf())
-        self.path = "/" + self.path.lstrip("/")  # what a base address with a slash at its end makes of a path
-        self.body_max = self.body_cap(self.command, self.path, self.headers)
-        if self.headers.get("CONTENT_ENCODING", "identity").lower() != "identity":
-            self._turn_away(BadRequest(415, "Content-Encoding other than identity"))
-        length = None if self.chunked else self.content_length
-        answer = self._door.turns_away(self._host, self.command, self.path, self.headers, length)
+    def take(self, buffer: bytes, at: int) -> int:
+        """Read on; returns where this body's bytes end."""
+        piece = buffer[at : at + self._length - self.size]
+        self.pieces.append(piece)
+        self.size += len(piece)
+        return at + len(piece)
+
+
+class _ChunkedBody:
+    """A body in chunks (RFC 9112, 7.1), as httptools finds them."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.is_complete = False
+        self._frames = 0
+        """Bytes around the chunks that are complete."""
+        self._chunk_at = 0
+        """Size of the body at the beginning of the last chunk."""
+        self._taken = 0
+        self._tail = b""
+        """The last bytes taken, in which the end may have begun."""
+        self._reader = HttpRequestParser(self)
+        self._reader.feed_data(_CHUNKS_AHEAD)
+
+    def on_body(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+        self.size += len(piece)
+
+    def on_chunk_header(self) -> None:
+        self._chunk_at = self.size
+
+    def on_chunk_complete(self) -> None:
+        self._frames += len(f"{self.size - self._chunk_at:x}") + 4
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+    def take(self, buffer: bytes, at: int) -> int:
+        """Read on; returns where this body's bytes end. Raises RequestRefused."""
+        while at < len(buffer) and not self.is_complete:
+            end = self._next_end(buffer, at)
+            piece = buffer[at:end]
+            try:
+                self._reader.feed_data(piece)
+            except HttpParserError as error:
+                raise refused(400, str(error)) from None
+            self._taken += len(piece)
+            self._tail = (self._tail + piece)[-3:]
+            at = end
+            unexplained = self._taken - self.size - self._frames
+            if unexplained > (0 if self.is_complete else CHUNK_FRAME_MAX):
+                raise refused(400, "a chunk line that is no bare size: extensions and trailers are not read")
+        return at
+
+    def _next_end(self, buffer: bytes, at: int) -> int:
+        """Where the body may end next: behind an empty line. Nothing that follows it is handed on."""
+        seam = (self._tail + buffer[at : at + 3]).find(EMPTY_LINE)
+        if seam >= 0:
+            return at + seam + len(EMPTY_LINE) - len(self._tail)
+        found = buffer.find(EMPTY_LINE, at)
+        return len(buffer) if found < 0 else found + len(EMPTY_LINE)
+
+
+class RequestParser:
+    """The requests of one connection, one after the other."""
+
+    def __init__(self, client: str, body_cap: BodyCap, gate: Gate, is_gone: Callable[[], bool] = lambda: False) -> None:
+        """`client` is the address that they come from, `is_gone` tells whether it has hung up."""
+        self._client = client
+        self._body_cap = body_cap
+        self._gate = gate
+        self._is_gone = is_gone
+        self._buffer = b""
+        self._at = 0
+        """Place in the buffer of the first byte that is not read yet."""
+        self._has_skipped = False
+        """A line break before the request was overlooked."""
+        self._header: RequestHeader | None = None
+        """The header of the request whose body is coming in."""
+        self._body: _SizedBody | _ChunkedBody = _SizedBody(0)
+        self._body_max = 0
+        self.wants_continue = False
+        """The client waits to be asked for the body that it has announced."""
+
+    @property
+    def has_begun(self) -> bool:
+        """A request is here in part."""
+        return self._header is not None or self._at < len(self._buffer)
+
+    @property
+    def is_in_header(self) -> bool:
+        """The header of the request to come is not complete."""
+        return self._header is None
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of an unfinished body that are here."""
+        return 0 if self._header is None else self._body.size
+
+    def push(self, received: bytes) -> None:
+        """Keep bytes, to be read by `take`."""
+        rest = self._buffer[self._at :]
+        self._buffer, self._at = rest + received if rest else received, 0
+
+    def take(self) -> ParsedRequest | None:
+        """Read on; the next request if it is complete. Raises RequestRefused."""
+        header = self._header
+        if header is None:
+            if self._at == len(self._buffer):
+                return None
+            header = self._take_header()
+            if header is None:
+                return None
+            self._header = header
+        body = self._body
+        self._at = body.take(self._buffer, self._at)
+        if body.size > self._body_max:
+            raise self._too_large(header)
+        if not body.is_complete:
+            return None
+        self._header, self.wants_continue = None, False
+        return ParsedRequest(self._request(header, b"".join(body.pieces)), body.size, header.version, header.is_last)
+
+    def clear(self) -> None:
+        """Forget what is here."""
+        self._buffer, self._at, self._header = b"", 0, None
+
+    def _take_header(self) -> RequestHeader | None:
+        """Read a header if all of it is here, and see whether its body may come. Raises RequestRefused."""
+        if not self._has_skipped and self._buffer.startswith(LINE_BREAK, self._at):
+            self._has_skipped = True
+            self._at += len(LINE_BREAK)
+        buffer, at = self._buffer, self._at
+        end = buffer.find(EMPTY_LINE, at) + len(EMPTY_LINE)
+        if end < len(EMPTY_LINE):
+            check_beginning(buffer[at:])
+            return None
+        header = parse_header(buffer[at:end])
+        self._at = end
+        self._has_skipped = False
+        self._body_max = self._body_cap(header.method, header.path, header.headers)
+        self._admit(header)
+        self.wants_continue = header.wants_continue
+        self._body = _ChunkedBody() if header.length is None else _SizedBody(header.length)
+        return header
+
+    def _admit(self, header: RequestHeader) -> None:
+        """Raises RequestRefused if the body is not to be read."""
+        if header.headers.get("CONTENT_ENCODING", "identity").lower() != "identity":
+            raise refused(415, "Content-Encoding other than identity", header.method)
+        answer = self._gate.turns_away(self._client, header.method, header.path, header.headers, header.length)
         if answer is not None:
-            self._turn_away(BadRequest.of(answer))
+            raise RequestRefused(answer, is_head=header.method == "HEAD")
+        if header.length is not None and header.length > self._body_max:
+            raise self._too_large(header)
 
-    def _turn_away(self, refusal: BadRequest) -> None:
-        """Raises ParsingError."""
-        self.turned_away = refusal
-        raise ParsingError("turned away")
+    def _too_large(self, header: RequestHeader) -> RequestRefused:
+        return refused(413, f"body over {self._body_max} bytes", header.method)
 
-    def _check_headers(self, authority: bytes | None) -> None:
-        """Raises ParsingError where a header may not be as it is; `authority` is the target's."""
-        headers = self.headers
-        # Repeated headers arrive joined by commas.
-        if self.chunked and "CONTENT_LENGTH" in headers:
-            raise ParsingError("both Content-Length and Transfer-Encoding")
-        if "TRANSFER_ENCODING" in headers:
-            raise ParsingError("Transfer-Encoding needs HTTP/1.1")
-        if self.version not in ("1.0", "1.1"):
-            raise ParsingError("HTTP version other than 1.0 and 1.1")
-        host = headers.get("HOST")
-        if self.version == "1.1" and host is None:
-            raise ParsingError("HTTP/1.1 without Host")
-        if host is not None and "," in host:
-            raise ParsingError("more than one Host")
-        if authority is not None and authority.decode("latin-1").lower() != (host or "").lower():
-            raise ParsingError("the request's target names another host than its header")
-        if "CONNECTION" in headers and not self.connection_close:
-            # waitress knows it only where it stands alone.
-            self.connection_close = "close" in _tokens(headers["CONNECTION"])
-
-    def received(self, chunk: bytes) -> int:
-        """Take a chunk; returns how many of its bytes belong to this request."""
-        if self.error:
-            return len(chunk)  # whatever follows a refused request is no request
-        if chunk[:1] == TLS_HANDSHAKE and self.body_rcv is None and not self.header_plus:
-            # It would wait for our part of the handshake, and we for its first line.
-            self.error, self.completed = BadRequest(400, "TLS on a port without it: write http://"), True
-            return len(chunk)
-        taken: int = super().received(chunk)
-        if self.turned_away:
-            self.error = self.turned_away
-        elif self.error and self.error.code == 431:
-            self.error = BadRequest(431, "header too large")
-        elif self._too_large():
-            self.error = BadRequest(413, f"body over {self.body_max} bytes")
-            self.completed = True
-        elif self.error:
-            self.error = BadRequest(400, str(self.error.body))
-        elif self.empty:
-            # One line break before a request is overlooked; else nothing but them could go on for ever.
-            self.empty, self.error = False, BadRequest(400, "Start line is invalid")
-        if self.completed:
-            # Else the channel would ask for a body all the same: of a request that has none it would
-            # wait for it, and it would forget that one is refused.
-            self.expect_continue = False
-        if self.error:
-            return len(chunk)
-        return taken
-
-    def request(self, client: str, is_gone: Callable[[], bool]) -> Request:
-        """The request, for its handler; it came from the address `client`."""
-        path = self.path if self.path.isascii() else self.path.encode("latin-1").decode("utf-8", "replace")
-        return Request(self.command, path, self.request_uri, self.query, self.headers, client, self._body, is_gone)
-
-    def _body(self) -> bytes:
-        body: bytes = b"" if self.body_rcv is None else self.body_rcv.getbuf().get()
-        return body
-
-    def _too_large(self) -> bool:
-        if self.body_rcv is None:
-            return False
-        if self.error and self.error.code != 413:
-            return False
-        # Chunk lines count too, at least as much as the body, so that nobody sends only those.
-        return (
-            self.error is not None
-            or self.content_length > self.body_max
-            or len(self.body_rcv) > self.body_max
-            or self.body_bytes_received > 2 * self.body_max + CHUNK_LINES_MAX
+    def _request(self, header: RequestHeader, body: bytes) -> Request:
+        return Request(
+            header.method,
+            header.path,
+            header.target,
+            header.query,
+            header.headers,
+            self._client,
+            lambda: body,
+            self._is_gone,
         )
-
-
-def _check_form(header_plus: bytes) -> bytes | None:
-    """Look at the bytes of a header; returns the authority that the target names. Raises ParsingError."""
-    line, end, _ = header_plus.partition(b"\r\n")
-    first = _FIRST_LINE.fullmatch(line)
-    if not end or first is None:
-        raise ParsingError("Start line is invalid")
-    if header_plus.translate(None, _IN_HEADERS):
-        raise ParsingError("control character in the header")
-    if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
-        raise ParsingError("a header line that goes on in the next")
-    if (b"  " in header_plus or b"\t" in header_plus) and _BLANKS.search(header_plus):
-        raise ParsingError(f"more than {BLANKS_MAX} blanks in a row")
-    if b"ransfer-" in header_plus.lower():
-        # waitress overlooks empty codings, and "chunked" said twice.
-        codings = _CODING.findall(header_plus)
-        if codings and [coding.rstrip(b" \t").lower() for coding in codings] != [b"chunked"]:
-            raise ParsingError(_OTHER_CODING)
-    target = _TARGET.fullmatch(first[1])
-    if target is None or b"\t" in first[1]:
-        raise ParsingError("the request's target is no path")
-    authority: bytes | None = target[1]
-    return authority
-
-
-def _tokens(header: str) -> set[str]:
-    return {token.strip(" \t") for token in header.lower().split(",")}

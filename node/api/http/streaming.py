@@ -74,26 +74,25 @@ class Streaming:
 
 
 class Followers:
-    """The connections of one listener whose answers are streams."""
+    """The connections of one listener whose answers are streams. All but `note` runs in the listener's thread."""
 
     def __init__(self) -> None:
         self._streams: dict[Sink, Streaming] = {}
         self._news = False
         self._next_look = self._next_ping = 0.0
 
-    # --- from any thread ---------------------------------------------------------------------------
-
     def add(self, sink: Sink, streaming: Streaming) -> None:
-        """Feed it from now on. Whoever adds it wakes the listener's thread."""
+        """Feed it from now on."""
         self._streams[sink] = streaming
         self._news = True
 
     def note(self) -> bool:
-        """There is news; True if the listener's thread has to be woken for it."""
+        """There is news; True if the listener's thread has to be woken for it. From any thread."""
         is_first, self._news = not self._news, True
         return is_first
 
-    # --- in the listener's thread ------------------------------------------------------------------
+    def __len__(self) -> int:
+        return len(self._streams)
 
     def remove(self, sink: Sink) -> None:
         """It is closed, perhaps not for the first time."""

@@ -17,7 +17,8 @@ from chain.keys import default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
 from node.api.app import ApiApp
-from node.api.http.listener import Listener, Site
+from node.api.http.listener import Listener
+from node.api.http.site import Site
 from node.api.p2p import P2pApp, p2p_body_cap
 from node.api.p2p_gate import P2pGate
 from node.api.services.request_metrics import RequestMetrics

@@ -4,13 +4,17 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
-from threading import Event, Thread, current_thread
-from typing import Any
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any, TypeVar
 
-from node.api.http.listener import Listener, Site
+from node.api.http.channel import Channel, ChannelState
+from node.api.http.listener import Listener
 from node.api.http.message import TEXT, Request, Response
+from node.api.http.site import Site
 from node.interface.endpoint import Endpoint
 
+T = TypeVar("T")
 BODY_MAX = 1000
 LARGE = 24 * 1024 * 1024
 """Bytes of an answer that no socket buffer holds, if the client's is not left to grow."""
@@ -43,6 +47,10 @@ class Stage:
             assert self.gate.wait(WAIT_S)
         if request.path == "/large":
             return Response(200, bytes(LARGE), TEXT)
+        if request.path == "/bug":
+            raise RuntimeError("oh")
+        if request.path == "/two-lines":
+            return Response(200, headers=(("X", "a\r\nY: b"),))
         return Response(200, b"%s %s %s" % (request.method.encode(), request.path.encode(), request.body()), TEXT)
 
     def close(self) -> None:
@@ -70,21 +78,31 @@ class Stage:
             client.sendall(sent)
             return read_all(client)
 
-    def in_listener(self) -> bool:
-        """True if it is the listener's thread that asks."""
-        return current_thread() is self.thread
-
     def let_time_pass(self, seconds: float) -> None:
         """What the listener does every second, as if so many were over."""
-        for server in self.listener._servers:
-            server.maintenance(time.time() + seconds)
-            server.pull_trigger()
+        watch_later(self.listener, seconds)
 
-    def wait_for_channels(self, wanted: Callable[[list[Any]], bool]) -> None:
+    def in_state(self, state: ChannelState) -> bool:
+        """True if that is the only connection's state."""
+        return [channel.state for channel in self.listener.connections] == [state]
+
+    def wait_for_channels(self, wanted: Callable[[list[Channel]], bool]) -> None:
         deadline = time.monotonic() + WAIT_S
-        while not wanted(self.listener._channels()):
+        while not wanted(list(self.listener.connections)):
             assert time.monotonic() < deadline
             time.sleep(0.005)
+
+
+def watch_later(listener: Listener, seconds: float) -> None:
+    """Have a listener do what it does every second, as if so many were over."""
+    in_listener(listener, lambda: listener.watch(time.monotonic() + seconds))
+
+
+def in_listener(listener: Listener, ask: Callable[[], T]) -> T:
+    """What `ask` returns in the listener's own thread."""
+    answers: SimpleQueue[T] = SimpleQueue()
+    listener.call(lambda: answers.put(ask()))
+    return answers.get(timeout=WAIT_S)
 
 
 def read_all(client: socket.socket) -> bytes:

@@ -9,8 +9,9 @@ import pytest
 
 from chain.hashes import BlockHash
 from node.api.http.channel import Channel
-from node.api.http.listener import Listener, Site
+from node.api.http.listener import Listener
 from node.api.http.message import Request, Response
+from node.api.http.site import Site
 from node.interface.effects import Answer, Dial, Failed, Send
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.messages import (
@@ -71,7 +72,7 @@ class FakePeer:
 
     @property
     def connections(self) -> list[Channel]:
-        return self._listener._channels()
+        return list(self._listener.connections)
 
     def says(self, name: str, message: Message, status: int = 200) -> None:
         self.replies[name] = status, encode(message)

@@ -131,9 +131,8 @@ def test_an_address_has_so_many_connections(sea: Desk, monkeypatch: pytest.Monke
         for stays in (bystander, *crowd[2:]):
             stays.sendall(head("blocks", len(body)) + body)
             assert stays.recv(12) == b"HTTP/1.1 200"
-        [server] = sea.p2p._servers
-        assert sorted(server.owners.values()) == [1, 3]
-    eventually(lambda: not server.owners, "all connections to be forgotten")
+        assert sorted(sea.p2p.connections.owners.values()) == [1, 3]
+    eventually(lambda: not sea.p2p.connections.owners, "all connections to be forgotten")
 
 
 def test_on_a_devnet_ones_own_machine_may_have_them_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +203,7 @@ def test_session_headers_joined_name_nobody(desk: Desk) -> None:
 @pytest.mark.parametrize("said", [1_900_000, None])
 def test_bytes_are_charged_before_they_are_read(sea: Desk, said: int | None) -> None:
     """By what a header says of its body; one in chunks may become the longest."""
-    door = sea.p2p._servers[0]._door
+    door = sea.p2p.site.door
     headers = {"GROAT_SESSION": greet(sea).hex()}
     let_in = sum(not door.turns_away("127.0.0.1", "POST", "/p2p/txs", headers, said) for _ in range(100))
     at_once = LIMITS["txs"].bytes * BURST_S / 60

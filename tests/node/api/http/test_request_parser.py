@@ -1,72 +1,155 @@
-"""Headers made to take time, and what a header says of its connection."""
+"""Requests out of bytes: however they are cut, headers made to take time, and what a header says of its connection."""
 
 import time
-from typing import Any
 
 import pytest
-from waitress.adjustments import Adjustments
 
 from node.api.http.gate import ApiGate
-from node.api.http.request_parser import HEADER_BYTES_MAX, RequestParser
+from node.api.http.request_header import HEADER_BYTES_MAX, RequestRefused
+from node.api.http.request_parser import ParsedRequest, RequestParser
 
 LONG = HEADER_BYTES_MAX - 100
 SHORT_S = 1.0
 """What is quadratic takes minutes."""
+BODY_MAX = 100_000
+CHUNKED = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKS = b"3\r\nabc\r\na\r\n0123456789\r\nB\r\n\r\nhello\r\n\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
+BODY = b"abc0123456789\r\nhello\r\n\r\n\r\n\r\n"
 
 
-def parsed(sent: bytes, piece: int = HEADER_BYTES_MAX) -> Any:
-    settings = Adjustments(ident="")
-    settings.body_cap = lambda method, path, headers: 100_000
-    settings.door = ApiGate()
-    parser = RequestParser(settings)
+def parser() -> RequestParser:
+    return RequestParser("127.0.0.1", lambda method, path, headers: BODY_MAX, ApiGate())
+
+
+def parsed(sent: bytes, piece: int = 1 << 20) -> list[ParsedRequest]:
+    """The requests in what is sent in pieces of that size. Raises RequestRefused."""
+    reader, requests = parser(), []
     for at in range(0, len(sent), piece):
-        parser.received(sent[at : at + piece])
-    return parser
+        reader.push(sent[at : at + piece])
+        while (request := reader.take()) is not None:
+            requests.append(request)
+    assert not reader.has_begun
+    return requests
+
+
+def refusal(sent: bytes, piece: int = 1 << 20) -> tuple[int, str]:
+    """Status and line of the answer to what is refused."""
+    with pytest.raises(RequestRefused) as caught:
+        parsed(sent, piece)
+    return caught.value.answer.status, caught.value.answer.body.decode()
 
 
 @pytest.mark.parametrize(
-    ("sent", "line"),
+    ("sent", "refused"),
     [
-        (b"GET a://" + b"1" * LONG + b" x\r\n\r\n", "Start line is invalid"),
-        (b"GET http://" + b"1" * LONG + b" HTTP/1.1\r\n\r\n", "the request's target is no path"),
-        (b"GET " + b"a:" * (LONG // 2) + b" x\r\n\r\n", "Start line is invalid"),
-        (b"GET / HTTP/1.0\r\nX:" + b" " * LONG + b"a\r\n\r\n", "more than 64 blanks in a row"),
-        (b"GET / HTTP/1.0\r\nX:" + b" " * LONG + b"\x7f\r\n\r\n", "control character in the header"),
+        (b"GET a://" + b"1" * LONG + b" x\r\n\r\n", (400, "Start line is invalid")),
+        (b"GET http://" + b"1" * LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n", (400, "the request's target is no path")),
+        (b"GET " + b"a:" * (LONG // 2) + b" x\r\n\r\n", (400, "Start line is invalid")),
+        (b"G" * LONG + b" / HTTP/1.1\r\n\r\n", (501, "no method " + "G" * 287 + "...")),
+        (b"GET / HTTP/1.0\r\nX:" + b" " * LONG + b"\x7f\r\n\r\n", (400, "Invalid header value char")),
+        (b"GET / HTTP/1.0\r\nX:" + b" " * LONG + b"\r\n" * 60 + b"\n", (400, None)),
     ],
 )
-def test_no_header_takes_long(sent: bytes, line: str) -> None:
+def test_no_header_takes_long(sent: bytes, refused: tuple[int, str | None]) -> None:
     start = time.perf_counter()
-    parser = parsed(sent)
+    status, line = refusal(sent)
     assert time.perf_counter() - start < SHORT_S
-    assert (parser.error.code, parser.error.line) == (400, line)
+    assert status == refused[0]
+    assert refused[1] in (None, line)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"X:" + b" " * 64 + b"a\r\n", b"X: " + b"a" * 500 + b"\r\n", b"X: a\r\n"],
+    ids=["blanks", "long", "short"],
+)
+def test_a_header_that_drips_takes_no_time(header: bytes) -> None:
+    lines = header * min(120, LONG // len(header))
+    start = time.perf_counter()
+    [request] = parsed(b"GET / HTTP/1.0\r\n" + lines + b"\r\n", 7)
+    assert time.perf_counter() - start < SHORT_S
+    assert request.request.path == "/"
 
 
 def test_tls_is_refused_at_its_first_byte() -> None:
     """Its sender would wait for our part of the handshake, and we for the end of a line."""
-    parser = parsed(b"\x16\x03\x01\x02\x00\x01")
-    assert parser.completed
-    assert (parser.error.code, parser.error.line) == (400, "TLS on a port without it: write http://")
-    body = parsed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
-    body.received(b"\x16\x16")
-    assert (body.completed, body.error) == (True, None)
-    assert parsed(b"GET / HTTP/1.0\r\n\x16").error is None  # which the end of the header tells
+    assert refusal(b"\x16\x03\x01\x02\x00\x01") == (400, "TLS on a port without it: write http://")
+    [request] = parsed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\x16\x16")
+    assert request.request.body() == b"\x16\x16"
 
 
-def test_many_blanks_take_no_time() -> None:
-    start = time.perf_counter()
-    parser = parsed(b"GET / HTTP/1.0\r\n" + (b"X:" + b" " * 64 + b"a\r\n") * (LONG // 69) + b"\r\n")
-    assert time.perf_counter() - start < SHORT_S
-    assert parser.completed
-    assert parser.error is None
+def test_a_line_feed_alone_is_refused_before_the_header_ends() -> None:
+    """Its sender thinks that it has ended."""
+    assert refusal(b"GET / HTTP/1.1\nHost: x\n\n") == (400, "a line break other than CR LF in the header")
 
 
 def test_many_chunks_take_no_time() -> None:
     start = time.perf_counter()
-    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    parser = parsed(head)
-    parser.received(b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n")
+    [request] = parsed(CHUNKED + b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n")
     assert time.perf_counter() - start < SHORT_S
-    assert (parser.completed, parser.error, len(parser.body_rcv)) == (True, None, 30_000)
+    assert request.request.body() == b"x" * 30_000
+    start = time.perf_counter()
+    [request] = parsed(CHUNKED + b"%x\r\n" % BODY_MAX + b"\r\n" * (BODY_MAX // 2) + b"\r\n0\r\n\r\n")
+    assert time.perf_counter() - start < SHORT_S
+    assert request.request.body() == b"\r\n" * (BODY_MAX // 2)
+
+
+def test_chunks_however_they_are_cut() -> None:
+    sent = CHUNKED + CHUNKS + b"GET /y HTTP/1.1\r\nHost: x\r\n\r\n"
+    for size in range(1, len(sent) + 1):
+        first, second = parsed(sent, size)
+        assert (first.request.body(), second.request.path) == (BODY, "/y")
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"3\nabc\r\n0\r\n\r\n",
+        b"3\n\r\nabc\r\n0\r\n\r\n",
+        b"3;x\n\r\nabc\r\n0\r\n\r\n",
+        b'3;x="y"\r\nabc\r\n0\r\n\r\n',
+        b"3;\r\nabc\r\n0\r\n\r\n",
+        b"3;\0\r\nabc\r\n",
+        b";x\r\n",
+        b"\r\n3\r\nabc\r\n",
+        b" 3\r\nabc\r\n",
+        b"3 \r\nabc\r\n",
+        b"+3\r\nabc\r\n",
+        b"-3\r\nabc\r\n",
+        b"0x3\r\nabc\r\n",
+        b"1_0\r\nabc\r\n",
+        b"03\r\nabc\r\n0\r\n\r\n",
+        b"00\r\n\r\n",
+        b"f" * 10 + b"\r\n",
+        b"f" * 17 + b"\r\n",
+        b"3\r\nabcd",
+        b"3\r\nabc\n0\r\n\r\n",
+        b"3\r\nabc\rx",
+        b"0\r\n\n",
+        b"0\r\nX: y\r\n\r\n",
+        b"0\r\nContent-Length: 9\r\n\r\n",
+        b"0\r\nGET / HTTP/1.1\r\n\r\n",
+        b"0\r\n X: y\r\n\r\n",
+        b"0;last\r\n\r\n",
+        b"1;" + b"x" * 100,
+        b"0\r\nX: " + b"x" * 100,
+    ],
+)
+def test_chunks_that_are_refused(chunks: bytes) -> None:
+    for size in (1, 7, 1 << 20):
+        assert refusal(CHUNKED + chunks, size)[0] == 400
+
+
+def test_a_body_is_refused_at_the_first_byte_too_many() -> None:
+    size = b"%x\r\n" % (BODY_MAX + 1)
+    reader = parser()
+    reader.push(CHUNKED + size + bytes(BODY_MAX))
+    assert reader.take() is None
+    assert reader.body_bytes == BODY_MAX
+    reader.push(b"x")
+    with pytest.raises(RequestRefused) as caught:
+        reader.take()
+    assert caught.value.answer.status == 413
 
 
 @pytest.mark.parametrize(
@@ -78,21 +161,31 @@ def test_many_chunks_take_no_time() -> None:
         ("1.1", "close, TE", True),
         ("1.1", "TE ,\tclose", True),
         ("1.1", "closed", False),
+        ("1.1", "Upgrade", False),
         ("1.0", "", True),
         ("1.0", "Keep-Alive", False),
         ("1.0", "keep-alive, close", True),
     ],
 )
 def test_whether_the_connection_goes_on(version: str, connection: str, closes: bool) -> None:
-    header = f"Connection: {connection}\r\n" if connection else ""
-    parser = parsed(f"GET / HTTP/{version}\r\nHost: x\r\n{header}\r\n".encode())
-    assert parser.error is None
-    assert parser.connection_close is closes
+    header = f"Connection: {connection}\r\nUpgrade: x\r\n" if connection else ""
+    [request] = parsed(f"GET / HTTP/{version}\r\nHost: x\r\n{header}\r\n".encode())
+    assert (request.version, request.is_last) == (version, closes)
 
 
 def test_a_header_may_come_byte_by_byte() -> None:
-    whole, parts = (parsed(b"\r\nGET /x?y HTTP/1.1\r\nHost: x\r\nA_B: c\r\nD: e\r\nd: f\r\n\r\n", n) for n in (999, 1))
-    for parser in (whole, parts):
-        assert parser.completed
-        assert (parser.command, parser.path, parser.query) == ("GET", "/x", "y")
-        assert parser.headers == {"HOST": "x", "D": "e, f"}
+    sent = b"\r\nGET /x%20y?z HTTP/1.1\r\nHost: x\r\nA_B: c\r\nD:  e \t\r\nd: f\r\n\r\n"
+    for size in (1, 999):
+        [request] = parsed(sent, size)
+        got = request.request
+        assert (got.method, got.path, got.query, got.target) == ("GET", "/x y", "z", "/x%20y?z")
+        assert got.headers == {"HOST": "x", "D": "e, f"}
+        assert got.client == "127.0.0.1"
+
+
+def test_requests_in_a_row() -> None:
+    sent = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc\r\n" + CHUNKED + CHUNKS
+    sent += b"GET /b HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n" + CHUNKED + CHUNKS
+    for size in range(1, len(sent) + 1):
+        bodies = [(request.request.path, request.request.body()) for request in parsed(sent, size)]
+        assert bodies == [("/a", b"abc"), ("/x", BODY), ("/b", b""), ("/x", BODY)]

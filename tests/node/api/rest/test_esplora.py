@@ -580,7 +580,6 @@ def test_the_page_does_not_show_the_floor_for_what_is_not_known(shared: Desk) ->
         ("DELETE", "/mempool", "/mempool"),
         ("OPTIONS", "/mempool", "/mempool"),
         ("PATCH", "/api/tx", "/api/tx"),
-        ("BREW", "/mempool", "/mempool"),
     ],
 )
 def test_unknown_routes_and_methods(shared: Desk, method: str, path: str, named: str | None) -> None:

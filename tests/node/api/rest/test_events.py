@@ -13,9 +13,11 @@ import pytest
 
 from chain.block import Block
 from node.api.http import streaming
+from node.api.http.channel import ChannelState
 from node.api.services import event_feed
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import Desk
+from tests.node.api.stage import watch_later
 from tests.sse import WAIT_S, Follower, Told
 
 Follow = Callable[..., Follower]
@@ -74,7 +76,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WA
 
 
 def followers(desk: Desk) -> int:
-    return len(desk.api._followers._streams)
+    return len(desk.api.followers)
 
 
 # what is told
@@ -353,16 +355,15 @@ def test_the_reader_that_does_not_read(monkeypatch: pytest.MonkeyPatch, desk: De
         client.connect(("127.0.0.1", desk.port))
         client.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(lambda: followers(desk) == 1, "the slow one to be let in")
-        [channel] = desk.api._channels()
+        [channel] = desk.api.connections
         quick = follow("?topics=tip")
         desk.give([lab.mine() for _ in range(150)])
         assert quick.until(lambda event: event.data["height"] == lab.height)
-        wait_until(lambda: channel.total_outbufs_len, "its buffers to be full")
-        assert channel.total_outbufs_len < 64 * 1024
+        wait_until(lambda: channel.unsent_bytes, "its buffers to be full")
+        assert channel.unsent_bytes < 64 * 1024
         for later_s, is_cut_off in ((0, False), (streaming.STALL_S - 2, False), (streaming.STALL_S + 2, True)):
-            for server in desk.api._servers:
-                server.maintenance(time.time() + later_s)
-            assert channel.cut_off == is_cut_off
+            watch_later(desk.api, later_s)
+            assert (channel.state is ChannelState.CLOSED) == is_cut_off
         wait_until(lambda: followers(desk) == 1, "the slow one to be cut off")
         desk.give([lab.mine()])
         assert quick.next().data["height"] == lab.height
@@ -378,13 +379,13 @@ def test_who_reads_too_slowly_learns_what_was_missed(
     monkeypatch.setattr(event_feed, "PIECE_EVENTS_MAX", 5)
     desk = make_desk()
     slow = Follower(desk.port, receive_buffer=4096)
-    [channel] = desk.api._channels()
+    [channel] = desk.api.connections
     desk.give(lab.blocks)
 
     def is_full() -> bool:
         # However many blocks that takes: a busy machine skips most of what is told, and sends little.
         desk.give([lab.mine()])
-        return channel.total_outbufs_len > 0
+        return channel.unsent_bytes > 0
 
     wait_until(is_full, "its buffers to be full")
     desk.give([lab.mine() for _ in range(10)])
@@ -410,7 +411,7 @@ def test_who_leaves_is_forgotten_at_once(desk: Desk) -> None:
         if leave != "half":
             follower.close()
         wait_until(lambda: followers(desk) == 0, leave, 3)
-        assert not desk.api._servers[0].owners
+        assert not desk.api.connections.owners
         follower.close()
 
 
@@ -426,8 +427,7 @@ def test_what_a_follower_sends_is_dropped(desk: Desk, lab: Lab) -> None:
         while b"event: tip" not in received:
             received += client.recv(1 << 16)
         assert received.count(b"HTTP/1.1") == 1
-        for server in desk.api._servers:
-            server.maintenance(time.time() + 40)  # no request is waited for
+        watch_later(desk.api, 40)  # no request is waited for
         desk.give([lab.mine()])
         assert b"event: tip" in client.recv(1 << 16)
         with contextlib.suppress(OSError):
