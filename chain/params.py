@@ -178,7 +178,7 @@ REGTEST = Params("regtest", REGTEST_LIMIT_BITS, 150, 7200, True, None)
 """Bitcoin's regtest, bit for bit."""
 
 
-def devnet(first_bits: int = DEVNET_LIMIT_BITS, spacing_s: int = 10, name: str = "devnet") -> Params:
+def devnet_params(first_bits: int = DEVNET_LIMIT_BITS, spacing_s: int = 10, name: str = "devnet") -> Params:
     """Regtest with difficulty switched on: blocks every `spacing_s` seconds by real work."""
     asert = Asert(spacing_s, 15 * spacing_s, 102, first_bits, 15 * spacing_s)
     return Params(name, DEVNET_LIMIT_BITS, 210_000, 6 * spacing_s, True, asert)

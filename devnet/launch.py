@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chain.address import decode_address
-from chain.params import REGTEST, Params
-from chain.params import devnet as devnet_params
+from chain.params import REGTEST, Params, devnet_params
 from devnet import files, funds, network
 from devnet.difficulty import first_bits, measure_hash_rate
 from devnet.groatdoptions import PORT_MAX, options_for_each

@@ -34,6 +34,7 @@ from node.interface.endpoint import Endpoint
 from node.interface.messages import Reply
 from node.interface.settings import ConfigError
 from node.interface.storage import StoreError
+from node.logs import start_logging, stop_logging
 from node.mempool.persist import load_dump
 from node.mempool.policy import Policy, Refused
 from node.mining.miner_pool import MinerPool
@@ -42,8 +43,9 @@ from node.p2p.addrman.net_address import advertised
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.config import PeerManagerConfig
 from node.p2p.connections.identity import NodeIdentity
+from node.runtime.event_hub import OVER, TIP
 from node.runtime.request_sender import HttpRequestSender
-from node.runtime.runtime import OVER, TIP, NotReady, Runtime, monotonic
+from node.runtime.runtime import NotReady, Runtime, monotonic
 from node.secret_files import Cookie, read_node_key, write_private
 from node.storage.filters import open_filters
 from node.storage.recovery import open_store
@@ -72,6 +74,20 @@ OPEN_API = (
 )
 JOIN_S = 3.0
 """Seconds that a stop waits for requests under way."""
+
+
+def run_node(config: Config) -> str | None:
+    """Run until told to stop; why the node had to, if it was not told. Raises ConfigError."""
+    try:
+        handler = start_logging(config.log_format, config.log_file)
+    except OSError as error:
+        raise ConfigError(f"--log-file: cannot write {config.log_file}: {error.strerror}") from None
+    try:
+        return run(config)
+    except StoreError as error:
+        raise ConfigError(str(error)) from None
+    finally:
+        stop_logging(handler)
 
 
 def run(config: Config) -> str | None:
@@ -151,7 +167,7 @@ class Running:
         self._miners = MinerPool(threads, duty, monotonic) if mine else None
         self._runtime = Runtime(self._verifiers, self._solver)
         for topic in (TIP, OVER):
-            self._runtime.subscribe(topic, self._solver.wake)
+            self._runtime.events.subscribe(topic, self._solver.wake)
         self._courier = HttpRequestSender(
             self._prepare,
             self._runtime.deliver,

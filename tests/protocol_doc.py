@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from chain.keys import default_engine
-from chain.params import GENESIS, REGTEST, devnet
+from chain.params import GENESIS, REGTEST, devnet_params
 from node.api.actions.peer_json import SERVICE_NAMES
 from node.interface import messages
 from node.interface.messages import Facts, Message, Reason
@@ -194,7 +194,7 @@ def handshake_vector() -> str:
 def network_vector() -> str:
     """Two networks: the text that is hashed, and what comes out with genesis behind it."""
     blocks = [f"```\ngenesis header: {GENESIS.header.raw.hex()}\n```"]
-    for params in (REGTEST, devnet()):
+    for params in (REGTEST, devnet_params()):
         settings = "".join(f"{key}={setting}\n" for key, setting in sorted(params.to_mapping().items()))
         blocks.append(f"```\ngroat network\n{settings}```\n\nNetwork id: `{params.network_id.hex()}`")
     return "\n\n".join(blocks)

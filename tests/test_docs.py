@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from chain.params import devnet as devnet_params
+from chain.params import devnet_params
 from devnet.cli import cli as devnet
 from node.api.rest.table import ROUTES
 from node.api.rpc.table import METHODS

@@ -11,7 +11,7 @@ import pytest
 
 from chain.hashes import BlockHash, hash160
 from chain.keys import Engine, default_engine, python_engine, schnorr_check
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from node.interface.endpoint import Endpoint
 from node.interface.messages import AnnounceAddress, Facts, GetBlockTxs, Hello
 from node.p2p.wire.codec import LAYOUTS, ROUTES, encode
@@ -68,7 +68,7 @@ def test_the_network_ids_by_the_page_alone() -> None:
     )
     networks = [(dict(re.findall(r"^(\w+)=(.+)$", text, re.MULTILINE))["name"], text, shown) for text, shown in vectors]
     assert [name for name, _, _ in networks] == ["regtest", "devnet"]
-    for (_, text, shown), params in zip(networks, (REGTEST, devnet()), strict=True):
+    for (_, text, shown), params in zip(networks, (REGTEST, devnet_params()), strict=True):
         assert hashlib.sha256(text.encode("ascii") + bytes.fromhex(genesis)).hexdigest() == shown
         assert params.network_id.hex() == shown
 

@@ -14,46 +14,42 @@ given again before anybody was told that it was sent goes on with the payment ma
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import TypeVar
 
 from chain.address import encode_address
-from chain.hashes import BlockHash, to_hex
+from chain.hashes import to_hex
 from chain.keys import default_engine
-from chain.params import GENESIS
 from chain.tx import OutPoint, TxOut, outpoint_txid
-from wallet.amounts import RELAY_RATE, TARGET_BLOCKS, FeeRate, fee_at, format_fee_rate
-from wallet.broadcast import hand_over
+from wallet.amounts import TARGET_BLOCKS, FeeRate
 from wallet.build import payable_script
 from wallet.client import Esplora
-from wallet.delivery import NodeAnswer, after_answer, answered, conflicts_with_all, repetitions, shared_coins
-from wallet.derivation import CHANGE, GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
-from wallet.draft import Change, Draft, Holdings, Order, Sent, make_draft, rate_for, sign_draft
+from wallet.delivery import conflicts_with_all, repetitions
+from wallet.derivation import GAP_LIMIT, RECEIVE, Account, AccountSecret, KeyPath
+from wallet.draft import Draft, Order, Sent, holdings_of, make_draft, rate_for, sign_draft
 from wallet.errors import (
     ChainLimit,
-    NodeError,
-    NodeRefused,
     NodeUnreachable,
-    PaymentRefused,
     ShortOfFunds,
     WalletError,
 )
 from wallet.esplora import NodeTip
 from wallet.history import HistoryEntry, history_of
-from wallet.ledger import Balance, offered, unconfirmed_ancestors, with_payments
+from wallet.ledger import Balance
+from wallet.network_check import check_network
+from wallet.outgoing import OutgoingPayments, sent_again, signed_payment
 from wallet.payment import Payment, Stage
-from wallet.provenance import foreign_parents, proven_coins
-from wallet.refusals import NodeRefusal, Receipt, chain_limit, refusal_kind, refused_error, unclear_error
+from wallet.provenance import foreign_parents, proven_coins, with_proven
+from wallet.refusals import NodeRefusal, chain_limit, refusal_kind, refused_error
+from wallet.replacement import coins_of, replacement_draft
 from wallet.scan import used_receiving
-from wallet.state import PAYMENTS_MAX, OwnCoin, Snapshot, State, next_change_index
+from wallet.state import PAYMENTS_MAX, State
 from wallet.store import WalletFile
 from wallet.view import WalletView, advanced, changed, look, news
 
-RATE_TRIES = 4
-"""Attempts at raising the rate of a payment that replaces another until its fee is enough."""
 COINS_CHECKED_MAX = 20
 """Coins asked for one by one; with more the whole wallet is looked at."""
 WAIT_BLOCKS_MAX = 100
@@ -80,12 +76,11 @@ class Wallet:
     def __init__(self, file: WalletFile, client: Esplora, rng: Random) -> None:
         self.warnings: list[str] = []
         """Lines for people, about payments that the node does not take; read them after a call."""
-        self.tell: Callable[[Sent], object] | None = None
-        """Shows somebody a payment that was sent. Only after that the same order is a new one; without it,
-        it is as soon as a node has the payment."""
         self._file = file
         self._secret: AccountSecret | None = None
         self._client = client
+        self.outgoing = OutgoingPayments(file, client, self.warnings)
+        """Payments that are signed."""
         self._rng = rng
         self._account = Account(file.identity.xpub)
         self._engine = default_engine()
@@ -271,7 +266,7 @@ class Wallet:
             self._catch_up()
             if sent := self._resume(draft.order):
                 return sent
-            held = self._holdings()
+            held = holdings_of(self._file.state)
             earlier = self._repetitions(draft.order)
             free = held.coins.keys() | {point for payment in earlier for point in payment.spent}
             fresh = draft.change is None or draft.change.path.index == held.change_next
@@ -296,13 +291,13 @@ class Wallet:
         """Hand over again what was signed for this order; the outcome, or None if it may be replaced."""
         for payment in reversed(self._repetitions(order)):
             name = to_hex(payment.txid)
-            settled = self._deliver(payment)
+            settled = self.outgoing.deliver(payment, is_fresh=self._is_fresh)
             if settled.stage in (Stage.SEEN, Stage.BURIED):
                 self.warnings.append(
                     f"payment {name} was signed before for the same order, and is sent: nothing more was paid. To "
                     "pay the same again, run the command once more"
                 )
-                return self._told(_sent(settled))
+                return self.outgoing.told(sent_again(settled))
             if refusal_kind(settled.reason) is NodeRefusal.CHAIN_LIMIT:
                 raise refused_error(settled)
         return None
@@ -334,52 +329,17 @@ class Wallet:
     def _draft(self, order: Order) -> Draft:
         minimum = self._minimum_rate()
         rate = order.rate or rate_for(self._client.fee_estimates(), order.target, minimum)
-        held = self._holdings()
-        if earlier := self._repetitions(order):
-            return self._replacement(order, rate, minimum, held, earlier)
-        return make_draft(order, rate, held, self._account, self._rng, self._engine, minimum=minimum)
+        held = holdings_of(self._file.state)
+        earlier = self._repetitions(order)
+        if not earlier:
+            return make_draft(order, rate, held, self._account, self._rng, self._engine, minimum=minimum)
+        theirs = coins_of(self._client, self._file.state.snapshot, earlier)
+        held = replace(held, coins={**held.coins, **theirs})
 
-    def _replacement(
-        self, order: Order, rate: FeeRate, minimum: FeeRate | None, held: Holdings, earlier: Sequence[Payment]
-    ) -> Draft:
-        """A draft that cannot be mined beside any payment made for the order before, and that a node
-        takes in its place (BIP125: more fee, by the relay rate)."""
-        coins = {**held.coins, **self._coins_of(earlier)}
-        # Better one in a block: the payment that made another may be gone.
-        sure = frozenset(point for point, coin in coins.items() if coin.height is not None)
-        must = shared_coins(earlier, sure) or shared_coins(earlier, frozenset(coins))
-        if must is None:
-            name = to_hex(earlier[-1].txid)
-            raise PaymentRefused(
-                f"payment {name} of this order is signed, and another transaction spends its coins: nothing more is "
-                "signed for it before one of the two is buried; see `wallet history`"
-            )
-        held, least = replace(held, coins=coins), max(payment.fee for payment in earlier)
-        for _ in range(RATE_TRIES):
-            draft = make_draft(order, rate, held, self._account, self._rng, self._engine, must, minimum)
-            enough = least + fee_at(RELAY_RATE, draft.vsize)
-            if draft.fee >= enough:
-                return draft
-            needed = FeeRate(-(-enough * 1_000 // draft.vsize))
-            if order.rate:
-                raise PaymentRefused(
-                    f"payment {to_hex(earlier[-1].txid)} of this order is signed: to replace it give --fee-rate "
-                    f"{format_fee_rate(needed)} or more"
-                )
-            rate = needed
-        raise PaymentRefused(f"no fee was found that replaces payment {to_hex(earlier[-1].txid)}: give --fee-rate")
+        def make(rate: FeeRate, must: Set[OutPoint]) -> Draft:
+            return make_draft(order, rate, held, self._account, self._rng, self._engine, must, minimum)
 
-    def _coins_of(self, earlier: Sequence[Payment]) -> dict[OutPoint, OwnCoin]:
-        """The coins of payments that nothing else spends, by the node's word."""
-        snapshot = self._file.state.snapshot
-        known = {coin.outpoint: coin for coin in snapshot.coins} if snapshot else {}
-        coins, own = {}, {payment.txid for payment in earlier}
-        for payment in earlier:
-            for point, (value, path) in zip(payment.spent, payment.inputs, strict=True):
-                spender = self._client.outspend(point)
-                if spender is None or spender.txid in own:
-                    coins[point] = known.get(point) or OwnCoin(point, value, path, None, own=True, proven=True)
-        return coins
+        return replacement_draft(make, order, rate, held.coins, earlier)
 
     def _minimum_rate(self) -> FeeRate | None:
         """The lowest fee rate that the node takes, if it says so: asked for once a block."""
@@ -387,14 +347,6 @@ class Wallet:
             told = self._client.minimum_fee_rate()
             self._minimum = (self._tip, None if told is None else FeeRate(math.ceil(told * 1_000)))
         return self._minimum[1]
-
-    def _holdings(self) -> Holdings:
-        state = self._file.state
-        snapshot = state.snapshot
-        if snapshot is None:
-            raise AssertionError("nothing was looked at yet")
-        coins = offered(with_payments(snapshot.coins, state.payments), state.payments)
-        return Holdings(coins, snapshot.height, unconfirmed_ancestors(state.payments), next_change_index(state))
 
     def _hand_over(self, draft: Draft) -> Sent:
         """Check the coins, sign, write down, and only then give it to a node."""
@@ -409,98 +361,27 @@ class Wallet:
         proven = proven_coins(self._client, self._account, draft.coins, own)
         parents = foreign_parents(self._client, draft.coins, own)
         tx = sign_draft(draft, self._account, self._secret.secret, self._engine)
-        payment = Payment(
-            raw=tx.raw,
-            fee=draft.fee,
-            inputs=tuple((coin.value, coin.path) for coin in draft.coins),
-            outputs=tuple((i, path) for i, out in enumerate(tx.outputs) if (path := self._account.path_of(out.script))),
-            sent_height=state.snapshot.height if state.snapshot else 0,
-            paid=draft.order.payments,
-            parents=parents,
-        )
+        height = state.snapshot.height if state.snapshot else 0
+        payment = signed_payment(draft, tx, self._account, height, parents)
         change_next = max(state.change_next, draft.change.path.index + 1 if draft.change else 0)
         self._file.save(
             replace(
                 state,
                 payments=(*state.payments, payment),
                 change_next=change_next,
-                snapshot=_with_proven(state.snapshot, proven),
+                snapshot=with_proven(state.snapshot, proven),
             )
         )
-        settled = self._deliver(payment)
+        settled = self.outgoing.deliver(payment, is_fresh=self._is_fresh)
         if settled.stage is not Stage.SEEN:
             raise refused_error(settled)
-        return self._told(draft.sent(tx.vsize))
-
-    def _deliver(self, payment: Payment) -> Payment:
-        """Give a payment to a node and write down what came of it. Raises PaymentUnclear where nothing is
-        known of it, or somebody interrupts: until the txid is out, nobody may think that nothing was sent."""
-        try:
-            # One that was shown just now, or in a block of this very chain, is with a node.
-            shown = payment.counted and (self._is_fresh or payment.height is not None)
-            receipt = Receipt(NodeAnswer.KNOWN) if shown else hand_over(self._client, payment)
-            return self._settle(payment, receipt)
-        except KeyboardInterrupt as error:
-            raise unclear_error(payment, "interrupted") from error
-
-    def _settle(self, payment: Payment, receipt: Receipt) -> Payment:
-        """Write down what a node said of a payment. Raises PaymentUnclear where it said nothing."""
-        state = self._file.state
-        height = state.snapshot.height if state.snapshot else 0
-        is_known = payment.counted and receipt.answer in (NodeAnswer.TAKEN, NodeAnswer.KNOWN)
-        settled = payment if is_known else after_answer(payment, receipt.answer, height, reason=receipt.reason)
-        payments = tuple(settled if one.txid == payment.txid else one for one in state.payments)
-        if self.tell is None and settled.stage in (Stage.SEEN, Stage.BURIED):
-            payments = answered(payments, settled)
-        try:
-            self._file.save(replace(state, payments=payments))
-        except WalletError as error:
-            name = to_hex(payment.txid)
-            self.warnings.append(f"payment {name} is in the wallet file, but not what came of it: {error}")
-        if receipt.answer is NodeAnswer.UNCLEAR:
-            raise unclear_error(settled, receipt.reason)
-        return settled
-
-    def _told(self, sent: Sent) -> Sent:
-        """Show somebody what was sent, and write down that this was done."""
-        if self.tell is None:
-            return sent
-        self.tell(sent)
-        state = self._file.state
-        told = next(payment for payment in state.payments if payment.txid == sent.txid)
-        try:
-            self._file.save(replace(state, payments=answered(state.payments, told)))
-        except WalletError as error:
-            self.warnings.append(f"the same order given again is taken for payment {to_hex(sent.txid)}: {error}")
-        except KeyboardInterrupt:
-            # The txid is out and nothing is left to interrupt: who read "interrupted" now would pay again.
-            pass
-        return sent
+        return self.outgoing.told(draft.sent(tx.vsize))
 
     def _check_network(self) -> None:
-        """Raises WalletError unless the node's chain is one that this wallet can be on."""
-        if self._known_network:
-            return
-        told, ours = self._client.network(), self._file.identity
-        if told and told.id != ours.network_id:
-            # A name may be used twice, an id is not.
-            theirs, own = f"{told.name} ({told.id.hex()[:8]})", f"{ours.network} ({ours.network_id.hex()[:8]})"
-            raise WalletError(
-                f"the node is on network {theirs}, this wallet on {own}: give another --node, "
-                "or a wallet made with `wallet create --network FILE`"
-            )
-        if not told and self._genesis() != GENESIS.hash:
-            raise WalletError(f"the node is on another network than this wallet ({self.network}): give another --node")
-        self._known_network = True
-
-    def _genesis(self) -> BlockHash:
-        try:
-            return self._client.block_hash(0)
-        except NodeRefused as refused:
-            if refused.status != 404:
-                raise
-            hint = "this is not a node's API: --node may name its port for peers (P2P)"
-            raise NodeError(f"{refused}; {hint}") from refused
+        """Raises WalletError unless the node's chain is one that this wallet can be on; asked once."""
+        if not self._known_network:
+            check_network(self._client, self._file.identity)
+            self._known_network = True
 
     def _catch_up(self, *, thorough: bool = False) -> None:
         """Bring the state up to the node's tip: no work if that has not moved, unless `thorough`."""
@@ -515,24 +396,3 @@ class Wallet:
         self.warnings += news(state, view)
         self._tip, self._is_fresh, self._is_thorough = view.tip, True, thorough
         self._file.state = advanced(state, view)
-
-
-def _with_proven(snapshot: Snapshot | None, proven: Sequence[OwnCoin]) -> Snapshot | None:
-    """The snapshot with these coins' amounts noted as proven."""
-    if snapshot is None:
-        return None
-    points = {coin.outpoint for coin in proven}
-    coins = tuple(replace(coin, proven=True) if coin.outpoint in points else coin for coin in snapshot.coins)
-    return replace(snapshot, coins=coins)
-
-
-def _sent(payment: Payment) -> Sent:
-    """The report of a payment that was signed before."""
-    own = [Change(index, path, payment.tx.outputs[index].value) for index, path in payment.outputs]
-    change = next((output for output in own if output.path.chain == CHANGE), None)
-    paid = tuple(output for index, output in enumerate(payment.tx.outputs) if not change or index != change.index)
-    coins = tuple(
-        OwnCoin(point, value, path, None, own=True, proven=True)
-        for point, (value, path) in zip(payment.spent, payment.inputs, strict=True)
-    )
-    return Sent(payment.txid, paid, payment.fee, payment.tx.vsize, coins, change)

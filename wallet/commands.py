@@ -191,7 +191,7 @@ def send(
             write_draft(settings, draft, wallet.address_of)
             return
         wallet.unlock(settings.password())
-        wallet.tell = lambda sent: write_sent(settings, sent, wallet.address_of)
+        wallet.outgoing.tell = lambda sent: write_sent(settings, sent, wallet.address_of)
         if yes or not is_dialogue():
             wallet.pay(order, wait=wait, on_wait=on_wait)
         elif not wallet.resumed(order):

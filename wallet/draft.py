@@ -23,10 +23,11 @@ from wallet.build import SecretLookup, Spendable, check_payment, draft_tx, sign_
 from wallet.ceiling import fee_excess
 from wallet.derivation import CHANGE, Account, KeyPath
 from wallet.errors import FeeTooHigh, ShortOfFunds, WalletError
+from wallet.ledger import offered, unconfirmed_ancestors, with_payments
 from wallet.refusals import chain_limit
 from wallet.select import CandidateCoin, Goal, Selection, close, fits, largest_payment, select, shortage
 from wallet.sizes import dust_threshold, outputs_weight
-from wallet.state import OwnCoin, format_outpoint
+from wallet.state import OwnCoin, State, format_outpoint, next_change_index
 
 CHAIN_MAX = 25
 """Limit of chained unconfirmed transactions: ancestors of the newest, and descendants of
@@ -164,6 +165,14 @@ def rate_for(estimates: Mapping[int, Decimal], target: int, minimum: FeeRate | N
     if estimate > RATE_MAX // 1_000:
         raise FeeTooHigh(f"the node estimates {estimate:.0f} sat/vB, which is no fee rate: give --fee-rate")
     return max(RELAY_RATE, minimum or RELAY_RATE, checked_rate(estimate) if estimate > 0 else RELAY_RATE)
+
+
+def holdings_of(state: State) -> Holdings:
+    """What a payment can be made of, as of the last look at the chain."""
+    snapshot = state.snapshot
+    assert snapshot is not None, "nothing was looked at yet"
+    coins = offered(with_payments(snapshot.coins, state.payments), state.payments)
+    return Holdings(coins, snapshot.height, unconfirmed_ancestors(state.payments), next_change_index(state))
 
 
 def make_draft(

@@ -5,7 +5,7 @@ one coin in one signing, and about another in the next, could otherwise join two
 true into a payment whose difference goes to the miner.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from chain.hashes import Txid, to_hex
@@ -13,7 +13,7 @@ from chain.tx import Tx, TxOut, outpoint_index, outpoint_txid
 from wallet.client import Esplora
 from wallet.derivation import Account
 from wallet.errors import NodeError
-from wallet.state import PARENTS_BYTES_MAX, PARENTS_MAX, OwnCoin, format_outpoint
+from wallet.state import PARENTS_BYTES_MAX, PARENTS_MAX, OwnCoin, Snapshot, format_outpoint
 
 
 def proven_coins(client: Esplora, account: Account, coins: Iterable[OwnCoin], own: Mapping[Txid, Tx]) -> list[OwnCoin]:
@@ -74,3 +74,12 @@ def _read(client: Esplora, txid: Txid, read: dict[Txid, Tx]) -> Tx:
             raise NodeError(f"the node does not show transaction {to_hex(txid)}, which made a coin: nothing was signed")
         read[txid] = parent
     return read[txid]
+
+
+def with_proven(snapshot: Snapshot | None, proven: Sequence[OwnCoin]) -> Snapshot | None:
+    """The snapshot with these coins' amounts noted as proven."""
+    if snapshot is None:
+        return None
+    points = {coin.outpoint for coin in proven}
+    coins = tuple(replace(coin, proven=True) if coin.outpoint in points else coin for coin in snapshot.coins)
+    return replace(snapshot, coins=coins)

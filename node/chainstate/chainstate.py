@@ -11,10 +11,9 @@ The steps named here are those of `chain/validate.py`, which has the whole rule 
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
-from chain.block import Block, Header, TxLookup, decode_block, decode_header
+from chain.block import Header
 from chain.blocktree import BlockNode, BlockTree, is_on, path
 from chain.coins import CoinLookup
 from chain.connect import connect_body, context_after
@@ -23,12 +22,15 @@ from chain.hashes import BlockHash, Wtxid, to_hex
 from chain.params import Params
 from chain.validate import validate_header
 from node.chainstate.block_cache import BlockCache
+from node.chainstate.load_block_index import INVALID_MARK, OPERATOR_MARK, load_block_index
 from node.chainstate.reorg import SLICE_BLOCKS_MAX, ChainUpdate, ConnectBatch, Fault
 from node.chainstate.stale_blocks import StaleBlocks
+from node.chainstate.stored_blocks import BodyLost, StoredBlocks
+from node.chainstate.tip_change import StoredBlock, TipChange
 from node.interface.checked_block import CheckedBlock
 from node.interface.counters import BLOCK, Counters
 from node.interface.mock_time import MockTime
-from node.interface.storage import Damaged, LedgerChange, Store, StoreError
+from node.interface.storage import Store
 from node.interface.wall_clock import WallClock
 
 log = logging.getLogger("groat.chain")
@@ -37,32 +39,9 @@ AHEAD_MAX = 2
 """Slices, and moves, connected ahead of their signatures' verdict."""
 FAILURES_MAX = 1_000
 """Reasons kept for blocks found invalid; beyond, the oldest is forgotten (the mark is not)."""
-
 FIRST_SEEN = -1
 """Sequence of the tip that a start finds; those of blocks that come later are positive, those of blocks that
 the operator prefers below."""
-
-INVALID_MARK, OPERATOR_MARK = "invalid", "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class TipChange:
-    """The best chain moved, and the ledger with it."""
-
-    old: BlockNode
-    new: BlockNode
-    disconnected: tuple[LedgerChange, ...]
-    """Tip first."""
-    connected: tuple[LedgerChange, ...]
-    """Lowest first."""
-
-
-class StoredBlock(NamedTuple):
-    """A body that is new here."""
-
-    entry: BlockNode
-    source: str
-    """How the log says where it came from; "" where it says nothing."""
 
 
 class Chainstate:
@@ -89,6 +68,7 @@ class Chainstate:
         self._slices: dict[int, ConnectBatch] = {}
         """Slices of the moves that wait for their verdict, by token."""
         self.recent = BlockCache()
+        self._blocks = StoredBlocks(store, self.recent)
         self._siblings = StaleBlocks(self._is_needed)
         self._ruled_out: set[BlockHash] = set()
         """Blocks that the operator has marked."""
@@ -104,30 +84,15 @@ class Chainstate:
         """Number of blocks ruled out so far: tells who waits for a verdict that there is one."""
         self.counts = Counters()
         self.tip = self.best = self.tree.genesis
-        self.tip = self._load()
+        loaded = load_block_index(self.tree, store)
+        self._ruled_out |= loaded.ruled_out
+        self._detached |= loaded.detached
+        self.tip = loaded.tip
+        self.tip.sequence = FIRST_SEEN  # what was followed before the stop is still first seen
         self._follow(self._find_best())
         for entry in self.tree.entries.values():
             if not self._is_needed(entry):
                 self._siblings.add(entry)
-
-    def _load(self) -> BlockNode:
-        """The tree as the stored bodies make it; returns the ledger's tip in it."""
-        tree, marks = self.tree, self._store.marks()
-        self._ruled_out.update(block_hash for block_hash, mark in marks.items() if mark == OPERATOR_MARK)
-        for _, raw in self._store.headers():
-            header = decode_header(raw)
-            if header.prev_hash in tree.entries:
-                entry = tree.add(header, invalid=header.hash in marks)
-                entry.has_body = entry.has_chain = True  # as its parent's, or that would not be here
-            else:
-                self._detached.add(header.hash)
-        tip = tree.get(self._store.tip().hash)
-        if tip is None:
-            raise StoreError("the ledger's tip has no stored block: run groatd reindex")
-        tip.sequence = FIRST_SEEN  # what was followed before the stop is still first seen
-        if tip.chainwork == tree.best_header.chainwork and not tip.invalid:
-            tree.best_header = tip
-        return tip
 
     @property
     def settled(self) -> bool:
@@ -270,10 +235,12 @@ class Chainstate:
         """
         while len(self._slices) < AHEAD_MAX and (move := self._next_move()) is not None:
             try:
-                cut = move.cut(self._next_token(), self._stored_change, self._body, self.params, self._known)
+                # A reorganisation finds most coins in what it undoes.
+                body = partial(self._blocks.body, load_coins=not move.left)
+                cut = move.cut(self._next_token(), self._blocks.change, body, self.params, self._known)
             except Fault as fault:
                 self._mark_invalid(fault.entry, fault.reason)
-            except _BodyLost as lost:
+            except BodyLost as lost:
                 self._lose(lost.entry)
             else:
                 assert cut.token not in self._slices, "a token is given out once"
@@ -308,30 +275,6 @@ class Chainstate:
         move = ChainUpdate(leave, enter, target, base)
         self._moves.append(move)
         return move
-
-    def _body(self, entry: BlockNode, known: TxLookup) -> Block:
-        block = self.recent.take(entry.hash)
-        if block is None:
-            try:
-                raw = self._store.block(entry.height, entry.hash)
-                block = decode_block(raw or b"", known)
-            except (Damaged, Invalid):  # it was whole when it was stored; not followed yet, it can come again
-                raise _BodyLost(entry) from None
-        if not self._moves[-1].left:  # a reorganisation finds most of them in what it undoes
-            made = {tx.txid for tx in block.txs}
-            points = [spent.outpoint for tx in block.txs[1:] for spent in tx.inputs]
-            self._store.load_coins([point for point in points if point[:32] not in made])
-        return block
-
-    def _stored_change(self, entry: BlockNode) -> LedgerChange:
-        """A block of the best chain with the coins it spent. Raises Damaged."""
-        if (change := self.recent.change(entry.hash)) is not None:
-            return change
-        undo = self._store.undo(entry.height, entry.hash)
-        raw = self._store.block(entry.height, entry.hash)
-        assert undo is not None, "it is in the best chain"
-        assert raw is not None
-        return LedgerChange(decode_block(raw), entry.height, undo)
 
     def verified(self, token: int, failure: int | None) -> list[TipChange]:
         """Take the verdict on a slice's signatures, step 6, and commit the moves that are now free to be committed.
@@ -455,11 +398,3 @@ class Chainstate:
     def _rank(self, entry: BlockNode) -> tuple[int, int, bool, int]:
         """The highest is followed: most work, then the operator's last preference, the tip, the first seen."""
         return entry.chainwork, max(0, FIRST_SEEN - entry.sequence), entry is self.tip, -entry.sequence
-
-
-class _BodyLost(Exception):
-    """A body on the way cannot be read."""
-
-    def __init__(self, entry: BlockNode) -> None:
-        super().__init__(entry)
-        self.entry = entry

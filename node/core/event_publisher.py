@@ -5,7 +5,7 @@ from itertools import count
 from chain.block import HEADER_SIZE
 from chain.blocktree import BlockNode, BlockTree, fork_point
 from chain.codec import read_varint
-from node.chainstate.chainstate import TipChange
+from node.chainstate.tip_change import TipChange
 from node.interface.effects import Publish
 from node.interface.events import (
     BLOCK,

@@ -19,13 +19,14 @@ from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash, Txid
 from chain.params import Params
 from chain.tx import WITNESS_SCALE, Tx
-from node.chainstate.chainstate import Chainstate, TipChange
+from node.chainstate.chainstate import Chainstate
+from node.chainstate.tip_change import TipChange
 from node.core.config import NodeConfig
 from node.core.event_publisher import EventPublisher
+from node.core.submission import Submission
 from node.core.tip_log import TipLog
 from node.core.tx_processing import VERDICT_WAIT_S, Accepted, TxProcessing
 from node.core.view import NodeView
-from node.interface.checked_block import CheckedBlock
 from node.interface.disconnect_reason import DisconnectReason
 from node.interface.effects import Answer, Computed, Park, Publish, Resume, Step, Verified, Verify
 from node.interface.endpoint import Endpoint, PeerId
@@ -52,19 +53,6 @@ READY_TOPIC = "ready"
 
 
 R = TypeVar("R")
-
-
-class Submission:
-    """One caller's block: remembers that it was handed in, so that asking again asks for the verdict."""
-
-    __slots__ = ("entry", "examined", "source", "was_known")
-
-    def __init__(self, examined: CheckedBlock, source: str = "submitted") -> None:
-        """`source` is how the log says where it came from."""
-        self.examined = examined
-        self.source = source
-        self.entry: BlockNode | None = None
-        self.was_known = False
 
 
 class Node:

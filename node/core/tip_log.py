@@ -4,7 +4,7 @@ import logging
 import math
 
 from chain.hashes import BlockHash, to_hex
-from node.chainstate.chainstate import TipChange
+from node.chainstate.tip_change import TipChange
 
 log = logging.getLogger("groat.chain")
 

@@ -17,7 +17,8 @@ from chain.connect import context_after
 from chain.errors import Invalid
 from chain.hashes import Txid, Wtxid
 from chain.tx import Tx
-from node.chainstate.chainstate import Chainstate, TipChange
+from node.chainstate.chainstate import Chainstate
+from node.chainstate.tip_change import TipChange
 from node.core.event_publisher import EventPublisher
 from node.interface.counters import TX
 from node.interface.effects import Park, Publish, Verified

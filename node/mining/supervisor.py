@@ -5,13 +5,14 @@ from collections.abc import Callable
 from chain.block import Block, Header, make_block, make_header
 from chain.errors import Rejected
 from chain.hashes import BlockHash, to_hex
-from node.config import Mine
-from node.core.node import Submission
+from node.core.submission import Submission
 from node.interface.checked_block import examine
 from node.mining.hash_loop import LOOPS
 from node.mining.miner_pool import MinerPool, Solved, log
+from node.mining.settings import Mine
+from node.runtime.event_hub import OVER, TIP
 from node.runtime.protocols import Switch
-from node.runtime.runtime import OVER, TIP, Runtime
+from node.runtime.runtime import Runtime
 
 REFRESH_S = 1.0
 """Seconds after which the time in the header moves on, and a fuller mempool gives a new template."""
@@ -37,7 +38,7 @@ class Supervisor:
         self._told_of = b""
         """The tip on which no block could be made, and of which that is said already."""
         for topic in (TIP, OVER):
-            runtime.subscribe(topic, pool.wake)
+            runtime.events.subscribe(topic, pool.wake)
         self._switch = runtime.mining = Switch(pool.wake)
 
     def run(self) -> None:

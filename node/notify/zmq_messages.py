@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from chain.blocktree import fork_point
 from chain.hashes import BlockHash, Txid
 from chain.tx import Tx
-from node.chainstate.chainstate import TipChange
+from node.chainstate.tip_change import TipChange
 from node.interface.effects import Publish
 from node.interface.events import MEMPOOL_ADD, MEMPOOL_REMOVE, REORG, TIP, Reorganised, TipMoved, TxAdded, TxRemoved
 from node.mempool.entry import Removal

@@ -11,7 +11,8 @@ import zmq
 
 from node.interface.effects import Publish
 from node.notify.zmq_messages import HIGH_WATER_MARK, SOURCES, TOPICS, notifications, size_of
-from node.runtime.runtime import OVER, Runtime
+from node.runtime.event_hub import OVER
+from node.runtime.runtime import Runtime
 
 QUEUE_MAX = 50_000
 """Events that wait for this thread; beyond, all subscribers miss some, and the numbers show it."""
@@ -58,8 +59,8 @@ class Publisher:
 
     def start(self, runtime: Runtime) -> None:
         """Publish from now on, until the node stops."""
-        runtime.tap(self._take)
-        runtime.subscribe(OVER, lambda: self._queue.put(None))
+        runtime.events.tap(self._take)
+        runtime.events.subscribe(OVER, lambda: self._queue.put(None))
         runtime.spawn("zmq", lambda: self._run(runtime))
 
     def close(self, linger_ms: int = LINGER_MS) -> None:

@@ -96,15 +96,7 @@ class PeerManager:
         self.scoring = PeerScoring(params.allow_local, config.role, self._peer_of, config.bulk_bytes_s)
         """What each peer did, and what it gets for it."""
         self.connections = ConnectionManager(
-            outbox,
-            identity,
-            self._facts,
-            self._requests,
-            self.addrman,
-            self,
-            rng,
-            params.allow_local,
-            self.scoring,
+            outbox, identity, self._facts, self._requests, self.addrman, self, rng, self.scoring
         )
         """Who is connected."""
         if config.discovery.only_introduces:
@@ -114,14 +106,9 @@ class PeerManager:
         secret = identity.unguessable("presync", 32)
         self.block_sync = BlockSync(context, mempool, rng, secret=secret, minimum_work=config.minimum_work)
         """Headers and blocks."""
-        self.tx_announce = TxAnnounce(
-            TxRelayContext(
-                mempool, self._requests, self.connections, self.scoring, self.block_sync.is_behind, take_txs
-            ),
-            rng,
-            pace_for(params.allow_local),
-            salt=self._instance,
-        )
+        is_paused = self.block_sync.is_behind
+        txs = TxRelayContext(mempool, self._requests, self.connections, self.scoring, is_paused, take_txs)
+        self.tx_announce = TxAnnounce(txs, rng, pace_for(params.allow_local), salt=self._instance)
         """Unconfirmed transactions that peers are told of."""
         self.tx_request = self.tx_announce.tx_request
         """Unconfirmed transactions that peers are asked for."""
@@ -133,14 +120,7 @@ class PeerManager:
             outbox, self.connections, self.block_sync.announce, self.tx_announce, self._pushed
         )
         self._discovery_context = PeerDiscoveryContext(
-            outbox,
-            config.discovery,
-            identity.id,
-            self.connections,
-            self._requests,
-            self.addrman,
-            rng,
-            params.allow_local,
+            outbox, config.discovery, identity.id, self.connections, self._requests, self.addrman, rng
         )
         self._discovery = self._discovery_context.discovery
         self._visitors = ProbedBy()

@@ -35,7 +35,8 @@ from node.interface.effects import (
 from node.interface.endpoint import PeerId
 from node.interface.storage import Damaged, StoreError
 from node.interface.wall_clock import WallClock
-from node.runtime.parking import Bell, Busy, EventLog, LoggedEvent, Parking, Ringer
+from node.runtime.event_hub import EventHub
+from node.runtime.parking import Bell, Busy, Parking
 from node.runtime.protocols import Core, RequestSender, Solver, Switch
 from node.runtime.traffic_counters import TrafficCounters
 from node.workers.verifier_pool import VerifierPool
@@ -61,8 +62,6 @@ STARTING, STOPPING = "the node is starting", "the node is stopping"
 DAMAGED = "the node stops: what it has stored is damaged, and is repaired when it starts again"
 BROKEN = "the node stops because of a fault: its log says which"
 """The reasons why a node does not answer."""
-TIP, OVER = "tip", "over"
-"""Topics to subscribe to: the best chain has a new tip; the node begins to stop."""
 
 
 class NotReady(Exception):
@@ -109,9 +108,8 @@ class Runtime:
         self._ending: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._over = threading.Event()
         self._parking = Parking()
-        self._listeners: dict[str, list[Callable[[], None]]] = {}
-        self._taps: list[Callable[[Publish], None]] = []
-        self._events = EventLog()
+        self.events = EventHub()
+        """What happens, for those who want to know."""
         self._verify_jobs: queue.SimpleQueue[Verify | None] = queue.SimpleQueue()
         self._solving = threading.Lock()
         self._failing = threading.Lock()
@@ -178,9 +176,7 @@ class Runtime:
         with self._lock:
             self._core = self._view = None
             self._parking.ring_all()
-        for listener in self._listeners.get(OVER, ()):
-            listener()
-        self._events.wake()
+        self.events.close()
         for _ in range(VERIFY_THREADS):
             self._verify_jobs.put(None)
 
@@ -286,35 +282,6 @@ class Runtime:
             with self._lock:
                 self._parking.leave(topic, bell)
 
-    def subscribe(self, topic: str, listener: Callable[[], None]) -> None:
-        """Call `listener` at each Publish on a topic: under the lock, so it must only ring a bell."""
-        self._listeners.setdefault(topic, []).append(listener)
-
-    def tap(self, take: Callable[[Publish], None]) -> None:
-        """Give `take` all that is published and has events: under the lock, so that it must only take note."""
-        self._taps.append(take)
-
-    def notify(self, after: int, ringer: Ringer) -> None:
-        """Ring once: when there is an event after that number, or the node begins to stop.
-
-        Under the lock, so that `ring` may only take note.
-        """
-        self._events.notify(after, ringer)
-        if self.over:
-            self._events.wake()
-
-    @property
-    def last_event(self) -> int:
-        """The newest event's number; they count from 1."""
-        return self._events.last
-
-    def events(self, after: int | None, timeout_s: float) -> list[LoggedEvent]:
-        """The events published after number `after`, waiting for them up to `timeout_s`.
-
-        With None only what comes from now on. A gap in the numbers means missed events.
-        """
-        return self._events.after(self._events.last if after is None else after, 0 if self.over else timeout_s)
-
     def _step(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, Bell | None]:
         """One call under the lock, then what has to be done without it."""
         with self._guard():
@@ -368,19 +335,11 @@ class Runtime:
                     self._carrier.close(effect.peer)
                     self.traffic.forget(effect.peer)
                 case Publish():
-                    self._publish(effect)
+                    self._parking.ring(effect.topic)
+                    self.events.publish(effect)
                 case Verify() | Compute() | Resume():
                     errands.append(effect)
         return errands
-
-    def _publish(self, happened: Publish) -> None:
-        self._parking.ring(happened.topic)
-        for listener in self._listeners.get(happened.topic, ()):
-            listener()
-        if happened.events:
-            for tap in self._taps:
-                tap(happened)
-            self._events.publish(happened.topic, happened.events)
 
     def _settle(self, errands: deque[_Errand]) -> None:
         """Carry out errands without the lock: verify, feed the verdicts back, until nothing is left."""

@@ -1,9 +1,8 @@
 """Opening a store: whose is it, is it whole, and what to do if not.
 
-`blocks/` is repaired in place: each block that is still whole stays, what is lost is named, and peers
-send it again. `ledger/` is thrown away: an
-ordinary start then connects the stored blocks from genesis. Nothing is served from a ledger
-whose digest does not match its tip, or whose blocks, undo and commits are not all here.
+`blocks/` is repaired in place: each block that is still whole stays, what is lost is named, and peers send it again.
+`ledger/` is thrown away: an ordinary start then connects the stored blocks from genesis. Nothing is served from a
+ledger whose digest does not match its tip, or whose blocks, undo and commits are not all here.
 
 The digest is computed again unless a record vouches for it. That is written when the store is
 closed and when the digest was found right, and goes with the next commit, in its batch: so as

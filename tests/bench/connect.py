@@ -27,7 +27,8 @@ from node.interface.checked_block import CheckedBlock, examine
 from node.interface.effects import Dial, Failed, Send, Step
 from node.interface.endpoint import PeerId
 from node.p2p.connections.identity import NodeIdentity
-from node.runtime.runtime import TIP, Runtime
+from node.runtime.event_hub import TIP
+from node.runtime.runtime import Runtime
 from node.storage.recovery import open_store
 from node.workers.verifier_pool import VerifierPool, verifier_processes
 from tests.bench.anchors import kernel_rate
@@ -77,7 +78,7 @@ class LocalNode:
             identity = NodeIdentity(bytes(31) + b"\x01", engine, rng)
             self.core = Node(REGTEST, self.store, identity, rng, wall=self.runtime.wall)
             self._moved = threading.Event()
-            self.runtime.subscribe(TIP, self._moved.set)
+            self.runtime.events.subscribe(TIP, self._moved.set)
             self.runtime.open(self.core, _NoPeers())
             assert self.runtime.await_core(STALL_S)
             self.runtime.admit()

@@ -10,12 +10,12 @@ from typing import Any
 from chain.address import encode_address
 from chain.block import Block
 from chain.hashes import to_hex
-from chain.params import REGTEST, Params, devnet
+from chain.params import REGTEST, Params, devnet_params
 from chain.scripttype import ScriptType
 from chain.tx import Tx, TxOut
 from tests.chainlab import KINDS, Lab, Owned, coinbase_input, lock, made_by, pay, reblock, with_output
 
-PICTURED = devnet(0x1F020000)
+PICTURED = devnet_params(0x1F020000)
 """The network of the pictures: difficulty moves. On regtest the same takes a second instead of a minute."""
 BLOCKS = 190
 MATURE = 106

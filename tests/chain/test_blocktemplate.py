@@ -5,7 +5,7 @@ import pytest
 from chain.block import commitment_hash, decode_block, make_block, witness_commitment
 from chain.blocktemplate import TAG_MAX, VERSION, build_block, solve, with_nonce
 from chain.connect import height_push
-from chain.params import REGTEST, Asert, Params, devnet
+from chain.params import REGTEST, Asert, Params, devnet_params
 from chain.pow import check_pow
 from chain.scripttype import ScriptType
 from chain.target import target_from_bits
@@ -108,7 +108,7 @@ def test_solving_finds_the_first_nonce() -> None:
 
 
 def test_devnets_first_block_takes_real_work() -> None:
-    params = devnet()
+    params = devnet_params()
     block = build_block(Lab(params).tip, [], 0, b"\x51", NOW, params)
     assert block.header.bits == 0x1F03FFFF
     header = solve(block.header, 1 << 20)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chain.block import Header, decode_header, make_header
 from chain.blocktree import BlockNode, BlockTree, fork_point, locator, path
 from chain.hashes import BlockHash
-from chain.params import GENESIS, REGTEST, Asert, Params, devnet
+from chain.params import GENESIS, REGTEST, Asert, Params, devnet_params
 from chain.pow import Schedule, next_bits
 from tests.chain.test_pow import BCH_LIMIT_BITS, RUNS, bits_after, read_run
 
@@ -169,7 +169,7 @@ def test_headers_come_back_as_they_went_in(version: int) -> None:
     assert tree.genesis.header == GENESIS.header
 
 
-@pytest.mark.parametrize("params", [REGTEST, devnet()], ids=["no schedule", "a schedule"])
+@pytest.mark.parametrize("params", [REGTEST, devnet_params()], ids=["no schedule", "a schedule"])
 def test_a_header_takes_little_memory(params: Params) -> None:
     """Of every block ever seen a node keeps an entry for as long as it runs; their schedule is shared."""
     count = 2_000
@@ -284,7 +284,7 @@ def test_each_branch_has_an_anchor_of_its_own() -> None:
 
 def test_a_night_asleep_owes_no_blocks() -> None:
     """Eight hours without a block cost at most the cap: difficulty halves about once, not 190 times."""
-    params = devnet(first_bits=0x1E00FFFF)
+    params = devnet_params(first_bits=0x1E00FFFF)
     tree = BlockTree(params)
     branch = grow(tree, tree.genesis, [T0 + 10 * n for n in range(1, 150)])
     before = next_bits(branch[-1], params)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chain.params import REGTEST, Asert, Params, devnet
+from chain.params import REGTEST, Asert, Params, devnet_params
 
 GOOD: dict[str, Any] = {
     "name": "devnet",
@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
 
 def test_a_network_file_is_read_in_full() -> None:
     expected = Params("devnet", 0x1F03FFFF, 210000, 60, True, Asert(10, 150, 102, 0x1E7FFFFF, 150))
-    assert Params.from_mapping(GOOD) == expected == devnet(first_bits=0x1E7FFFFF)
+    assert Params.from_mapping(GOOD) == expected == devnet_params(first_bits=0x1E7FFFFF)
     assert expected.to_mapping() == GOOD
 
 
@@ -117,7 +117,7 @@ def test_every_setting_makes_another_network() -> None:
 
 def test_the_networks_constants() -> None:
     assert Params("regtest", 0x207FFFFF, 150, 7200, True, None) == REGTEST
-    assert devnet().asert == Asert(10, 150, 102, 0x1F03FFFF, 150)
-    fast = devnet(spacing_s=1)
+    assert devnet_params().asert == Asert(10, 150, 102, 0x1F03FFFF, 150)
+    fast = devnet_params(spacing_s=1)
     assert fast.asert is not None
     assert (fast.asert.half_life_s, fast.asert.gap_cap_s, fast.future_limit_s, fast.spacing_s) == (15, 15, 6, 1)

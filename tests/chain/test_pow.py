@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chain.block import make_header
 from chain.errors import Invalid, Reject
 from chain.hashes import BlockHash
-from chain.params import REGTEST, Asert, Params, devnet
+from chain.params import REGTEST, Asert, Params, devnet_params
 from chain.pow import Schedule, asert_bits, check_pow, next_bits
 from chain.target import bits_from_target, target_from_bits, work_from_bits
 
@@ -78,7 +78,7 @@ def test_check_pow_reads_the_hash_as_little_endian_and_keeps_the_limit() -> None
         if meets:
             check_pow(header, REGTEST)
             with pytest.raises(Invalid) as refused:
-                check_pow(header, devnet())
+                check_pow(header, devnet_params())
             assert refused.value.code is Reject.HIGH_HASH
         else:
             with pytest.raises(Invalid) as refused:
@@ -165,7 +165,7 @@ def test_all_rows_of_all_runs_are_there(vectors: Path) -> None:
 
 
 def test_bits_below_and_at_the_anchor() -> None:
-    params = devnet(first_bits=0x1E7FFFFF)
+    params = devnet_params(first_bits=0x1E7FFFFF)
     assert {bits_after(height, 10**9, params) for height in range(101)} == {0x1F03FFFF}
     assert bits_after(101, 10**9, params) == 0x1E7FFFFF
     assert bits_after(102, 10, params) == 0x1E7FFFFF

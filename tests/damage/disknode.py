@@ -21,7 +21,8 @@ from node.api.http.message import Request, Response
 from node.api.p2p import P2pApp
 from node.blockfilter.filter_index import FilterIndex, FiltersBroken
 from node.config import Config
-from node.core.node import Node, Submission
+from node.core.node import Node
+from node.core.submission import Submission
 from node.interface.checked_block import examine
 from node.interface.effects import Dial, Failed, Send
 from node.interface.endpoint import Endpoint, PeerId

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from chain.params import DEVNET_LIMIT_BITS, Params
-from chain.params import devnet as devnet_params
+from chain.params import DEVNET_LIMIT_BITS, Params, devnet_params
 from chain.target import target_from_bits
 from devnet import difficulty
 from devnet.difficulty import EXPECTED_MAX, first_bits, measure_hash_rate

@@ -8,8 +8,7 @@ import pytest
 from chain.block import Block
 from chain.blocktree import BlockTree
 from chain.hashes import BlockHash
-from chain.params import REGTEST, Params
-from chain.params import devnet as devnet_params
+from chain.params import REGTEST, Params, devnet_params
 from chain.scripttype import p2wpkh_script
 from chain.validate import validate_block
 from devnet import premine

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from chain.hashes import to_hex
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from devnet.processes import environment
 from node import daemon
 from node.config import Config
@@ -165,8 +165,8 @@ def test_a_miner_that_is_killed_is_replaced(start_cluster: StartCluster) -> None
 
 def test_real_work_on_demand_where_blocks_have_difficulty(start_cluster: StartCluster, tmp_path: Path) -> None:
     network = tmp_path / "network.toml"
-    network.write_text("".join(f"{key} = {json.dumps(setting)}\n" for key, setting in devnet().to_mapping().items()))
-    assert tomllib.loads(network.read_text()) == devnet().to_mapping()
+    network.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in devnet_params().to_mapping().items()))
+    assert tomllib.loads(network.read_text()) == devnet_params().to_mapping()
     cluster = start_cluster(1, network=str(network))
     hashes = cluster.rpc(0, "generatetoaddress", 3, ADDRESS)
     assert len(hashes) == 3
@@ -206,7 +206,7 @@ def test_a_port_in_use_is_one_line(start_cluster: StartCluster, tmp_path: Path, 
 def test_another_networks_folder_is_refused(start_cluster: StartCluster, tmp_path: Path) -> None:
     cluster = start_cluster(1, launch=False)
     for first_bits in ("1f03ffff", "1e03ffff"):
-        mapping = devnet().to_mapping() | {"first_bits": first_bits}
+        mapping = devnet_params().to_mapping() | {"first_bits": first_bits}
         (tmp_path / first_bits).write_text("".join(f"{key} = {json.dumps(part)}\n" for key, part in mapping.items()))
     cluster.network = str(tmp_path / "1f03ffff")
     cluster.network_name = "devnet"
@@ -352,7 +352,7 @@ def test_until_recovery_is_done_everybody_is_told_to_come_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In this process, so that recovery can be held up."""
-    config = Config(devnet(), tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
+    config = Config(devnet_params(), tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
     opened: list[str] = []
     plain_open: Callable[..., object] = daemon.open_store
 
@@ -396,7 +396,7 @@ def test_a_fault_while_recovering_is_the_start_that_fails(tmp_path: Path, monkey
     def refuse(*_: object, **__: object) -> None:
         raise StoreError("the disk is full")
 
-    config = Config(devnet(), tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
+    config = Config(devnet_params(), tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
     monkeypatch.setattr(daemon, "open_store", refuse)
     with pytest.raises(StoreError, match="the disk is full"):
         daemon.run(config)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
+from chain.params import REGTEST_LIMIT_BITS, Asert, devnet_params
 from node.chainstate.stale_blocks import SIBLINGS_MAX
 from tests.functional.cluster import Cluster
 from tests.functional.conftest import StartCluster
@@ -57,7 +57,7 @@ def test_a_miner_where_difficulty_moves(start_cluster: StartCluster, tmp_path: P
     """Bits, target and time of every template are those that the next block must have."""
     # A target of 2^9 hashes at first; far ahead of a block every two seconds it gets harder with each.
     asert = Asert(spacing_s=2, half_life_s=20, anchor_height=5, first_bits=0x1F7FFFFF, gap_cap_s=30)
-    params = replace(devnet(spacing_s=2), pow_limit_bits=REGTEST_LIMIT_BITS, asert=asert)
+    params = replace(devnet_params(spacing_s=2), pow_limit_bits=REGTEST_LIMIT_BITS, asert=asert)
     network = tmp_path / "network.toml"
     network.write_text("".join(f"{key} = {json.dumps(setting)}\n" for key, setting in params.to_mapping().items()))
     cluster = start_cluster(1, network=str(network))

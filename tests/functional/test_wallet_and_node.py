@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from devnet.processes import environment
 from tests.functional.conftest import StartCluster
 
@@ -54,11 +54,11 @@ def test_the_addresses_of_a_node(start_cluster: StartCluster, command: Command) 
 
 def test_a_wallet_and_a_node_of_two_networks(start_cluster: StartCluster, command: Command, tmp_path: Path) -> None:
     toml = tmp_path / "network.toml"
-    toml.write_text("".join(f"{key} = {json.dumps(setting)}\n" for key, setting in devnet().to_mapping().items()))
+    toml.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in devnet_params().to_mapping().items()))
     node = start_cluster(1, network=str(toml)).nodes[0]
     outcome = command("--node", node.api, "balance")
     assert (outcome.returncode, outcome.stdout) == (1, "")
-    theirs, own = devnet().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
+    theirs, own = devnet_params().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
     assert outcome.stderr == (
         f"Error: the node is on network devnet ({theirs}), this wallet on regtest ({own}): "
         "give another --node, or a wallet made with `wallet create --network FILE`\n"

@@ -14,13 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from chain.address import decode_address
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from node import cli as command_line
 from node import daemon
-from node.config import Config, Mine, make_folder, read_endpoint, read_network, read_rpc_login
+from node.config import Config, make_folder, read_endpoint, read_network, read_rpc_login
 from node.interface.endpoint import Endpoint
 from node.interface.settings import BULK_KB, ENGINES, ROLES, ConfigError
 from node.interface.storage import StoreError
+from node.mining.settings import Mine
 from node.p2p.discovery.config import DiscoveryConfig, DiscoveryMethod
 from node.p2p.scoring.choking import BULK_BYTES_S
 from node.p2p.scoring.service_flags import Role
@@ -158,7 +159,7 @@ def test_a_network_with_difficulty_needs_no_interval(started: Started, tmp_path:
     file = tmp_path / "network.toml"
     file.write_text(NETWORK)
     config = started("--network", str(file), "--mine", ADDRESS, "--mine-interval", "3", "--datadir", str(tmp_path))
-    assert config.params == devnet()
+    assert config.params == devnet_params()
     assert config.mine == Mine(decode_address(ADDRESS), 1, 100, None)
     assert config.folder == tmp_path / "devnet"
 

@@ -23,7 +23,8 @@ from chain.keys import Check, default_engine
 from chain.params import REGTEST, Params
 from chain.tx import Tx
 from node.core.config import NodeConfig
-from node.core.node import Node, Submission
+from node.core.node import Node
+from node.core.submission import Submission
 from node.interface.checked_block import examine
 from node.interface.effects import (
     Answer,

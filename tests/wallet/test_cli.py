@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from chain.address import encode_address
 from chain.hashes import to_hex
-from chain.params import devnet
+from chain.params import devnet_params
 from chain.tx import COIN
 from tests.wallet.conftest import CHEAP
 from tests.wallet.esplora_server import STRANGER_ADDRESS, Chain, Server, serve
@@ -158,7 +158,7 @@ def test_an_existing_file_is_left_alone(run: Run, file: Path) -> None:
 
 
 def test_networks(run: Run, file: Path, tmp_path: Path) -> None:
-    params = devnet()
+    params = devnet_params()
     lines = [f"{key} = {json.dumps(setting)}" for key, setting in params.to_mapping().items()]
     (tmp_path / "network.toml").write_text("\n".join(lines))
     made = facts(run("create", "--json", "--network", str(tmp_path / "network.toml")))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from tests.wallet.conftest import CHEAP, PASSWORD
 from wallet import files
 from wallet.derivation import AccountSecret, KeyPath, words_from_entropy
@@ -204,7 +204,7 @@ def test_an_empty_password_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_network_is_kept(tmp_path: Path) -> None:
-    params = devnet(first_bits=0x1E00FFFF, spacing_s=7)
+    params = devnet_params(first_bits=0x1E00FFFF, spacing_s=7)
     WalletFile.create(tmp_path / "w.json", WORDS, "x", params, no_pause, CHEAP)
     identity = WalletFile(tmp_path / "w.json").identity
     assert (identity.network, identity.network_id) == ("devnet", params.network_id)

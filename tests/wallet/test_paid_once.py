@@ -219,7 +219,7 @@ def test_a_payment_that_a_command_cut_short_left_is_told_of(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("wallet.account.hand_over", kill)
+        patch.setattr("wallet.outgoing.hand_over", kill)
         with pytest.raises(Killed):
             rich.send(STRANGER_ADDRESS, 60_000)
     assert chain.pool == {}
@@ -397,7 +397,7 @@ def test_change_beyond_the_gap_is_found_in_the_transactions_read(
     """A wallet that went on past the gap (an older version did): the words find its change all the same."""
     wallet = make_wallet()
     chain.pay(script_of(wallet), COIN)
-    monkeypatch.setattr("wallet.account.next_change_index", lambda _: 150)
+    monkeypatch.setattr("wallet.draft.next_change_index", lambda _: 150)
     sent = wallet.send(STRANGER_ADDRESS, 40_000)
     chain.mine()
     assert sent.change
@@ -462,10 +462,10 @@ def test_an_order_whose_txid_did_not_get_out_is_not_paid_again(
     def fail(_: Sent) -> None:
         raise error
 
-    rich.tell = fail
+    rich.outgoing.tell = fail
     with pytest.raises(type(error)):
         rich.send(STRANGER_ADDRESS, 60_000)
-    rich.tell = lambda sent: shown.append(sent.txid)
+    rich.outgoing.tell = lambda sent: shown.append(sent.txid)
     rich.send(STRANGER_ADDRESS, 60_000)
     assert shown == payments_to_stranger(chain, 60_000) == list(chain.pool)
     rich.send(STRANGER_ADDRESS, 60_000)

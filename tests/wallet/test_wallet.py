@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chain.hashes import Txid, sha256
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from chain.tx import COIN, OutPoint, Tx, TxOut, outpoint, outpoint_txid
 from tests.wallet.conftest import CHEAP, PASSWORD, MakeWallet
 from tests.wallet.esplora_server import STRANGER_ADDRESS, STRANGER_SCRIPT, Chain, Server
@@ -287,9 +287,9 @@ def test_a_node_of_another_network_with_the_same_genesis(
     rich: Wallet, make_wallet: MakeWallet, chain: Chain, server: Server
 ) -> None:
     """Regtest and devnets begin with the same block."""
-    chain.network = devnet()
+    chain.network = devnet_params()
     wallet, before = make_wallet(), len(chain.handed_in)
-    theirs, own = devnet().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
+    theirs, own = devnet_params().network_id.hex()[:8], REGTEST.network_id.hex()[:8]
     says = f"the node is on network devnet ({theirs}), this wallet on regtest ({own}): give another --node"
     order = wallet.order(STRANGER_ADDRESS, 5_000)
     for call in (

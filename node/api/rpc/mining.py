@@ -14,7 +14,7 @@ from node.api.query.esplora_json import bits_difficulty, hash_rate
 from node.api.rpc.args import flag, ignored, integer, string
 from node.api.rpc.core_json import bits_hex, network_shape, target_hex
 from node.api.rpc.method import topic
-from node.core.node import Submission
+from node.core.submission import Submission
 from node.interface.checked_block import examine
 
 HASHRATE_BLOCKS = 120

@@ -53,7 +53,7 @@ class EventFeed:
             raise Problem(429, f"{HOST_FOLLOWERS_MAX} streams go to this address already", retry)
         if len(hosts) >= FOLLOWERS_MAX:
             raise Problem(503, f"{FOLLOWERS_MAX} streams are open already: come again", retry)
-        stream = EventStream(self, topics, self._runtime.last_event if since is None else since - self._base)
+        stream = EventStream(self, topics, self._runtime.events.last if since is None else since - self._base)
         self._open[stream] = host
         return stream
 
@@ -101,8 +101,8 @@ class EventFeed:
         if self._armed:
             return
         self._armed = True  # before the look, so that nothing is missed
-        self._runtime.notify(self._last, self)
-        fresh = self._runtime.events(self._last, 0)
+        self._runtime.events.notify(self._last, self)
+        fresh = self._runtime.events.after(self._last, 0)
         if not fresh:
             return
         if fresh[0].number != self._last + 1:

@@ -64,7 +64,8 @@ class AddrMan:
         """Times in it are monotonic, as all timers'; `wall` makes Unix time of them for the file."""
         self._wall = wall or WallClock()
         self._rng = rng
-        self._allow_local = allow_local
+        self.allow_local = allow_local
+        """Loopback and private addresses may be dialled on this network."""
         self._clear(rng.randbytes(SECRET_SIZE))
         self._own: list[Endpoint] = []
         self._allowances: TokenBuckets[bytes] = TokenBuckets(TELL_RATE, TELL_BURST, SOURCES_MAX)
@@ -89,7 +90,7 @@ class AddrMan:
 
     def group(self, endpoint: Endpoint) -> bytes:
         """The network group of an endpoint, on this network."""
-        return network_group(endpoint, self._allow_local)
+        return network_group(endpoint, self.allow_local)
 
     def add(self, endpoints: Iterable[Endpoint], source: Endpoint | None, now: float) -> int:
         """Remember what the node at `source` told us, as far as it may tell so much; None is the
@@ -100,14 +101,14 @@ class AddrMan:
             offered = offered if granted == len(offered) else self._rng.sample(offered, granted)
         known = len(self._entries)
         for endpoint in offered:
-            if endpoint not in self._own and is_dialable(endpoint, self._allow_local):
+            if endpoint not in self._own and is_dialable(endpoint, self.allow_local):
                 self._hear(endpoint, self.group(source or endpoint), now)
         return len(self._entries) - known
 
     def _hear(self, endpoint: Endpoint, source: bytes, now: float) -> None:
         entry = self._entries.get(endpoint)
         if entry is None:
-            entry = make_entry(endpoint, source, now, self._allow_local)
+            entry = make_entry(endpoint, source, now, self.allow_local)
         else:
             entry.heard = max(entry.heard, now)
             # Each place makes the next one half as likely, so that nobody gets all by repeating it.
@@ -137,8 +138,8 @@ class AddrMan:
         if endpoint not in self._entries:
             self.add((endpoint,), None, now)
         entry = self._entries.get(endpoint)
-        if entry is None and chosen and endpoint not in self._own and is_dialable(endpoint, self._allow_local):
-            entry = make_entry(endpoint, self.group(endpoint), now, self._allow_local)
+        if entry is None and chosen and endpoint not in self._own and is_dialable(endpoint, self.allow_local):
+            entry = make_entry(endpoint, self.group(endpoint), now, self.allow_local)
         if entry is None:
             return
         entry.heard = entry.proved = now
@@ -284,9 +285,9 @@ class AddrMan:
         all who ask for a day, of those that a handshake has proved."""
         proved = [e.endpoint for e in self._entries.values() if e.proved is not None and not e.is_terrible(now)]
         if now >= self._reply_until or len(proved) >= REPLY_GROWTH * self._reply_of:
-            share = len(proved) if self._allow_local else max(1, len(proved) * SHARE_PERCENT // 100)
+            share = len(proved) if self.allow_local else max(1, len(proved) * SHARE_PERCENT // 100)
             self._reply = tuple(self._rng.sample(proved, min(ADDRESSES_MAX, share, len(proved))))
-            self._reply_until = now + (REPLY_LOCAL_S if self._allow_local else REPLY_S)
+            self._reply_until = now + (REPLY_LOCAL_S if self.allow_local else REPLY_S)
             self._reply_of = max(1, len(proved))
         return tuple(endpoint for endpoint in self._reply if endpoint not in exclude)
 
@@ -297,11 +298,11 @@ class AddrMan:
 
     def load(self, saved: bytes) -> None:
         """Be the book that `dump` gave. Raises Invalid(MALFORMED), and is as it was then."""
-        book = addrman_file.decode(saved, self._allow_local, self._wall)
+        book = addrman_file.decode(saved, self.allow_local, self._wall)
         self._clear(book.secret)
-        self.anchors = tuple(anchor for anchor in book.anchors if is_dialable(anchor, self._allow_local))
+        self.anchors = tuple(anchor for anchor in book.anchors if is_dialable(anchor, self.allow_local))
         for entry in book.entries:
-            if is_dialable(entry.endpoint, self._allow_local):
+            if is_dialable(entry.endpoint, self.allow_local):
                 self._restore(entry)
 
     def _restore(self, entry: AddrInfo) -> None:

@@ -73,7 +73,6 @@ class ConnectionManager:
         book: AddrMan,
         events: ConnectionEvents,
         rng: random.Random,
-        allow_local: bool,
         scoring: PeerScoring,
     ) -> None:
         """`describe` gives what we say of ourselves at a time."""
@@ -86,9 +85,9 @@ class ConnectionManager:
         self._requests = requests
         self._book = book
         self._events = events
-        self._allow_local = allow_local
-        self._dial_backs = dial_backs(allow_local)
-        self.outbound = OutboundConnections(rng, book, allow_local, scoring.is_poor)
+        self._allow_local = book.allow_local
+        self._dial_backs = dial_backs(book.allow_local)
+        self.outbound = OutboundConnections(rng, book, scoring.is_poor)
         """Endpoints to be linked with."""
         self._peers: dict[PeerId, Peer] = {}
         self._inbound = InboundSlots(self._peers, self.outbound, book, scoring, salt)

@@ -95,15 +95,14 @@ class OutboundConnections:
         self,
         rng: random.Random,
         book: AddrMan,
-        allow_local: bool = False,
         is_poor: Callable[[PeerId, float], bool] = lambda peer, now: False,
     ) -> None:
         """`is_poor` tells whether a peer has a bad record."""
         self._rng = rng
         self._is_poor = is_poor
         self._book = book
-        self._feeler_s = FEELER_LOCAL_S if allow_local else FEELER_S
-        self._review_s = REVIEW_LOCAL_S if allow_local else REVIEW_S
+        self._feeler_s = FEELER_LOCAL_S if book.allow_local else FEELER_S
+        self._review_s = REVIEW_LOCAL_S if book.allow_local else REVIEW_S
         self._targets: dict[Endpoint, Target] = {}
         self.seeks = True
         """False: the book is asked for nobody."""

@@ -32,11 +32,10 @@ class PeerDiscoveryContext:
         requests: PendingRequests,
         book: AddrMan,
         rng: random.Random,
-        allow_local: bool,
     ) -> None:
         self.own = own
         self._outbox = outbox
-        self.allow_local = allow_local
+        self.allow_local = book.allow_local
         self.rng = rng
         self._connections = connections
         self._requests = requests

@@ -25,7 +25,8 @@ from node.api.services.request_metrics import RequestMetrics
 from node.blockfilter.filter_index import FilterIndex
 from node.config import Config
 from node.core.config import NodeConfig
-from node.core.node import Node, Submission
+from node.core.node import Node
+from node.core.submission import Submission
 from node.interface.checked_block import examine
 from node.interface.effects import Dial, Failed, Send
 from node.interface.endpoint import Endpoint, PeerId

@@ -12,7 +12,8 @@ from chain.hashes import BlockHash
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.chainstate.chainstate import Chainstate, TipChange
+from node.chainstate.chainstate import Chainstate
+from node.chainstate.tip_change import TipChange
 from node.interface.checked_block import examine
 from node.storage.ledger import recompute_digest
 from node.storage.memory import MemoryDisk

@@ -12,7 +12,8 @@ from chain.errors import Invalid, Reject, Rejected, Unready
 from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.tx import Tx
-from node.core.node import Node, Submission
+from node.core.node import Node
+from node.core.submission import Submission
 from node.interface.checked_block import examine
 from node.interface.effects import Park, Publish, Step, Verified, Verify
 from node.interface.events import TxAdded, TxRemoved

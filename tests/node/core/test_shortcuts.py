@@ -19,7 +19,8 @@ from chain.keys import default_engine
 from chain.params import REGTEST
 from chain.script import Spend
 from chain.tx import OutPoint, outpoint
-from node.core.node import Node, Submission
+from node.core.node import Node
+from node.core.submission import Submission
 from node.core.view import NodeView
 from node.interface.checked_block import examine
 from node.interface.effects import Step, Verified, Verify

@@ -12,17 +12,18 @@ import pytest
 from chain.block import Block, Header, make_header
 from chain.errors import Invalid, Reject, Unready
 from chain.keys import default_engine
-from chain.params import REGTEST, Params, devnet
-from node.config import Mine
+from chain.params import REGTEST, Params, devnet_params
 from node.core.node import Node
 from node.interface.effects import Failed
 from node.interface.mock_time import MockTime
 from node.mining import supervisor
 from node.mining.miner_pool import MinerPool, Solved, UsedUp
+from node.mining.settings import Mine
 from node.mining.supervisor import Supervisor, at_time
 from node.p2p.block_sync.initial_block_download import DELIVERY_S, InitialBlockDownload
 from node.p2p.connections.identity import NodeIdentity
-from node.runtime.runtime import OVER, TIP, Runtime
+from node.runtime.event_hub import OVER, TIP
+from node.runtime.runtime import Runtime
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from node.workers.verifier_pool import VerifierPool
@@ -79,7 +80,7 @@ def miners() -> Iterator[list[Miner]]:
 
 
 def test_mines_block_after_block_by_real_work(miners: list[Miner]) -> None:
-    miners.append(Miner(devnet(), MINE, threads=2))
+    miners.append(Miner(devnet_params(), MINE, threads=2))
     eventually(lambda: miners[0].height >= 5, "five blocks")
     view = miners[0].runtime.view
     for height in range(1, 6):

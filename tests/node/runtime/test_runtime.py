@@ -34,8 +34,9 @@ from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.storage import Damaged, StoreError
 from node.runtime import parking
 from node.runtime import runtime as module
+from node.runtime.event_hub import OVER, TIP
 from node.runtime.parking import Busy
-from node.runtime.runtime import BROKEN, DAMAGED, OVER, STOPPING, TIP, NotReady, Runtime
+from node.runtime.runtime import BROKEN, DAMAGED, STOPPING, NotReady, Runtime
 from node.workers.verifier_pool import VerifierPool
 from tests.node.processes import eventually
 
@@ -545,20 +546,20 @@ def test_nothing_is_left_of_who_waited(world: World) -> None:
 
 
 def test_events_by_cursor(world: World) -> None:
-    assert world.runtime.events(None, 0) == []
+    assert world.runtime.events.after(None, 0) == []
     world.runtime.call(step(None, Publish("a", ({"n": 1}, {"n": 2})), Publish("b", ({"n": 3},)), Publish("c")))
-    happened = world.runtime.events(0, 0)
+    happened = world.runtime.events.after(0, 0)
     assert [(event.number, event.topic, event.event) for event in happened] == [
         (1, "a", {"n": 1}),
         (2, "a", {"n": 2}),
         (3, "b", {"n": 3}),
     ]
-    assert world.runtime.events(1, 0) == happened[1:]
-    assert world.runtime.events(3, 0) == []
+    assert world.runtime.events.after(1, 0) == happened[1:]
+    assert world.runtime.events.after(3, 0) == []
 
 
 def test_followers_wait_for_the_next_event(world: World) -> None:
-    thread, outcome = world.in_thread(lambda: world.runtime.events(0, 10))
+    thread, outcome = world.in_thread(lambda: world.runtime.events.after(0, 10))
     world.runtime.call(step(None, Publish("a", ({},))))
     thread.join(10)
     assert [event.topic for event in outcome[0]] == ["a"]
@@ -569,14 +570,14 @@ def test_the_ring_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.open()
     world.runtime.call(step(None, *(Publish("a", ({},)) for _ in range(10))))
-    assert [event.number for event in world.runtime.events(0, 0)] == [8, 9, 10]
+    assert [event.number for event in world.runtime.events.after(0, 0)] == [8, 9, 10]
     world.runtime.close()
     world.runtime.join(10)
 
 
 def test_subscribers_are_called(world: World) -> None:
     called = []
-    world.runtime.subscribe(TIP, lambda: called.append(world.runtime.view.version))  # type: ignore[attr-defined]
+    world.runtime.events.subscribe(TIP, lambda: called.append(world.runtime.view.version))  # type: ignore[attr-defined]
     world.runtime.call(bump)
     assert called == [1], "with the new view in place"
 
@@ -613,7 +614,7 @@ def solving() -> Iterator[World]:
     world = World()
     solver = FakeSolver()
     world.runtime = Runtime(world.verifiers, solver)
-    world.runtime.subscribe(TIP, solver.wake)
+    world.runtime.events.subscribe(TIP, solver.wake)
     world.core.view = lambda: SimpleNamespace(  # type: ignore[method-assign]
         tip=SimpleNamespace(hash=(b"tip%d" % world.core.view_version).ljust(32, b"\0"))
     )
@@ -689,10 +690,10 @@ def test_close_sends_away_who_waits_and_ends_the_threads(caplog: pytest.LogCaptu
     world = World()
     world.open()
     over = []
-    world.runtime.subscribe(OVER, lambda: over.append(True))
+    world.runtime.events.subscribe(OVER, lambda: over.append(True))
     poll = LongPoll(60)
     caller, outcome = world.in_thread(lambda: world.runtime.call(poll))
-    follower, events = world.in_thread(lambda: world.runtime.events(None, 60))
+    follower, events = world.in_thread(lambda: world.runtime.events.after(None, 60))
     eventually(lambda: poll.asked == 1, "it waits")
     world.runtime.close()
     assert world.runtime.over

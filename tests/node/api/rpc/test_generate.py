@@ -8,7 +8,7 @@ import pytest
 
 from chain.address import MAIN_ADDRESSES, encode_address
 from chain.hashes import to_hex
-from chain.params import Params, devnet
+from chain.params import Params, devnet_params
 from chain.tx import COIN
 from node.api.encoding.disassembler import descriptor
 from node.mining.miner_pool import MinerPool
@@ -75,15 +75,15 @@ def test_generatetoaddress_takes_the_mempool_along(desk: Desk, lab: Lab) -> None
     assert sum(out["value"] for out in coinbase["vout"]) == Decimal(50 * COIN + FEE) / COIN
 
 
-def devnet_params() -> Params:
+def difficult() -> Params:
     """A network with difficulty that costs some thousand hashes a block."""
-    return devnet(spacing_s=1)
+    return devnet_params(spacing_s=1)
 
 
 def test_real_work_goes_to_the_miner_processes(make_desk: MakeDesk) -> None:
     solver = MinerPool(1, 100, monotonic)
     try:
-        desk = make_desk(params=devnet_params(), solver=solver)
+        desk = make_desk(params=difficult(), solver=solver)
         assert len(desk.rpc("generatetoaddress", 2, ADDRESS)) == 2
         assert solver.pids
         assert len(desk.rpc("generatetoaddress", 1, ADDRESS, 2_000_000)) == 1  # counted tries are made here
@@ -93,7 +93,7 @@ def test_real_work_goes_to_the_miner_processes(make_desk: MakeDesk) -> None:
 
 
 def test_without_miner_processes_there_is_no_real_work(make_desk: MakeDesk) -> None:
-    desk = make_desk(params=devnet_params())
+    desk = make_desk(params=difficult())
     assert desk.rpc("generatetoaddress", 2, ADDRESS) == []
     assert desk.rpc_error("generateblock", ADDRESS, [])[0] == -1
 
@@ -101,7 +101,7 @@ def test_without_miner_processes_there_is_no_real_work(make_desk: MakeDesk) -> N
 @pytest.mark.parametrize("method", ["getblockchaininfo", "getmininginfo"])
 def test_a_devnet_has_a_chain_that_cores_clients_know(make_desk: MakeDesk, method: str) -> None:
     """They choose rules and addresses by it, from a fixed set of names."""
-    info = make_desk(params=devnet_params()).rpc(method)
+    info = make_desk(params=difficult()).rpc(method)
     assert (info["chain"], info["network"]) == ("regtest", "devnet")
 
 

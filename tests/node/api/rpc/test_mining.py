@@ -8,7 +8,7 @@ import pytest
 from chain.block import Block, make_block
 from chain.connect import height_push, subsidy
 from chain.hashes import to_hex
-from chain.params import GENESIS, REGTEST, devnet
+from chain.params import GENESIS, REGTEST, devnet_params
 from chain.tx import Tx, outpoint
 from node.runtime.protocols import Switch
 from tests.chainlab import (
@@ -233,7 +233,7 @@ def test_getmininginfo(desk: Desk, lab: Lab) -> None:
 
 
 def test_getmininginfo_where_difficulty_moves(make_desk: MakeDesk) -> None:
-    lab = Lab(devnet(0x1F00FFFF, spacing_s=1))
+    lab = Lab(devnet_params(0x1F00FFFF, spacing_s=1))
     desk = make_desk(params=lab.params)
     info = desk.rpc("getmininginfo")
     assert (info["bits"], info["next"]["bits"]) == ("207fffff", "1f03ffff")

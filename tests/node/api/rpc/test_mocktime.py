@@ -7,7 +7,7 @@ import pytest
 
 from chain.address import encode_address
 from chain.hashes import to_hex
-from chain.params import REGTEST, devnet
+from chain.params import REGTEST, devnet_params
 from node.mempool.policy import EXPIRY_S
 from tests.chainlab import FEE, Lab, lock, made_by, pay
 from tests.node.api.conftest import MakeDesk
@@ -148,7 +148,7 @@ def test_what_is_refused(desk: Desk, make_desk: MakeDesk) -> None:
     assert desk.rpc_error("setmocktime", "1")[0] == -3
     assert desk.rpc_error("setmocktime", 1.5)[0] == -1
     assert desk.rpc_error("setmocktime")[0] == -1
-    for params in (devnet(), replace(REGTEST, name="ours")):
+    for params in (devnet_params(), replace(REGTEST, name="ours")):
         elsewhere = make_desk(params=params)
         assert elsewhere.rpc_error("setmocktime", 1) == (
             -1,

@@ -13,7 +13,7 @@ import pytest
 from chain.block import decode_block, make_block
 from chain.blocktemplate import commitment_script
 from chain.hashes import to_hex
-from chain.params import REGTEST_LIMIT_BITS, Asert, devnet
+from chain.params import REGTEST_LIMIT_BITS, Asert, devnet_params
 from chain.scripttype import ScriptType
 from chain.tx import TxOut
 from node.api.rpc import template as rpc_template
@@ -115,7 +115,7 @@ def test_a_miner_from_the_first_block_on(make_desk: MakeDesk) -> None:
 
 
 def test_templates_where_difficulty_moves(make_desk: MakeDesk) -> None:
-    easy = replace(devnet(), pow_limit_bits=REGTEST_LIMIT_BITS, asert=Asert(10, 20, 3, 0x2000FFFF, 150))
+    easy = replace(devnet_params(), pow_limit_bits=REGTEST_LIMIT_BITS, asert=Asert(10, 20, 3, 0x2000FFFF, 150))
     desk = make_desk(params=easy)
     bits = []
     for _ in range(10):

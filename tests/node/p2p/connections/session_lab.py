@@ -68,13 +68,10 @@ class End:
             self.book,
             self,
             rng,
-            allow_local,
             self.standing,
         )
         ways = DiscoveryConfig(frozenset({DiscoveryMethod.GOSSIP}))
-        ground = PeerDiscoveryContext(
-            self.outbox, ways, self.id, self.sessions, self.requests, self.book, rng, allow_local
-        )
+        ground = PeerDiscoveryContext(self.outbox, ways, self.id, self.sessions, self.requests, self.book, rng)
         self.discovery = ground.discovery
         self.linked_with: list[PeerId] = []
         self.left_by: list[PeerId] = []

@@ -32,7 +32,7 @@ class Desk:
         rng = random.Random(seed)
         self.book = AddrMan(rng, allow_local)
         self.poor: set[PeerId] = set()
-        self.dialler = OutboundConnections(rng, self.book, allow_local, lambda peer, now: peer in self.poor)
+        self.dialler = OutboundConnections(rng, self.book, lambda peer, now: peer in self.poor)
         self.now = NOW
         self.distance: dict[Endpoint, float] = {}
         self.down: set[Endpoint] = set()

@@ -20,7 +20,7 @@ SOURCE, DOOR, ONE, OTHER = (Endpoint("127.0.0.1", port) for port in range(1000, 
 def ground() -> PeerDiscoveryContext:
     rng = random.Random(1)
     finding = DiscoveryConfig(bootstrap=(DOOR,))
-    return PeerDiscoveryContext(Outbox(), finding, PeerId(bytes(20)), NOBODY, NOBODY, AddrMan(rng, True), rng, True)
+    return PeerDiscoveryContext(Outbox(), finding, PeerId(bytes(20)), NOBODY, NOBODY, AddrMan(rng, True), rng)
 
 
 def test_who_was_the_first_to_tell(ground: PeerDiscoveryContext) -> None:

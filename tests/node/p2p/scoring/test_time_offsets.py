@@ -7,7 +7,7 @@ from chain.blocktemplate import TIME_MAX, build_block, solve
 from chain.blocktree import BlockTree
 from chain.errors import Reject, Rejected
 from chain.headertrail import HeaderTrail
-from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, devnet
+from chain.params import GENESIS, REGTEST, REGTEST_LIMIT_BITS, devnet_params
 from node.p2p.block_sync.header_sync import POLL_S
 from tests.chain.test_pow import bits_after
 from tests.chainlab import NOW, Lab, lock
@@ -100,6 +100,6 @@ def test_after_the_last_second_there_is_no_candidate() -> None:
 
 @pytest.mark.parametrize("elapsed_s", [-(2**32), -1, 0, 2**31, 2**32, 2**63])
 def test_the_difficulty_of_any_time_is_a_target(elapsed_s: int) -> None:
-    params = devnet()
+    params = devnet_params()
     for height in (101, 102, 2**31):
         assert 0 < bits_after(height, elapsed_s, params) < 2**32
