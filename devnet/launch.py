@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import chain.params
 from chain.address import decode_address
 from chain.params import REGTEST, Params
-from chain.params import devnet as devnet_params
 from devnet import files, funds, network
 from devnet.difficulty import first_bits, measure_hash_rate
 from devnet.groatdoptions import PORT_MAX, options_for_each
@@ -168,7 +168,7 @@ def _choose_params(devnet: Devnet, screen: Screen) -> Params:
         return REGTEST
     with screen.step("measuring the hash rate"):
         hashes_per_s = measure_hash_rate(devnet.miners, devnet.mine_duty)
-    params = devnet_params(first_bits(hashes_per_s, devnet.spacing_s), devnet.spacing_s)
+    params = chain.params.devnet(first_bits(hashes_per_s, devnet.spacing_s), devnet.spacing_s)
     write_atomically(devnet.network_file, network_toml(params))
     return params
 

@@ -23,7 +23,7 @@ from node.interface.settings import (
     ConfigError,
 )
 
-COMMANDS = "node.commands"
+CONFIG, DAEMON, LEDGER_TOOLS = "node.config", "node.daemon", "node.ledger_tools"
 """Imported where a command is carried out: `--help` is to be there at once."""
 ENVIRONMENT = "GROAT"
 """Prefix of an option's name in the environment: GROAT_MINE_THREADS."""
@@ -264,22 +264,21 @@ def groatd(context: click.Context, json: bool, check: bool, **given: Any) -> int
     context.obj = given
     if context.invoked_subcommand is not None:
         return None
-    commands = _commands()
-    config = commands.read_config(**given)
+    config = _load(CONFIG).read_config(**given)
     if check:
         return None
-    fault = commands.run_node(config)
+    fault = _load(DAEMON).run_node(config)
     if fault is None:
         return None
     return _fail(fault) if config.log_file else 1  # or it stands on the terminal already
 
 
-def _commands() -> Any:
-    """Import the module that carries out commands."""
+def _load(module: str) -> Any:
+    """Import a module that carries out commands."""
     # Importing makes 100,000 objects and no garbage: the collector would take a seventh of the start.
     gc.disable()
     try:
-        return import_module(COMMANDS)
+        return import_module(module)
     finally:
         gc.freeze()
         gc.enable()
@@ -309,7 +308,7 @@ def verify(given: dict[str, Any], network: str | None, datadir: str | None, json
     """
     config = _config_of(given, network, datadir)
     with _Bar("verifying") as bar:
-        facts = _commands().verify(config, deep, bar.show)
+        facts = _load(LEDGER_TOOLS).verify(config, deep, bar.show)
     _print_facts(facts, json)
 
 
@@ -325,14 +324,14 @@ def reindex(given: dict[str, Any], network: str | None, datadir: str | None, jso
     """
     config = _config_of(given, network, datadir)
     with _Bar("reindexing") as bar:
-        facts = _commands().reindex(config, bar.show)
+        facts = _load(LEDGER_TOOLS).reindex(config, bar.show)
     _print_facts(facts, json)
 
 
 def _config_of(given: dict[str, Any], network: str | None, datadir: str | None) -> Any:
     after = {"network": network, "datadir": datadir}
     said = {name: setting for name, setting in after.items() if setting is not None}
-    return _commands().read_config(**(given | said))
+    return _load(CONFIG).read_config(**(given | said))
 
 
 def _print_facts(facts: Any, as_json: bool) -> None:

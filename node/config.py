@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from platformdirs import user_data_dir
+
 from chain.address import AddressError, decode_address
 from chain.params import REGTEST, Params
 from node.interface.endpoint import Endpoint
@@ -114,6 +116,66 @@ class Config:
     def address_book(self) -> Path:
         """The file with the endpoints of other nodes."""
         return self.folder / "peers.dat"
+
+
+def read_config(
+    network: str,
+    datadir: str | None,
+    api: tuple[str, ...],
+    p2p: str,
+    unlisted: bool,
+    peer: tuple[str, ...],
+    bootstrap: tuple[str, ...],
+    discovery: str,
+    minimum_work: str | None,
+    name: str,
+    mine: str | None,
+    mine_threads: int,
+    mine_duty: int,
+    mine_interval: float,
+    no_index: bool,
+    rpc_user: str | None,
+    rpc_password: str | None,
+    allow_host: tuple[str, ...],
+    cors_origin: tuple[str, ...],
+    zmq: tuple[str, ...],
+    log_format: str,
+    log_file: str | None,
+    engine: str,
+    role: str,
+    bulk_budget: int,
+    config: str | None,
+) -> Config:
+    """The configuration that the options make. Raises ConfigError."""
+    params = read_network(network)
+    user, password = read_rpc_login(rpc_user, rpc_password)
+    return Config(
+        params=params,
+        datadir=_datadir(datadir),
+        api=tuple(read_endpoint(text, "--api", any_port=True) for text in api),
+        p2p=read_endpoint(p2p, "--p2p", any_port=True),
+        unlisted=unlisted,
+        peers=tuple(read_endpoint(text, "--peer") for text in peer),
+        finding=read_finding(discovery, bootstrap),
+        mine=read_mine(mine, mine_threads, mine_duty, mine_interval, params),
+        index=not no_index,
+        minimum_work=read_work(minimum_work),
+        name=read_name(name),
+        rpc_user=user,
+        rpc_password=password,
+        allow_hosts=allow_host,
+        cors_origins=cors_origin,
+        zmq=read_zmq(zmq),
+        log_format=log_format,
+        log_file=Path(log_file) if log_file else None,
+        engine=engine,
+        role=read_role(role, mine is not None),
+        bulk_bytes_s=bulk_budget * 1_000,
+    )
+
+
+def _datadir(given: str | None) -> Path:
+    return Path(given or user_data_dir("groat", appauthor=False)).expanduser().absolute()
 
 
 def read_network(name: str) -> Params:

@@ -34,6 +34,7 @@ from node.interface.endpoint import Endpoint
 from node.interface.messages import Reply
 from node.interface.settings import ConfigError
 from node.interface.storage import StoreError
+from node.logs import start_logging, stop_logging
 from node.mempool.persist import load_dump
 from node.mempool.policy import Policy, Refused
 from node.mining.miner_pool import MinerPool
@@ -74,8 +75,22 @@ JOIN_S = 3.0
 """Seconds that a stop waits for requests under way."""
 
 
+def run_node(config: Config) -> str | None:
+    """Run until told to stop; why the node had to, if it was not told. Raises ConfigError."""
+    try:
+        handler = start_logging(config.log_format, config.log_file)
+    except OSError as error:
+        raise ConfigError(f"--log-file: cannot write {config.log_file}: {error.strerror}") from None
+    try:
+        return run(config)
+    except StoreError as error:
+        raise ConfigError(str(error)) from None
+    finally:
+        stop_logging(handler)
+
+
 def run(config: Config) -> str | None:
-    """Run the node until it is told to stop; why it had to, if it was not told.
+    """Run with what is logged already; why the node had to stop, if it was not told.
 
     Raises ConfigError and StoreError where it cannot start.
     """

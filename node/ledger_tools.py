@@ -14,11 +14,14 @@ from chain.params import Params
 from chain.tx import OutPoint
 from chain.validate import validate_block
 from node.chainstate.chainstate import Chainstate
-from node.interface.storage import Damaged, LedgerView, Store, StoredTip
+from node.config import Config
+from node.interface.settings import ConfigError
+from node.interface.storage import Damaged, LedgerView, Store, StoredTip, StoreError
+from node.runtime.runtime import monotonic
 from node.storage.filters import discard_filters
 from node.storage.recovery import open_store
 from node.storage.schema import coins_digest
-from node.workers.verifier_pool import VerifierPool
+from node.workers.verifier_pool import VerifierPool, choose_engine, verifier_processes
 
 Progress = Callable[[int, int], None]
 """Called with the height that is done and the one that is to be reached."""
@@ -38,6 +41,30 @@ class LedgerFacts:
     def of(tip: StoredTip) -> "LedgerFacts":
         """The facts of the ledger with this tip."""
         return LedgerFacts(tip.height, tip.hash, tip.digest)
+
+
+def verify(config: Config, deep: bool, progress: Progress) -> LedgerFacts:
+    """Check the ledger. Raises ConfigError."""
+    verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
+    try:
+        return verify_ledger(config.folder, config.params, verifiers, deep=deep, progress=progress)
+    except StoreError as error:
+        raise ConfigError(str(error)) from None
+    finally:
+        verifiers.stop()
+
+
+def reindex(config: Config, progress: Progress) -> LedgerFacts:
+    """Build the ledger anew. Raises ConfigError."""
+    if not config.folder.is_dir():
+        raise ConfigError(f"{config.folder} does not exist: check --datadir and --network")
+    verifiers = VerifierPool(choose_engine(config.engine), verifier_processes(), monotonic)
+    try:
+        return reindex_ledger(config.folder, config.params, verifiers, index=config.index, progress=progress)
+    except StoreError as error:
+        raise ConfigError(str(error)) from None
+    finally:
+        verifiers.stop()
 
 
 def verify_ledger(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from chain.address import encode_address
 from chain.codec import varbytes
-from chain.connect import height_push as number_push
+from chain.connect import height_push
 from chain.hashes import hash160, sha256, tagged_hash
 from chain.keys import default_engine
 from chain.scripttype import p2pkh_script, p2sh_script, p2tr_script, p2wpkh_script, p2wsh_script
@@ -136,9 +136,9 @@ class Multi(Expression):
         if self.function.endswith("_a"):
             first, *others = contents
             added = b"".join(content + _CHECKSIGADD for content in others)
-            return first + _CHECKSIG + added + number_push(self.threshold) + _NUMEQUAL
-        counted = number_push(len(contents))
-        return number_push(self.threshold) + b"".join(contents) + counted + _CHECKMULTISIG
+            return first + _CHECKSIG + added + height_push(self.threshold) + _NUMEQUAL
+        counted = height_push(len(contents))
+        return height_push(self.threshold) + b"".join(contents) + counted + _CHECKMULTISIG
 
     def __str__(self) -> str:
         return f"{self.function}({','.join((str(self.threshold), *map(str, self.members)))})"

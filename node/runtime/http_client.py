@@ -105,7 +105,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def __init__(self, deadline: _RequestDeadline) -> None:
         self._pool: tuple[Endpoint, Any] | None = None
 
-        class Connection(HTTPConnection):
+        class WatchedConnection(HTTPConnection):
             _unsent: list[bytes] | None = None
 
             def request(self, *args: Any, **kwargs: Any) -> None:
@@ -132,7 +132,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
                 return watched
 
         class Pool(HTTPConnectionPool):
-            ConnectionCls = Connection
+            ConnectionCls = WatchedConnection
 
         self._pool_class = Pool
         super().__init__(pool_connections=1, pool_maxsize=1)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+import chain.params
 from chain.params import DEVNET_LIMIT_BITS, Params
-from chain.params import devnet as devnet_params
 from chain.target import target_from_bits
 from devnet import difficulty
 from devnet.difficulty import EXPECTED_MAX, first_bits, measure_hash_rate
@@ -30,7 +30,7 @@ def test_first_bits_are_never_harder_than_two_to_the_forty(hashes_per_s: float) 
 @pytest.mark.parametrize("hashes_per_s", [0.0, 5e4, 3.21e5, 7.7e7, 1e30])
 @pytest.mark.parametrize("spacing_s", [1, 10, 86_400])
 def test_a_network_takes_every_first_bits(hashes_per_s: float, spacing_s: int) -> None:
-    params = devnet_params(first_bits(hashes_per_s, spacing_s), spacing_s)
+    params = chain.params.devnet(first_bits(hashes_per_s, spacing_s), spacing_s)
     assert Params.from_mapping(params.to_mapping()) == params
 
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
+import chain.params
 from chain.block import Block
 from chain.blocktree import BlockTree
 from chain.hashes import BlockHash
 from chain.params import REGTEST, Params
-from chain.params import devnet as devnet_params
 from chain.scripttype import p2wpkh_script
 from chain.validate import validate_block
 from devnet import premine
@@ -18,7 +18,7 @@ from devnet.state import DevnetError
 
 NOW = 1_800_000_000
 SCRIPT = p2wpkh_script(bytes(20))
-NETWORKS = (REGTEST, devnet_params(spacing_s=7))
+NETWORKS = (REGTEST, chain.params.devnet(spacing_s=7))
 
 
 @pytest.mark.parametrize("params", NETWORKS, ids=lambda params: params.name)

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of the API, made from the tables that route and check requests.
 
-The only module that knows apispec. description.py imports it with the first request.
+The only module that knows apispec. rest/description.py imports it with the first request.
 """
 
 import re

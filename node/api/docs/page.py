@@ -1,7 +1,7 @@
 """`GET /docs`: the OpenAPI document as a page to read and to try, in the explorer's look. It loads nothing but
 what is tried.
 
-The only module beside the explorer that knows Jinja. description.py imports it with the first request.
+The only module beside the explorer that knows Jinja. rest/description.py imports it with the first request.
 """
 
 import base64

@@ -9,14 +9,14 @@ from flask.typing import ResponseReturnValue
 from chain.address import AddressError
 from chain.blocktree import BlockNode
 from chain.hashes import BlockHash, Txid, from_hex
-from node.api.explorer import block as blocks
-from node.api.explorer import script as scripts
+from node.api.explorer.block import TXS_PER_PAGE, block_page, tx_of_block
 from node.api.explorer.charts import RANGES, charts_page
 from node.api.explorer.forks import forks_page, reorg_between
 from node.api.explorer.home import home
 from node.api.explorer.mempool import mempool_page
 from node.api.explorer.peers import peers_page
 from node.api.explorer.render import FRAGMENTS, TroubleError, current_call, show
+from node.api.explorer.script import script_of, script_page
 from node.api.explorer.search import Hit, search, suggest
 from node.api.explorer.transaction import tx_page
 from node.api.query.queries import FoundTx, NoIndex, find_tx
@@ -59,7 +59,7 @@ def block(name: str) -> ResponseReturnValue:
         if at is None:
             raise TroubleError(404, "no-height", height=height, tip=call.view.tip.height)
         return redirect(url_for("pages.block", name=at.hash[::-1].hex()))
-    found = blocks.block_page(call, _entry(name), _position("start", blocks.TXS_PER_PAGE))
+    found = block_page(call, _entry(name), _position("start", TXS_PER_PAGE))
     return show("block", found, live="tip block")
 
 
@@ -74,11 +74,11 @@ def tx(name: str) -> ResponseReturnValue:
 def address(name: str) -> ResponseReturnValue:
     """A script by its address."""
     try:
-        script, script_hash = scripts.script_of(name)
+        script, script_hash = script_of(name)
     except AddressError as error:
         kind = "other-network" if error.other_network else "bad-address"
         raise TroubleError(400, kind, name=name) from None
-    found = scripts.script_page(current_call(), name, script, script_hash, _after())
+    found = script_page(current_call(), name, script, script_hash, _after())
     return show("script", found, live="tip mempool")
 
 
@@ -89,7 +89,7 @@ def script(name: str) -> ResponseReturnValue:
         script_hash = from_hex(name)[::-1]
     except ValueError:
         raise TroubleError(400, "bad-hash", name=name, what="script hash") from None
-    found = scripts.script_page(current_call(), name, None, script_hash, _after())
+    found = script_page(current_call(), name, None, script_hash, _after())
     return show("script", found, live="tip mempool")
 
 
@@ -186,7 +186,7 @@ def _tx(name: str) -> FoundTx:
     view = current_call().view
     try:
         if wanted := request.args.get("block"):
-            found = blocks.tx_of_block(view, _entry(wanted), txid)
+            found = tx_of_block(view, _entry(wanted), txid)
         else:
             found = find_tx(view, txid)
     except NoIndex:

@@ -1,7 +1,6 @@
 """Every route of the API but JSON-RPC."""
 
-from node.api.docs import description
-from node.api.rest import blocks, events, filters, mempool, metrics, network, peers, scripts, txs
+from node.api.rest import blocks, description, events, filters, mempool, metrics, network, peers, scripts, txs
 from node.api.routing.route import Route
 
 CHAIN_ROUTES: tuple[Route, ...] = (

@@ -9,7 +9,7 @@ from node.api.actions.core_errors import BAD_VALUE, MISC, RpcError, shown
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
 from node.api.rpc.args import ignored, integer, string
-from node.api.rpc.limits import IN_WORDS as LIMITS
+from node.api.rpc.limits import LIMITS_TEXT
 from node.api.rpc.method import Method, topic
 from node.api.rpc.wallet_methods import pointer_for
 
@@ -79,7 +79,7 @@ def with_help(methods: Sequence[Method]) -> tuple[Method, ...]:
             return _overview(table)
         for method in table:
             if method.name == command:
-                return method.help if command != "help" else f"{method.help}\n\nLimits:\n{LIMITS}"
+                return method.help if command != "help" else f"{method.help}\n\nLimits:\n{LIMITS_TEXT}"
         return f"help: unknown command: {shown(command)}{pointer_for(command)}"  # no error, as in Core
 
     table = (*methods, *topic("Control", (help, string("command", None))))

@@ -9,8 +9,8 @@ from node.api.actions.core_errors import MISC, NOT_FOUND, UNDECODABLE, VERIFY, R
 from node.api.actions.submit_tx import SubmissionError, decode_hex_tx, reason
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
+from node.api.query.block_proposal import check_header_on_tip, check_on_tip
 from node.api.rpc.args import address, flag, integer, string, strings
-from node.api.rpc.block_proposal import check_header_on_tip, check_on_tip
 from node.api.rpc.candidate_block import block_time, no_template
 from node.api.rpc.method import topic
 from node.api.rpc.output_script import descriptor_script, output_script

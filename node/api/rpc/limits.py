@@ -14,7 +14,7 @@ BATCH_MAX: Final = RPC_BODY_MAX // len('{"method":"help"},')
 """Elements of a batch: a body with more of them cannot be all calls."""
 BATCH_REPLY_MAX: Final = 32 * 1024 * 1024
 """Bytes of a batch's answers; the calls after that are not carried out, and are told so."""
-IN_WORDS: Final = f"""\
+LIMITS_TEXT: Final = f"""\
 A request may have {RPC_BODY_MAX} bytes; that is what limits the number of calls in a batch. A batch's answers may
 have {BATCH_REPLY_MAX} bytes: the calls after that are not carried out, and answered with error -1.
 One call may have {STRINGS_MAX} strings, {ITEMS_MAX} commas, brackets {DEPTH_MAX} deep and numbers of {DIGITS_MAX} \

@@ -10,8 +10,8 @@ from chain.hashes import from_hex, to_hex
 from node.api.actions.core_errors import BAD_VALUE, TYPE, RpcError, shown
 from node.api.context import Call
 from node.api.encoding.json_codec import Shape
+from node.api.query.block_proposal import check_header_on_tip, check_on_tip
 from node.api.rpc.args import mapping, wrong_type
-from node.api.rpc.block_proposal import check_header_on_tip, check_on_tip
 from node.api.rpc.candidate_block import block_time, no_template
 from node.api.rpc.core_json import bits_hex, target_hex
 from node.api.rpc.method import topic

@@ -13,7 +13,7 @@ from chain.blocktree import BlockNode
 from chain.frozen import value
 from chain.hashes import to_hex
 from node.api.encoding.json_codec import Rendered, Shape
-from node.api.rpc.block_proposal import check_on_tip
+from node.api.query.block_proposal import check_on_tip
 from node.core.view import NodeView
 from node.mempool.block_assembler import RESERVED_WEIGHT, select_for_block
 from node.mempool.entry import MempoolEntry
