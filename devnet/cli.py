@@ -1,15 +1,15 @@
 """The `devnet` command's subcommands. Command lines are read here, and nowhere else the environment."""
 
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from devnet import files, logs, network
-from devnet.groatdoptions import PORT_MAX, check_for_all, read_options
+from devnet.groatdoptions import PORT_MAX, check_for_all
 from devnet.later import funds, launch, webbrowser
-from devnet.options import Shared, everywhere, run, setting
+from devnet.node_commands import NODE_COMMANDS
+from devnet.options import Shared, everywhere, groatd_options, options_given, run, running_node, setting
 from devnet.report import show_next_steps, show_status, status_document
 from devnet.screen import Screen, write_json
 from devnet.state import API_PORT_DEFAULT, NODES_MAX, Devnet, DevnetError, load, load_existing, locked
@@ -35,19 +35,8 @@ DUTY_DEFAULT = 20
 BLOCKS_MAX = 100_000
 MINE_TIMEOUT_S = 3_600.0
 """Time for one block to be mined: real work takes long."""
-LINES_DEFAULT = 20
-LINES_MAX = 10_000
 LEFT_SHOWN_MAX = 5
 """Files of others that `down --wipe` names."""
-
-
-handed_on = click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- GROATD_OPTIONS]")
-"""Options of groatd behind `--`."""
-
-
-def groatd_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of groatd behind `--`, and --plain to forget them."""
-    return setting("--plain", is_flag=True, help="Forget the options of groatd given before.")(handed_on(command))
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -60,6 +49,10 @@ def cli(context: click.Context) -> None:
     `devnet up` starts it, `devnet down` stops it. All its files are in one folder.
     """
     context.ensure_object(Shared)
+
+
+for node_command in NODE_COMMANDS:
+    cli.add_command(node_command)
 
 
 @cli.command()
@@ -134,7 +127,7 @@ def up(context: click.Context, attach: bool, plain: bool, groatd_options: tuple[
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     chosen = {name for name in plan if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    options = _options(groatd_options, plain)
+    options = options_given(groatd_options, plain)
     check_for_all(options or ())
     devnet = launch.up(shared.folder, launch.Plan(**plan, options=options), chosen, shared.screen)
     if shared.as_json:
@@ -144,11 +137,6 @@ def up(context: click.Context, attach: bool, plain: bool, groatd_options: tuple[
     show_next_steps(devnet)
     if attach:
         _attend(devnet, shared.screen)
-
-
-def _options(words: tuple[str, ...], plain: bool) -> tuple[str, ...] | None:
-    """The options of groatd to start nodes with, or None for those that they had."""
-    return read_options(words) if words or plain else None
 
 
 def _attend(devnet: Devnet, screen: Screen) -> None:
@@ -201,7 +189,7 @@ def fund(shared: Shared, address: str, amount: str) -> None:
     devnet = load_existing(shared.folder)
     amount_sat = funds.read_payment(address, amount)
     with shared.screen.step("paying"):
-        payment = funds.pay(devnet, devnet.api_url(_running(devnet, None)), address, amount_sat)
+        payment = funds.pay(devnet, devnet.api_url(running_node(devnet, None)), address, amount_sat)
     if shared.as_json:
         write_json({"address": address, **payment})
     else:
@@ -223,7 +211,7 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
       devnet mine 1 --node 2 --to bcrt1q...
     """
     devnet, screen = load_existing(shared.folder), shared.screen
-    index = _running(devnet, node)
+    index = running_node(devnet, node)
     payee = devnet.address
     if to is not None:
         funds.read_address(to, "--to")
@@ -242,133 +230,6 @@ def mine(shared: Shared, blocks: int, node: int | None, to: str | None) -> None:
             click.echo(block_hash)
 
 
-def _running(devnet: Devnet, index: int | None) -> int:
-    """Index of the node asked for, or of the first that runs. Raises DevnetError if it does not run."""
-    if index is None:
-        for index in range(devnet.nodes):
-            if network.is_running(devnet, index):
-                return index
-        raise DevnetError("no node is running: `devnet up` starts them")
-    if not network.is_running(devnet, devnet.check_index(index)):
-        raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
-    return index
-
-
-@cli.command()
-@click.argument("index", type=int)
-@everywhere()
-@click.pass_obj
-def stop(shared: Shared, index: int) -> None:
-    """Stop node INDEX cleanly.
-
-    \b
-    Example:
-      devnet stop 1
-    """
-    _change(shared, index, "stopping", lambda devnet, say: network.stop(devnet, [index], say))
-
-
-@cli.command(short_help="Start node INDEX again.")
-@click.argument("index", type=int)
-@groatd_options
-@everywhere()
-@click.pass_obj
-def start(shared: Shared, index: int, plain: bool, groatd_options: tuple[str, ...]) -> None:
-    """Start node INDEX again, with the same options as before, or with those of groatd behind --.
-
-    \b
-    Examples:
-      devnet start 1
-      devnet start 2 -- --role light
-    """
-    options = _options(groatd_options, plain)
-    _change(shared, index, "starting", lambda devnet, say: launch.start(devnet, index, options, say))
-
-
-@cli.command(short_help="Add a node while the network runs.")
-@handed_on
-@everywhere()
-@click.pass_obj
-def add(shared: Shared, groatd_options: tuple[str, ...]) -> None:
-    """Add a node to the network, while it runs, with the options of groatd behind --.
-
-    \b
-    Examples:
-      devnet add
-      devnet add -- --role pruned
-    """
-    options = read_options(groatd_options)
-    load_existing(shared.folder)
-    with locked(shared.folder, shared.screen.note):
-        devnet = launch.add(load_existing(shared.folder), options, shared.screen)
-    _tell_change(shared, devnet, devnet.nodes - 1)
-
-
-@cli.command()
-@click.argument("index", type=int)
-@everywhere()
-@click.pass_obj
-def kill(shared: Shared, index: int) -> None:
-    """End node INDEX without warning (SIGKILL), as a crash would.
-
-    \b
-    Example:
-      devnet kill 2
-    """
-    _change(shared, index, "killing", lambda devnet, say: network.kill(devnet, index))
-
-
-def _change(shared: Shared, index: int, verb: str, change: Callable[[Devnet, network.Say], Devnet]) -> None:
-    load_existing(shared.folder).check_index(index)
-    with locked(shared.folder, shared.screen.note), shared.screen.step(f"{verb} node {index}") as say:
-        devnet = change(load_existing(shared.folder), say)
-    _tell_change(shared, devnet, index)
-
-
-def _tell_change(shared: Shared, devnet: Devnet, index: int) -> None:
-    process, running = devnet.processes[index], network.is_running(devnet, index)
-    if shared.as_json:
-        write_json({"index": index, "pid": process.pid if process else None, "running": running})
-    else:
-        click.echo(f"node {index} {'runs at ' + devnet.api_url(index) if running else 'is stopped'}")
-
-
-@cli.command("logs")
-@click.argument("index", type=int)
-@setting(
-    "-n",
-    "--lines",
-    type=click.IntRange(0, LINES_MAX),
-    default=LINES_DEFAULT,
-    show_default=True,
-    metavar="N",
-    help="Number of lines.",
-)
-@setting("-f", "--follow", is_flag=True, help="Show new lines too, until Ctrl-C.")
-@everywhere()
-@click.pass_obj
-def logs_command(shared: Shared, index: int, lines: int, follow: bool) -> None:
-    """Show the end of node INDEX's log.
-
-    \b
-    Examples:
-      devnet logs 0 -n 50
-      devnet logs 0 --follow
-    """
-    devnet = load_existing(shared.folder)
-    log = devnet.log(devnet.check_index(index))
-    if shared.as_json and follow:
-        raise click.UsageError("--follow has no end: it does not go with --json")
-    recent = network.tail(log, lines)
-    if shared.as_json:
-        write_json({"index": index, "file": str(log), "lines": recent})
-        return
-    for line in recent:
-        click.echo(line)
-    if follow:
-        logs.follow([log], lambda _, line: click.echo(line), lambda: True)
-
-
 @cli.command("open")
 @setting("--node", type=int, metavar="I", help="Index of the node.  [default: the first that runs]")
 @setting("--no-browser", is_flag=True, help="Print the address, and open nothing.")
@@ -383,7 +244,7 @@ def open_command(shared: Shared, node: int | None, no_browser: bool) -> None:
       devnet open --node 1 --no-browser
     """
     devnet = load_existing(shared.folder)
-    index = _running(devnet, node)
+    index = running_node(devnet, node)
     url = f"{devnet.api_url(index)}/explorer/"
     opened = not no_browser and webbrowser.open(url)
     if shared.as_json:

@@ -12,8 +12,10 @@ import click
 import platformdirs
 from click.core import ParameterSource
 
+from devnet import network
+from devnet.groatdoptions import read_options
 from devnet.screen import Screen
-from devnet.state import BadValue, DevnetError
+from devnet.state import BadValue, Devnet, DevnetError
 from wallet.errors import WalletError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,6 +76,32 @@ def everywhere(option: Callable[..., Any] = click.option) -> Callable[[F], F]:
         return option("--dir", "folder", type=folder, metavar="DIR", help=folder_help, **shared)(command)
 
     return decorate
+
+
+handed_on = click.argument("groatd_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- GROATD_OPTIONS]")
+"""Options of groatd behind `--`."""
+
+
+def groatd_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of groatd behind `--`, and --plain to forget them."""
+    return setting("--plain", is_flag=True, help="Forget the options of groatd given before.")(handed_on(command))
+
+
+def options_given(words: tuple[str, ...], plain: bool) -> tuple[str, ...] | None:
+    """The options of groatd to start nodes with, or None for those that they had."""
+    return read_options(words) if words or plain else None
+
+
+def running_node(devnet: Devnet, index: int | None) -> int:
+    """Index of the node asked for, or of the first that runs. Raises DevnetError if it does not run."""
+    if index is None:
+        for index in range(devnet.nodes):
+            if network.is_running(devnet, index):
+                return index
+        raise DevnetError("no node is running: `devnet up` starts them")
+    if not network.is_running(devnet, devnet.check_index(index)):
+        raise DevnetError(f"node {index} is not running: `devnet start {index}` starts it")
+    return index
 
 
 def run(command: click.Command, name: str) -> NoReturn:
