@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("chain", "node", "wallet", "devnet")
+PACKAGES = ("chain", "node", "wallet", "devnet", "scripts")
 LOOSE = frozenset({"__init__", "__main__", "cli", "daemon", "config", "logs", "ledger_tools", "secret_files"})
 """Modules that may lie in the root of node/."""
 RANKS: tuple[frozenset[str], ...] = tuple(

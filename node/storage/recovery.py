@@ -17,61 +17,35 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from chain.block import HEADER_SIZE
-from chain.coins import Coin
-from chain.params import GENESIS
-from chain.tx import OutPoint
-from node.interface.storage import Damaged, StoredTip, StoreError
+from node.interface.storage import Damaged, StoreError
 from node.storage.data_dir import BLOCKS, LEDGER, DataDir
 from node.storage.headers import StoredHeaders
 from node.storage.kv import Kv, Reads, scan_prefix
 from node.storage.ledger import Ledger
+from node.storage.ledger_check import EMPTY_TIP, LedgerState, check_ledger, is_empty, start_ledger
 from node.storage.leveldb import LevelDb, explain, repair
 from node.storage.memory import MemoryDisk
-from node.storage.reader import coins_of
 from node.storage.salvage import note_lost, recover_tables, salvage, tell_lost_beside
 from node.storage.schema import (
     BLOCKS_SCHEMA,
     CHAIN,
-    COMMIT,
     CONNECTED,
     HEADER,
-    LEDGER_SCHEMA,
     LEFT,
     META,
-    TIP,
-    VOUCHED,
-    coins_digest,
     decode_meta,
-    decode_tip,
     encode_meta,
-    encode_tip,
 )
 from node.storage.scratch_copy import ScratchCopy
 
 log = logging.getLogger("groat.store")
 
-EMPTY_TIP = StoredTip(GENESIS.hash, 0, 0)
-"""A fresh ledger's: genesis, without a coin."""
 OLDEST_BLOCKS_SCHEMA = 1
 """The oldest schema of `blocks/` that is still read."""
 UNDO_TOLD_SCHEMA = 3
 """The schema of `blocks/` from which on headers tell of undo."""
-COINS_PER_LINE = 1_000_000
-"""Between two lines of progress in the log; some seconds."""
-
-
-class _FoundState(NamedTuple):
-    """A whole ledger's record of itself."""
-
-    tip: StoredTip
-    has_index: bool
-    commits: int
-    """Number of the last one."""
-    vouched: bool
-    """True if it is on record that the coins match the digest."""
 
 
 def open_store(
@@ -117,8 +91,8 @@ def open_memory(disk: MemoryDisk, network_id: bytes, *, index: bool = True) -> L
     """The store on a disk in memory. Raises StoreError as `open_store` does."""
     _claim(disk.blocks, network_id, "this memory disk", adopt=False, inspect=False)
     headers = StoredHeaders(disk.blocks)
-    found = _check_ledger(disk.ledger, headers, network_id, index, False, "its ledger")
-    found = found or _start_ledger(disk.ledger, headers, network_id, index)
+    found = check_ledger(disk.ledger, headers, network_id, index, False, "its ledger")
+    found = found or start_ledger(disk.ledger, headers, network_id, index)
     return Ledger(
         disk.blocks,
         disk.ledger,
@@ -232,17 +206,13 @@ def _claim(blocks: Kv, network_id: bytes, where: str, *, adopt: bool, inspect: b
                 " use the network file it was made with, or another --datadir"
             )
         return schema
-    if record is None and not adopt and not _is_empty(blocks):
+    if record is None and not adopt and not is_empty(blocks):
         if StoredHeaders(blocks):
             raise Damaged(f"{where} is damaged (the record of its network is missing)")
         raise StoreError(f"{where} holds something else: choose another --datadir")
     if not inspect:
         blocks.write([(META, encode_meta(BLOCKS_SCHEMA, network_id))], sync=True)
     return BLOCKS_SCHEMA
-
-
-def _is_empty(rows: Reads) -> bool:
-    return next(rows.scan(b"", b"\xff"), None) is None
 
 
 def _open_ledger(
@@ -253,7 +223,7 @@ def _open_ledger(
     index: bool | None,
     inspect: bool,
     why: str | None,
-) -> tuple[LevelDb, _FoundState, str | None]:
+) -> tuple[LevelDb, LedgerState, str | None]:
     """The ledger, what it says, and why it is a new one, if it is.
 
     `why` is a reason to throw the old one away, if there is one already.
@@ -278,66 +248,18 @@ def _open_ledger(
 
 def _open_whole(
     directory: DataDir, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool
-) -> tuple[LevelDb, _FoundState]:
+) -> tuple[LevelDb, LedgerState]:
     """Open `ledger/` and check it; an empty one is given its first records."""
     where = directory.path / LEDGER
     ledger = LevelDb(directory.ledger, directory.reporter(LEDGER), create=not inspect, known_as=where)
     with _closed_on_error(ledger):
         if inspect:
             read_all(ledger)
-        found = _check_ledger(ledger, headers, network_id, index, inspect, str(where))
+        found = check_ledger(ledger, headers, network_id, index, inspect, str(where))
         if found is None and inspect:
             raise Damaged(f"{where} is empty: start the node to have it built")
-        found = found or _start_ledger(ledger, headers, network_id, index is not False)
+        found = found or start_ledger(ledger, headers, network_id, index is not False)
     return ledger, found
-
-
-def _start_ledger(ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool) -> _FoundState:
-    meta = encode_meta(LEDGER_SCHEMA, network_id, bytes((index,)))
-    left = [(LEFT + place, b"") for place, _ in headers.connected()]
-    ledger.write([(META, meta), (TIP, encode_tip(EMPTY_TIP)), *left], sync=True)
-    return _FoundState(EMPTY_TIP, index, 0, vouched=False)
-
-
-def _check_ledger(
-    ledger: Kv, headers: StoredHeaders, network_id: bytes, index: bool | None, inspect: bool, where: str
-) -> _FoundState | None:
-    """Read the ledger's record of itself; None if it is empty. Raises Damaged unless tip, digest and blocks
-    agree, and StoreError if it is whole but not what was asked for."""
-    meta, record = ledger.get(META), ledger.get(TIP)
-    if meta is None and record is None and _is_empty(ledger):
-        return None
-    tip = decode_tip(record) if record else None
-    if meta is None or record is None or tip is None:
-        raise Damaged(f"{where} is damaged (no tip)")
-    has_index = _check_meta(meta, network_id, index, where)
-    numbers = [int.from_bytes(key[1:], "big") for key, _ in scan_prefix(ledger, COMMIT)]
-    commits = numbers[-1] if numbers else 0
-    flaw = headers.flaw(tip, (block_hash for _, block_hash in scan_prefix(ledger, CHAIN)))
-    if flaw is None and numbers and len(numbers) != commits - numbers[0] + 1:
-        flaw = "commits are missing"
-    if flaw:
-        raise Damaged(f"{where} is damaged ({flaw})")
-    _check_left(ledger, headers, inspect, where)
-    vouched = ledger.get(VOUCHED) == record
-    if inspect or not vouched:
-        if coins_digest(_with_progress(coins_of(ledger))) != tip.digest:
-            raise Damaged(f"{where} is damaged (its coins do not match the digest of its tip)")
-        if not inspect:
-            ledger.write([(VOUCHED, record)], sync=True)
-    return _FoundState(tip, has_index, commits, vouched=True)
-
-
-def _check_left(ledger: Kv, headers: StoredHeaders, inspect: bool, where: str) -> None:
-    """Name blocks that have left the best chain and are lost, and forget them. Raises Damaged with `inspect`."""
-    lost = {key[1:] for key, _ in scan_prefix(ledger, LEFT)}
-    if lost:
-        lost.difference_update(place for place, _ in headers.connected())
-    if lost and inspect:
-        raise Damaged(f"{where} names blocks beside its chain that are lost ({len(lost)} or their undo)")
-    if lost:
-        tell_lost_beside(lost)
-        ledger.write([(LEFT + place, None) for place in lost], sync=True)
 
 
 def _discard_ledger(directory: DataDir, blocks: Kv, headers: StoredHeaders) -> None:
@@ -374,27 +296,3 @@ def _peeked(directory: DataDir) -> Iterator[LevelDb]:
         yield ledger
     finally:
         ledger.close()
-
-
-def _check_meta(meta: bytes, network_id: bytes, index: bool | None, where: str) -> bool:
-    """Whether the ledger is indexed, if it is ours."""
-    schema, network, extra = decode_meta(meta)
-    has_index = extra == b"\x01"
-    if schema > LEDGER_SCHEMA:
-        raise StoreError(f"{where} has schema {schema} and this version reads {LEDGER_SCHEMA}: run groatd reindex")
-    if network != network_id:
-        raise Damaged(f"{where} is damaged (another network's)")
-    if index is not None and index != has_index:
-        made, start = ("with", "without") if has_index else ("without", "with")
-        raise StoreError(f"{where} was made {made} its indexes: start {start} --no-index, or run groatd reindex")
-    if schema < LEDGER_SCHEMA:
-        raise Damaged(f"{where} was made by an earlier version (a start builds it anew)")
-    return has_index
-
-
-def _with_progress(coins: Iterator[tuple[OutPoint, Coin]]) -> Iterator[tuple[OutPoint, Coin]]:
-    """The coins; each so many of them are worth a line in the log."""
-    for number, coin in enumerate(coins):
-        if number % COINS_PER_LINE == 0 and number:
-            log.info("checking the coins of the ledger, as after every unclean stop: %d so far", number)
-        yield coin

@@ -13,7 +13,6 @@ import pytest
 from chain.hashes import sha256
 from chain.tx import outpoint
 from node.interface.storage import Damaged, StoreError
-from node.storage import recovery
 from node.storage.kv import Batch, Kv, Locked
 from node.storage.ledger import Ledger, recompute_digest
 from node.storage.leveldb import LevelDb, explain
@@ -295,7 +294,7 @@ def test_a_clean_stop_vouches_for_the_digest_and_inspection_takes_nothing_for_gr
         raise AssertionError("the coins were added up")
 
     with monkeypatch.context() as patched:
-        patched.setattr("node.storage.recovery.coins_digest", fail)
+        patched.setattr("node.storage.ledger_check.coins_digest", fail)
         open_store(path, NETWORK).close()
         with pytest.raises(AssertionError, match="added up"):
             open_store(path, NETWORK, inspect=True)
@@ -567,7 +566,7 @@ def test_a_start_that_is_cut_off_after_the_repair_does_not_keep_the_old_ledger(
 
     (path / "blocks.damaged").write_text("found while running\n")
     with monkeypatch.context() as patch:
-        patch.setattr(recovery, "_open_ledger", cut_off)
+        patch.setattr("node.storage.recovery._open_ledger", cut_off)
         with pytest.raises(KeyboardInterrupt):
             open_store(path, NETWORK)
     store = open_store(path, NETWORK)
