@@ -168,7 +168,7 @@ class Running:
         self._runtime = Runtime(self._verifiers, self._solver)
         for topic in (TIP, OVER):
             self._runtime.events.subscribe(topic, self._solver.wake)
-        self._courier = HttpRequestSender(
+        self._request_sender = HttpRequestSender(
             self._prepare,
             self._runtime.deliver,
             partial(self._runtime.spawn, joined=False),
@@ -232,7 +232,7 @@ class Running:
         self._runtime.close()
         for listener in self.listeners:
             listener.stop()
-        self._courier.close_all()
+        self._request_sender.close_all()
         self._runtime.join(JOIN_S)
         self._solver.stop()
         if self._miners:
@@ -317,7 +317,7 @@ class Running:
             runtime.wall,
         )
         self._load_book(core)
-        runtime.open(core, self._courier)
+        runtime.open(core, self._request_sender)
         while not runtime.await_core(PROGRESS_S):
             if view := runtime.peek():
                 log.info("connecting stored blocks: height %d so far", view.tip.height)

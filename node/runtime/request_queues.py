@@ -46,16 +46,16 @@ class RequestQueue:
         self._is_closed = False
         self._clients: list[Client] = []
         """Idle clients with their connections, for the next threads."""
-        self._parcels: queue.Queue[QueuedRequest | None] = queue.Queue(most)
+        self._waiting: queue.Queue[QueuedRequest | None] = queue.Queue(most)
 
-    def put(self, parcel: QueuedRequest) -> bool:
+    def put(self, queued: QueuedRequest) -> bool:
         """Queue a parcel; False if there is no room."""
         with self._lock:
             try:
-                self._parcels.put_nowait(parcel)
+                self._waiting.put_nowait(queued)
             except queue.Full:
                 return False
-            is_one_needed = self._parcels.qsize() > self._idle and self._threads < self._threads_most
+            is_one_needed = self._waiting.qsize() > self._idle and self._threads < self._threads_most
             self._threads += is_one_needed
         if is_one_needed:
             self._spawn(self._name, self._run)
@@ -67,9 +67,9 @@ class RequestQueue:
             self._is_closed = True
             with contextlib.suppress(queue.Empty):
                 while True:
-                    self._parcels.get_nowait()
+                    self._waiting.get_nowait()
             for _ in range(self._threads):
-                self._parcels.put_nowait(None)
+                self._waiting.put_nowait(None)
             clients, self._clients = self._clients, []
         for client in clients:
             client.close()
@@ -78,8 +78,8 @@ class RequestQueue:
         with self._lock:
             client = self._clients.pop() if self._clients else Client()
         try:
-            while (parcel := self._next()) is not None:
-                self._work(client, parcel)
+            while (queued := self._next()) is not None:
+                self._work(client, queued)
         finally:
             with self._lock:
                 is_kept = not self._is_closed
@@ -93,14 +93,14 @@ class RequestQueue:
         with self._lock:
             self._idle += 1
         try:
-            parcel = self._parcels.get(timeout=IDLE_S)
+            queued = self._waiting.get(timeout=IDLE_S)
         except queue.Empty:
-            parcel = None
+            queued = None
         with self._lock:
             self._idle -= 1
-            if parcel is None and not self._is_closed:
+            if queued is None and not self._is_closed:
                 with contextlib.suppress(queue.Empty):
-                    parcel = self._parcels.get_nowait()  # it came in the last moment
-            if parcel is None:
+                    queued = self._waiting.get_nowait()  # it came in the last moment
+            if queued is None:
                 self._threads -= 1
-        return parcel
+        return queued

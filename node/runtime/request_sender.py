@@ -90,32 +90,32 @@ class HttpRequestSender:
         self._deliver = deliver
         self._spawn = spawn
         self._clock = clock
-        self._lanes: dict[PeerId, _RequestQueues] = {}
+        self._queues: dict[PeerId, _RequestQueues] = {}
         self._dials = RequestQueue("dial", DIALS_MAX, self._carry, spawn, DIAL_THREADS)
 
     def send(self, effect: Send) -> Failed | None:
         """Queue a request to a peer; why not, if not."""
         link = effect.link
-        lanes = self._lanes.get(link.peer)
-        if lanes is None:
-            lanes = self._lanes[link.peer] = self._open(f"peer-{link.peer.hex()[:8]}")
-        parcel = QueuedRequest(link.peer, link.endpoint, link.token, effect.message, effect.request_id, effect.deadline)
-        return None if lanes.of(effect.message).put(parcel) else Failed("too many requests wait for this peer")
+        queues = self._queues.get(link.peer)
+        if queues is None:
+            queues = self._queues[link.peer] = self._open(f"peer-{link.peer.hex()[:8]}")
+        queued = QueuedRequest(link.peer, link.endpoint, link.token, effect.message, effect.request_id, effect.deadline)
+        return None if queues.of(effect.message).put(queued) else Failed("too many requests wait for this peer")
 
     def dial(self, effect: Dial) -> Failed | None:
         """Queue a greeting; why not, if not."""
-        parcel = QueuedRequest(None, effect.endpoint, None, effect.message, effect.request_id, effect.deadline)
-        return None if self._dials.put(parcel) else Failed("too many greetings wait")
+        queued = QueuedRequest(None, effect.endpoint, None, effect.message, effect.request_id, effect.deadline)
+        return None if self._dials.put(queued) else Failed("too many greetings wait")
 
     def close(self, peer: PeerId) -> None:
         """Forget what is queued for a peer, and its connections."""
-        if lanes := self._lanes.pop(peer, None):
-            for lane in (lanes.urgent, lanes.blocks, lanes.bulk, lanes.polls):
-                lane.close()
+        if queues := self._queues.pop(peer, None):
+            for waiting in (queues.urgent, queues.blocks, queues.bulk, queues.polls):
+                waiting.close()
 
     def close_all(self) -> None:
         """The node stops."""
-        for peer in list(self._lanes):
+        for peer in list(self._queues):
             self.close(peer)
         self._dials.close()
 
@@ -128,33 +128,33 @@ class HttpRequestSender:
             {},
         )
 
-    def _carry(self, client: Client, parcel: QueuedRequest) -> None:
-        now, name = self._clock(), route_name(parcel.message)
-        left_s = parcel.deadline - now
-        lanes = self._lanes.get(parcel.peer) if parcel.peer else None
-        rest_s = lanes.resting.get(name, 0.0) - now if lanes else 0.0
+    def _carry(self, client: Client, queued: QueuedRequest) -> None:
+        now, name = self._clock(), route_name(queued.message)
+        left_s = queued.deadline - now
+        queues = self._queues.get(queued.peer) if queued.peer else None
+        rest_s = queues.resting.get(name, 0.0) - now if queues else 0.0
         if rest_s > 0:
             reply: Reply | Failed = Failed("told to wait", retry_s=rest_s)
         elif left_s <= 0:
             reply = Failed("timed out in the queue")
         else:
-            reply = _ask(client, parcel, left_s, self._note)
-            if lanes and isinstance(reply, Failed) and reply.retry_s:
-                lanes.resting[name] = now + reply.retry_s
+            reply = _ask(client, queued, left_s, self._note)
+            if queues and isinstance(reply, Failed) and reply.retry_s:
+                queues.resting[name] = now + reply.retry_s
         outcome = reply if isinstance(reply, Failed) else self._prepare(reply)
-        self._deliver(parcel.peer, Answer(parcel.request_id, outcome))
+        self._deliver(queued.peer, Answer(queued.request_id, outcome))
 
 
-def _ask(client: Client, parcel: QueuedRequest, timeout_s: float, note: Note) -> Reply | Failed:
-    name = route_name(parcel.message)
-    headers = {SESSION_HEADER: parcel.token.hex()} if parcel.token else {}
-    body = encode(parcel.message)
+def _ask(client: Client, queued: QueuedRequest, timeout_s: float, note: Note) -> Reply | Failed:
+    name = route_name(queued.message)
+    headers = {SESSION_HEADER: queued.token.hex()} if queued.token else {}
+    body = encode(queued.message)
     try:
-        received = client.post(parcel.endpoint, f"/p2p/{name}", body, headers, timeout_s, ROUTES[name].reply_max)
+        received = client.post(queued.endpoint, f"/p2p/{name}", body, headers, timeout_s, ROUTES[name].reply_max)
     except HttpFailure as failure:
-        note(parcel.peer, name, len(body), 0)
+        note(queued.peer, name, len(body), 0)
         return Failed(str(failure), failure.offence)
-    note(parcel.peer, name, len(body), len(received.body))
+    note(queued.peer, name, len(body), len(received.body))
     if received.status == TOO_MANY:
         return Failed("told to wait", retry_s=received.retry_s)
     try:

@@ -24,7 +24,7 @@ SEEDS = os.environ.get("FUZZ_SEEDS", "1-2")
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "10"))
 STRANGERS = 3
 GROWS = (
-    "_book.",
+    "addrman.",
     "_first_heard",
     "_confirmed",
     "_tried._members",

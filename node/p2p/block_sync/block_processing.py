@@ -11,11 +11,13 @@ from node.p2p.block_sync.initial_block_download import InitialBlockDownload
 class BlockProcessing:
     """The way of a delivered body into the chainstate (ProcessBlock in Bitcoin Core)."""
 
-    def __init__(self, context: BlockSyncContext, pushers: HighBandwidthPeers, catch_up: InitialBlockDownload) -> None:
+    def __init__(
+        self, context: BlockSyncContext, high_bandwidth: HighBandwidthPeers, catch_up: InitialBlockDownload
+    ) -> None:
         self._chain = context.chain
         self._connections = context.connections
         self._scoring = context.scoring
-        self._pushers = pushers
+        self._high_bandwidth = high_bandwidth
         self._catch_up = catch_up
 
     def process_block(self, peer: PeerId, body: CheckedBlock, now: float) -> None:
@@ -29,7 +31,7 @@ class BlockProcessing:
         chain.submit_block(body, now, sync=False, source=f"from {self._connections.where(peer)}")
         if not is_first or (entry := chain.tree.get(block.hash)) is None:
             return
-        self._pushers.brought_by(peer, entry)
+        self._high_bandwidth.brought_by(peer, entry)
         if is_on(entry, chain.tree.best_header):
             self._catch_up.delivered(now)
         self._scoring.took_block(peer, block.hash, block.size)

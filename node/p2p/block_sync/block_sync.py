@@ -48,11 +48,11 @@ class BlockSync:
         """The state of catching up: blocks of a longer chain come in."""
         self.serve = CompactServe(context.chain, rng)
         self.announce = HeaderAnnounce(context, peers, self.known, self.serve)
-        self.pushers = HighBandwidthPeers(context)
-        self.blocks = BlockProcessing(context, self.pushers, self.catch_up)
+        self.high_bandwidth = HighBandwidthPeers(context)
+        self.blocks = BlockProcessing(context, self.high_bandwidth, self.catch_up)
         self.download = BlockDownload(context, peers, self.blocks)
         self.compact = CompactReconstruct(
-            context, mempool, self.pushers, self.serve, self.download, self.announce, self.blocks
+            context, mempool, self.high_bandwidth, self.serve, self.download, self.announce, self.blocks
         )
         self.download.is_held = self.compact.holds
         self.headers = HeaderSync(
@@ -76,13 +76,13 @@ class BlockSync:
 
     def on_tip(self, now: float) -> None:
         """There is a new tip."""
-        self.pushers.on_tip(self._chain.tip, now)
+        self.high_bandwidth.on_tip(self._chain.tip, now)
         self.headers.on_tip(now)
 
     def left(self, peer: PeerId, now: float) -> None:
         """A peer is gone: others take over what was asked of it."""
         self.compact.left(peer)
-        self.pushers.left(peer)
+        self.high_bandwidth.left(peer)
         self.serve.left(peer)
         self.known.left(peer)
         self.headers.left(peer, now)

@@ -76,7 +76,7 @@ class CompactReconstruct:
         self,
         context: BlockSyncContext,
         mempool: Mempool,
-        pushers: HighBandwidthPeers,
+        high_bandwidth: HighBandwidthPeers,
         serve: CompactServe,
         download: BlockDownload,
         announce: HeaderAnnounce,
@@ -89,7 +89,7 @@ class CompactReconstruct:
         self._connections = context.connections
         self._services = context.services
         self._mempool = mempool
-        self._pushers = pushers
+        self._high_bandwidth = high_bandwidth
         self._serve = serve
         self._download = download
         self._announce = announce
@@ -108,7 +108,7 @@ class CompactReconstruct:
     def on_pushed(self, peer: PeerId, entry: BlockNode, compact: CompactBlock, now: float) -> None:
         """A peer has pushed a block whose header has found its place."""
         # Without a link there was no way to ask it to push, nor is there one to ask for the block.
-        if peer not in self._pushers and self._connections.link(peer):
+        if peer not in self._high_bandwidth and self._connections.link(peer):
             self.on_announced(peer, entry, now)
             return
         work = self._begin(peer, entry, now)

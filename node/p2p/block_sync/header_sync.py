@@ -61,9 +61,9 @@ class HeaderSync:
         self._download = download
         self._announce = announce
         self._compact = compact
-        self._gate = HeadersAdmission(context.chain, minimum_work, secret, lambda: context.services.top)
+        self._admission = HeadersAdmission(context.chain, minimum_work, secret, lambda: context.services.top)
         self._walking: set[PeerId] = set()
-        self._promises = UnclaimedHeaders(context.chain)
+        self._unclaimed_headers = UnclaimedHeaders(context.chain)
 
     def linked(self, peer: PeerId, tip: BlockHash, now: float) -> None:
         """A peer can be asked; `tip` is what it said in the handshake."""
@@ -77,7 +77,7 @@ class HeaderSync:
         """A peer is gone: others take over what was asked of it."""
         self._peers.left(peer)
         self._walking.discard(peer)
-        self._gate.end(peer)
+        self._admission.end(peer)
         self._download.left(peer)
         self._next_walk(now)
         self._download.pump(now)
@@ -130,7 +130,7 @@ class HeaderSync:
         best = self._chain.tree.best_header
         start = after if after is not None and not is_on(after, best) else best
         state.request, state.heard = HeadersRequest.ASKING, now
-        walk = self._gate.walk(peer)
+        walk = self._admission.walk(peer)
         request = GetHeaders(walk.locator() if walk else tuple(locator(start)))
         self._requests.send(link, request, now, HEADERS_S, partial(self._on_headers, peer))
 
@@ -143,12 +143,12 @@ class HeaderSync:
         if isinstance(reply, Headers):
             state.heard = now
             is_full = len(reply.headers) == HEADERS_MAX
-            if self._gate.walk(peer):
+            if self._admission.walk(peer):
                 self._prove(peer, state, reply.headers, is_full, now)
             else:
                 self._enter_batch(peer, state, reply.headers, is_full, now)
         else:
-            self._gate.end(peer)
+            self._admission.end(peer)
             if reply == Refusal(Reason.CHOKED):
                 state.heard = now - POLL_S + CHOKED_REST_S  # no fault: it is asked again, a little later
             elif isinstance(reply, Failed):
@@ -164,7 +164,7 @@ class HeaderSync:
         """Take a peer's answer with headers; asks for more if there are more."""
         last, fault = self._enter(state, headers, now)
         if isinstance(fault, HeadersPresync):
-            if not is_full or self._gate.begin(peer, fault, now) is None:
+            if not is_full or self._admission.begin(peer, fault, now) is None:
                 return  # if this is all that it has, nobody needs it
             self._prove(peer, state, fault.headers, is_full, now)
             return
@@ -176,22 +176,22 @@ class HeaderSync:
 
     def _prove(self, peer: PeerId, state: HeaderPeer, headers: Sequence[Header], is_full: bool, now: float) -> None:
         """The next headers of a branch that has to show its work before it is kept."""
-        walk = self._gate.walk(peer)
+        walk = self._admission.walk(peer)
         assert walk is not None
         try:
             proved = walk.take(headers, is_full, now)
         except GivenUp:
-            self._gate.end(peer)
+            self._admission.end(peer)
             return
         except Rejected as fault:
-            self._gate.end(peer)
+            self._admission.end(peer)
             self._judge(peer, fault, now)
             return
         if walk.is_over:
-            self._gate.end(peer)
+            self._admission.end(peer)
         last, refused = self._submit(state, proved, now)
         if refused is not None:
-            self._gate.end(peer)
+            self._admission.end(peer)
             self._judge(peer, refused, now)
             return
         if not walk.is_over:
@@ -210,7 +210,7 @@ class HeaderSync:
             state.claimed = headers[-1].hash
             return None, None
         try:
-            low = self._gate.judge(headers, now)
+            low = self._admission.judge(headers, now)
         except Rejected as fault:
             return None, fault
         last, refused = self._submit(state, headers[: len(headers) - len(low.headers)] if low else headers, now)
@@ -225,7 +225,7 @@ class HeaderSync:
                 is_new = self._chain.tree.get(header.hash) is None
                 last = self._chain.submit_header(header, now)
                 if is_new:
-                    self._promises.add(last)
+                    self._unclaimed_headers.add(last)
         except Rejected as fault:
             return last, fault
         finally:
@@ -235,9 +235,9 @@ class HeaderSync:
 
     def _sweep(self, now: float) -> None:
         """Forget headers that no peer is known to have any longer, if it is time for it."""
-        if self._promises.is_due(now):
+        if self._unclaimed_headers.is_due(now):
             branches = [best for peer in self._peers if (best := self._peers.best_of(peer))]
-            self._promises.sweep(self._services.top, branches, now)
+            self._unclaimed_headers.sweep(self._services.top, branches, now)
 
     def _judge(self, peer: PeerId, fault: Rejected, now: float) -> None:
         if not isinstance(fault, Invalid) or fault.code in BLAMELESS:
@@ -254,7 +254,7 @@ class HeaderSync:
 
     def _is_far_ahead(self, last: BlockNode | None) -> bool:
         """True if it is for the bodies to come first: else whoever makes headers fills our memory with them."""
-        most = HEADERS_AHEAD_MAX if len(self._promises) < HEADERS_ALL_MAX else HEADERS_LEAST
+        most = HEADERS_AHEAD_MAX if len(self._unclaimed_headers) < HEADERS_ALL_MAX else HEADERS_LEAST
         return last is not None and last.height - self._services.top.height >= most
 
     def _next_walk(self, now: float) -> None:

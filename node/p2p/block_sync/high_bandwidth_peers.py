@@ -24,17 +24,17 @@ class HighBandwidthPeers:
     def __init__(self, context: BlockSyncContext) -> None:
         self._requests = context.requests
         self._connections = context.connections
-        self._pushers: list[PeerId] = []
+        self._high_bandwidth: list[PeerId] = []
         """The last that was of use at the end."""
         self._bringers: OrderedDict[BlockHash, PeerId] = OrderedDict()
 
     def __contains__(self, peer: object) -> bool:
-        return peer in self._pushers
+        return peer in self._high_bandwidth
 
     def left(self, peer: PeerId) -> None:
         """A peer is gone."""
-        if peer in self._pushers:
-            self._pushers.remove(peer)
+        if peer in self._high_bandwidth:
+            self._high_bandwidth.remove(peer)
 
     def brought_by(self, peer: PeerId, entry: BlockNode) -> None:
         """Note that a peer was the first to bring a block."""
@@ -48,22 +48,22 @@ class HighBandwidthPeers:
         link = self._connections.link(peer) if peer else None
         if peer is None or link is None:
             return
-        if peer in self._pushers:
-            self._pushers.remove(peer)
-            self._pushers.append(peer)
+        if peer in self._high_bandwidth:
+            self._high_bandwidth.remove(peer)
+            self._high_bandwidth.append(peer)
             return
-        self._pushers.append(peer)
+        self._high_bandwidth.append(peer)
         self._prefer(link, True, now)
-        if len(self._pushers) > PUSHERS_MAX:
+        if len(self._high_bandwidth) > PUSHERS_MAX:
             self._dismiss(self._superfluous(), now)
 
     def _superfluous(self) -> PeerId:
         """The peer that was of use the longest ago; of peers that we chose one stays."""
-        chosen = [peer for peer in self._pushers if self._connections.is_outbound(peer)]
-        return next(peer for peer in self._pushers if chosen != [peer])
+        chosen = [peer for peer in self._high_bandwidth if self._connections.is_outbound(peer)]
+        return next(peer for peer in self._high_bandwidth if chosen != [peer])
 
     def _dismiss(self, peer: PeerId, now: float) -> None:
-        self._pushers.remove(peer)
+        self._high_bandwidth.remove(peer)
         if link := self._connections.link(peer):
             self._prefer(link, False, now)
 
@@ -72,5 +72,5 @@ class HighBandwidthPeers:
         self._requests.send(link, Prefer(pushed), now, PREFER_S, then)
 
     def _on_preferred(self, peer: PeerId, pushed: bool, reply: PeerReply, now: float) -> None:
-        if isinstance(reply, Failed) and pushed and peer in self._pushers:
-            self._pushers.remove(peer)  # its next block makes us ask again
+        if isinstance(reply, Failed) and pushed and peer in self._high_bandwidth:
+            self._high_bandwidth.remove(peer)  # its next block makes us ask again

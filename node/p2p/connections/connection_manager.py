@@ -70,7 +70,7 @@ class ConnectionManager:
         identity: NodeIdentity,
         describe: Callable[[float], Facts],
         requests: PendingRequests,
-        book: AddrMan,
+        addrman: AddrMan,
         events: ConnectionEvents,
         rng: random.Random,
         scoring: PeerScoring,
@@ -83,14 +83,14 @@ class ConnectionManager:
         self.handshake = Handshake(identity, describe, requests, self._hang_up)
         """Greetings under way, both ways."""
         self._requests = requests
-        self._book = book
+        self._addrman = addrman
         self._events = events
-        self._allow_local = book.allow_local
-        self._dial_backs = dial_backs(book.allow_local)
-        self.outbound = OutboundConnections(rng, book, scoring.is_poor)
+        self._allow_local = addrman.allow_local
+        self._dial_backs = dial_backs(addrman.allow_local)
+        self.outbound = OutboundConnections(rng, addrman, scoring.is_poor)
         """Endpoints to be linked with."""
         self._peers: dict[PeerId, Peer] = {}
-        self._inbound = InboundSlots(self._peers, self.outbound, book, scoring, salt)
+        self._inbound = InboundSlots(self._peers, self.outbound, addrman, scoring, salt)
         self._by_token: dict[bytes, PeerId] = {}
         self._last_number = 0
         self._troubles: dict[Endpoint, str] = {}
@@ -214,7 +214,7 @@ class ConnectionManager:
         for peer in silent:
             self.drop(peer, DisconnectReason.SILENT, now)
         for peer in self._scoring.unbearable(now):
-            [(words, points), *_] = self._scoring.reputation.why(peer, now)
+            [(words, points), *_] = self._scoring.scores.why(peer, now)
             why = f"it {words} ({points:g})"
             self.drop(peer, DisconnectReason.LOW_SCORE, now, BACKOFF_MAX_S, detail=why)
         self._dial_due(now)
@@ -347,7 +347,7 @@ class ConnectionManager:
         found = self._peers.get(peer)
         self._scoring.offended(peer, found.host if found else "", now)
         if found and found.link:
-            self._book.blame(found.link.endpoint)
+            self._addrman.blame(found.link.endpoint)
         self.drop(peer, DisconnectReason.OFFENCE, now, BACKOFF_MAX_S, detail=offence)
 
     def drop(

@@ -30,14 +30,14 @@ class InboundSlots:
         self,
         peers: Mapping[PeerId, Peer],
         outbound: OutboundConnections,
-        book: AddrMan,
+        addrman: AddrMan,
         scoring: PeerScoring,
         salt: bytes,
     ) -> None:
         """`peers` are all there are, live; `salt` is our secret, by which nobody can tell who is safe."""
         self._peers = peers
         self._outbound = outbound
-        self._book = book
+        self._addrman = addrman
         self._scoring = scoring
         self._salt = salt
         self._evicted: RollingSet[PeerId] = RollingSet(EVICTED_MAX, EVICTED_S)
@@ -54,7 +54,7 @@ class InboundSlots:
 
     def is_unwelcome(self, peer: PeerId, now: float) -> bool:
         """True for one that broke the rules, or whose score has not recovered from what it was dropped for."""
-        return self._scoring.discouraged.has_id(peer, now) or (self._scoring.reputation.grade(peer, now) is Grade.DROP)
+        return self._scoring.discouraged.has_id(peer, now) or (self._scoring.scores.grade(peer, now) is Grade.DROP)
 
     def evict_for(self, facts: Facts, now: float) -> PeerId | None:
         """The peer to be dropped for a newcomer that has proved who it is; None if there is a place left."""
@@ -78,8 +78,8 @@ class InboundSlots:
                 continue
             # By the address it comes from: where it says that it listens it may be lying.
             listen = peer.facts.listen
-            group = self._book.group(Endpoint(peer.host, listen.port if listen else 0))
-            tally, score = self._scoring.tally(peer.id), self._scoring.reputation.score(peer.id, now)
+            group = self._addrman.group(Endpoint(peer.host, listen.port if listen else 0))
+            tally, score = self._scoring.tally(peer.id), self._scoring.scores.score(peer.id, now)
             times = tally.last_block or 0.0, tally.last_tx or 0.0
             candidates.append(EvictionCandidate(peer.id, group, peer.since, peer.least_round_trip_s, *times, score))
         return choose_victim(candidates, self._salt)

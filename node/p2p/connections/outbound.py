@@ -94,15 +94,15 @@ class OutboundConnections:
     def __init__(
         self,
         rng: random.Random,
-        book: AddrMan,
+        addrman: AddrMan,
         is_poor: Callable[[PeerId, float], bool] = lambda peer, now: False,
     ) -> None:
         """`is_poor` tells whether a peer has a bad record."""
         self._rng = rng
         self._is_poor = is_poor
-        self._book = book
-        self._feeler_s = FEELER_LOCAL_S if book.allow_local else FEELER_S
-        self._review_s = REVIEW_LOCAL_S if book.allow_local else REVIEW_S
+        self._addrman = addrman
+        self._feeler_s = FEELER_LOCAL_S if addrman.allow_local else FEELER_S
+        self._review_s = REVIEW_LOCAL_S if addrman.allow_local else REVIEW_S
         self._targets: dict[Endpoint, Target] = {}
         self.seeks = True
         """False: the book is asked for nobody."""
@@ -166,7 +166,7 @@ class OutboundConnections:
 
     def once(self, endpoint: Endpoint) -> None:
         """Dial an endpoint as if the book had offered it, if no outbound peer is in its group."""
-        if endpoint not in self._targets and self._book.group(endpoint) not in self._groups():
+        if endpoint not in self._targets and self._addrman.group(endpoint) not in self._groups():
             self._targets[endpoint] = Target(endpoint, ConnectionType.LEARNED, place=Place.RANDOM, named=True)
 
     def is_about_to_greet(self, endpoint: Endpoint, peer: PeerId) -> bool:
@@ -203,8 +203,8 @@ class OutboundConnections:
         made us start again, has not chosen these."""
         self._begun = True
         self._feel_at, self._review_at = self._after(self._feeler_s, now), self._after(self._review_s, now)
-        for endpoint in self._book.anchors[:BLOCKS_ONLY_MAX]:
-            if endpoint not in exclude and self._book.group(endpoint) not in self._groups():
+        for endpoint in self._addrman.anchors[:BLOCKS_ONLY_MAX]:
+            if endpoint not in exclude and self._addrman.group(endpoint) not in self._groups():
                 self._want(endpoint, Place.BLOCKS_ONLY, exclude)
 
     def _fill(self, exclude: set[Endpoint], now: float) -> None:
@@ -212,13 +212,13 @@ class OutboundConnections:
         filled for which nobody is known to be near."""
         free = self._free_places()
         for _ in range(free.count(Place.NEAR)):
-            endpoint = self._book.nearest(exclude, now, self._groups())
+            endpoint = self._addrman.nearest(exclude, now, self._groups())
             if endpoint is None:
                 break
             self._want(endpoint, Place.NEAR, exclude)
             free.remove(Place.NEAR)
         for place in free:
-            endpoint = self._book.select(exclude, now, self._groups())
+            endpoint = self._addrman.select(exclude, now, self._groups())
             if endpoint is None:
                 return
             self._want(endpoint, place, exclude)
@@ -244,13 +244,13 @@ class OutboundConnections:
             return
         poor = [target for target in near if target.peer and self._is_poor(target.peer, now)]
         worst = max(poor or near, key=lambda target: target.round_trip_s or 0.0)
-        others = self._groups() - {self._book.group(worst.endpoint)}
-        endpoint = self._book.nearest(exclude, now, others)
+        others = self._groups() - {self._addrman.group(worst.endpoint)}
+        endpoint = self._addrman.nearest(exclude, now, others)
         if endpoint is None:
             return
         if poor:
-            self._book.failed(worst.endpoint, now)  # or it would be the nearest again
-        elif not is_clearly_nearer(self._book.round_trip_s(endpoint), worst.round_trip_s):
+            self._addrman.failed(worst.endpoint, now)  # or it would be the nearest again
+        elif not is_clearly_nearer(self._addrman.round_trip_s(endpoint), worst.round_trip_s):
             return
         self._want(endpoint, Place.NEAR, exclude).replaces = worst
 
@@ -259,7 +259,7 @@ class OutboundConnections:
         if now < self._feel_at:
             return
         self._feel_at = self._after(self._feeler_s, now)
-        if endpoint := self._book.feeler(exclude, now):
+        if endpoint := self._addrman.feeler(exclude, now):
             self._targets[endpoint] = Target(endpoint, ConnectionType.FEELER)
 
     def _want(self, endpoint: Endpoint, place: Place, exclude: set[Endpoint]) -> Target:
@@ -280,7 +280,7 @@ class OutboundConnections:
     def _groups(self) -> set[bytes]:
         """Network groups that an outbound peer is in, or will be."""
         return {
-            self._book.group(target.endpoint)
+            self._addrman.group(target.endpoint)
             for target in self._targets.values()
             if target.kind is ConnectionType.LEARNED or (target.kind is ConnectionType.STATIC and target.linked)
         }
@@ -298,12 +298,12 @@ class OutboundConnections:
             target = self._targets.setdefault(target.endpoint, target)
         target.linked, target.peer, target.failures, target.trouble = True, peer, 0, ""
         target.round_trip_s = round_trip_s
-        self._book.proved(target.endpoint, now, round_trip_s, chosen=target.kind is not ConnectionType.BACK)
+        self._addrman.proved(target.endpoint, now, round_trip_s, chosen=target.kind is not ConnectionType.BACK)
         if known and target.kind is ConnectionType.LEARNED:
             target.kind, target.place, target.replaces = ConnectionType.BACK, None, None
         if target.place is Place.BLOCKS_ONLY:
             ours = [t.endpoint for t in self._learned() if t.place is Place.BLOCKS_ONLY and t.linked]
-            self._book.anchors = tuple(dict.fromkeys([*ours, *self._book.anchors]))[:ANCHORS_MAX]
+            self._addrman.anchors = tuple(dict.fromkeys([*ours, *self._addrman.anchors]))[:ANCHORS_MAX]
         replaced, target.replaces = target.replaces, None
         return replaced.peer if replaced and self.holds(replaced) and replaced.peer != peer else None
 
@@ -311,7 +311,7 @@ class OutboundConnections:
         """A feeler was answered as it should be."""
         if self._targets.get(target.endpoint) is target:  # the operator may want it kept by now
             del self._targets[target.endpoint]
-        self._book.proved(target.endpoint, now, round_trip_s)
+        self._addrman.proved(target.endpoint, now, round_trip_s)
 
     def failed(self, target: Target, trouble: str, now: float) -> None:
         """Note that a dial failed: wait, or give the target up."""
@@ -320,7 +320,7 @@ class OutboundConnections:
         target.failures += 1
         target.next_dial = now + delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
         if trouble != ANOTHER:  # else whoever names an honest node's address as its own would spoil its record
-            self._book.failed(target.endpoint, now, counts=any(other.linked for other in self._targets.values()))
+            self._addrman.failed(target.endpoint, now, counts=any(other.linked for other in self._targets.values()))
         given_up = target.kind in (ConnectionType.LEARNED, ConnectionType.FEELER) or (
             target.kind is ConnectionType.BACK and target.failures >= DIAL_BACK_TRIES
         )
@@ -333,7 +333,7 @@ class OutboundConnections:
             del self._targets[target.endpoint]
         elif self.holder(target.endpoint):
             return
-        self._book.is_ours(target.endpoint)
+        self._addrman.is_ours(target.endpoint)
 
     def lost(self, peer: PeerId, now: float, wait_s: float = BACKOFF_S) -> None:
         """A peer is gone: static endpoints are greeted again in `wait_s`, the others leave the list."""

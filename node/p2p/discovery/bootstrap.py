@@ -20,7 +20,7 @@ MEET_S, MEET_LOCAL_S = 1800.0, 60.0
 
 
 @dataclass(slots=True)
-class _Door:
+class _Seed:
     """An endpoint to begin with."""
 
     next_try: float = 0.0
@@ -33,31 +33,33 @@ class _Door:
 class Bootstrap(NoDiscovery):
     """Dials what the operator named."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], ground: DiscoveryContext) -> None:
-        self._ground = ground
-        self._doors = {endpoint: _Door() for endpoint in endpoints}
+    def __init__(self, endpoints: Iterable[Endpoint], context: DiscoveryContext) -> None:
+        self._context = context
+        self._seeds = {endpoint: _Seed() for endpoint in endpoints}
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """One of them has answered, perhaps."""
-        if door := self._doors.get(endpoint):
-            door.answered, door.tries = True, 0
-            door.next_try = now + (MEET_LOCAL_S if self._ground.allow_local else MEET_S)
+        if seed := self._seeds.get(endpoint):
+            seed.answered, seed.tries = True, 0
+            seed.next_try = now + (MEET_LOCAL_S if self._context.allow_local else MEET_S)
 
     def left(self, peer: PeerId, now: float) -> None:
         """Dial bootstrap nodes again when no peer is left, soon but not at once: it may have had a reason."""
-        if any(link.peer != peer for link in self._ground.links()):
+        if any(link.peer != peer for link in self._context.links()):
             return
-        wait_s = ALONE_LOCAL_S if self._ground.allow_local else ALONE_S
-        for door in self._doors.values():
-            door.next_try = min(door.next_try, now + wait_s)
+        wait_s = ALONE_LOCAL_S if self._context.allow_local else ALONE_S
+        for seed in self._seeds.values():
+            seed.next_try = min(seed.next_try, now + wait_s)
 
     def tick(self, now: float) -> None:
         """Dial who is due: all that never answered, the others while there is room."""
-        for endpoint, door in self._doors.items():
-            if now < door.next_try or (door.answered and not self._ground.wants_more()):
+        for endpoint, seed in self._seeds.items():
+            if now < seed.next_try or (seed.answered and not self._context.wants_more()):
                 continue
-            most_s = MOST_LOCAL_S if self._ground.allow_local else MOST_S
-            door.next_try = now + min(most_s, FIRST_S * 2 ** min(door.tries, 16)) * self._ground.rng.uniform(0.75, 1.25)
-            door.tries += 1
-            if not any(link.endpoint == endpoint for link in self._ground.links()):
-                self._ground.try_once(endpoint)
+            most_s = MOST_LOCAL_S if self._context.allow_local else MOST_S
+            seed.next_try = now + min(most_s, FIRST_S * 2 ** min(seed.tries, 16)) * self._context.rng.uniform(
+                0.75, 1.25
+            )
+            seed.tries += 1
+            if not any(link.endpoint == endpoint for link in self._context.links()):
+                self._context.try_once(endpoint)

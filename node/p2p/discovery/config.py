@@ -50,10 +50,10 @@ class Silent(NoDiscovery):
         return None
 
 
-def make_discovery(finding: DiscoveryConfig, ground: DiscoveryContext) -> Discovery:
+def make_discovery(finding: DiscoveryConfig, context: DiscoveryContext) -> Discovery:
     """All that was chosen, as one."""
     if finding.only_introduces:
-        return CombinedDiscovery((Bootstrap(finding.bootstrap, ground), Tracker(ground)))
+        return CombinedDiscovery((Bootstrap(finding.bootstrap, context), Tracker(context)))
     makers = {DiscoveryMethod.GOSSIP: Gossip, DiscoveryMethod.KADEMLIA: Kademlia}
-    chosen = [make(ground) for way, make in makers.items() if way in finding.ways]
-    return CombinedDiscovery((Bootstrap(finding.bootstrap, ground), *chosen, Silent()))
+    chosen = [make(context) for way, make in makers.items() if way in finding.ways]
+    return CombinedDiscovery((Bootstrap(finding.bootstrap, context), *chosen, Silent()))

@@ -30,16 +30,16 @@ class PeerDiscoveryContext:
         own: PeerId,
         connections: ConnectionManager,
         requests: PendingRequests,
-        book: AddrMan,
+        addrman: AddrMan,
         rng: random.Random,
     ) -> None:
         self.own = own
         self._outbox = outbox
-        self.allow_local = book.allow_local
+        self.allow_local = addrman.allow_local
         self.rng = rng
         self._connections = connections
         self._requests = requests
-        self._book = book
+        self._addrman = addrman
         self._bootstrap = frozenset(finding.bootstrap)
         self._first_heard: OrderedDict[Endpoint, str] = OrderedDict()
         """The way of finding nodes that was the first to tell of an endpoint."""
@@ -87,7 +87,7 @@ class PeerDiscoveryContext:
         """Put endpoints into the address book. A peer whose endpoint is not known tells nothing."""
         if source is not None:
             told = tuple(endpoints)
-            self._book.add(told, source, now)
+            self._addrman.add(told, source, now)
             for endpoint in told:
                 self._first_heard.setdefault(endpoint, way)
             while len(self._first_heard) > FIRST_HEARD_MAX:
@@ -102,13 +102,13 @@ class PeerDiscoveryContext:
     def has_met(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """A visit has proved an endpoint."""
         # Others chose whom we visit, so the book must not count it as chosen.
-        self._book.proved(endpoint, now, chosen=False)
+        self._addrman.proved(endpoint, now, chosen=False)
         self.discovery.proved(peer, endpoint, now)
 
     def sample(self, peer: PeerId, now: float) -> tuple[Endpoint, ...]:
         """Endpoints to tell a peer, but for its own."""
         own = self.endpoint(peer)
-        return self._book.sample(now, (own,) if own else ())
+        return self._addrman.sample(now, (own,) if own else ())
 
     def close(self, peer: PeerId, reason: DisconnectReason) -> None:
         """Close the connections to a node that is no peer."""

@@ -32,9 +32,9 @@ TELLERS_MAX = 256
 class Gossip(NoDiscovery):
     """Asks, answers, passes on."""
 
-    def __init__(self, ground: DiscoveryContext) -> None:
-        local = ground.allow_local
-        self._ground = ground
+    def __init__(self, context: DiscoveryContext) -> None:
+        local = context.allow_local
+        self._context = context
         self._ask_every_s = ASK_EVERY_LOCAL_S if local else ASK_EVERY_S
         self._push_every_s = PUSH_EVERY_LOCAL_S if local else PUSH_EVERY_S
         self._accepted = (ACCEPTED_LOCAL if local else ACCEPTED).allowances(TELLERS_MAX)
@@ -50,13 +50,13 @@ class Gossip(NoDiscovery):
     def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """News, if it was not told lately. What does not fit into one message waits for no other."""
         is_news = endpoint not in self._told and all(endpoint != other for _, other in self._news)
-        if is_news and is_dialable(endpoint, self._ground.allow_local):
+        if is_news and is_dialable(endpoint, self._context.allow_local):
             self._news = [*self._news, (peer, endpoint)][-PUSHED_MAX:]
 
     def serve(self, peer: PeerId, request: Request, now: float) -> Reply | None:
         """Tell who asks, and hear who tells."""
         if isinstance(request, GetAddresses):
-            return Addresses(self._ground.sample(peer, now))
+            return Addresses(self._context.sample(peer, now))
         if isinstance(request, AnnounceAddress):
             self._hear(peer, request.endpoints, now)
             return Ok()
@@ -68,26 +68,26 @@ class Gossip(NoDiscovery):
         self._ask_somebody(now)
 
     def _ask_somebody(self, now: float) -> None:
-        if now < self._ask_at or not self._ground.wants_more() or not (links := self._ground.links()):
+        if now < self._ask_at or not self._context.wants_more() or not (links := self._context.links()):
             return
         self._ask_at = now + self._ask_every_s
-        self._ask(self._ground.rng.choice(links).peer, now)
+        self._ask(self._context.rng.choice(links).peer, now)
 
     def _ask(self, peer: PeerId, now: float) -> None:
-        link = self._ground.link(peer)
+        link = self._context.link(peer)
         if link is None:
             return
 
         def then(reply: PeerReply, now: float) -> None:
             if isinstance(reply, Addresses):
-                self._ground.heard(reply.endpoints, link.endpoint, now)
+                self._context.heard(reply.endpoints, link.endpoint, now)
 
-        self._ground.ask(link, GetAddresses(), now, ADDRESSES_S, then)
+        self._context.ask(link, GetAddresses(), now, ADDRESSES_S, then)
 
     def _hear(self, peer: PeerId, endpoints: tuple[Endpoint, ...], now: float) -> None:
         """Take endpoints told unasked: as many as the teller may tell."""
         taken = endpoints[: self._accepted.take(peer, len(endpoints), now)]
-        self._ground.heard(taken, self._ground.endpoint(peer), now)
+        self._context.heard(taken, self._context.endpoint(peer), now)
 
     def _push(self, now: float) -> None:
         """Tell a few peers what was proved since the last round."""
@@ -96,10 +96,10 @@ class Gossip(NoDiscovery):
         self._push_at = now + self._push_every_s
         news, self._news = self._news, []
         self._told.update(endpoint for _, endpoint in news)
-        links = self._ground.links()
-        chosen = self._ground.rng.sample(links, min(FANOUT, len(links)))
+        links = self._context.links()
+        chosen = self._context.rng.sample(links, min(FANOUT, len(links)))
         for link in chosen:
             endpoints = tuple(dict.fromkeys(endpoint for peer, endpoint in news if peer != link.peer))
             if endpoints:
                 message = AnnounceAddress(endpoints)
-                self._ground.ask(link, message, now, ADDRESSES_S, lambda reply, now: None)
+                self._context.ask(link, message, now, ADDRESSES_S, lambda reply, now: None)

@@ -45,11 +45,11 @@ LOCAL = KademliaPace(search=1.0, search_most=30.0, refresh=120.0, test=0.5, at_r
 class Kademlia(NoDiscovery):
     """The table, the searches, the tests."""
 
-    def __init__(self, ground: DiscoveryContext) -> None:
-        self._ground = ground
-        self._pace = LOCAL if ground.allow_local else ORDINARY
-        self._table = RoutingTable(ground.own, ground.allow_local)
-        self._visits = Probes(ground)
+    def __init__(self, context: DiscoveryContext) -> None:
+        self._context = context
+        self._pace = LOCAL if context.allow_local else ORDINARY
+        self._table = RoutingTable(context.own, context.allow_local)
+        self._probes = Probes(context)
         self._lookup: Lookup | None = None
         self._asked: dict[PeerId, float] = {}
         """Nodes that this search waits for, with the time after which no answer comes."""
@@ -68,7 +68,7 @@ class Kademlia(NoDiscovery):
 
     def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """A node was met there: it has a right to a place. Something new makes it worth to search on."""
-        if is_dialable(endpoint, self._ground.allow_local) and self._table.proved(peer, endpoint, now):
+        if is_dialable(endpoint, self._context.allow_local) and self._table.proved(peer, endpoint, now):
             self._hurry(now)
 
     def left(self, peer: PeerId, now: float) -> None:
@@ -88,7 +88,7 @@ class Kademlia(NoDiscovery):
 
     def tick(self, now: float) -> None:
         """Go on with the search, begin another, look whether old acquaintances are there."""
-        self._visits.tick(now)
+        self._probes.tick(now)
         for peer in [peer for peer, until in self._asked.items() if until < now]:
             self._unanswered(peer)
         if self._lookup is None:
@@ -106,23 +106,23 @@ class Kademlia(NoDiscovery):
         if now < self._search_at or not len(self._table):
             return
         self._search_at = now + self._wait_s
-        target = self._table.stale_target(now, self._pace.refresh, self._ground.rng)
+        target = self._table.stale_target(now, self._pace.refresh, self._context.rng)
         if not self._searched_own:
-            target = self._ground.own
-        elif target is None and self._ground.wants_more():
-            target = self._ground.rng.randbytes(ID_BITS // 8)
+            target = self._context.own
+        elif target is None and self._context.wants_more():
+            target = self._context.rng.randbytes(ID_BITS // 8)
         if target is None:
             return
         self._searched_own = not self._searched_own
         self._wait_s = min(self._pace.search_most, 2 * self._wait_s)
         known = [contact.neighbour for contact in self._table.closest(target)]
-        self._lookup = Lookup(target, self._ground.own, known, self._ground.allow_local)
+        self._lookup = Lookup(target, self._context.own, known, self._context.allow_local)
 
     def _go_on(self, now: float) -> None:
         """Ask the nodes that the search is to ask next."""
         lookup = self._lookup
         while lookup and (neighbour := lookup.next()):
-            self._asked[neighbour.id] = now + (QUERY_S if self._ground.link(neighbour.id) else VISIT_S)
+            self._asked[neighbour.id] = now + (QUERY_S if self._context.link(neighbour.id) else VISIT_S)
             self._ask(neighbour, lookup.target, now, partial(self._on_nodes, lookup))
         if lookup and lookup.is_over:
             self._lookup = None
@@ -142,9 +142,9 @@ class Kademlia(NoDiscovery):
             heard(neighbour.id, reply, now)
             self._go_on(now)
 
-        if link := self._ground.link(neighbour.id):
-            self._ground.ask(link, request, now, QUERY_S, then)
-        elif self._ground.is_peer(neighbour.id) or not self._visits.ask(neighbour, request, now, then):
+        if link := self._context.link(neighbour.id):
+            self._context.ask(link, request, now, QUERY_S, then)
+        elif self._context.is_peer(neighbour.id) or not self._probes.ask(neighbour, request, now, then):
             heard(neighbour.id, None, now)
 
     def _on_nodes(self, lookup: Lookup, node: PeerId, reply: PeerReply | None, now: float) -> None:
@@ -155,10 +155,10 @@ class Kademlia(NoDiscovery):
         if not isinstance(reply, Nodes):
             lookup.failed(node)
             return
-        told = [each for each in reply.neighbours if is_dialable(each.endpoint, self._ground.allow_local)]
+        told = [each for each in reply.neighbours if is_dialable(each.endpoint, self._context.allow_local)]
         lookup.answered(node, told)
         contact = self._table.get(node)
-        self._ground.heard([each.endpoint for each in told], contact.endpoint if contact else None, now, "kademlia")
+        self._context.heard([each.endpoint for each in told], contact.endpoint if contact else None, now, "kademlia")
 
     def _test(self, now: float) -> None:
         """Ask one node of the table for a sign of life (see `to_test`). If it has none, the place is free."""

@@ -50,9 +50,9 @@ class _Probe:
 class Probes:
     """Probes to other nodes."""
 
-    def __init__(self, ground: DiscoveryContext) -> None:
-        local = ground.allow_local
-        self._ground = ground
+    def __init__(self, context: DiscoveryContext) -> None:
+        local = context.allow_local
+        self._context = context
         self._rest_s = REST_LOCAL_S if local else REST_S
         by_target, in_total = (BY_TARGET_LOCAL, IN_TOTAL_LOCAL) if local else (BY_TARGET, IN_TOTAL)
         self._budget = DialBudget(by_target, by_target, in_total, local)
@@ -69,7 +69,7 @@ class Probes:
     def ask(self, neighbour: Neighbour, request: Request, now: float, then: Then) -> bool:
         """Visit a node and ask it; `then` gets the answer or Failed, always. False: it cannot be visited now."""
         endpoint = neighbour.endpoint
-        is_allowed = is_dialable(endpoint, self._ground.allow_local) and self._resting.get(endpoint, now) <= now
+        is_allowed = is_dialable(endpoint, self._context.allow_local) and self._resting.get(endpoint, now) <= now
         if not (is_allowed and self.has_room and self._budget.spend(None, endpoint.host, now)):
             return False
         visit = _Probe(neighbour, request, then, now + VISIT_S)
@@ -78,7 +78,7 @@ class Probes:
         def outcome(met: Met | Failed | Refusal, now: float) -> None:
             self._on_outcome(visit, met, now)
 
-        self._ground.greet(endpoint, neighbour.id, now, outcome)
+        self._context.greet(endpoint, neighbour.id, now, outcome)
         return True
 
     def tick(self, now: float) -> None:
@@ -87,10 +87,10 @@ class Probes:
         for visit in lost:
             self._end(visit, Failed("the visit took too long"), now)
         for peer, at in list(self._leaving.items()):
-            if at <= now and not self._ground.is_busy(peer):
+            if at <= now and not self._context.is_busy(peer):
                 del self._leaving[peer]
-                if not self._ground.is_peer(peer):
-                    self._ground.close(peer, DisconnectReason.VISIT_OVER)
+                if not self._context.is_peer(peer):
+                    self._context.close(peer, DisconnectReason.VISIT_OVER)
 
     def _on_outcome(self, visit: _Probe, met: Met | Failed | Refusal, now: float) -> None:
         """Nobody is there, or who was to be there is: its endpoint is proved."""
@@ -109,8 +109,8 @@ class Probes:
             self._leave(met.link, now)
 
         self._leaving[met.link.peer] = now + LINGER_S
-        self._ground.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
-        self._ground.ask(met.link, visit.request, now, QUESTION_S, then)
+        self._context.has_met(visit.neighbour.id, visit.neighbour.endpoint, now)
+        self._context.ask(met.link, visit.request, now, QUESTION_S, then)
 
     def _end(self, visit: _Probe, reply: PeerReply, now: float) -> None:
         if visit not in self._under_way:
@@ -120,10 +120,10 @@ class Probes:
 
     def _leave(self, link: Link, now: float) -> None:
         """Say goodbye, unless we have become peers meanwhile."""
-        if self._ground.link(link.peer):
+        if self._context.link(link.peer):
             return
         self._leaving[link.peer] = now + LINGER_S
-        self._ground.ask(link, Bye(), now, BYE_S, lambda reply, now: None)
+        self._context.ask(link, Bye(), now, BYE_S, lambda reply, now: None)
 
 
 class ProbedBy:

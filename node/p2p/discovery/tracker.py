@@ -50,9 +50,9 @@ STAY_S, STAY_LOCAL_S = 60.0, 5.0
 class Tracker(NoDiscovery):
     """Knows who came, and tells who asks."""
 
-    def __init__(self, ground: DiscoveryContext) -> None:
-        self._ground = ground
-        self._stay_s = STAY_LOCAL_S if ground.allow_local else STAY_S
+    def __init__(self, context: DiscoveryContext) -> None:
+        self._context = context
+        self._stay_s = STAY_LOCAL_S if context.allow_local else STAY_S
         self._met: OrderedDict[PeerId, tuple[Endpoint, float]] = OrderedDict()
         self._until: dict[PeerId, float] = {}
 
@@ -66,7 +66,7 @@ class Tracker(NoDiscovery):
 
     def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
         """Somebody to tell others of."""
-        if is_dialable(endpoint, self._ground.allow_local):
+        if is_dialable(endpoint, self._context.allow_local):
             self._met[peer] = endpoint, now + TRACKED_S
             self._met.move_to_end(peer)
             if len(self._met) > TRACKED_MAX:
@@ -77,7 +77,7 @@ class Tracker(NoDiscovery):
         match request:
             case GetAddresses():
                 others = self._others(peer, now)
-                chosen = self._ground.rng.sample(others, min(ADDRESSES_MAX, len(others)))
+                chosen = self._context.rng.sample(others, min(ADDRESSES_MAX, len(others)))
                 return Addresses(tuple(dict.fromkeys(neighbour.endpoint for neighbour in chosen)))
             case FindNode(target):
                 ranked = sorted(self._others(peer, now), key=lambda neighbour: distance(neighbour.id, target))
@@ -98,7 +98,7 @@ class Tracker(NoDiscovery):
         """Let go who has been here for long enough."""
         over = [peer for peer, until in self._until.items() if until <= now]
         for peer in over:
-            self._ground.drop(peer, DisconnectReason.INTRODUCED, now)
+            self._context.drop(peer, DisconnectReason.INTRODUCED, now)
 
     def _others(self, peer: PeerId, now: float) -> list[Neighbour]:
         """All that came lately, but for one."""

@@ -51,10 +51,10 @@ class PeerScoring:
         budget_bytes_s: int = BULK_BYTES_S,
     ) -> None:
         """`budget_bytes_s` is what of bulk service is given to all before it is rationed."""
-        self.reputation = PeerScore()
+        self.scores = PeerScore()
         self.discouraged = BanMan(allow_local)
         self.service = BlockServing(role, peer_of)
-        self._choker = Choker(self.reputation.contribution, self.reputation.grade, budget_bytes_s)
+        self._choker = Choker(self.scores.contribution, self.scores.grade, budget_bytes_s)
         self._tallies: dict[PeerId, Tally] = {}
         self._taken: OrderedDict[BlockHash, tuple[PeerId, int]] = OrderedDict()
         """The peer that brought a block, and the block's bytes."""
@@ -82,17 +82,17 @@ class PeerScoring:
 
     def is_poor(self, peer: PeerId, now: float) -> bool:
         """True if its record is a reason to look for another."""
-        return self.reputation.grade(peer, now) in (Grade.CHOKE, Grade.DROP)
+        return self.scores.grade(peer, now) in (Grade.CHOKE, Grade.DROP)
 
     def note(self, peer: PeerId, deed: PeerEvent, now: float, times: float = 1.0) -> None:
         """A peer did this."""
-        self.reputation.note(peer, deed, now, times)
+        self.scores.note(peer, deed, now, times)
         if deed.value.points < 0:
             self._suspects.add(peer)
 
     def offended(self, peer: PeerId, host: str, now: float) -> None:
         """A peer, seen at `host`, broke the rules provably."""
-        self.reputation.note(peer, PeerEvent.OFFENCE, now)
+        self.scores.note(peer, PeerEvent.OFFENCE, now)
         self.discouraged.add(peer, host, now)
 
     def received(self, peer: PeerId, message: Request | PeerReply) -> None:
@@ -116,8 +116,8 @@ class PeerScoring:
 
     def took_tx(self, peer: PeerId, size: int, now: float) -> None:
         """A peer was the first to deliver a transaction that is valid."""
-        self.reputation.note(peer, PeerEvent.TX_FIRST, now)
-        self.reputation.contributed(peer, size, now)
+        self.scores.note(peer, PeerEvent.TX_FIRST, now)
+        self.scores.contributed(peer, size, now)
         if tally := self._tallies.get(peer):
             tally.first_txs += 1
             tally.last_tx = now
@@ -156,8 +156,8 @@ class PeerScoring:
                 continue
             del self._taken[block_hash]
             if verdict:
-                self.reputation.note(peer, PeerEvent.BLOCK_FIRST, now)
-                self.reputation.contributed(peer, size, now)
+                self.scores.note(peer, PeerEvent.BLOCK_FIRST, now)
+                self.scores.contributed(peer, size, now)
                 if tally := self._tallies.get(peer):
                     tally.first_blocks += 1
                     tally.last_block = now
@@ -165,4 +165,4 @@ class PeerScoring:
     def unbearable(self, now: float) -> list[PeerId]:
         """Peers that are here and have come to be dropped."""
         suspects, self._suspects = self._suspects, set()
-        return sorted(p for p in suspects if p in self._tallies and self.reputation.grade(p, now) is Grade.DROP)
+        return sorted(p for p in suspects if p in self._tallies and self.scores.grade(p, now) is Grade.DROP)

@@ -114,8 +114,8 @@ class CompactLab(SyncLab):
     def make_pusher(self, peer: CompactPeer) -> None:
         """As if it had brought a block."""
         entry = self.chain.tip
-        self.parts.pushers.brought_by(peer.id, entry)
-        self.parts.pushers.on_tip(entry, self.now)
+        self.parts.high_bandwidth.brought_by(peer.id, entry)
+        self.parts.high_bandwidth.on_tip(entry, self.now)
         self.carry()
         self.run(0.2)
         assert peer.wants_pushes()

@@ -97,14 +97,14 @@ def test_a_fork_near_the_tip_is_kept(lab: SyncLab, ours: Lab) -> None:
 
 
 def test_an_endless_branch_with_too_little_work_leaves_nothing(lab: SyncLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab.sync._gate, "_minimum_work", 10**9)
+    monkeypatch.setattr(lab.sync._admission, "_minimum_work", 10**9)
     spammer = Spammer(1, branch(40 * BATCH))
     lab.add(spammer)
     lab.run(1)
-    walk = lab.sync._gate.walk(spammer.id)
+    walk = lab.sync._admission.walk(spammer.id)
     assert walk is not None
     most = 0
-    while lab.sync._gate.walk(spammer.id):
+    while lab.sync._admission.walk(spammer.id):
         lab.run(0.1)
         most = max(most, len(walk._bits) + len(walk._held))
     assert len(header_requests(spammer)) > 40
@@ -143,28 +143,28 @@ def test_a_second_pass_that_does_not_come_leaves_nothing(lab: SyncLab) -> None:
 
 
 def test_few_walk_at_once_and_those_who_leave_make_room(lab: SyncLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab.sync._gate, "_minimum_work", 10**9)
+    monkeypatch.setattr(lab.sync._admission, "_minimum_work", 10**9)
     headers = branch(2_000)
     spammers = [Spammer(number, headers) for number in range(headers_presync.WALKS_MAX + 3)]
     for spammer in spammers:
         lab.add(spammer)
     lab.run(1)
-    walking = [spammer for spammer in spammers if lab.sync._gate.walk(spammer.id)]
+    walking = [spammer for spammer in spammers if lab.sync._admission.walk(spammer.id)]
     assert len(walking) == headers_presync.WALKS_MAX
     assert all(len(header_requests(spammer)) == 1 for spammer in spammers if spammer not in walking)
     for spammer in walking:
         lab.leave(spammer)
-    assert not any(lab.sync._gate.walk(spammer.id) for spammer in spammers)
+    assert not any(lab.sync._admission.walk(spammer.id) for spammer in spammers)
 
 
 @pytest.mark.parametrize(("limit", "most"), [("BITS_MAX", 30), ("WALK_S", 1.0)])
 def test_walks_end(lab: SyncLab, limit: str, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab.sync._gate, "_minimum_work", 10**9)
+    monkeypatch.setattr(lab.sync._admission, "_minimum_work", 10**9)
     monkeypatch.setattr(headers_presync, limit, most)
     spammer = Spammer(1, branch(2_000))
     lab.add(spammer)
     lab.run(5)
-    assert lab.sync._gate.walk(spammer.id) is None
+    assert lab.sync._admission.walk(spammer.id) is None
     assert len(header_requests(spammer)) < 50
     assert stored(lab) == OURS
 

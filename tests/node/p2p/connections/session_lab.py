@@ -59,7 +59,7 @@ class End:
         self.outbox = Outbox()
         self.book = AddrMan(rng, allow_local)
         self.requests = PendingRequests(self.outbox)
-        self.standing = PeerScoring(allow_local)
+        self.scoring = PeerScoring(allow_local)
         self.sessions = ConnectionManager(
             self.outbox,
             self.identity,
@@ -68,7 +68,7 @@ class End:
             self.book,
             self,
             rng,
-            self.standing,
+            self.scoring,
         )
         ways = DiscoveryConfig(frozenset({DiscoveryMethod.GOSSIP}))
         ground = PeerDiscoveryContext(self.outbox, ways, self.id, self.sessions, self.requests, self.book, rng)

@@ -23,21 +23,21 @@ NOW = 1_000_000.0
 
 
 @pytest.fixture
-def reputation() -> PeerScore:
+def scores() -> PeerScore:
     return PeerScore()
 
 
 def scored(score: float) -> PeerScore:
     """A's score, by the one deed that no cap stops before."""
-    reputation = PeerScore()
+    scores = PeerScore()
     deed = PeerEvent.SPAM if score < 0 else PeerEvent.BLOCK_FIRST
-    reputation.note(A, deed, NOW, score / deed.value.points)
-    return reputation
+    scores.note(A, deed, NOW, score / deed.value.points)
+    return scores
 
 
-def test_nobody_has_a_score_for_nothing(reputation: PeerScore) -> None:
-    assert (reputation.score(A, NOW), reputation.why(A, NOW), reputation.grade(A, NOW)) == (0, (), Grade.TOLERATE)
-    assert reputation.contribution(A, NOW) == 0
+def test_nobody_has_a_score_for_nothing(scores: PeerScore) -> None:
+    assert (scores.score(A, NOW), scores.why(A, NOW), scores.grade(A, NOW)) == (0, (), Grade.TOLERATE)
+    assert scores.contribution(A, NOW) == 0
 
 
 @pytest.mark.parametrize(
@@ -56,74 +56,74 @@ def test_thresholds(score: float, grade: Grade) -> None:
 
 
 @pytest.mark.parametrize("deed", PeerEvent)
-def test_each_deed_counts_up_to_its_most(reputation: PeerScore, deed: PeerEvent) -> None:
+def test_each_deed_counts_up_to_its_most(scores: PeerScore, deed: PeerEvent) -> None:
     weight = deed.value
-    reputation.note(A, deed, NOW)
-    assert reputation.score(A, NOW) == weight.points
-    assert reputation.why(A, NOW) == ((weight.words, weight.points),)
-    reputation.note(A, deed, NOW, 1_000_000)
-    assert abs(reputation.score(A, NOW)) == weight.most
-    assert (reputation.score(A, NOW) > 0) == (weight.points > 0)
-    assert reputation.score(B, NOW) == 0
+    scores.note(A, deed, NOW)
+    assert scores.score(A, NOW) == weight.points
+    assert scores.why(A, NOW) == ((weight.words, weight.points),)
+    scores.note(A, deed, NOW, 1_000_000)
+    assert abs(scores.score(A, NOW)) == weight.most
+    assert (scores.score(A, NOW) > 0) == (weight.points > 0)
+    assert scores.score(B, NOW) == 0
 
 
-def test_honest_faults_never_drop(reputation: PeerScore) -> None:
+def test_honest_faults_never_drop(scores: PeerScore) -> None:
     for deed in (PeerEvent.LATE, PeerEvent.BROKEN_PROMISE):
-        reputation.note(A, deed, NOW, 1_000_000)
-    assert reputation.grade(A, NOW) is Grade.CHOKE
+        scores.note(A, deed, NOW, 1_000_000)
+    assert scores.grade(A, NOW) is Grade.CHOKE
 
 
-def test_no_good_deeds_make_up_for_an_offence_and_spam(reputation: PeerScore) -> None:
+def test_no_good_deeds_make_up_for_an_offence_and_spam(scores: PeerScore) -> None:
     for deed in PeerEvent:
         if deed.value.points > 0:
-            reputation.note(A, deed, NOW, 1_000_000)
-    assert reputation.grade(A, NOW) is Grade.PREFER
-    reputation.note(A, PeerEvent.OFFENCE, NOW, 2)
-    reputation.note(A, PeerEvent.SPAM, NOW, 100)
-    assert reputation.grade(A, NOW) is Grade.DROP
+            scores.note(A, deed, NOW, 1_000_000)
+    assert scores.grade(A, NOW) is Grade.PREFER
+    scores.note(A, PeerEvent.OFFENCE, NOW, 2)
+    scores.note(A, PeerEvent.SPAM, NOW, 100)
+    assert scores.grade(A, NOW) is Grade.DROP
 
 
-def test_what_was_done_fades(reputation: PeerScore) -> None:
-    reputation.note(A, PeerEvent.SPAM, NOW, 80)
-    assert reputation.score(A, NOW + HALF_LIFE_S) == pytest.approx(-40)
-    reputation.note(A, PeerEvent.SPAM, NOW + HALF_LIFE_S, 10)
-    assert reputation.score(A, NOW + HALF_LIFE_S) == pytest.approx(-50)
-    assert reputation.score(A, NOW + 2 * HALF_LIFE_S) == pytest.approx(-25)
-    assert reputation.grade(A, NOW + 3 * HALF_LIFE_S) is Grade.TOLERATE
-    assert reputation.why(A, NOW + 20 * HALF_LIFE_S) == ()
+def test_what_was_done_fades(scores: PeerScore) -> None:
+    scores.note(A, PeerEvent.SPAM, NOW, 80)
+    assert scores.score(A, NOW + HALF_LIFE_S) == pytest.approx(-40)
+    scores.note(A, PeerEvent.SPAM, NOW + HALF_LIFE_S, 10)
+    assert scores.score(A, NOW + HALF_LIFE_S) == pytest.approx(-50)
+    assert scores.score(A, NOW + 2 * HALF_LIFE_S) == pytest.approx(-25)
+    assert scores.grade(A, NOW + 3 * HALF_LIFE_S) is Grade.TOLERATE
+    assert scores.why(A, NOW + 20 * HALF_LIFE_S) == ()
 
 
-def test_why_tells_the_weightiest_first(reputation: PeerScore) -> None:
-    reputation.note(A, PeerEvent.LATE, NOW, 3)
-    reputation.note(A, PeerEvent.BLOCK_FIRST, NOW, 2)
-    reputation.note(A, PeerEvent.TX_FIRST, NOW)
-    assert reputation.why(A, NOW) == (
+def test_why_tells_the_weightiest_first(scores: PeerScore) -> None:
+    scores.note(A, PeerEvent.LATE, NOW, 3)
+    scores.note(A, PeerEvent.BLOCK_FIRST, NOW, 2)
+    scores.note(A, PeerEvent.TX_FIRST, NOW)
+    assert scores.why(A, NOW) == (
         (PeerEvent.BLOCK_FIRST.value.words, 10),
         (PeerEvent.LATE.value.words, -3),
         (PeerEvent.TX_FIRST.value.words, 0.05),
     )
-    assert sum(points for _, points in reputation.why(A, NOW)) == pytest.approx(reputation.score(A, NOW))
+    assert sum(points for _, points in scores.why(A, NOW)) == pytest.approx(scores.score(A, NOW))
 
 
-def test_contributions_fade_faster(reputation: PeerScore) -> None:
-    reputation.contributed(A, 3 * SERVED_UNIT, NOW)
-    assert reputation.contribution(A, NOW) == 3 * SERVED_UNIT
-    assert reputation.score(A, NOW) == 3
+def test_contributions_fade_faster(scores: PeerScore) -> None:
+    scores.contributed(A, 3 * SERVED_UNIT, NOW)
+    assert scores.contribution(A, NOW) == 3 * SERVED_UNIT
+    assert scores.score(A, NOW) == 3
     later = NOW + CONTRIBUTION_HALF_LIFE_S
-    assert reputation.contribution(A, later) == pytest.approx(1.5 * SERVED_UNIT)
-    reputation.contributed(A, SERVED_UNIT, later)
-    assert reputation.contribution(A, later) == pytest.approx(2.5 * SERVED_UNIT)
+    assert scores.contribution(A, later) == pytest.approx(1.5 * SERVED_UNIT)
+    scores.contributed(A, SERVED_UNIT, later)
+    assert scores.contribution(A, later) == pytest.approx(2.5 * SERVED_UNIT)
 
 
-def test_the_table_is_bounded(reputation: PeerScore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_bounded(scores: PeerScore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reputation_module, "KEPT_MAX", 10)
-    reputation.note(A, PeerEvent.OFFENCE, NOW)
+    scores.note(A, PeerEvent.OFFENCE, NOW)
     for number in range(20):
-        reputation.note(A, PeerEvent.LATE, NOW)  # who does something is not forgotten
-        reputation.note(PeerId(bytes([number]) * 20), PeerEvent.ANSWERED, NOW)
-    assert len(reputation) == 10
-    assert reputation.grade(A, NOW) is Grade.DROP
-    assert reputation.score(PeerId(bytes(20)), NOW) == 0
+        scores.note(A, PeerEvent.LATE, NOW)  # who does something is not forgotten
+        scores.note(PeerId(bytes([number]) * 20), PeerEvent.ANSWERED, NOW)
+    assert len(scores) == 10
+    assert scores.grade(A, NOW) is Grade.DROP
+    assert scores.score(PeerId(bytes(20)), NOW) == 0
 
 
 def test_the_discouraged_are_refused_for_their_time() -> None:

@@ -35,46 +35,46 @@ def net() -> Net:
 
 
 @pytest.fixture
-def standing() -> PeerScoring:
-    standing = PeerScoring(allow_local=True)
-    standing.met(A)
-    standing.met(B)
-    return standing
+def scoring() -> PeerScoring:
+    scoring = PeerScoring(allow_local=True)
+    scoring.met(A)
+    scoring.met(B)
+    return scoring
 
 
-def test_the_first_to_deliver_a_valid_block_is_credited(standing: PeerScoring) -> None:
-    standing.took_block(A, BLOCK, MEGABYTE)
-    standing.took_block(B, BLOCK, MEGABYTE)
-    standing.tick(lambda block_hash: None, NOW)
-    assert standing.tally(A).first_blocks == 0
-    standing.tick(lambda block_hash: True, NOW + 1)
-    standing.tick(lambda block_hash: True, NOW + 2)
-    assert (standing.tally(A).first_blocks, standing.tally(A).last_block) == (1, NOW + 1)
-    assert standing.reputation.score(A, NOW + 1) == PeerEvent.BLOCK_FIRST.value.points + PeerEvent.SERVED.value.points
-    assert standing.reputation.contribution(A, NOW + 1) == MEGABYTE
-    assert standing.tally(B).first_blocks == standing.reputation.score(B, NOW) == 0
+def test_the_first_to_deliver_a_valid_block_is_credited(scoring: PeerScoring) -> None:
+    scoring.took_block(A, BLOCK, MEGABYTE)
+    scoring.took_block(B, BLOCK, MEGABYTE)
+    scoring.tick(lambda block_hash: None, NOW)
+    assert scoring.tally(A).first_blocks == 0
+    scoring.tick(lambda block_hash: True, NOW + 1)
+    scoring.tick(lambda block_hash: True, NOW + 2)
+    assert (scoring.tally(A).first_blocks, scoring.tally(A).last_block) == (1, NOW + 1)
+    assert scoring.scores.score(A, NOW + 1) == PeerEvent.BLOCK_FIRST.value.points + PeerEvent.SERVED.value.points
+    assert scoring.scores.contribution(A, NOW + 1) == MEGABYTE
+    assert scoring.tally(B).first_blocks == scoring.scores.score(B, NOW) == 0
 
 
-def test_nobody_is_credited_for_an_invalid_block(standing: PeerScoring) -> None:
-    standing.took_block(A, BLOCK, MEGABYTE)
-    standing.tick(lambda block_hash: False, NOW)
-    standing.tick(lambda block_hash: True, NOW + 1)
-    assert standing.tally(A).first_blocks == standing.reputation.contribution(A, NOW) == 0
+def test_nobody_is_credited_for_an_invalid_block(scoring: PeerScoring) -> None:
+    scoring.took_block(A, BLOCK, MEGABYTE)
+    scoring.tick(lambda block_hash: False, NOW)
+    scoring.tick(lambda block_hash: True, NOW + 1)
+    assert scoring.tally(A).first_blocks == scoring.scores.contribution(A, NOW) == 0
 
 
-def test_blocks_that_wait_are_bounded(standing: PeerScoring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_that_wait_are_bounded(scoring: PeerScoring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing_module, "TAKEN_MAX", 10)
     for number in range(100):
-        standing.took_block(A, BlockHash(bytes([number]) * 32), 1)
-    standing.tick(lambda block_hash: True, NOW)
-    assert standing.tally(A).first_blocks == 10
+        scoring.took_block(A, BlockHash(bytes([number]) * 32), 1)
+    scoring.tick(lambda block_hash: True, NOW)
+    assert scoring.tally(A).first_blocks == 10
 
 
-def test_transactions_are_credited(standing: PeerScoring) -> None:
-    standing.took_tx(A, 200, NOW)
-    assert (standing.tally(A).first_txs, standing.tally(A).last_tx) == (1, NOW)
-    assert standing.reputation.contribution(A, NOW) == 200
-    assert standing.reputation.score(A, NOW) > PeerEvent.TX_FIRST.value.points
+def test_transactions_are_credited(scoring: PeerScoring) -> None:
+    scoring.took_tx(A, 200, NOW)
+    assert (scoring.tally(A).first_txs, scoring.tally(A).last_tx) == (1, NOW)
+    assert scoring.scores.contribution(A, NOW) == 200
+    assert scoring.scores.score(A, NOW) > PeerEvent.TX_FIRST.value.points
 
 
 @pytest.mark.parametrize(
@@ -86,33 +86,33 @@ def test_transactions_are_credited(standing: PeerScoring) -> None:
         (Failed("no message", offence=True), 0),
     ],
 )
-def test_answers_count(standing: PeerScoring, reply: Any, points: float) -> None:
-    standing.answered(A, GetAddresses(), reply, NOW)
-    assert standing.reputation.score(A, NOW) == points
+def test_answers_count(scoring: PeerScoring, reply: Any, points: float) -> None:
+    scoring.answered(A, GetAddresses(), reply, NOW)
+    assert scoring.scores.score(A, NOW) == points
 
 
-def test_bytes_are_counted_both_ways(standing: PeerScoring) -> None:
+def test_bytes_are_counted_both_ways(scoring: PeerScoring) -> None:
     request, reply = GetBlocks((BLOCK,)), Ok()
-    standing.answered(A, request, reply, NOW)
-    standing.received(A, request)
-    standing.sent(A, reply)
+    scoring.answered(A, request, reply, NOW)
+    scoring.received(A, request)
+    scoring.sent(A, reply)
     both = len(encode(request)) + len(encode(reply))
-    assert (standing.tally(A).bytes_sent, standing.tally(A).bytes_received) == (both, both)
-    standing.service._notes.append(Note(A, 5_000, False, False))
-    standing.tick(lambda block_hash: None, NOW)
-    assert standing.tally(A).bytes_sent == both + 5_000
+    assert (scoring.tally(A).bytes_sent, scoring.tally(A).bytes_received) == (both, both)
+    scoring.service._notes.append(Note(A, 5_000, False, False))
+    scoring.tick(lambda block_hash: None, NOW)
+    assert scoring.tally(A).bytes_sent == both + 5_000
 
 
-def test_what_was_counted_goes_with_the_peer_but_its_score_stays(standing: PeerScoring) -> None:
-    standing.took_tx(A, 200, NOW)
-    standing.left(A)
-    assert standing.tally(A).first_txs == 0
-    assert standing.reputation.score(A, NOW) > 0
-    standing.sent(A, Ok())
-    assert standing.tally(A).bytes_sent == 0
+def test_what_was_counted_goes_with_the_peer_but_its_score_stays(scoring: PeerScoring) -> None:
+    scoring.took_tx(A, 200, NOW)
+    scoring.left(A)
+    assert scoring.tally(A).first_txs == 0
+    assert scoring.scores.score(A, NOW) > 0
+    scoring.sent(A, Ok())
+    assert scoring.tally(A).bytes_sent == 0
 
 
-def test_peers_that_want_too_much_are_choked(standing: PeerScoring) -> None:
+def test_peers_that_want_too_much_are_choked(scoring: PeerScoring) -> None:
     small = PeerScoring(allow_local=True, budget_bytes_s=1_000)
     peers = [PeerId(bytes([number]) * 20) for number in range(10)]
     for moment in range(3):
@@ -121,9 +121,9 @@ def test_peers_that_want_too_much_are_choked(standing: PeerScoring) -> None:
         small.tick(lambda block_hash: None, NOW + moment * ROUND_S)
     assert sum(small.is_choked(peer) for peer in peers) == 5
     for moment in range(3):
-        standing.service._notes.extend(Note(peer, 10_000, False, False) for peer in peers * 1_000)
-        standing.tick(lambda block_hash: None, NOW + moment * ROUND_S)
-    assert not any(standing.is_choked(peer) for peer in peers)  # none of it was bulk
+        scoring.service._notes.extend(Note(peer, 10_000, False, False) for peer in peers * 1_000)
+        scoring.tick(lambda block_hash: None, NOW + moment * ROUND_S)
+    assert not any(scoring.is_choked(peer) for peer in peers)  # none of it was bulk
 
 
 def met(net: Net, **options: Any) -> tuple[End, End]:
@@ -136,7 +136,7 @@ def met(net: Net, **options: Any) -> tuple[End, End]:
 
 
 def spam(end: End, peer: End, score: float) -> None:
-    end.standing.note(peer.id, PeerEvent.SPAM, end.net.now, score / PeerEvent.SPAM.value.points)
+    end.scoring.note(peer.id, PeerEvent.SPAM, end.net.now, score / PeerEvent.SPAM.value.points)
 
 
 def test_a_peer_with_too_low_a_score_is_dropped_until_that_has_faded(net: Net) -> None:
@@ -157,10 +157,10 @@ def test_a_peer_with_too_low_a_score_is_dropped_until_that_has_faded(net: Net) -
 def test_honest_faults_never_end_a_session(net: Net) -> None:
     a, b = met(net, listens=False)
     for deed in (PeerEvent.LATE, PeerEvent.BROKEN_PROMISE):
-        b.standing.note(a.id, deed, net.now, 1_000_000)
+        b.scoring.note(a.id, deed, net.now, 1_000_000)
     net.run(5)
     assert not b.closed
-    assert b.standing.reputation.grade(a.id, net.now) is Grade.CHOKE
+    assert b.scoring.scores.grade(a.id, net.now) is Grade.CHOKE
 
 
 def test_the_address_of_an_offender_is_refused_whatever_its_id(net: Net) -> None:
@@ -183,7 +183,7 @@ def test_where_nodes_share_an_address_only_ids_are_refused(net: Net) -> None:
 
 def test_an_offenders_address_is_not_dialled(net: Net) -> None:
     a, b = End(net, 1, host="8.8.8.8", allow_local=False), End(net, 2, host="9.9.9.9", allow_local=False)
-    b.standing.discouraged.add(A, "8.8.8.8", net.now)
+    b.scoring.discouraged.add(A, "8.8.8.8", net.now)
     b.book.add([a.endpoint], None, net.now)
     net.run(20)
     assert not b.dials
@@ -194,7 +194,7 @@ def test_an_offenders_address_is_not_dialled(net: Net) -> None:
 
 def test_an_offender_is_not_linked_with_wherever_it_listens(net: Net) -> None:
     a, b = End(net, 1), End(net, 2)
-    b.standing.offended(a.id, "", net.now)
+    b.scoring.offended(a.id, "", net.now)
     b.book.add([a.endpoint], None, net.now)
     net.run(5)
     assert b.dials
@@ -274,10 +274,10 @@ def test_who_brought_blocks_and_transactions_stays(net: Net, hub: End) -> None:
     useful = [peer.id for peer in hub.sessions.peers()][16:20]
     for number, peer in enumerate(useful):
         if number % 2:
-            hub.standing.took_tx(peer, 200, net.now)
+            hub.scoring.took_tx(peer, 200, net.now)
         else:
-            hub.standing.took_block(peer, BlockHash(bytes([number]) * 32), 1_000)
-    hub.standing.tick(lambda block_hash: True, net.now)
+            hub.scoring.took_block(peer, BlockHash(bytes([number]) * 32), 1_000)
+    hub.scoring.tick(lambda block_hash: True, net.now)
     for number in range(40):
         newcomer(net, hub, 50 + number, f"20.1.1.{number}")
     assert len(hub.closed) >= 40

@@ -169,11 +169,11 @@ def test_a_clock_set_back_gives_nothing(meter: RateLimits) -> None:
 
 
 def test_having_us_wait_is_no_fault_and_spam_is() -> None:
-    standing = PeerScoring(False)
-    standing.met(ALICE)
-    standing.answered(ALICE, GetAddresses(), Failed("told to wait", retry_s=2.0), 0.0)
-    assert standing.reputation.score(ALICE, 0.0) == 0
+    scoring = PeerScoring(False)
+    scoring.met(ALICE)
+    scoring.answered(ALICE, GetAddresses(), Failed("told to wait", retry_s=2.0), 0.0)
+    assert scoring.scores.score(ALICE, 0.0) == 0
     for _ in range(100):
-        standing.service.spammed(ALICE)
-    standing.tick(lambda block_hash: None, 0.0)
-    assert standing.unbearable(0.0) == [ALICE]
+        scoring.service.spammed(ALICE)
+    scoring.tick(lambda block_hash: None, 0.0)
+    assert scoring.unbearable(0.0) == [ALICE]
