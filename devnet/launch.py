@@ -115,7 +115,7 @@ def _resume(devnet: Devnet, plan: Plan, chosen: Collection[str], screen: Screen)
 
 
 def add(devnet: Devnet, options: tuple[str, ...], screen: Screen) -> Devnet:
-    """One node more, started. Raises DevnetError."""
+    """Add a node and start it. Raises DevnetError."""
     devnet = _check(_with_more_nodes(devnet, (options,)))
     index = devnet.nodes - 1
     network.check_options(devnet, [index])

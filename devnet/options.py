@@ -105,6 +105,6 @@ def run(command: click.Command, name: str) -> NoReturn:
 
 
 def fail(text: str, status: int) -> NoReturn:
-    """One line, and the exit status."""
+    """Print an error on one line; returns the exit status."""
     click.echo(f"Error: {' '.join(text.split())}", err=True)
     sys.exit(status)

@@ -30,7 +30,7 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without GROAT_...: a node's options are all on its command line."""
+    """The environment of this process without GROAT_...: a node's options are all on its command line."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("GROAT_")}
     return kept | {"PYTHONPATH": str(PACKAGES)}
 

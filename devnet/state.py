@@ -175,7 +175,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
-    """One command at a time changes a devnet. The folder must exist. Raises DevnetError after LOCK_WAIT_S.
+    """Hold the lock with which one command at a time changes a devnet. The folder must exist.
+
+    Raises DevnetError after LOCK_WAIT_S.
 
     `say` is told, once, that another command is waited for.
     """

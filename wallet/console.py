@@ -206,7 +206,7 @@ def is_dialogue() -> bool:
 
 
 def note(line: str) -> None:
-    """One line to the person, on stderr."""
+    """Print one line for people, on stderr."""
     click.echo(" ".join(line.split()), err=True)
 
 

@@ -168,7 +168,7 @@ def rate_for(estimates: Mapping[int, Decimal], target: int, minimum: FeeRate | N
 
 
 def holdings_of(state: State) -> Holdings:
-    """What a payment can be made of, as of the last look at the chain."""
+    """The coins that a payment can be made of, as of the last look at the chain."""
     snapshot = state.snapshot
     assert snapshot is not None, "nothing was looked at yet"
     coins = offered(with_payments(snapshot.coins, state.payments), state.payments)

@@ -2,7 +2,7 @@
 
 
 class WalletError(Exception):
-    """Something a person can act on; the text is one line."""
+    """An error that a person can act on; the text is one line."""
 
 
 class InvalidValue(WalletError):
@@ -42,7 +42,7 @@ class AnswerTooLarge(NodeError):
 
 
 class NodeUnreachable(NodeError):
-    """No node answered: a request may or may not have had an effect."""
+    """A request that no node answered: it may or may not have had an effect."""
 
 
 class NodeNotReady(NodeUnreachable):

@@ -109,7 +109,7 @@ def read_block_height(body: bytes) -> int:
 
 
 def read_tx(body: bytes) -> ChainTx:
-    """One transaction."""
+    """The transaction in a JSON object."""
     return _tx(_json(body))
 
 

@@ -38,7 +38,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One transaction of ours."""
+    """A transaction of this wallet."""
 
     txid: Txid
     kind: HistoryKind

@@ -24,7 +24,7 @@ _CHUNK = 65_536
 
 
 class _Deadline:
-    """When the call under way has to be over, on the monotonic clock."""
+    """The time by which the call under way has to be over, on the monotonic clock."""
 
     def __init__(self) -> None:
         self.at = 0.0

@@ -27,7 +27,7 @@ class FiltersBehind(Exception):
 
 
 class NoFilter(Exception):
-    """There is no such filter, and waiting does not help; says why."""
+    """A filter that does not exist, and waiting does not help; says why."""
 
 
 class FiltersBroken(Exception):

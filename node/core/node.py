@@ -316,7 +316,7 @@ class Node:
         return Step(reply, self._outbox.take())
 
     def _connected(self, reply: R | Park) -> Step[R]:
-        """The same, once what has come in is on its way to be connected."""
+        """A call's outcome, once what has come in is on its way to be connected."""
         self._pump()
         return self._step(reply)
 

@@ -28,7 +28,7 @@ class TipLog:
             del self._sources[next(iter(self._sources))]
 
     def moved(self, change: TipChange, best_height: int, is_catching_up: bool, now: float) -> None:
-        """There is a new tip. While blocks up to `best_height` come in, not each is told."""
+        """Log a new tip. While blocks up to `best_height` come in, not each is told."""
         sources = [self._sources.pop(connected.block.hash, None) for connected in change.connected]
         if is_catching_up and now - self._told < CATCHING_UP_S:
             return

@@ -49,7 +49,7 @@ class Raw(Expression):
 
     @property
     def is_solvable(self) -> bool:
-        """Nobody knows."""
+        """False: nobody knows."""
         return False
 
     def script(self) -> bytes:

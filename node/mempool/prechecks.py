@@ -191,7 +191,7 @@ def find_ancestors(graph: GraphProtocol, vsize: int, parents: tuple[Txid, ...]) 
 def check_descendants(
     graph: GraphProtocol, vsize: int, ancestors: Collection[Txid], replaced: Collection[Txid]
 ) -> None:
-    """No ancestor gets too many descendants; those about to be replaced do not count."""
+    """Refuse what would give an ancestor too many descendants; those about to be replaced do not count."""
     entries = graph.entries
     leaving: dict[Txid, MempoolTotals] = {}
     if ancestors:

@@ -16,7 +16,7 @@ STALE_SLACK = 10_000
 
 
 class ScriptIndex:
-    """One writer; readers take no lock."""
+    """The mempool by script: one writer, and readers that take no lock."""
 
     __slots__ = ("_live", "_rows", "_stale")
 

@@ -49,7 +49,7 @@ class Solved:
 
 @dataclass(slots=True)
 class UsedUp:
-    """No nonce fits: the header needs another time or merkle root."""
+    """A search without a find: no nonce fits, and the header needs another time or merkle root."""
 
 
 class MinerPool:

@@ -249,7 +249,7 @@ class PeerManager:
             self.tx_announce.on_news(peer, news.wtxids, now)
 
     def linked(self, peer: PeerId, now: float) -> None:
-        """We can send to this peer now."""
+        """Have all parts begin with a peer that we can send to."""
         found = self.connections[peer]
         assert found.link is not None
         self.version += 1
@@ -265,7 +265,7 @@ class PeerManager:
             self._discovery.linked(peer, found.link.endpoint, now)
 
     def left(self, peer: PeerId, now: float) -> None:
-        """This peer is gone, and all requests to it."""
+        """Have all parts forget a peer that is gone."""
         self.version += 1
         self._visitors.went(peer)
         self._longpoll_client.left(peer)
@@ -345,7 +345,7 @@ class PeerManager:
         return tuple(describe(peer) for peer in self.connections.peers() if not peer.is_visitor)
 
     def _facts(self, now: float) -> Facts:
-        """What we say of ourselves now."""
+        """This node's facts, for a handshake now."""
         tip, config = self._services.top, self._config
         return Facts(
             PROTOCOL_VERSION,

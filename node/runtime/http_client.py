@@ -49,7 +49,7 @@ class Received(NamedTuple):
 
 
 class HttpFailure(Exception):
-    """No answer, or none that is taken. Its words are ours: nothing in them is the peer's."""
+    """A request without an answer that can be taken. Its words are ours: nothing in them is the peer's."""
 
     def __init__(self, reason: str, offence: bool) -> None:
         super().__init__(reason)
@@ -85,7 +85,7 @@ class _Socket(socket.socket):
 
 
 class _Request(requests.PreparedRequest):
-    """One POST, prepared by hand."""
+    """A POST request, prepared by hand."""
 
     def __init__(self, endpoint: Endpoint, path: str, body: bytes, headers: Mapping[str, str]) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return pool[1]
 
     def cert_verify(self, *args: Any) -> None:
-        """There are no certificates."""
+        """Do nothing: there are no certificates."""
 
     def request_url(self, request: Any, proxies: Any) -> str:
         path: str = request.path

@@ -43,7 +43,7 @@ class RequestSender(Protocol):
 
 
 class Switch:
-    """Something that goes on until it is turned off, and can be turned on again. From any thread."""
+    """A switch for what goes on until it is turned off, and can be turned on again. From any thread."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         """`changed` is called after each turn that makes a difference."""

@@ -283,7 +283,7 @@ class Runtime:
                 self._parking.leave(topic, bell)
 
     def _step(self, fn: Callable[[Any, float], Step[Any]]) -> tuple[Any, Bell | None]:
-        """One call under the lock, then what has to be done without it."""
+        """Call the core under the lock, then do what has to be done without it."""
         with self._guard():
             reply, bell, errands = self._locked(fn)
             self._settle(errands)

@@ -29,7 +29,7 @@ class Volume(NamedTuple):
     """Bytes."""
 
     def plus(self, sent: int, received: int) -> "Volume":
-        """One more message."""
+        """Count one more message."""
         return Volume(self.messages + 1, self.sent + sent, self.received + received)
 
 

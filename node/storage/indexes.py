@@ -98,7 +98,7 @@ def _put_spenders(put: Put, change: LedgerChange) -> None:
 
 
 def _put_histories(put: Put, change: LedgerChange) -> list[bytes]:
-    """One row for each script, however often the block pays or spends it."""
+    """Put one row for each script, however often the block pays or spends it."""
     height, sizes = change.height.to_bytes(4, "big"), due_sizes(change.block.hash)
     due = []
     for script, row in _touched_scripts(change).items():

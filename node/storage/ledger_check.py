@@ -99,7 +99,7 @@ def _check_left(ledger: Kv, headers: StoredHeaders, inspect: bool, where: str) -
 
 
 def _check_meta(meta: bytes, network_id: bytes, index: bool | None, where: str) -> bool:
-    """Whether the ledger is indexed, if it is ours."""
+    """Check that the ledger is ours; True if it is indexed."""
     schema, network, extra = decode_meta(meta)
     has_index = extra == b"\x01"
     if schema > LEDGER_SCHEMA:

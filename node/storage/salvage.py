@@ -107,7 +107,7 @@ def _is_ours(key: bytes, row: bytes) -> bool:
 
 
 def _values(blocks: Kv, prefix: bytes) -> Iterator[tuple[bytes, list[bytes], bytes]]:
-    """Each value's key, the keys of its parts, and the parts in one."""
+    """The values found: each one's key, the keys of its parts, and the parts in one."""
     for key, rows in groupby(scan_prefix(blocks, prefix), lambda row: row[0][:BLOCK_KEY_SIZE]):
         keys, parts = zip(*rows, strict=True)
         yield key, list(keys), b"".join(parts)

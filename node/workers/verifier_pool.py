@@ -42,7 +42,7 @@ JOIN_S = 2.0
 
 
 def verifier_processes() -> int:
-    """One for each processor that we may use: they are niced, so the node itself comes first."""
+    """The number of verifiers: one for each processor that we may use. They are niced: the node itself comes first."""
     return min(PROCESSES_MAX, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
@@ -133,7 +133,7 @@ class _Batch:
         return self._failure is not None and self._failure < start
 
     def settle(self, failure: int | None) -> None:
-        """One more share is done; `failure` counts from the batch's first check."""
+        """Note that a share is done; `failure` counts from the batch's first check."""
         with self._lock:
             if failure is not None and (self._failure is None or failure < self._failure):
                 self._failure = failure
@@ -184,7 +184,7 @@ class _Shares:
         return share
 
     def another(self) -> _WorkShare | None:
-        """One more for a lane that is busy, if no other could begin it. Raises queue.Empty."""
+        """Take one more share for a lane that is busy, if no other could begin it. Raises queue.Empty."""
         if self._idle:
             raise queue.Empty
         return self._queue.get_nowait()

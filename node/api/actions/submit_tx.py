@@ -81,7 +81,7 @@ def _bytes_of(given: str) -> bytes:
 
 
 def check_burns(tx: Tx, max_burn: int) -> None:
-    """No output puts more than `max_burn` satoshis where nobody can spend them.
+    """Refuse a transaction of which an output puts more than `max_burn` satoshis where nobody can spend them.
 
     Raises SubmissionError(-25).
     """

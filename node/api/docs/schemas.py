@@ -57,7 +57,7 @@ def closed(words: str, required: Mapping[str, Schema], optional: Mapping[str, Sc
 
 
 def one_of_words(*words: str) -> Schema:
-    """One of these texts."""
+    """A schema for a choice of texts."""
     return {"type": "string", "enum": list(words)}
 
 

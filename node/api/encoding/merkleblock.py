@@ -56,7 +56,7 @@ def proven_txids(block: MerkleBlock) -> list[Txid] | None:
 
 
 class _Broken(Exception):
-    """There are too few bits or hashes, or two siblings are equal."""
+    """A partial merkle tree with too few bits or hashes, or two equal siblings."""
 
 
 class _Walk:

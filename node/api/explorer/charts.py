@@ -18,7 +18,7 @@ RATE_BLOCKS = 20
 
 @value
 class Point:
-    """One or more blocks in a row."""
+    """A point of a chart: one or more blocks in a row."""
 
     first: int
     """Heights."""

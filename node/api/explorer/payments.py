@@ -33,7 +33,7 @@ class PaymentBlocks:
     """Blocks with more than their coinbase. For any thread: what is remembered is replaced as a whole."""
 
     def __init__(self, enough: int, most: int = BLOCKS_PER_PAGE) -> None:
-        """No more than `enough` blocks are looked for, among up to `most` at a time."""
+        """`enough` is the most blocks that are looked for, among up to `most` at a time."""
         self._enough = enough
         self._most = most
         self._known: Searched | None = None

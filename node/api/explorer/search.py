@@ -35,7 +35,7 @@ _PIECE = re.compile(r"([0-9a-f]*)(?:…|\.\.+|\*)?([0-9a-f]*)")
 
 @value
 class Hit:
-    """Something that fits."""
+    """A place that a search leads to."""
 
     kind: str
     """block, tx, address or script: as the page is called."""

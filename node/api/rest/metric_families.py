@@ -42,10 +42,10 @@ class Histogram:
 
 
 def counter(name: str, words: str, number: float) -> Family:
-    """One that needs no labels."""
+    """A metric without labels."""
     return Family(name, words, MetricType.COUNTER, (), [((), number)])
 
 
 def gauge(name: str, words: str, number: float) -> Family:
-    """One that needs no labels."""
+    """A metric without labels."""
     return Family(name, words, MetricType.GAUGE, (), [((), number)])

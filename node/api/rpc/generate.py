@@ -138,7 +138,7 @@ def _hand_in(call: Call, block: Block) -> bool:
 
 
 def _count_race(races: int) -> int:
-    """One more block that another was faster than. Raises RpcError(-1) after RACES_MAX in a row."""
+    """Count a block that another was faster than. Raises RpcError(-1) after RACES_MAX in a row."""
     if races == RACES_MAX:
         raise RpcError(MISC, f"Unable to make block: others came first {RACES_MAX} times")
     return races + 1

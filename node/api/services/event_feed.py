@@ -67,7 +67,7 @@ class EventFeed:
             self._wakes += (wake,)
 
     def ring(self) -> None:
-        """There is news; under the runtime's lock."""
+        """Wake the followers: there is news. Under the runtime's lock."""
         self._armed = False
         for wake in self._wakes:
             wake()
@@ -78,7 +78,7 @@ class EventFeed:
         return self._runtime.over
 
     def after(self, number: int, topics: Container[str]) -> tuple[bytes, int]:
-        """Some of what happened after that event, and the number of the last event looked at."""
+        """The next events after that one, and the number of the last event looked at."""
         self._refresh()
         if number == self._last:
             return b"", number

@@ -21,7 +21,7 @@ K = TypeVar("K")
 
 
 class Rows(Generic[R]):
-    """One row for each thread."""
+    """Counts, in a row of its own for each thread."""
 
     def __init__(self, make: Callable[[], R]) -> None:
         self._make = make
@@ -97,7 +97,7 @@ class Refusals:
         self._rows: Rows[dict[str, int]] = Rows(dict)
 
     def note(self, reason: str) -> None:
-        """One more. Reasons are ours, so that there are few."""
+        """Count one more. Reasons are ours, so that there are few."""
         row = self._rows.mine()
         row[reason] = row.get(reason, 0) + 1
 

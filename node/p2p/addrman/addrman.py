@@ -171,7 +171,7 @@ class AddrMan:
         self._collisions.pop(entry.endpoint, None)
 
     def failed(self, endpoint: Endpoint, now: float, *, counts: bool = True) -> None:
-        """Nobody useful answered there. Where that may be our own fault, because nobody at all
+        """Note that nobody useful answered there. Where that may be our own fault, because nobody at all
         answers us, it shall not count: else a day without a network would empty the book."""
         entry = self._entries.get(endpoint)
         if entry is None:
@@ -202,7 +202,7 @@ class AddrMan:
         self._collisions.pop(entry.endpoint, None)
 
     def select(self, exclude: Collection[Endpoint], now: float, groups: Collection[bytes] = ()) -> Endpoint | None:
-        """One to dial that does not rest and is not in `exclude`, nor its network group in
+        """An endpoint to dial that does not rest and is not in `exclude`, nor its network group in
         `groups`: of the tried or of the new, as a coin falls, and there of any group alike."""
         tables = [self._tried, self._new]
         if self._rng.getrandbits(1):
@@ -240,7 +240,7 @@ class AddrMan:
         return min(found)[1] if found else None
 
     def feeler(self, exclude: Collection[Endpoint], now: float) -> Endpoint | None:
-        """One whose answer would tell us most: a tried one whose place another wants; else, as a
+        """An endpoint whose answer would tell us most: a tried one whose place another wants; else, as a
         coin falls, a new one, or the tried one that we have not heard for longest."""
         if held := self._contested(exclude, now):
             return held

@@ -80,7 +80,7 @@ def decode(saved: bytes, allow_local: bool, wall: WallClock) -> Saved:
 
 
 def _encode_entry(entry: AddrInfo, wall: WallClock) -> bytes:
-    """One entry, fast: the core waits while a whole book is written."""
+    """The bytes of an entry, fast: the core waits while a whole book is written."""
     host, port = entry.key[:-2], entry.key[-2:]
     buckets = [] if entry.tried else [place // BUCKET_SIZE for place in entry.places]
     fixed = _FIXED.pack(

@@ -46,7 +46,7 @@ class DialBudget:
         self._allow_local = allow_local
 
     def spend(self, source: str | None, target: str, now: float) -> bool:
-        """One dial to the address `target` because `source` (None: no one address) said so. False:
+        """Spend a dial to the address `target` because `source` (None: no one address) said so. False:
         not now. Where `allow_local` holds, loopback has no owners, and counts in the total only."""
         # In this order: who asks too often uses up nobody's share but its own.
         if source is not None and not self._is_nobody(source) and not self._by_source.take(site(source), 1, now):

@@ -108,11 +108,11 @@ class BlockDownload:
         """An answer is being worked on; who pumps now does so too early."""
 
     def linked(self, peer: PeerId) -> None:
-        """A peer can be asked."""
+        """Note that a peer can be asked."""
         self._sources.setdefault(peer, DownloadSource(BLOCK_S))
 
     def left(self, peer: PeerId) -> None:
-        """It no longer can: what it owed is free for others."""
+        """Forget a peer that is gone: what it owed is free for others."""
         self._sources.pop(peer, None)
         ration(self._sources.values())
         for block_hash in [h for h, owner in self._in_flight.items() if owner == peer]:
@@ -123,7 +123,7 @@ class BlockDownload:
         return self._services.has_block(peer, self._peers.best_of(peer), entry)
 
     def rest(self, peer: PeerId, now: float) -> None:
-        """This peer is slow: for a while others are asked first."""
+        """Ask others than a slow peer first, for a while."""
         if source := self._sources.get(peer):
             source.rest_until = max(source.rest_until, now + REST_S)
 

@@ -75,12 +75,12 @@ class BlockSync:
         self.download.pump(now)
 
     def on_tip(self, now: float) -> None:
-        """There is a new tip."""
+        """Follow a new tip."""
         self.high_bandwidth.on_tip(self._chain.tip, now)
         self.headers.on_tip(now)
 
     def left(self, peer: PeerId, now: float) -> None:
-        """A peer is gone: others take over what was asked of it."""
+        """Forget a peer that is gone: others take over what was asked of it."""
         self.compact.left(peer)
         self.high_bandwidth.left(peer)
         self.serve.left(peer)

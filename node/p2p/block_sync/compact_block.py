@@ -116,7 +116,7 @@ class Fill:
 
 
 def _fill_from_pool(txs: list[Tx | None], wanted: dict[bytes, int], salt: bytes, pool: MempoolView) -> None:
-    """One pass over all that waits here, however much of it is in the block."""
+    """Look once through all that waits here, however much of it is in the block."""
     held = list(pool.wtxids.items())
     for short_id, (wtxid, txid) in zip(short_ids([wtxid for wtxid, _ in held], salt), held, strict=True):
         if short_id in wanted and (entry := pool.entry(txid)) and entry.tx.wtxid == wtxid:

@@ -58,7 +58,7 @@ CONFIRMED_BLOCKS = 3
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """One reconstruction."""
+    """A reconstruction under way."""
 
     peer: PeerId
     entry: BlockNode

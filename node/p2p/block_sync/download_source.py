@@ -37,7 +37,7 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class DownloadSource:
-    """One peer."""
+    """A peer that blocks are asked of."""
 
     timeout_s: float
     """Deadline of its next request."""

@@ -78,7 +78,7 @@ class HeaderPeers:
         return self._peers[peer]
 
     def items(self) -> Iterator[tuple[PeerId, HeaderPeer]]:
-        """Each with its state; they may come and go meanwhile."""
+        """Peers with their states; they may come and go meanwhile."""
         return iter(list(self._peers.items()))
 
     def get(self, peer: PeerId) -> HeaderPeer | None:

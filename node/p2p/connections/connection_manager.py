@@ -53,11 +53,11 @@ class ConnectionEvents(Protocol):
     """Callbacks for links made and ended."""
 
     def linked(self, peer: PeerId, now: float) -> None:
-        """We can send to this peer now."""
+        """Told that we can send to a peer now."""
         ...
 
     def left(self, peer: PeerId, now: float) -> None:
-        """This peer is gone, and all requests to it."""
+        """Told that a peer is gone, and all requests to it."""
         ...
 
 

@@ -20,11 +20,11 @@ class Discovery(Protocol):
     """A way of finding nodes."""
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
-        """We can send to this peer now. `proved` came before."""
+        """Told that we can send to a peer now. `proved` came before."""
         ...
 
     def left(self, peer: PeerId, now: float) -> None:
-        """This peer is gone, and all requests to it."""
+        """Told that a peer is gone, and all requests to it."""
         ...
 
     def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:

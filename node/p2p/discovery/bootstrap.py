@@ -38,7 +38,7 @@ class Bootstrap(NoDiscovery):
         self._seeds = {endpoint: _Seed() for endpoint in endpoints}
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
-        """One of them has answered, perhaps."""
+        """Note a link, perhaps with one of the nodes to begin with."""
         if seed := self._seeds.get(endpoint):
             seed.answered, seed.tries = True, 0
             seed.next_try = now + (MEET_LOCAL_S if self._context.allow_local else MEET_S)

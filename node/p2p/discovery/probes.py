@@ -93,7 +93,7 @@ class Probes:
                     self._context.close(peer, DisconnectReason.VISIT_OVER)
 
     def _on_outcome(self, visit: _Probe, met: Met | Failed | Refusal, now: float) -> None:
-        """Nobody is there, or who was to be there is: its endpoint is proved."""
+        """Take the end of a greeting: it proves the endpoint, or nobody is there."""
         if not isinstance(met, Met):
             # Where we have met ourselves there will never be anybody else.
             rest_s = math.inf if met == Refusal(Reason.SELF) else self._rest_s

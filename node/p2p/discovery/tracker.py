@@ -57,7 +57,7 @@ class Tracker(NoDiscovery):
         self._until: dict[PeerId, float] = {}
 
     def linked(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
-        """Somebody is here, for a while."""
+        """Keep a peer for a while."""
         self._until[peer] = now + self._stay_s
 
     def left(self, peer: PeerId, now: float) -> None:
@@ -65,7 +65,7 @@ class Tracker(NoDiscovery):
         self._until.pop(peer, None)
 
     def proved(self, peer: PeerId, endpoint: Endpoint, now: float) -> None:
-        """Somebody to tell others of."""
+        """Remember a node to tell others of."""
         if is_dialable(endpoint, self._context.allow_local):
             self._met[peer] = endpoint, now + TRACKED_S
             self._met.move_to_end(peer)

@@ -70,11 +70,11 @@ class LongpollClient:
         self._last_number = 0
 
     def linked(self, peer: PeerId, now: float) -> None:
-        """We can send to this peer now."""
+        """Poll a peer from now on, unless it reaches us by itself."""
         self._peers[peer] = _Asked(now + self._patience_s)
 
     def left(self, peer: PeerId) -> None:
-        """This peer is gone, and all requests to it."""
+        """Forget a peer that is gone."""
         self._peers.pop(peer, None)
 
     def tick(self, now: float) -> None:

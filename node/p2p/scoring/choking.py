@@ -44,7 +44,7 @@ Client = PeerId | None
 
 @dataclass(slots=True)
 class _Asker:
-    """One that has asked for bulk."""
+    """A client that has asked for bulk."""
 
     waits_since: float
     """Place in the queue for the optimistic slot."""
@@ -86,12 +86,12 @@ class Choker:
         return len(self._askers)
 
     def served(self, client: Client, size: int, now: float) -> None:
-        """Somebody got so many bytes of bulk."""
+        """Count bytes of bulk that a client got."""
         self._ask(client, now).served += size
         self._served += size
 
     def refused(self, client: Client, now: float) -> None:
-        """Somebody asked for bulk and was refused."""
+        """Note a client that asked for bulk and was refused."""
         self._ask(client, now).refused = True
 
     def tick(self, now: float) -> None:

@@ -91,7 +91,7 @@ class _RelayPeer:
             del self.queue[next(iter(self.queue))]
 
     def tell(self, wtxids: Sequence[Wtxid]) -> tuple[Name, ...]:
-        """It is told of these: what they are called there."""
+        """Note what a peer is told of; returns the names there."""
         names = names_at(self.salt, wtxids)
         self.told.update(zip(names, wtxids, strict=True))
         while len(self.told) > TOLD_MAX:
@@ -175,7 +175,7 @@ class TxAnnounce:
         return Txs(next(_batches([entry.tx for entry in entries if entry]), ()))
 
     def accepted(self, tx: Tx) -> None:
-        """It is in the mempool: every peer that does not have it will be told."""
+        """Tell every peer of a transaction that is in the mempool now, unless it has it."""
         name = self._names.of(tx.wtxid)
         self._names.hold(name, tx.wtxid)
         self.tx_request.settled(name)
@@ -227,12 +227,12 @@ class TxAnnounce:
         return batch
 
     def news_arrived(self, peer: PeerId, wtxids: Iterable[Wtxid]) -> None:
-        """It knows of these."""
+        """Note that the last news of a peer have arrived."""
         if state := self._peers.get(peer):
             state.known.update(map(self._names.of, wtxids))
 
     def news_lost(self, peer: PeerId, wtxids: Iterable[Wtxid]) -> None:
-        """It has to be told of these once more."""
+        """Tell a peer once more of what did not arrive."""
         if state := self._peers.get(peer):
             for wtxid in wtxids:
                 state.enqueue(self._names.of(wtxid), wtxid)

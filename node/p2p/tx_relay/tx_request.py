@@ -181,18 +181,18 @@ class TxRequest:
         )
 
     def settled(self, name: Name) -> None:
-        """The mempool has its verdict on it, or it is in a block: nobody needs to bring it."""
+        """Note that the mempool has its verdict on a transaction, or that it is in a block."""
         self._handed.pop(name, None)
         self._settle(name)
 
     def rejected(self, wtxid: Wtxid) -> None:
-        """It was refused: not fetched again before the tip changes."""
+        """Forget a refused transaction: it is not fetched again before the tip changes."""
         name = self._names.of(wtxid)
         self.settled(name)
         self._rejected.add(name)
 
     def orphaned(self, tx: Tx, missing: Iterable[Txid], peer: PeerId, now: float) -> None:
-        """It waits for parents: `peer`, which brought it, is asked for them."""
+        """Ask `peer`, which brought an orphan, for the parents that it waits for."""
         name = self._names.of(tx.wtxid)
         self.settled(name)
         self._handed[name] = now + HANDED_S
@@ -215,14 +215,14 @@ class TxRequest:
         self._confirmed.update(settled)
 
     def _settle(self, name: Name) -> None:
-        """Nobody owes it, and nobody is to be asked for it."""
+        """Ask nobody for a transaction any longer."""
         self._release(name)
         for peer, source in self._sources.items():
             if self._withdraw(source, name):
                 self._has(peer, name)
 
     def _release(self, name: Name) -> None:
-        """Nobody owes it any longer."""
+        """Free the peer that was to deliver a transaction."""
         owner = self._in_flight.pop(name, None)
         if owner and (source := self._sources.get(owner[0])):
             source.in_flight.pop(name, None)

@@ -19,7 +19,7 @@ ID_SIZE = 20
 
 
 class Field(NamedTuple):
-    """One format."""
+    """The format of a field."""
 
     layout: str
     """The format in words, for the documentation."""
@@ -53,7 +53,7 @@ def text(most: int) -> Field:
 
 
 def choice(codes: Collection[int], make: Callable[[int], object]) -> Field:
-    """One of a few numbers."""
+    """A number out of a few."""
 
     def read(reader: Reader) -> object:
         code = reader.uint(1)
@@ -77,7 +77,7 @@ def public_key() -> Field:
 
 
 def blobs(most: int, bytes_most: int) -> Field:
-    """At least one run of bytes, each with its length, limited in number and in bytes together."""
+    """Runs of bytes, one at least, each with its length, limited in number and in bytes together."""
 
     def read(reader: Reader) -> tuple[bytes, ...]:
         count, left, found = reader.varint(most), bytes_most, []

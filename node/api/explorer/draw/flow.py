@@ -19,7 +19,7 @@ MIDDLE = WIDTH / 2
 
 @value
 class Ribbon:
-    """One of them."""
+    """A ribbon between an input or output and the transaction."""
 
     path: str
     """SVG's `d`."""
