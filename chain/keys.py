@@ -360,17 +360,3 @@ def is_x_only(x: bytes) -> bool:
     if lib is None:
         return _lift_x(int.from_bytes(x, "big")) is not None
     return bool(lib.secp256k1_xonly_pubkey_parse(GLOBAL_CONTEXT.ctx, ffi.new("secp256k1_xonly_pubkey *"), x))
-
-
-def taproot_output(engine: Engine, internal_x: bytes) -> bytes:
-    """The output key, x only, of an internal key without scripts (BIP86)."""
-    return engine.tweak_public(internal_x, tagged_hash("TapTweak", internal_x))[0]
-
-
-def taproot_secret(engine: Engine, secret: bytes) -> bytes:
-    """The secret that signs for `taproot_output` of this secret's key (BIP341)."""
-    key = engine.public_key(secret)
-    number = int.from_bytes(secret, "big")
-    even = number if key[0] == 2 else ORDER - number
-    tweak = int.from_bytes(tagged_hash("TapTweak", key[1:]), "big")
-    return ((even + tweak) % ORDER).to_bytes(32, "big")

@@ -27,12 +27,13 @@ from chain.coins import Coin, CoinLookup
 from chain.connect import Connected
 from chain.errors import Invalid, Reject
 from chain.hashes import hash160, sha256
-from chain.keys import Engine, default_engine, encode_der, taproot_output, taproot_secret
+from chain.keys import Engine, default_engine, encode_der
 from chain.params import COINBASE_MATURITY, GENESIS, REGTEST, Params
 from chain.script import SIGHASH_ALL, SIGHASH_DEFAULT, Spend
 from chain.scripttype import ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import MAX_MONEY, NULL_OUTPOINT, SEQUENCE_FINAL, OutPoint, Tx, TxIn, TxOut, make_tx, outpoint
 from chain.validate import validate_block
+from tests.taproot import taproot_output, taproot_secret
 
 ENGINE = default_engine()
 KINDS = (ScriptType.P2WPKH, ScriptType.P2PKH, ScriptType.P2TR)

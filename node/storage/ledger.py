@@ -12,7 +12,7 @@ from chain.block import HEADER_SIZE
 from chain.coins import Coin, CoinsDelta
 from chain.hashes import BlockHash
 from chain.tx import OutPoint
-from node.interface.storage import LedgerChange, LedgerView, LostBlocks, StoredTip, StoreError
+from node.interface.storage import LedgerChange, LostBlocks, StoredTip, StoreError
 from node.storage.chunks import in_parts, read_parts
 from node.storage.coins_cache import CoinsCache
 from node.storage.headers import StoredHeaders
@@ -238,8 +238,3 @@ def _without_unchanged(delta: CoinsDelta) -> CoinsDelta:
         {point: coin for point, coin in delta.created.items() if point not in unchanged},
         {point: coin for point, coin in delta.spent.items() if point not in unchanged},
     )
-
-
-def recompute_digest(reader: LedgerView) -> int:
-    """The digest over the coins as they are: what `reader.tip().digest` has to be."""
-    return coins_digest(reader.coins())

@@ -25,9 +25,8 @@ from chain.keys import (
     libsecp256k1_engine,
     python_engine,
     schnorr_check,
-    taproot_output,
-    taproot_secret,
 )
+from tests.taproot import taproot_output, taproot_secret
 
 NATIVE, PORTABLE = libsecp256k1_engine(), python_engine()
 ENGINES = pytest.mark.parametrize("engine", [NATIVE, PORTABLE], ids=lambda engine: engine.name)

@@ -10,23 +10,14 @@ from hypothesis import strategies as st
 from chain.coins import Coin
 from chain.errors import Invalid, Reject
 from chain.hashes import tagged_hash
-from chain.keys import (
-    BIP340,
-    CHECK_SIZE,
-    ORDER,
-    decode_der,
-    encode_der,
-    libsecp256k1_engine,
-    python_engine,
-    taproot_output,
-    taproot_secret,
-)
+from chain.keys import BIP340, CHECK_SIZE, ORDER, decode_der, encode_der, libsecp256k1_engine, python_engine
 from chain.script import HASH_TYPES, Spend, legacy_sigops
 from chain.scripttype import ScriptType, classify, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, Tx, TxIn, TxOut, decode_tx, make_tx
 from tests import sighash
 from tests.chain.test_tx import BIP143_SIGNED
 from tests.chainlab import ENGINE, KINDS, key, lock, owner, sign
+from tests.taproot import taproot_output, taproot_secret
 
 COIN_SATOSHIS = 100_000_000
 

@@ -15,8 +15,7 @@ from click.testing import CliRunner
 
 from chain.address import decode_address
 from chain.params import REGTEST, devnet_params
-from node import cli as command_line
-from node import daemon
+from node import cli, daemon
 from node.config import Config, make_folder, read_endpoint, read_network, read_rpc_login
 from node.interface.endpoint import Endpoint
 from node.interface.settings import BULK_KB, ENGINES, ROLES, ConfigError
@@ -57,7 +56,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
     monkeypatch.setattr(daemon, "run", seen.append)
 
     def start(*arguments: str) -> Config:
-        assert command_line.groatd.main(list(arguments), standalone_mode=False) is None
+        assert cli.groatd.main(list(arguments), standalone_mode=False) is None
         return seen.pop()
 
     return start
@@ -136,11 +135,11 @@ def test_a_file_cannot_ask_for_what_only_the_command_line_can(tmp_path: Path) ->
     file = tmp_path / "groat.toml"
     file.write_text("version = true\n")
     with pytest.raises(ConfigError, match="unknown key 'version'"):
-        command_line.groatd.main(["--config", str(file)], standalone_mode=False)
+        cli.groatd.main(["--config", str(file)], standalone_mode=False)
 
 
 def test_every_option_is_tested() -> None:
-    options = {option.name for option in command_line.groatd.params if isinstance(option, click.Option)}
+    options = {option.name for option in cli.groatd.params if isinstance(option, click.Option)}
     elsewhere = {
         "network", "config", "log_file", "rpc_user", "rpc_password", "mine_threads", "mine_duty", "mine_interval",
         "json", "check", "bulk_budget", "minimum_work", "version"
@@ -192,7 +191,7 @@ def test_the_work_that_there_is_at_least(started: Started) -> None:
 def test_options_can_be_checked_without_running(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "groat.toml").write_text("mine-threads = 2\n")
     options = ["--config", str(tmp_path / "groat.toml"), "--datadir", str(tmp_path / "data"), "--check"]
-    assert command_line.groatd.main(options, standalone_mode=False) is None
+    assert cli.groatd.main(options, standalone_mode=False) is None
     assert capsys.readouterr() == ("", "")
     assert not (tmp_path / "data").exists()
     assert "is not HOST:PORT" in fails("--check", "--api", "x", exit_code=2)
@@ -236,7 +235,7 @@ def fails(*arguments: str, exit_code: int = 1) -> str:
 
         @click.command()
         def script() -> None:
-            command_line.main()
+            cli.main()
 
         ran = CliRunner().invoke(script, [], standalone_mode=True)
     assert (ran.exit_code, ran.stdout) == (exit_code, "")

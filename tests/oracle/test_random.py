@@ -13,7 +13,7 @@ from chain.block import Block, decode_block, make_block
 from chain.coins import Coin
 from chain.connect import SEQUENCE_BY_TIME, height_push
 from chain.errors import Invalid, Reject, Rejected
-from chain.keys import ORDER, encode_der, taproot_secret
+from chain.keys import ORDER, encode_der
 from chain.script import HASH_TYPES, Spend
 from chain.scripttype import ScriptType, classify, p2pkh_script
 from chain.tx import OutPoint, Tx, TxOut, decode_tx
@@ -38,6 +38,7 @@ from tests.chainlab import (
     with_output,
 )
 from tests.oracle.kernel import Kernel, pbk
+from tests.taproot import taproot_secret
 
 BYTE_MUTANTS = 900
 SIGNED_BLOCKS = 450

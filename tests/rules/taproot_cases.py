@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from chain.block import Block
 from chain.hashes import tagged_hash
-from chain.keys import ORDER, taproot_output, taproot_secret
+from chain.keys import ORDER
 from chain.scripttype import p2tr_script
 from chain.tx import Tx, TxOut
 from tests import sighash
@@ -31,6 +31,7 @@ from tests.rules.signing import (
     script_sig_as,
     witness_as,
 )
+from tests.taproot import taproot_output, taproot_secret
 
 INTERNAL = KEY.public[1:]
 OUTPUT = taproot_output(ENGINE, INTERNAL)

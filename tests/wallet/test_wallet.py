@@ -13,8 +13,7 @@ from chain.params import REGTEST, devnet_params
 from chain.tx import COIN, OutPoint, Tx, TxOut, outpoint, outpoint_txid
 from tests.wallet.conftest import CHEAP, PASSWORD, MakeWallet
 from tests.wallet.esplora_server import STRANGER_ADDRESS, STRANGER_SCRIPT, Chain, Server
-from wallet import account as account_module
-from wallet import broadcast as broadcast_module
+from wallet import account, broadcast
 from wallet import client as client_module
 from wallet.account import Wallet
 from wallet.amounts import FeeRate, parse_amount
@@ -345,7 +344,7 @@ def spent_by(wallet: Wallet, txid: Txid) -> tuple[OutPoint, ...]:
 
 
 def test_a_busy_node_is_asked_again(rich: Wallet, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast_module, "BUSY_PAUSE_S", 0.001)
+    monkeypatch.setattr(broadcast, "BUSY_PAUSE_S", 0.001)
     chain.refuse_next = ["-26: busy"] * 3
     assert rich.send(STRANGER_ADDRESS, 5_000).txid in chain.pool
 
@@ -467,7 +466,7 @@ def test_waiting_for_a_block_at_the_limit(wallet: Wallet, chain: Chain, monkeypa
 
 def test_waiting_for_a_block_that_does_not_come(wallet: Wallet, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "TIP_POLL_S", 0.01)
-    monkeypatch.setattr(account_module, "WAIT_S", 0.1)
+    monkeypatch.setattr(account, "WAIT_S", 0.1)
     chain.pay(script_of(wallet), COIN)
     for _ in range(25):
         wallet.send(STRANGER_ADDRESS, 5_000)

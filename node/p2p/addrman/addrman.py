@@ -254,11 +254,6 @@ class AddrMan:
         entry = self._entries.get(endpoint)
         return entry.round_trip_s if entry else None
 
-    def is_tried(self, endpoint: Endpoint) -> bool:
-        """True if we chose to dial it and met somebody."""
-        entry = self._entries.get(endpoint)
-        return entry is not None and entry.tried
-
     def _some_tried(self) -> list[AddrInfo]:
         tried = list(self._tried.entries())
         return tried if len(tried) <= NEAR_SAMPLE else self._rng.sample(tried, NEAR_SAMPLE)

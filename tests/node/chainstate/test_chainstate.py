@@ -15,11 +15,11 @@ from chain.tx import Tx
 from node.chainstate.chainstate import Chainstate
 from node.chainstate.tip_change import TipChange
 from node.interface.checked_block import examine
-from node.storage.ledger import recompute_digest
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from node.storage.schema import BODY, HEADER, block_key
 from tests.chainlab import NOW, Lab, funded, pay, reblock, with_coinbase, with_input, with_output
+from tests.node.storage.digest import recompute_digest
 
 ENGINE = default_engine()
 

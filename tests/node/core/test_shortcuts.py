@@ -27,12 +27,12 @@ from node.interface.effects import Step, Verified, Verify
 from node.interface.messages import Blocks
 from node.p2p.block_sync.unpack import prepare
 from node.p2p.connections.identity import NodeIdentity
-from node.storage.ledger import recompute_digest
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from tests.chainlab import NOW, funded
 from tests.node.chainstate.forest import Forest, Planted
 from tests.node.chainstate.test_chainstate import fresh
+from tests.node.storage.digest import recompute_digest
 
 ENGINE = default_engine()
 LATER = NOW + 10_000.0

@@ -32,8 +32,7 @@ from node.interface.effects import (
 )
 from node.interface.endpoint import Endpoint, Link, PeerId
 from node.interface.storage import Damaged, StoreError
-from node.runtime import parking
-from node.runtime import runtime as module
+from node.runtime import parking, runtime
 from node.runtime.event_hub import OVER, TIP
 from node.runtime.parking import Busy
 from node.runtime.runtime import BROKEN, DAMAGED, STOPPING, NotReady, Runtime
@@ -336,14 +335,16 @@ def test_large_batches_are_verified_by_a_thread_of_their_own(world: World) -> No
 
 def test_with_too_many_large_batches_the_caller_helps(world: World) -> None:
     world.verifiers.gate.clear()
-    for token in range(module.VERIFY_THREADS + module.VERIFY_JOBS_MAX):
+    for token in range(runtime.VERIFY_THREADS + runtime.VERIFY_JOBS_MAX):
         world.runtime.call(step(None, Verify(token, LARGE)))
-        if token < module.VERIFY_THREADS:
+        if token < runtime.VERIFY_THREADS:
             eventually(lambda token=token: len(world.verifiers.threads) > token, "a thread takes it")  # type: ignore[misc]
     caller, _ = world.in_thread(lambda: world.runtime.call(step(None, Verify(99, LARGE))))
     eventually(lambda: caller.name in world.verifiers.threads, "the caller verifies")
     world.verifiers.gate.set()
-    eventually(lambda: len(world.core.verdicts()) == module.VERIFY_THREADS + module.VERIFY_JOBS_MAX + 1, "all verdicts")
+    eventually(
+        lambda: len(world.core.verdicts()) == runtime.VERIFY_THREADS + runtime.VERIFY_JOBS_MAX + 1, "all verdicts"
+    )
 
 
 def test_the_lock_is_free_while_signatures_are_verified(world: World) -> None:

@@ -8,11 +8,12 @@ import pytest
 from node.interface.storage import StoreError
 from node.storage import script_summaries
 from node.storage.coins_cache import CoinsCache
-from node.storage.ledger import Ledger, recompute_digest
+from node.storage.ledger import Ledger
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
 from node.storage.schema import TIP, VOUCHED
 from tests.node.storage.branches import NETWORK, Model, assert_agrees, wander
+from tests.node.storage.digest import recompute_digest
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from chain.tx import outpoint
 from node.interface.storage import Damaged
 from node.storage.headers import StoredHeaders
 from node.storage.kv import scan_prefix
-from node.storage.ledger import recompute_digest
 from node.storage.leveldb import LevelDb
 from node.storage.recovery import open_store
 from node.storage.schema import (
@@ -31,6 +30,7 @@ from node.storage.schema import (
 )
 from tests.damage.logfile import HEADER_SIZE, LENGTH_HIGH, record_offsets
 from tests.node.storage.branches import NETWORK, SCRIPTS, Model, assert_agrees, commit, delta_of, pay
+from tests.node.storage.digest import recompute_digest
 
 
 def spending(model: Model) -> None:

@@ -14,11 +14,12 @@ from chain.hashes import sha256
 from chain.tx import outpoint
 from node.interface.storage import Damaged, StoreError
 from node.storage.kv import Batch, Kv, Locked
-from node.storage.ledger import Ledger, recompute_digest
+from node.storage.ledger import Ledger
 from node.storage.leveldb import LevelDb, explain
 from node.storage.recovery import open_store
 from node.storage.schema import BODY, COIN, META, TIP, UNDO, VOUCHED, block_key, encode_meta
 from tests.node.storage.branches import NETWORK, Model, assert_agrees, commit, delta_of, pay
+from tests.node.storage.digest import recompute_digest
 
 OTHER_NETWORK = bytes(32)
 

@@ -11,7 +11,7 @@ from chain.hashes import BlockHash, Txid, sha256, sha256d
 from chain.params import GENESIS
 from chain.tx import OutPoint, outpoint
 from node.interface.storage import Damaged, HistoryRow, ScriptStats, StoredTip, StoreError
-from node.storage.ledger import Ledger, recompute_digest
+from node.storage.ledger import Ledger
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory, open_store
 from tests.node.storage.branches import (
@@ -25,6 +25,7 @@ from tests.node.storage.branches import (
     pay,
     wander,
 )
+from tests.node.storage.digest import recompute_digest
 
 Opener = Callable[[bool], Ledger]
 """Opens the same store again and again; the argument says whether it has indexes."""

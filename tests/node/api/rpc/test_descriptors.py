@@ -15,9 +15,7 @@ from chain.keys import default_engine
 from chain.scripttype import ScriptType, p2pkh_script, p2tr_script, p2wpkh_script
 from chain.tx import OutPoint, TxOut, outpoint_index, outpoint_txid
 from node.api.encoding.disassembler import descriptor
-from node.api.rpc import core_json as rpc_shapes
-from node.api.rpc import descriptors as rpc_descriptors
-from node.api.rpc import scan as rpc_scan
+from node.api.rpc import core_json, descriptors, scan
 from node.api.services import coin_scan
 from node.descriptors.checksum import descriptor_checksum, with_checksum
 from node.storage.reader import LedgerReader
@@ -143,7 +141,7 @@ def test_deriveaddresses_refuses(shared: Desk, monkeypatch: pytest.MonkeyPatch) 
         ((with_checksum(f"pk({TPUB})"),), (-5, "Descriptor does not have a corresponding address")),
     ]:
         assert shared.rpc_error("deriveaddresses", *given) == expected
-    monkeypatch.setattr(rpc_descriptors, "DERIVED_MAX", 4)
+    monkeypatch.setattr(descriptors, "DERIVED_MAX", 4)
     assert len(shared.rpc("deriveaddresses", ranged, 3)) == 4
     few = (-8, TOO_MANY_KEYS[1].replace("100000", "4"))
     assert shared.rpc_error("deriveaddresses", ranged, 4) == few
@@ -232,12 +230,12 @@ def test_what_is_told_of_a_script_is_made_once(desk: Desk, monkeypatch: pytest.M
         made.append(script)
         return descriptor(script)
 
-    monkeypatch.setattr(rpc_scan, "descriptor", noted)
-    monkeypatch.setattr(rpc_shapes, "descriptor", noted)
+    monkeypatch.setattr(scan, "descriptor", noted)
+    monkeypatch.setattr(core_json, "descriptor", noted)
     script = lock()
     assert len(desk.rpc("scantxoutset", "start", [f"raw({script.hex()})"])["unspents"]) > 1
     assert made == [script]
-    first, second = (rpc_shapes.script_shape(bytes.fromhex("6a0474776963")) for _ in range(2))
+    first, second = (core_json.script_shape(bytes.fromhex("6a0474776963")) for _ in range(2))
     assert first == second
     assert first is not second
     assert len(made) == 2

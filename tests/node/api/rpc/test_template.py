@@ -17,7 +17,7 @@ from chain.params import REGTEST_LIMIT_BITS, Asert, devnet_params
 from chain.scripttype import ScriptType
 from chain.tx import TxOut
 from node.api.rpc import template as rpc_template
-from node.api.rpc import waitfor as rpc_waiting
+from node.api.rpc import waitfor
 from node.api.services import template_cache
 from node.api.services.template_cache import TemplateCache
 from node.runtime import parking
@@ -254,7 +254,7 @@ def test_only_so_many_wait(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_who_has_hung_up_gives_up_the_seat(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc_waiting, "LOOK_S", 0.1)
+    monkeypatch.setattr(waitfor, "LOOK_S", 0.1)
     connection = http.client.HTTPConnection("127.0.0.1", desk.port, timeout=20)
     headers = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
     connection.request("POST", "/", json.dumps({"method": "waitfornewblock"}), headers)

@@ -12,7 +12,7 @@ import pytest
 
 from chain.blocktree import BlockNode
 from chain.hashes import to_hex
-from node.api.rpc import waitfor as rpc_waiting
+from node.api.rpc import waitfor
 from tests.chainlab import Lab, pay
 from tests.node.api.desk import PASSWORD, USER, Desk
 from tests.node.api.parked import Ask, held, wait_for
@@ -76,7 +76,7 @@ def test_a_reorganisation_ends_them_too(desk: Desk, lab: Lab, ask: Ask) -> None:
 
 def test_time_is_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tip is told as it is; without a limit of the caller's at the node's own."""
-    monkeypatch.setattr(rpc_waiting, "LOOK_S", 0.05)
+    monkeypatch.setattr(waitfor, "LOOK_S", 0.05)
     tip = told(desk.runtime.view.tip)
     calls: list[tuple[Any, ...]] = [
         ("waitfornewblock", 300),
@@ -87,7 +87,7 @@ def test_time_is_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         started = time.monotonic()
         assert desk.rpc(*call) == tip
         assert 0.3 <= time.monotonic() - started < SOON_S
-    monkeypatch.setattr(rpc_waiting, "WAIT_MAX_S", 0.2)
+    monkeypatch.setattr(waitfor, "WAIT_MAX_S", 0.2)
     for timeout in (0, 60_000):
         assert desk.rpc("waitfornewblock", timeout) == tip
 
@@ -96,7 +96,7 @@ def test_time_is_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_for_who_has_gone_no_call_of_a_batch_waits(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, linger: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(rpc_waiting, "LOOK_S", 0.2)
+    monkeypatch.setattr(waitfor, "LOOK_S", 0.2)
     calls = json.dumps([{"method": "waitfornewblock", "params": [0], "id": n} for n in range(1_000)]).encode()
     credentials = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {credentials}\r\n"

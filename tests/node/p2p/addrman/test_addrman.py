@@ -6,7 +6,7 @@ import pytest
 
 from node.interface.endpoint import Endpoint
 from node.interface.messages import ADDRESSES_MAX
-from node.p2p.addrman import addrman as book_module
+from node.p2p.addrman import addrman
 from node.p2p.addrman.addrman import (
     ALIVE_S,
     COLLISIONS_MAX,
@@ -33,6 +33,7 @@ from node.p2p.addrman.addrman_buckets import (
     TRIED_BUCKETS_PER_GROUP,
     UNPROVED_FAILURES,
 )
+from tests.node.p2p.addrman.tried import is_tried
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0
@@ -100,7 +101,7 @@ def test_a_source_may_tell_so_much_at_once_and_then_a_little_at_a_time() -> None
 
 
 def test_sources_counted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_module, "SOURCES_MAX", 10)
+    monkeypatch.setattr(addrman, "SOURCES_MAX", 10)
     known = book(False)
     for source in apart(50):
         known.add(some(1), source, NOW)
@@ -148,7 +149,7 @@ def test_the_book_is_bounded_and_the_new_never_push_out_the_tried(monkeypatch: p
     proved(known, good)
     known.add(apart(5_000, 500), None, NOW)
     assert len(known) <= 4 * BUCKET_SIZE + 20
-    assert all(known.is_tried(endpoint) for endpoint in good)
+    assert all(is_tried(known, endpoint) for endpoint in good)
 
 
 def test_nobody_can_tell_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +183,7 @@ def contested(monkeypatch: pytest.MonkeyPatch) -> tuple[AddrMan, Endpoint, Endpo
     known = book(False)
     for endpoint in apart(2_000):
         known.proved(endpoint, NOW)
-        if not known.is_tried(endpoint):
+        if not is_tried(known, endpoint):
             place = known._placing.among_tried(known._entries[endpoint])
             holder = known._tried.at(place)
             assert holder is not None
@@ -202,8 +203,8 @@ def test_a_tried_one_that_answers_keeps_its_place(contested: tuple[AddrMan, Endp
     assert later(known, now) == holder
     known.proved(holder, now + 1)
     assert later(known, now + 2) is None
-    assert known.is_tried(holder)
-    assert not known.is_tried(other)
+    assert is_tried(known, holder)
+    assert not is_tried(known, other)
     assert other in known
 
 
@@ -214,9 +215,9 @@ def test_one_that_does_not_answer_loses_it(contested: tuple[AddrMan, Endpoint, E
     assert known.feeler((), now) == holder
     known.failed(holder, now + 1)
     later(known, now + 2)
-    assert known.is_tried(other)
+    assert is_tried(known, other)
     assert holder in known
-    assert not known.is_tried(holder)
+    assert not is_tried(known, holder)
 
 
 def test_our_own_trouble_evicts_nobody(contested: tuple[AddrMan, Endpoint, Endpoint]) -> None:
@@ -225,8 +226,8 @@ def test_our_own_trouble_evicts_nobody(contested: tuple[AddrMan, Endpoint, Endpo
     known._collisions[other] = now
     known.failed(holder, now + 1, counts=False)
     later(known, now + 2)
-    assert known.is_tried(holder)
-    assert not known.is_tried(other)
+    assert is_tried(known, holder)
+    assert not is_tried(known, other)
 
 
 def test_collisions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +253,7 @@ def test_half_of_the_choices_are_tried_ones() -> None:
     proved(known, apart(5))
     known.add(apart(200, 100), None, NOW)
     chosen = [known.select((), NOW) for _ in range(1_000)]
-    assert 400 < sum(known.is_tried(endpoint) for endpoint in chosen if endpoint) < 600
+    assert 400 < sum(is_tried(known, endpoint) for endpoint in chosen if endpoint) < 600
 
 
 def test_all_groups_are_chosen_alike_whatever_their_size() -> None:

@@ -28,6 +28,7 @@ from node.p2p.connections.identity import HandshakeSide, handshake_digest
 from node.p2p.connections.inbound import INBOUND_MAX
 from node.p2p.connections.outbound import BACKOFF_MAX_S, BLOCKS_ONLY_MAX, DIAL_BACK_TRIES, JITTER, OUTBOUND_MAX, Place
 from node.p2p.scoring.banman import DISCOURAGED_S
+from tests.node.p2p.addrman.tried import is_tried
 from tests.node.p2p.connections.session_lab import NETWORK_ID, End, Net, Wire
 
 
@@ -673,7 +674,7 @@ def test_a_feeler_opens_no_session(net: Net) -> None:
     a.book.add([other.endpoint for other in others], None, net.now)
     net.run(120)
     chosen = {peer.id for peer in a.sessions.peers() if peer.outbound}
-    felt = [other for other in others if a.book.is_tried(other.endpoint) and other.id not in chosen]
+    felt = [other for other in others if is_tried(a.book, other.endpoint) and other.id not in chosen]
     assert len(felt) >= 5
     assert all(a.book.round_trip_s(other.endpoint) is not None for other in felt)
     assert not any(other.sessions.get(a.id) for other in felt)

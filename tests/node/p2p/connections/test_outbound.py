@@ -21,6 +21,7 @@ from node.p2p.connections.outbound import (
     is_clearly_nearer,
 )
 from tests.node.p2p.addrman.test_addrman import NOW, apart, some
+from tests.node.p2p.addrman.tried import is_tried
 
 NOBODY: tuple[Endpoint, ...] = ()
 
@@ -175,7 +176,7 @@ def test_feelers_go_out_all_the_time(allow_local: bool, every_s: float) -> None:
     desk.book.add(apart(300), None, desk.now)
     desk.run(30 * every_s)
     assert 20 <= len(desk.felt) <= 45
-    assert sum(desk.book.is_tried(endpoint) for endpoint in desk.felt) >= 0.9 * len(desk.felt)
+    assert sum(is_tried(desk.book, endpoint) for endpoint in desk.felt) >= 0.9 * len(desk.felt)
     assert len(desk.at(Place.NEAR, Place.RANDOM)) == OUTBOUND_MAX
 
 
@@ -273,7 +274,7 @@ def test_who_is_dialled_back_is_no_tried_one() -> None:
     desk.dialler.back(endpoint, PeerId(b"x"), desk.now)
     desk.run(1)
     assert endpoint in desk.book
-    assert not desk.book.is_tried(endpoint)
+    assert not is_tried(desk.book, endpoint)
 
 
 def test_who_greets_us_while_its_address_is_felt_is_dialled_back_all_the_same() -> None:

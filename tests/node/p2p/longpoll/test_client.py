@@ -15,7 +15,7 @@ from node.interface.messages import Blocks, GetTxs, News, Ok, Poll, Txs
 from node.interface.outbox import Outbox
 from node.p2p.block_sync.pending_jobs import PendingJobs
 from node.p2p.connections.pending_requests import PendingRequests
-from node.p2p.longpoll import server as news_module
+from node.p2p.longpoll import server
 from node.p2p.longpoll.client import DIAL_BACK_S, LEAST_S, RETRY_S, SHORT_S, LongpollClient
 from node.p2p.longpoll.pushed_blocks import JOBS_MAX, PUSH_S, PushedBlocks
 from node.p2p.longpoll.server import HELD_S, NOTHING, LongpollServer
@@ -178,7 +178,7 @@ def test_a_second_poll_ends_the_first(told: Told) -> None:
 
 
 def test_only_so_many_are_held(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news_module, "OPEN_MAX", 1)
+    monkeypatch.setattr(server, "OPEN_MAX", 1)
     poll = Poll(1, 0)
     assert isinstance(told.ask(poll), Park)
     assert told.ask(Poll(1, 0), peer=BOB) == NOTHING

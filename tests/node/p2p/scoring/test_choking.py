@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from node.interface.endpoint import PeerId
-from node.p2p.scoring import choking as choking_module
+from node.p2p.scoring import choking
 from node.p2p.scoring.choking import (
     CALM,
     CONTRIBUTION_MIN,
@@ -212,7 +212,7 @@ def test_it_does_not_end_because_the_refused_get_nothing(bazaar: Bazaar) -> None
 
 
 def test_the_queue_is_bounded(bazaar: Bazaar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choking_module, "CLIENTS_MAX", 5)
+    monkeypatch.setattr(choking, "CLIENTS_MAX", 5)
     bazaar.run(ROUND_S, PEERS)
     assert len(bazaar.choker) == 5
     assert bazaar.granted

@@ -3,8 +3,7 @@
 import pytest
 
 from node.interface.endpoint import PeerId
-from node.p2p.scoring import banman as discouraged_module
-from node.p2p.scoring import peer_score as reputation_module
+from node.p2p.scoring import banman, peer_score
 from node.p2p.scoring.banman import DISCOURAGED_S, BanMan, RollingSet
 from node.p2p.scoring.peer_score import (
     CHOKE,
@@ -116,7 +115,7 @@ def test_contributions_fade_faster(scores: PeerScore) -> None:
 
 
 def test_the_table_is_bounded(scores: PeerScore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reputation_module, "KEPT_MAX", 10)
+    monkeypatch.setattr(peer_score, "KEPT_MAX", 10)
     scores.note(A, PeerEvent.OFFENCE, NOW)
     for number in range(20):
         scores.note(A, PeerEvent.LATE, NOW)  # who does something is not forgotten
@@ -180,8 +179,8 @@ def test_members_stay_when_generations_change() -> None:
 
 
 def test_ids_do_not_push_out_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discouraged_module, "IDS_MAX", 10)
-    monkeypatch.setattr(discouraged_module, "HOSTS_MAX", 10)
+    monkeypatch.setattr(banman, "IDS_MAX", 10)
+    monkeypatch.setattr(banman, "HOSTS_MAX", 10)
     discouraged = BanMan(allow_local=False)
     discouraged.add(A, "8.8.8.8", NOW)
     for number in range(50):

@@ -12,7 +12,7 @@ from node.interface.endpoint import Endpoint, PeerId
 from node.interface.messages import GetAddresses, GetBlocks, Hello, Ok, Reason, Refusal, Welcome
 from node.p2p.connections import inbound
 from node.p2p.connections.inbound import EVICTED_S
-from node.p2p.scoring import peer_scoring as standing_module
+from node.p2p.scoring import peer_scoring
 from node.p2p.scoring.banman import DISCOURAGED_S
 from node.p2p.scoring.block_serving import Note
 from node.p2p.scoring.choking import ROUND_S
@@ -63,7 +63,7 @@ def test_nobody_is_credited_for_an_invalid_block(scoring: PeerScoring) -> None:
 
 
 def test_blocks_that_wait_are_bounded(scoring: PeerScoring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing_module, "TAKEN_MAX", 10)
+    monkeypatch.setattr(peer_scoring, "TAKEN_MAX", 10)
     for number in range(100):
         scoring.took_block(A, BlockHash(bytes([number]) * 32), 1)
     scoring.tick(lambda block_hash: True, NOW)

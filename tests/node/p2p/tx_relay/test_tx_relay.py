@@ -13,7 +13,7 @@ from node.interface.messages import INV_MAX, NAME_SIZE, TXS_BYTES_MAX, WANT_MAX,
 from node.p2p.tx_relay import tx_announce, tx_request
 from node.p2p.tx_relay.tx_announce import DELIVERY_S, INV_S, LOCAL, ORDINARY, QUEUE_MAX, pace_for
 from node.p2p.tx_relay.tx_request import HANDED_S, IN_FLIGHT_MAX, OFFERS_MAX, PARENTS_MAX
-from node.p2p.wire import short_txid as names_module
+from node.p2p.wire import short_txid
 from node.p2p.wire.short_txid import names_at
 from tests.node.mempool.mempool_lab import made
 from tests.node.p2p.tx_relay.relay_lab import FakePeer, RelayLab, wtxids
@@ -520,7 +520,7 @@ def test_a_transaction_has_one_name_at_each_node(lab: RelayLab) -> None:
 
 
 def test_names_of_what_has_left_are_swept_out(lab: RelayLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names_module, "SPARE_NAMES", 10)
+    monkeypatch.setattr(short_txid, "SPARE_NAMES", 10)
     stays, *gone = lab.make(40)
     lab.submit(stays)
     for tx in gone:
