@@ -26,11 +26,19 @@ from node.p2p.connections.pending_requests import PendingRequests
 from node.p2p.scoring.service_flags import Role
 from node.storage.memory import MemoryDisk
 from node.storage.recovery import open_memory
-from tests.chainlab import ENGINE, NOW
+from tests.chainlab import ENGINE, NOW, Lab
 from tests.node.p2p.doubles import FakeConnections, FakeScoring
 
 TICK_S = 0.1
 START = float(NOW)
+
+
+def chain(count: int, base: Lab | None = None, extra_nonce: int = 0) -> Lab:
+    """So many blocks, on those of `base` if there is one."""
+    lab = base.copy() if base else Lab()
+    for _ in range(count):
+        lab.mine(extra_nonce=extra_nonce)
+    return lab
 
 
 class FakePeer:

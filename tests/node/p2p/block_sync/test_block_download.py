@@ -23,16 +23,9 @@ from node.p2p.block_sync.block_download import (
 )
 from node.p2p.block_sync.download_source import IN_FLIGHT_MAX, QUOTA_START
 from tests.chainlab import Lab, funded, made_by, pay, with_coinbase, with_input, with_output
-from tests.node.p2p.block_sync.sync_lab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab
+from tests.node.p2p.block_sync.sync_lab import Failing, FakePeer, Garbling, Noisy, Stalling, SyncLab, chain
 
 COUNT = 120
-
-
-def chain(count: int, base: Lab | None = None, extra_nonce: int = 0) -> Lab:
-    lab = base.copy() if base else Lab()
-    for _ in range(count):
-        lab.mine(extra_nonce=extra_nonce)
-    return lab
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,7 @@ from node.interface.messages import ANNOUNCED_MAX, HEADERS_MAX, LOCATOR_MAX, Ann
 from node.p2p.block_sync import header_sync as sync_module
 from node.p2p.block_sync.header_sync import POLL_S, RETRY_S, WALKS_MAX
 from tests.chainlab import Lab, reblock, unsolved
-from tests.node.p2p.block_sync.sync_lab import FakePeer, Stalling, SyncLab
-
-
-def chain(count: int, base: Lab | None = None, extra_nonce: int = 0) -> Lab:
-    lab = base.copy() if base else Lab()
-    for _ in range(count):
-        lab.mine(extra_nonce=extra_nonce)
-    return lab
+from tests.node.p2p.block_sync.sync_lab import FakePeer, Stalling, SyncLab, chain
 
 
 @pytest.fixture(scope="module")
