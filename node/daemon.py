@@ -267,10 +267,10 @@ class Running:
         parked = partial(runtime.parked, "api")
         site = Site("api", tallies.api.timed(app), app.body_cap, API_THREADS, app.quick, parked=parked)
         api = self._serve("--api", site, config.api)
-        door = P2pGate(runtime, config.params.allow_local, tallies.refusals)
+        gate = P2pGate(runtime, config.params.allow_local, tallies.refusals)
         peers_app = tallies.p2p.timed(P2pApp(runtime, tallies.refusals))
         parked = partial(runtime.parked, "p2p")
-        peers = Site("p2p", peers_app, p2p_body_cap(), P2P_THREADS, door=door, parked=parked)
+        peers = Site("p2p", peers_app, p2p_body_cap(), P2P_THREADS, gate=gate, parked=parked)
         p2p = self._serve("--p2p", peers, (config.p2p,))
         if self._faults:
             raise no_place_to_listen(self._faults)

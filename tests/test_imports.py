@@ -29,7 +29,7 @@ OWNERS = {
     "mnemonic": ("wallet/derivation.py",),
     "plyvel": ("node/storage/leveldb.py",),
     "plyvel_next": ("node/storage/leveldb.py",),
-    "httptools": ("node/api/http/request_header.py", "node/api/http/request_parser.py"),
+    "httptools": ("node/api/http/request_header.py", "node/api/http/request_body.py"),
     "asyncio": ("node/api/http/*",),
     "prometheus_client": ("node/api/rest/prometheus_text.py",),
     "apispec": ("node/api/docs/openapi.py",),

@@ -14,7 +14,6 @@ from threading import Event
 from typing import Protocol
 
 from node.api.http.connection_table import ConnectionTable
-from node.api.http.message import Stream
 from node.api.http.request_header import RequestRefused, refused
 from node.api.http.request_parser import ParsedRequest, RequestParser
 from node.api.http.response_encoder import DateLine, EncodedAnswer, answer_request, encode_refusal
@@ -25,7 +24,7 @@ from node.runtime.runtime import monotonic
 HEADER_S = 15
 """Seconds from the first byte of a request to the end of its header; later it is answered with 408."""
 REQUEST_S = 30
-"""The same to the last byte of its body."""
+"""Seconds from the first byte of a request to its last; later it is answered with 408."""
 RESPONSE_S = 120
 """Seconds that a client may take to read one answer; then it is cut off."""
 IDLE_S = 60
@@ -33,7 +32,7 @@ IDLE_S = 60
 LINGER_S = 10
 """Seconds for which a refused client may go on sending into the void."""
 LINGER_BYTES_MAX = 64 * 1024 * 1024
-"""Bytes that are read and dropped meanwhile."""
+"""Bytes that a refused client may go on sending into the void."""
 JOINED_MAX = 64 * 1024
 """Bytes of a body that is sent in one piece with its head."""
 SHED_BYTES = 256 * 1024
@@ -105,8 +104,8 @@ class Channel(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._gone = Event()
         """The client has hung up, or sends no more."""
-        self._parser = RequestParser(address[0], server.site.body_cap, server.site.door, self._gone.is_set)
-        self._parsed: ParsedRequest
+        self._parser = RequestParser(address[0], server.site.body_cap, server.site.gate, self._gone.is_set)
+        self._parsed: ParsedRequest | None = None
         """The request that is being answered."""
         self._dropped_bytes = 0
         self.waiting_since = monotonic()
@@ -136,7 +135,7 @@ class Channel(asyncio.BufferedProtocol):
     @property
     def body_bytes(self) -> int:
         """Bytes of the body that is coming in, or of the request that is being answered."""
-        return self._parsed.body_bytes if self.is_answering else self._parser.body_bytes
+        return self._parser.body_bytes if self._parsed is None else self._parsed.body_bytes
 
     @property
     def unsent_bytes(self) -> int:
@@ -290,6 +289,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def _encoded_answer(self) -> EncodedAnswer:
         """The application's answer. From any thread."""
+        assert self._parsed is not None
         return answer_request(self._server.site.app, self._parsed, self._server.date_line)
 
     def _finish(self, answer: EncodedAnswer) -> None:
@@ -302,6 +302,7 @@ class Channel(asyncio.BufferedProtocol):
             answer.stream.close()  # it was closed meanwhile
 
     def _send(self, answer: EncodedAnswer) -> None:
+        self._parsed = None
         self.answered += 1
         self.waiting_since = monotonic()
         self._server.connections.touch(self)
@@ -313,7 +314,7 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.write(answer.head)
             self._transport.write(answer.body)
         if answer.stream is not None:
-            self._follow(answer.stream)
+            self._follow(Streaming(answer.stream, answer.is_chunked))
         elif answer.is_last:
             self._close()
         else:
@@ -325,15 +326,15 @@ class Channel(asyncio.BufferedProtocol):
             self.state = ChannelState.READING
             self._read_on()
 
-    def _follow(self, stream: Stream) -> None:
+    def _follow(self, streaming: Streaming) -> None:
         """From here on there is nothing but this stream."""
         self.state = ChannelState.STREAMING
         self._parser.clear()  # what came behind the request would never be answered
         with contextlib.suppress(OSError):  # the client may have reset the connection
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-        self._server.followers.add(self, Streaming(stream, chunked=self._parsed.version == "1.1"))
-        stream.start(self._server.news)
+        self._server.followers.add(self, streaming)
+        streaming.stream.start(self._server.news)
         self._transport.resume_reading()
         if self._gone.is_set():
             self.cut_off()

@@ -9,7 +9,7 @@ from typing import Protocol
 from node.api.http.message import Response
 
 API_HOST_CONNECTIONS = 1_000
-"""The same of the API: wallets, browsers, and the proxy in front of all of them."""
+"""Connections of one address to the API: wallets, browsers, and the proxy in front of all of them."""
 
 
 class Gate(Protocol):
@@ -40,15 +40,15 @@ class ApiGate:
     host_connections = API_HOST_CONNECTIONS
 
     def owner(self, host: str) -> bytes | None:
-        """As `Gate`."""
+        """Implements `Gate`."""
         return host.encode()
 
     def lets_in(self, host: str) -> bool:
-        """As `Gate`."""
+        """Implements `Gate`."""
         return True
 
     def turns_away(
         self, host: str, method: str, path: str, headers: Mapping[str, str], length: int | None
     ) -> Response | None:
-        """As `Gate`."""
+        """Implements `Gate`."""
         return None

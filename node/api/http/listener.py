@@ -32,6 +32,7 @@ WATCH_S = 1.0
 STOP_S = 2
 """Seconds for answers under way when the listener stops."""
 STOP_LOOK_S = 0.02
+"""From one look at what is under way then to the next."""
 RECV_BYTES = 64 * 1024
 """Read at once from a connection."""
 BACKLOG = 1024
@@ -114,8 +115,8 @@ class Listener:
         ends = monotonic() + STOP_S
         while monotonic() < ends and any(channel.is_under_way for channel in self.connections):
             await asyncio.sleep(STOP_LOOK_S)
-        for welcome in self._welcomes:
-            welcome.cancel()
+        if self._welcomes:
+            await asyncio.wait(self._welcomes)
         for channel in self.connections:
             channel.cut_off()
         await asyncio.sleep(0)  # the transports close their sockets
@@ -127,13 +128,13 @@ class Listener:
                 self._loop.add_reader(bound, self._accept, bound)
 
     def _stop_accepting(self) -> None:
-        """Leave whoever comes at the door, till the next second."""
+        """Leave new connections in the backlog, till the next second."""
         self._is_accepting = False
         for bound in self._sockets:
             self._loop.remove_reader(bound)
 
     def _accept(self, bound: socket.socket) -> None:
-        """Let in who waits at the door."""
+        """Accept connections out of the backlog."""
         for _ in range(ACCEPTS_MAX):
             if not self.connections.can_take_one:
                 self._stop_accepting()
@@ -143,14 +144,14 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                log.warning("cannot let anybody in: %s", error.strerror)
+                log.warning("cannot accept connections, trying again in a second: %s", error.strerror)
                 self._stop_accepting()
                 return
             self._let_in(client, address[:2])
 
     def _let_in(self, client: socket.socket, address: tuple[str, int]) -> None:
-        """Open a connection, unless its sender is not wanted; another may have to go for it."""
-        host, gate = address[0], self.site.door
+        """Open a connection, unless the gate refuses it; another may have to go for it."""
+        host, gate = address[0], self.site.gate
         owner = gate.owner(host)
         has_many = owner is not None and self.connections.count(owner) >= gate.host_connections
         if not gate.lets_in(host) or (has_many and not self.connections.make_room(owner)):

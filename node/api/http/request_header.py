@@ -86,8 +86,9 @@ def refused(status: int, line: str, method: str = "") -> RequestRefused:
     return RequestRefused(problem(status, line), is_head=method == "HEAD")
 
 
-def check_beginning(header: bytes) -> None:
-    """Look at a header that may not be complete. Raises RequestRefused."""
+def check_beginning(header: bytes, seen: int = 0) -> None:
+    """Look at a header that may not be complete, of which so many bytes were looked at before: else one that drips
+    would take the square of its length. Raises RequestRefused."""
     if header.startswith(TLS_HANDSHAKE):
         # It would wait for our part of the handshake, and we for its first line.
         raise refused(400, "TLS on a port without it: write http://")
@@ -97,8 +98,9 @@ def check_beginning(header: bytes) -> None:
         raise refused(414, f"request line over {HEADER_BYTES_MAX} bytes")
     if header.startswith(LINE_BREAK):
         raise refused(400, "Start line is invalid")  # line breaks could go on for ever
-    breaks = header.count(LINE_BREAK)
-    if header.count(b"\n") != breaks or header.count(b"\r") - header.endswith(b"\r") != breaks:
+    new = header[seen - header.endswith(b"\r", 0, seen) :]
+    breaks = new.count(LINE_BREAK)
+    if new.count(b"\n") != breaks or new.count(b"\r") - new.endswith(b"\r") != breaks:
         raise refused(400, "a line break other than CR LF in the header")
 
 

@@ -27,6 +27,8 @@ class EncodedAnswer:
     """The connection ends with it."""
     stream: Stream | None = None
     """Stream that follows the head."""
+    is_chunked: bool = False
+    """The stream comes in chunks; else its end is that of the connection."""
 
 
 class DateLine:
@@ -69,7 +71,7 @@ def _encode_answer(answer: Response, parsed: ParsedRequest, date_line: str) -> E
     is_last = parsed.is_last or answer.stream is not None
     head = _encode_head(answer, date_line, parsed.version, is_last=is_last)
     if parsed.request.method != "HEAD" and answer.status not in _BODILESS:
-        return EncodedAnswer(head, answer.body, is_last, answer.stream)
+        return EncodedAnswer(head, answer.body, is_last, answer.stream, parsed.version == "1.1")
     if answer.stream is not None:
         answer.stream.close()
     return EncodedAnswer(head, b"", is_last)

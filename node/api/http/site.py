@@ -16,7 +16,7 @@ class Site:
     """Application and rules of one listener."""
 
     name: str
-    """For the log."""
+    """Name of the listener, in the log and of its thread."""
     app: Handler
     """Called from any thread; raises nothing."""
     body_cap: BodyCap
@@ -24,7 +24,7 @@ class Site:
     quick: Container[tuple[str, str]] = frozenset()
     """(method, path) of what `app` answers at once, without waiting for anybody: the listener's own
     thread has it answered, without waking another."""
-    door: Gate = field(default_factory=ApiGate)
+    gate: Gate = field(default_factory=ApiGate)
     """Admission of connections and requests."""
     parked: Callable[[], int] = lambda: 0
     """Number of threads that wait in `app` for something to happen."""

@@ -21,9 +21,9 @@ log = logging.getLogger("groat.http")
 PATIENCE_S = 0.002
 """Seconds that a request waits for each thread that is awake before another is woken."""
 IDLE_S = 10.0
-"""A thread that has had nothing to do for so long ends,"""
+"""Seconds without work after which a thread ends, but for LEAST of them."""
 LEAST = 1
-"""unless it is one of so many that are kept for what comes next."""
+"""Threads that are kept for what comes next, however long they idle."""
 
 
 class Job(Protocol):

@@ -110,8 +110,8 @@ class Desk:
         app = self.app = ApiApp(self.runtime, self.config, tallies=tallies, filters=self.filters)
         p2p = P2pApp(self.runtime, tallies.refusals)
         self.api = Listener(Site("api", tallies.api.timed(app), app.body_cap, 8, app.quick), [ANYWHERE])
-        door = P2pGate(self.runtime, params.allow_local, tallies.refusals)
-        self.p2p = Listener(Site("p2p", tallies.p2p.timed(p2p), p2p_body_cap(), 8, door=door), [ANYWHERE])
+        gate = P2pGate(self.runtime, params.allow_local, tallies.refusals)
+        self.p2p = Listener(Site("p2p", tallies.p2p.timed(p2p), p2p_body_cap(), 8, gate=gate), [ANYWHERE])
         self._threads = [Thread(target=listener.run) for listener in (self.api, self.p2p)]
         for thread in self._threads:
             thread.start()

@@ -203,8 +203,8 @@ def test_session_headers_joined_name_nobody(desk: Desk) -> None:
 @pytest.mark.parametrize("said", [1_900_000, None])
 def test_bytes_are_charged_before_they_are_read(sea: Desk, said: int | None) -> None:
     """By what a header says of its body; one in chunks may become the longest."""
-    door = sea.p2p.site.door
+    gate = sea.p2p.site.gate
     headers = {"GROAT_SESSION": greet(sea).hex()}
-    let_in = sum(not door.turns_away("127.0.0.1", "POST", "/p2p/txs", headers, said) for _ in range(100))
+    let_in = sum(not gate.turns_away("127.0.0.1", "POST", "/p2p/txs", headers, said) for _ in range(100))
     at_once = LIMITS["txs"].bytes * BURST_S / 60
     assert let_in == at_once // (ROUTES["txs"].request_max if said is None else said)

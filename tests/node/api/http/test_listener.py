@@ -1,5 +1,7 @@
 """The HTTP server against clients that are slow, greedy, or speak in two ways at once."""
 
+import os
+import resource
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -392,6 +394,30 @@ def test_while_all_are_being_answered_nobody_is_let_in(make_stage: Callable[...,
         stage.gate.set()
         newcomer.settimeout(WAIT_S)
         assert read_all(newcomer).endswith(b"GET /x ")
+
+
+def test_without_file_descriptors_whoever_comes_waits_at_the_door(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(stage.connect()) as present, closing(socket.socket()) as comes:
+        stage.wait_for_channels(lambda channels: len(channels) == 1)
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            comes.connect(stage.listener.endpoints[0])
+            comes.sendall(request(b"GET"))
+            comes.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                comes.recv(1)
+            present.sendall(b"GET /present HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert read_answer(present).endswith(b"GET /present ")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        comes.settimeout(WAIT_S)
+        assert read_all(comes).endswith(b"GET /x ")
+    assert "trying again in a second: Too many open files" in caplog.text
 
 
 @pytest.mark.parametrize("most", [1_000, 100], ids=["there is room", "all places are taken"])

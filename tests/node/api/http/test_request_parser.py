@@ -1,6 +1,8 @@
 """Requests out of bytes: however they are cut, headers made to take time, and what a header says of its connection."""
 
+import gc
 import time
+import tracemalloc
 
 import pytest
 
@@ -66,7 +68,7 @@ def test_no_header_takes_long(sent: bytes, refused: tuple[int, str | None]) -> N
 def test_a_header_that_drips_takes_no_time(header: bytes) -> None:
     lines = header * min(120, LONG // len(header))
     start = time.perf_counter()
-    [request] = parsed(b"GET / HTTP/1.0\r\n" + lines + b"\r\n", 7)
+    [request] = parsed(b"GET / HTTP/1.0\r\n" + lines + b"\r\n", 3)
     assert time.perf_counter() - start < SHORT_S
     assert request.request.path == "/"
 
@@ -80,7 +82,13 @@ def test_tls_is_refused_at_its_first_byte() -> None:
 
 def test_a_line_feed_alone_is_refused_before_the_header_ends() -> None:
     """Its sender thinks that it has ended."""
-    assert refusal(b"GET / HTTP/1.1\nHost: x\n\n") == (400, "a line break other than CR LF in the header")
+    for size in (1, 2, 999):
+        for sent in (
+            b"GET / HTTP/1.1\nHost: x\n\n",
+            b"GET / HTTP/1.1\r\nHost: x\n\n",
+            b"GET / HTTP/1.1\r\nHost: x\rY: z",
+        ):
+            assert refusal(sent, size) == (400, "a line break other than CR LF in the header")
 
 
 def test_many_chunks_take_no_time() -> None:
@@ -92,6 +100,40 @@ def test_many_chunks_take_no_time() -> None:
     [request] = parsed(CHUNKED + b"%x\r\n" % BODY_MAX + b"\r\n" * (BODY_MAX // 2) + b"\r\n0\r\n\r\n")
     assert time.perf_counter() - start < SHORT_S
     assert request.request.body() == b"\r\n" * (BODY_MAX // 2)
+
+
+@pytest.mark.parametrize("piece", [2, 1 << 16])
+@pytest.mark.parametrize(
+    "sent", [CHUNKED + b"2\r\nxy\r\n" * 20_000, b"POST /x HTTP/1.0\r\nContent-Length: 99999\r\n\r\n" + b"xy" * 20_000]
+)
+def test_small_pieces_take_no_more_memory_than_a_body(sent: bytes, piece: int) -> None:
+    reader = parser()
+    tracemalloc.start()
+    for at in range(0, len(sent), piece):
+        reader.push(sent[at : at + piece])
+        assert reader.take() is None
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert reader.body_bytes == 40_000
+    assert held < 3 * 40_000 + (1 << 16)
+
+
+@pytest.mark.parametrize(
+    "sent", [CHUNKED + b"15f90\r\n%b\r\n0\r\n\r\n", b"POST /x HTTP/1.0\r\nContent-Length: 90000\r\n\r\n%b"]
+)
+def test_a_connection_that_waits_holds_nothing(sent: bytes) -> None:
+    reader = parser()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        reader.push(sent % (b"x" * 90_000))
+        assert reader.take() is not None
+        assert reader.take() is None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert held < 10_000
 
 
 def test_chunks_however_they_are_cut() -> None:
