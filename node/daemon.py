@@ -100,6 +100,8 @@ def run(config: Config) -> str | None:
     with ExitStack() as stack:
         stack.callback(prepare_folder(config).remove)
         node = Running(config, stack)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, node.interrupt)
         last_words = "stopped"
         try:
             with contextlib.suppress(NotReady):  # a fault while starting
@@ -217,6 +219,12 @@ class Running:
     def wait(self) -> None:
         """Wait until somebody or something stops the node."""
         self._runtime.wait()
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal to stop. Raises KeyboardInterrupt, which Python ignores where it collects garbage: so
+        `wait` is told too."""
+        self._runtime.stop()
+        raise KeyboardInterrupt
 
     @property
     def fault(self) -> str | None:

@@ -1,6 +1,7 @@
 """groatd as a process: how it starts, what it leaves lying about, how it ends."""
 
 import base64
+import gc
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -454,6 +456,24 @@ def test_an_api_open_to_others_is_warned_of(caplog: pytest.LogCaptureFixture, ho
     assert len(caplog.records) == (0 if host in ("127.0.0.1", "127.0.0.2", "::1") else 1)
     assert all(record.getMessage().startswith(f"--api {endpoint}: not only this machine") for record in caplog.records)
     assert daemon.local_url(endpoint) == url
+
+
+class _Dying:
+    """Python ignores what is raised when an object goes."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_comes_while_garbage_is_collected_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(REGTEST, tmp_path, (Endpoint("127.0.0.1", 0),), Endpoint("127.0.0.1", 0))
+    collector = SimpleNamespace(set_threshold=gc.set_threshold, collect=lambda: bool(_Dying()), freeze=lambda: None)
+    monkeypatch.setattr(daemon, "gc", collector)
+    assert daemon.run(config) is None
 
 
 @pytest.mark.usefixtures("own_signals")
