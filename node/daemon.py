@@ -15,8 +15,6 @@ from functools import partial
 from importlib import import_module
 from types import FrameType
 
-from chain.errors import Invalid, Rejected
-from chain.tx import Tx
 from node.api.app import ApiApp
 from node.api.explorer.mount import EXPLORER
 from node.api.http.listener import Listener, connections_allowed, raise_file_limit
@@ -35,8 +33,6 @@ from node.interface.messages import Reply
 from node.interface.settings import ConfigError
 from node.interface.storage import StoreError
 from node.logs import start_logging, stop_logging
-from node.mempool.persist import load_dump
-from node.mempool.policy import Policy, Refused
 from node.mining.miner_pool import MinerPool
 from node.mining.supervisor import Supervisor
 from node.p2p.addrman.net_address import advertised
@@ -46,7 +42,8 @@ from node.p2p.connections.identity import NodeIdentity
 from node.runtime.event_hub import OVER, TIP
 from node.runtime.request_sender import HttpRequestSender
 from node.runtime.runtime import NotReady, Runtime, monotonic
-from node.secret_files import Cookie, read_node_key, write_private
+from node.runtime.saved_files import SavedFiles
+from node.secret_files import Cookie, read_node_key
 from node.storage.filters import open_filters
 from node.storage.recovery import open_store
 from node.workers.verifier_pool import VerifierPool, choose_engine, verifier_processes
@@ -62,12 +59,6 @@ PROGRESS_S = 5.0
 """Seconds between two lines of progress while stored blocks are connected."""
 ZMQ_PUBLISHER = "node.notify.zmq_publisher"
 """Imported where it is asked for: its library is an extra."""
-MEMPOOL_SAVE_S = 60.0
-"""Seconds between two saves of the mempool."""
-BUSY_PAUSE_S = 0.1
-"""Before a saved transaction is offered again, for which there was no time to look at it."""
-BOOK_SAVE_S = 180.0
-"""Seconds between two saves of the address book."""
 OPEN_API = (
     "--api %s: not only this machine: others can read the node, and JSON-RPC's login goes over the network in "
     "the clear (a server with TLS before it helps)"
@@ -182,9 +173,7 @@ class Running:
         self.listeners: list[Listener] = []
         self._faults: dict[str, OSError] = {}
         """Errors of options whose addresses cannot be listened on."""
-        self._saved: object = None
-        self._loaded = False
-        """The saved mempool is back: from now on it may be overwritten."""
+        self._saved_files = SavedFiles(self._runtime, config.mempool, config.address_book)
 
     def start(self) -> None:
         """Listen, recover, choose the chain, and let everybody in.
@@ -208,8 +197,8 @@ class Running:
         )
         gc.collect()
         gc.freeze()
-        runtime.spawn("mempool", self._keep_mempool)
-        runtime.spawn("book", self._keep_book)
+        runtime.spawn("mempool", self._saved_files.keep_mempool)
+        runtime.spawn("book", self._saved_files.keep_book)
         if self._filters:
             self._stack.callback(self._filters.close)
             runtime.spawn("filters", FilterBuilder(runtime, self._filters, monotonic).run)
@@ -234,9 +223,7 @@ class Running:
     def stop(self) -> None:
         """Refuse what comes, end what is under way, save what is to be kept."""
         with contextlib.suppress(NotReady):
-            self._save_book()
-            if self._loaded:
-                self._save_mempool()
+            self._saved_files.save()
         self._runtime.close()
         for listener in self.listeners:
             listener.stop()
@@ -324,83 +311,11 @@ class Running:
             ),
             runtime.wall,
         )
-        self._load_book(core)
+        self._saved_files.load_book(core)
         runtime.open(core, self._request_sender)
         while not runtime.await_core(PROGRESS_S):
             if view := runtime.peek():
                 log.info("connecting stored blocks: height %d so far", view.tip.height)
-
-    def _load_book(self, core: Node) -> None:
-        """Load the address book of the last run; without the file, or with a damaged one, it stays empty."""
-        path = self._config.address_book
-        try:
-            core.load_book(path.read_bytes())
-        except FileNotFoundError:
-            pass
-        except (OSError, Invalid) as error:
-            log.warning("%s is not used: %s", path, error)
-
-    def _keep_book(self) -> None:
-        while not self._runtime.pause(BOOK_SAVE_S):
-            self._save_book()
-
-    def _save_book(self) -> None:
-        path = self._config.address_book
-        dump = self._runtime.call(lambda node, now: node.dump_book(now), None)
-        try:
-            write_private(path, dump or b"")
-        except OSError as error:
-            log.error("cannot save the address book to %s: %s", path, error.strerror)
-
-    def _keep_mempool(self) -> None:
-        """Take back what was saved, then save from time to time."""
-        self._load_mempool()
-        while not self._runtime.pause(MEMPOOL_SAVE_S):
-            self._save_mempool()
-
-    def _load_mempool(self) -> None:
-        path = self._config.mempool
-        try:
-            saved = load_dump(path.read_bytes())
-        except FileNotFoundError:
-            saved = []
-        except (OSError, Invalid) as error:
-            log.warning("%s is not used: %s", path, error)
-            saved = []
-        taken = 0
-        for tx, entered in saved:
-            with contextlib.suppress(Rejected):
-                self._take_back(tx, entered)
-                taken += 1
-        self._loaded = True
-        if saved:
-            log.info("mempool: %d of %d saved transactions are back", taken, len(saved))
-
-    def _take_back(self, tx: Tx, entered: float) -> None:
-        """Raises Rejected, but not because peers send more than can be looked at."""
-        while True:
-            try:
-                self._runtime.call(lambda node, now: node.submit_tx(tx, now, time=entered), None)
-            except Refused as error:
-                if error.code is not Policy.BUSY or self._runtime.pause(BUSY_PAUSE_S):
-                    raise
-            else:
-                return
-
-    def _save_mempool(self) -> None:
-        view = self._runtime.peek()
-        if view is None:
-            return
-        state = view.tip.hash, view.pool.totals
-        if state == self._saved:
-            return
-        dump = self._runtime.call(lambda node, now: node.dump_mempool(now), None)
-        try:
-            write_private(self._config.mempool, dump or b"")
-        except OSError as error:
-            log.error("cannot save the mempool to %s: %s", self._config.mempool, error.strerror)
-        else:
-            self._saved = state
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

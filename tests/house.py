@@ -20,12 +20,12 @@ RANKS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"interface", "workers"},
+            {"interface", "workers", "logs", "secret_files"},
             {"storage", "chainstate", "mempool"},
             {"p2p"},
             {"core"},
             {"runtime"},
-            {"mining", "blockfilter", "notify", "descriptors", "logs", "secret_files"},
+            {"mining", "blockfilter", "notify", "descriptors"},
             {"config"},
             {"api", "ledger_tools"},
             {"daemon"},
