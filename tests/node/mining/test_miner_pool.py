@@ -131,6 +131,10 @@ class Script:
     # What the supervisor asks of the runtime.
 
     @property
+    def events(self) -> "Script":
+        return self
+
+    @property
     def view(self) -> Any:
         return SimpleNamespace(
             tip=self.tip,

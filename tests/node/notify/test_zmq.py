@@ -25,6 +25,10 @@ class Stage:
         self.threads: list[threading.Thread] = []
         publisher.start(self)  # type: ignore[arg-type]
 
+    @property
+    def events(self) -> "Stage":
+        return self
+
     def tap(self, take: Callable[[Publish], None]) -> None:
         self.taps.append(take)
 
