@@ -1,4 +1,4 @@
-"""One connection, from its first byte to its last, as a hostile network needs it.
+"""A connection, from its first byte to its last, as a hostile network needs it.
 
 Requests are read one at a time: the next one once the answer before is out. One that is refused is answered while the
 client still sends it, and the connection is drained for a bounded while, so that the client reads the answer
@@ -87,12 +87,12 @@ class Server(Protocol):
         ...
 
     def news(self) -> None:
-        """There may be more for followers. From any thread."""
+        """Tell the listener that there may be more for followers. From any thread."""
         ...
 
 
 class Channel(asyncio.BufferedProtocol):
-    """One connection. All but `service` runs in the listener's own thread."""
+    """A connection. All but `service` runs in the listener's own thread."""
 
     def __init__(self, server: Server, address: tuple[str, int], owner: bytes | None) -> None:
         self._server = server
@@ -119,17 +119,17 @@ class Channel(asyncio.BufferedProtocol):
 
     @property
     def is_answering(self) -> bool:
-        """A request is being answered."""
+        """True while a request is being answered."""
         return self.state is ChannelState.ANSWERING
 
     @property
     def is_streaming(self) -> bool:
-        """It follows a stream."""
+        """True if it follows a stream."""
         return self.state is ChannelState.STREAMING
 
     @property
     def is_under_way(self) -> bool:
-        """Something is still to be answered or sent."""
+        """True while something is still to be answered or sent."""
         return self.is_answering or self.sending_since is not None
 
     @property
@@ -144,7 +144,7 @@ class Channel(asyncio.BufferedProtocol):
 
     @property
     def is_busy(self) -> bool:
-        """It still has something to send, or is closed."""
+        """True if it still has something to send, or is closed."""
         return self.sending_since is not None or not self.is_streaming or self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,7 +162,7 @@ class Channel(asyncio.BufferedProtocol):
         self._end()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where bytes come in: one place for all connections, which is free again after `buffer_updated`."""
+        """The place where bytes come in, one for all connections: free again after `buffer_updated`."""
         return self._server.inbox
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -180,7 +180,7 @@ class Channel(asyncio.BufferedProtocol):
                 self.cut_off()
 
     def eof_received(self) -> bool:
-        """The client sends no more; what it has asked for is answered all the same. True to keep the connection."""
+        """Note that the client sends no more; what it has asked for is answered. True to keep the connection."""
         self._gone.set()
         if self.state in (ChannelState.ANSWERING, ChannelState.FLUSHING):
             return True
@@ -191,11 +191,11 @@ class Channel(asyncio.BufferedProtocol):
         return False
 
     def pause_writing(self) -> None:
-        """The client does not take all that there is for it."""
+        """Note that the client does not take all that there is for it."""
         self.sending_since = monotonic()
 
     def resume_writing(self) -> None:
-        """It has taken all."""
+        """Go on: the client has taken all."""
         self.sending_since = None
         if self.is_streaming:
             self._server.news()
@@ -327,7 +327,7 @@ class Channel(asyncio.BufferedProtocol):
             self._read_on()
 
     def _follow(self, streaming: Streaming) -> None:
-        """From here on there is nothing but this stream."""
+        """Follow a stream: from here on there is nothing else."""
         self.state = ChannelState.STREAMING
         self._parser.clear()  # what came behind the request would never be answered
         with contextlib.suppress(OSError):  # the client may have reset the connection
@@ -357,7 +357,7 @@ class Channel(asyncio.BufferedProtocol):
             self.cut_off()
 
     def _end(self) -> None:
-        """It is closed, perhaps not for the first time."""
+        """Leave everything: the connection is closed, perhaps not for the first time."""
         self.state = ChannelState.CLOSED
         self._gone.set()
         self._parser.clear()

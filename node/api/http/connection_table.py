@@ -22,12 +22,12 @@ class Connection(Protocol):
 
     @property
     def is_answering(self) -> bool:
-        """A request is being answered: it stays."""
+        """True while a request is being answered: it stays."""
         ...
 
     @property
     def is_streaming(self) -> bool:
-        """It follows a stream: it goes where nobody else can, for it can come back."""
+        """True if it follows a stream: it goes where nobody else can, for it can come back."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class ConnectionTable(Generic[C]):
         return len(self._open)
 
     def __iter__(self) -> Iterator[C]:
-        """Those that are open now; they may close meanwhile. From any thread."""
+        """Connections that are open now; they may close meanwhile. From any thread."""
         return iter(list(self._open))
 
     def count(self, owner: bytes | None) -> int:
@@ -79,21 +79,21 @@ class ConnectionTable(Generic[C]):
 
     @property
     def is_full(self) -> bool:
-        """One more has room only where another goes."""
+        """True if one more has room only where another goes."""
         return len(self._open) >= self._most
 
     @property
     def can_take_one(self) -> bool:
-        """There is room for one more, or one can go for it."""
+        """True if there is room for one more, or one can go for it."""
         return not self.is_full or any(not connection.is_answering for connection in self._open)
 
     def add(self, connection: C) -> None:
-        """It is open, and waits from now on."""
+        """Enter a connection that is open, and waits from now on."""
         self._open[connection] = None
         self._by_owner.setdefault(connection.owner, {})[connection] = None
 
     def remove(self, connection: C) -> None:
-        """It is closed, perhaps not for the first time."""
+        """Remove a connection that is closed, perhaps not for the first time."""
         if connection not in self._open:
             return
         del self._open[connection]
@@ -103,7 +103,7 @@ class ConnectionTable(Generic[C]):
             del self._by_owner[connection.owner]
 
     def touch(self, connection: C) -> None:
-        """It begins to wait anew."""
+        """Put a connection behind all others: it begins to wait anew."""
         if connection in self._open:
             siblings = self._by_owner[connection.owner]
             del self._open[connection], siblings[connection]

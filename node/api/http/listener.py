@@ -41,7 +41,7 @@ ACCEPTS_MAX = 64
 
 
 class Listener:
-    """One site on one or more addresses. Binds at once; serves while `run` runs."""
+    """A site on one or more addresses. Binds at once; serves while `run` runs."""
 
     def __init__(self, site: Site, endpoints: Sequence[Endpoint], connections_max: int = CONNECTIONS_MAX) -> None:
         """Raises OSError where an address cannot be had, with that as its `filename`."""
@@ -86,7 +86,7 @@ class Listener:
             self._look_at_workers()
 
     def news(self) -> None:
-        """There may be more for followers. From any thread."""
+        """Look at the followers soon: there may be more for them. From any thread."""
         if self.followers.note():
             self.call(self.feed)
 

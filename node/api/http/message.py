@@ -50,18 +50,18 @@ class Stream(Protocol):
     """Bytes sent after a while without anything else: they mean nothing."""
 
     def start(self, wake: Callable[[], None]) -> None:
-        """Somebody follows. `wake` is to be called whenever there may be more, from any thread; it takes no time."""
+        """Begin: somebody follows. `wake` is to be called when there may be more, from any thread; it takes no time."""
         ...
 
     def take(self) -> bytes | None:
-        """Some more, no longer than is good to have waiting; empty: not now; None: that was all.
+        """The next piece, no longer than is good to have waiting; empty: not now; None: that was all.
 
         Called in the listener's own thread: waits for nobody.
         """
         ...
 
     def close(self) -> None:
-        """Nobody follows any more, or ever did."""
+        """End: nobody follows any more, or ever did."""
         ...
 
 

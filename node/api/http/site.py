@@ -1,4 +1,4 @@
-"""One listener's application and its rules."""
+"""The application of a listener, and its rules."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field

@@ -32,7 +32,7 @@ class Sink(Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """It still has something to send, or is closed."""
+        """True if it still has something to send, or is closed."""
         ...
 
     def send_piece(self, piece: bytes) -> None:
@@ -45,7 +45,7 @@ class Sink(Protocol):
 
 
 class Streaming:
-    """One answer under way."""
+    """A streamed answer under way."""
 
     def __init__(self, stream: Stream, chunked: bool) -> None:
         """`chunked`: as HTTP/1.1 does it; else its end is that of the connection."""
@@ -87,7 +87,7 @@ class Followers:
         self._news = True
 
     def note(self) -> bool:
-        """There is news; True if the listener's thread has to be woken for it. From any thread."""
+        """Note that there is news; True if the listener's thread has to be woken for it. From any thread."""
         is_first, self._news = not self._news, True
         return is_first
 
@@ -95,7 +95,7 @@ class Followers:
         return len(self._streams)
 
     def remove(self, sink: Sink) -> None:
-        """It is closed, perhaps not for the first time."""
+        """Forget a follower that is closed, perhaps not for the first time."""
         streaming = self._streams.pop(sink, None)
         if streaming is not None:
             streaming.stream.close()

@@ -27,7 +27,7 @@ LEAST = 1
 
 
 class Job(Protocol):
-    """Something to do; a connection whose first request is to be answered."""
+    """A task: a connection whose first request is to be answered."""
 
     def service(self) -> None: ...
 
@@ -36,7 +36,7 @@ class WorkerPool:
     """Up to so many threads, and what waits for one of them."""
 
     def __init__(self, count: int, parked: Callable[[], int] = lambda: 0) -> None:
-        """They start when there is something to do. `parked` tells how many of them sleep over a task that has
+        """Workers start when there is something to do. `parked` tells how many of them sleep over a task that has
         to wait."""
         self._count = count
         self._parked = parked
