@@ -4,9 +4,9 @@ Asks for templates, holds a long poll on a second connection, builds the coinbas
 template's fields alone and hands blocks in without the coinbase's witness. Like minerd it goes on
 with the same work after a block was found, until the long poll brings other work.
 
-    python external_miner.py URL USER:PASSWORD SCRIPT_HEX [--blocks N] [--seconds S] [--no-longpoll]
+    python external_miner.py URL USER:PASSWORD SCRIPT_HEX [--blocks N] [--siblings N] [--seconds S] [--no-longpoll]
 
-It ends after N blocks that the node took as its new tip, or S seconds, and prints how often it
+It ends after N blocks that the node took as its new tip, N that came too late, or S seconds, and prints how often it
 heard each word.
 """
 
@@ -137,9 +137,14 @@ class Miner:
         except (AssertionError, OSError, http.client.HTTPException) as error:
             self.failure = error
 
-    def run(self, blocks: int, seconds: float) -> None:
+    def run(self, blocks: int, siblings: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self.heard["accepted"] < blocks and time.monotonic() < deadline and self.failure is None:
+        while (
+            self.heard["accepted"] < blocks
+            and self.heard["inconclusive"] < siblings
+            and time.monotonic() < deadline
+            and self.failure is None
+        ):
             work = self.work
             if time.monotonic() > work.made_at + SCAN_S:
                 work = self.work = self.fetch(self.rpc)
@@ -154,13 +159,14 @@ def main() -> None:
     parser.add_argument("login")
     parser.add_argument("script", type=bytes.fromhex)
     parser.add_argument("--blocks", type=int, default=1 << 30)
+    parser.add_argument("--siblings", type=int, default=1 << 30)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--no-longpoll", action="store_true")
     options = parser.parse_args()
     miner = Miner(options.url, options.login, options.script)
     if not options.no_longpoll:
         threading.Thread(target=miner.follow, daemon=True).start()
-    miner.run(options.blocks, options.seconds)
+    miner.run(options.blocks, options.siblings, options.seconds)
     if miner.failure:
         raise miner.failure
     print(json.dumps(miner.heard))

@@ -20,8 +20,8 @@ MINER = Path(__file__).with_name("external_miner.py")
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 SCRIPT = "0014751e76e8199196d454941c45d1b3a323f1433bd6"
 MINER_S = 120
-SPAM_S = 10.0
-"""How long siblings rain."""
+SPAM = 2 * SIBLINGS_MAX
+"""Blocks that come too late, from one miner."""
 ANSWER_MAX_S = 2.0
 """For the tip's height meanwhile, on a machine that may be busy with other tests; usually 3 ms."""
 GROWTH_MAX_KB = 60_000
@@ -85,7 +85,7 @@ def test_siblings_by_the_thousand_are_cheap_and_harmless(start_cluster: StartClu
     before = memory_kb(cluster)
     slowest = 0.0
     with ThreadPoolExecutor(1) as pool:
-        spam = pool.submit(mine, cluster, "--no-longpoll", "--seconds", str(SPAM_S))
+        spam = pool.submit(mine, cluster, "--no-longpoll", "--siblings", str(SPAM))
         while not spam.done():
             started = time.perf_counter()
             assert cluster.request(0, "GET", "/blocks/tip/height").status == 200

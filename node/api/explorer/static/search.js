@@ -20,6 +20,8 @@ export function startSearch() {
   // Else the box would lose the focus, and with it the list, before the click.
   list.addEventListener("pointerdown", (event) => event.preventDefault());
   list.addEventListener("click", (event) => go(event.target.closest("[data-path]")));
+  // What was typed while the page's scripts were still on their way counts too.
+  if (document.activeElement === box && box.value !== box.defaultValue) typed();
 }
 
 function shortcut(event) {
