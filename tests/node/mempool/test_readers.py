@@ -54,8 +54,13 @@ class Readers:
 
     def _run(self) -> None:
         try:
+            before = self.view
             while not self._over.is_set():
-                self._look(self.view)
+                # The newest, and the one before, which is over as soon as the tip has moved.
+                view = self.view
+                self._look(view)
+                self._look(before)
+                before = view
         except BaseException as failure:  # noqa: BLE001 - told by the test
             self.failures.append(failure)
 
